@@ -1,0 +1,167 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures::stream::BoxStream;
+use mesh_schemas::{Message, Namespace, RunId, Shards, StoredMessage};
+
+use crate::consume::{ConsumerSpec, Deliveries};
+use crate::error::{BusError, PublishError};
+use crate::topology::{Bucket, Stream, Topology};
+
+/// A message on its way into a stream.
+#[derive(Debug, Clone)]
+pub struct Publish {
+    /// Subject, headers and body.
+    pub message: Message,
+    /// Refuse the message if its subject already holds one: a subject names one fact.
+    pub once: bool,
+    /// Do not deliver the message now, but store a copy on another subject at a time. The message stays on its
+    /// own subject until then, and publishing there again replaces it.
+    pub schedule: Option<(DateTime<Utc>, String)>,
+    /// Drop the message after this time, in whole seconds from 1.
+    pub ttl: Option<Duration>,
+}
+
+impl Publish {
+    /// A message that is stored once and for all on its subject.
+    #[must_use]
+    pub fn once(message: Message) -> Self {
+        Self { message, once: true, schedule: None, ttl: None }
+    }
+
+    /// A message that may stand beside others on its subject.
+    #[must_use]
+    pub fn plain(message: Message) -> Self {
+        Self { message, once: false, schedule: None, ttl: None }
+    }
+
+    /// A message that appears on `target` at a time.
+    #[must_use]
+    pub fn at(message: Message, due: DateTime<Utc>, target: String) -> Self {
+        Self { message, once: false, schedule: Some((due, target)), ttl: None }
+    }
+}
+
+/// What became of a published message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It is stored at this sequence.
+    Now(u64),
+    /// Its subject already held a message: the fact was known.
+    Already,
+}
+
+/// All events of one run that the log holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunLog {
+    /// The events in stream order.
+    pub events: Vec<StoredMessage>,
+    /// Last sequence of the stream as the answering server knew it: events after it may be missing.
+    pub end: u64,
+}
+
+/// A value in a bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// The value; empty when `deleted`.
+    pub value: Bytes,
+    /// Grows with each change of the bucket.
+    pub revision: u64,
+    /// Whether this tells that the key is gone.
+    pub deleted: bool,
+}
+
+/// Messages of a subscription, as they pass; nothing is kept for a subscriber that is away.
+pub type Subscription = BoxStream<'static, Message>;
+/// First every present entry of a bucket, then each change; `None` once where the present ends.
+pub type Watch = BoxStream<'static, Result<Option<Entry>, BusError>>;
+
+/// How a process answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS` (NATS ADR-32) for as long as it is kept.
+pub struct Service {
+    _guard: Box<dyn std::any::Any + Send + Sync>,
+}
+
+impl Service {
+    pub(crate) fn new(guard: impl std::any::Any + Send + Sync) -> Self {
+        Self { _guard: Box::new(guard) }
+    }
+}
+
+/// What the mesh needs of a message bus.
+///
+/// Implementations are shared between tasks. Every method may be called again after an error; publishing with
+/// `once` and everything on buckets is idempotent. Dropping a future does not undo what was sent. Lost
+/// connections are mended by the implementation: calls made meanwhile wait for the time limit of the operation
+/// and then fail with a retryable error.
+#[async_trait]
+pub trait Bus: Send + Sync + 'static {
+    /// First token of every subject.
+    fn namespace(&self) -> &Namespace;
+
+    /// Number of shards of the namespace.
+    ///
+    /// # Errors
+    /// [`BusError::NotSetUp`] while the namespace does not exist.
+    async fn shards(&self) -> Result<Shards, BusError>;
+
+    /// The time of day.
+    fn now(&self) -> DateTime<Utc>;
+
+    /// Makes streams, buckets and shared consumers, or checks that those there are as they should be.
+    ///
+    /// # Errors
+    /// [`BusError::Conflict`] if something of that name is there and differs in a way that cannot be mended.
+    async fn set_up(&self, topology: &Topology) -> Result<(), BusError>;
+
+    /// Stores a message and waits until it is stored.
+    ///
+    /// # Errors
+    /// See [`PublishError`]; after a retryable one it is not known whether the message was stored.
+    async fn publish(&self, publish: Publish) -> Result<Stored, PublishError>;
+
+    /// Sends a message without storing it and without waiting: to whoever is listening now.
+    async fn notify(&self, message: Message) -> Result<(), BusError>;
+
+    /// Listens to subjects, with wildcards, without anything being kept. Returns once the bus knows of the
+    /// subscription: what is published after that is not missed while the connection lasts.
+    async fn subscribe(&self, filter: &str) -> Result<Subscription, BusError>;
+
+    /// Removes the message that waits on a schedule's subject, if it still waits. Best effort.
+    async fn unschedule(&self, subject: &str) -> Result<(), BusError>;
+
+    /// Makes a consumer if it is not there and begins to receive from it.
+    async fn consume(&self, spec: &ConsumerSpec, flow: Flow) -> Result<Box<dyn Deliveries>, BusError>;
+
+    /// Makes a consumer if it is not there.
+    async fn ensure_consumer(&self, spec: &ConsumerSpec) -> Result<(), BusError>;
+
+    /// All events of a run in the log, however many.
+    async fn read_run(&self, run: &RunId) -> Result<RunLog, BusError>;
+
+    /// The last message on an exact subject.
+    async fn last(&self, stream: Stream, subject: &str) -> Result<Option<StoredMessage>, BusError>;
+
+    /// The value of a key.
+    async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError>;
+
+    /// Sets the value of a key, for a time or for good. Returns the revision.
+    async fn put(&self, bucket: Bucket, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<u64, BusError>;
+
+    /// Removes a key, if it is there.
+    async fn delete(&self, bucket: Bucket, key: &str) -> Result<(), BusError>;
+
+    /// Everything in a bucket now.
+    async fn entries(&self, bucket: Bucket) -> Result<Vec<Entry>, BusError>;
+
+    /// Follows a bucket.
+    async fn watch(&self, bucket: Bucket) -> Result<Watch, BusError>;
+
+    /// Makes the process visible as a NATS service until the guard is dropped.
+    async fn announce(&self, name: &str, version: &str, description: &str) -> Result<Service, BusError>;
+}
+
+use crate::consume::Flow;

@@ -1,0 +1,79 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mesh_schemas::StoredMessage;
+
+use crate::clock::BootInstant;
+use crate::error::BusError;
+use crate::topology::Stream;
+
+/// A durable consumer: a shared place in a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerSpec {
+    /// The stream it reads.
+    pub stream: Stream,
+    /// Its name; all who use it share the messages.
+    pub name: String,
+    /// Which subjects it delivers.
+    pub filters: Vec<String>,
+    /// How long a message may stay unacknowledged before it is delivered again.
+    pub ack_wait: Duration,
+    /// How many messages may be unacknowledged at once, over all who share it.
+    pub max_ack_pending: u32,
+    /// Deliver to one of those who share it at a time, and to another only when that one has not asked for
+    /// messages for this long.
+    pub pinned: Option<Duration>,
+}
+
+/// How many messages a receiver is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// As they come, with at most this many waiting in this process.
+    Continuous(usize),
+    /// Only as many as were asked for with [`Deliveries::request`].
+    OnRequest,
+}
+
+/// Messages of a consumer.
+#[async_trait]
+pub trait Deliveries: Send {
+    /// The next message. Waits as long as there is none, over lost connections too. May be dropped and called
+    /// again without losing a message.
+    ///
+    /// # Errors
+    /// [`BusError`] when the consumer is gone or may not be used; the caller makes it anew.
+    async fn next(&mut self) -> Result<Delivery, BusError>;
+
+    /// Allows this many more messages; only for [`Flow::OnRequest`]. What was asked for stays asked for until it
+    /// is delivered.
+    fn request(&mut self, more: usize);
+}
+
+/// One delivery of a message.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The message and its place in the stream.
+    pub stored: StoredMessage,
+    /// Number of this delivery among all of the consumer: without a gap as long as one client gets them all.
+    pub consumer_sequence: u64,
+    /// How often this message has been delivered, this time included.
+    pub delivered: u64,
+    /// Which pinning of the consumer this belongs to; changes when another client had it meanwhile.
+    pub pin: Option<String>,
+    /// When this process received it.
+    pub received: BootInstant,
+    /// Settles the delivery.
+    pub acker: Box<dyn Acker>,
+}
+
+/// Settles a delivery. Each call is sent at once and not confirmed: an acknowledgement that is lost leads to
+/// another delivery.
+#[async_trait]
+pub trait Acker: Send + Sync + std::fmt::Debug {
+    /// The message is dealt with and need not come again.
+    async fn ack(&self);
+    /// Deliver the message again, after a pause.
+    async fn nak(&self, pause: Duration);
+    /// Still at it: begin `ack_wait` anew.
+    async fn progress(&self);
+}

@@ -1,0 +1,70 @@
+/// Why a message was not, or may not have been, stored.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PublishError {
+    /// Not now: the connection is down, the server did not answer in time, the subject is being written, or the
+    /// stream is full. Try again later; until then it is not known whether the message was stored.
+    #[error("not stored yet ({0}); trying again is safe")]
+    Retry(String),
+    /// The message is larger than the server takes. Trying again cannot help.
+    #[error("the message is too large: {0}")]
+    TooLarge(String),
+    /// No stream takes the subject, or the account may not publish on it. Trying again does not help until
+    /// somebody changes the set-up.
+    #[error("the message cannot be stored: {0}")]
+    Refused(String),
+}
+
+impl PublishError {
+    /// Whether trying again can help without anybody changing anything.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Retry(_))
+    }
+}
+
+/// Why an operation on the bus failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BusError {
+    /// No server could be reached.
+    #[error("cannot connect to NATS at {url}: {error}. Is a server running there? `mesh up` starts one")]
+    Connect {
+        /// Where.
+        url: String,
+        /// What the client said.
+        error: String,
+    },
+    /// The server is too old, or lacks JetStream.
+    #[error("{0}")]
+    Unsuitable(String),
+    /// A stream, consumer or bucket is there and differs in a way that cannot be mended.
+    #[error("{what} exists with other settings: {difference}. {mend}")]
+    Conflict {
+        /// What it is.
+        what: String,
+        /// How it differs.
+        difference: String,
+        /// What to do.
+        mend: String,
+    },
+    /// The namespace has no streams yet.
+    #[error(
+        "the namespace {0:?} is not set up on this server: start an orchestrator for it (`mesh up`, `mesh orchestrator`)"
+    )]
+    NotSetUp(String),
+    /// The connection is down or the server did not answer in time. Try again.
+    #[error("{operation}: {error}")]
+    Unavailable {
+        /// What was tried.
+        operation: String,
+        /// What the client said.
+        error: String,
+    },
+}
+
+impl BusError {
+    /// Whether trying again can help without anybody changing anything.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Connect { .. })
+    }
+}

@@ -1,0 +1,191 @@
+//! Streams, buckets and consumers of a namespace, as data that every implementation follows.
+
+use std::time::Duration;
+
+use mesh_schemas::{Capability, Lane, Namespace, Shards};
+
+use crate::consume::ConsumerSpec;
+
+/// Longest pull of an orchestrator on a shard. A third of [`PIN_TIMEOUT`], or the pin would be lost between pulls.
+pub const SHARD_PULL_EXPIRES: Duration = Duration::from_millis(700);
+/// How long the owner of a shard may be silent before another orchestrator takes the shard over.
+pub const PIN_TIMEOUT: Duration = Duration::from_millis(2_100);
+/// How long an orchestrator may take for one event; bounds how long its death delays a run.
+pub const SHARD_ACK_WAIT: Duration = Duration::from_secs(3);
+/// Events that one shard may have in hand: enough to keep two cores busy, few enough to redeliver in no time.
+pub const SHARD_MAX_ACK_PENDING: u32 = 1_024;
+/// How long a request or a due timer may be in hand.
+pub const RELAY_ACK_WAIT: Duration = Duration::from_secs(5);
+/// Requests and due timers that all relays together may have in hand.
+pub const RELAY_MAX_ACK_PENDING: u32 = 4_096;
+/// How long an agent may be silent about a task before another gets it.
+pub const AGENT_ACK_WAIT: Duration = Duration::from_secs(30);
+/// Tasks that all agents of one capability may have in hand: a bound on what a lost deployment redelivers.
+pub const AGENT_MAX_ACK_PENDING: u32 = 20_000;
+/// How long advisory events and rejections are kept: 7 days.
+pub const NOTES_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long an agent that says nothing stays in the registry.
+pub const AGENT_TTL: Duration = Duration::from_secs(15);
+/// How often an agent renews its entry in the registry: a third of [`AGENT_TTL`].
+pub const AGENT_HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// A stream of the namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// Requests and schedules.
+    Inbox,
+    /// The log: everything that runs are folded from.
+    Events,
+    /// Work for agents.
+    Tasks,
+    /// Advisory events.
+    Notes,
+    /// Dead letters.
+    Dead,
+}
+
+impl Stream {
+    /// Every stream.
+    pub const ALL: [Self; 5] = [Self::Inbox, Self::Events, Self::Tasks, Self::Notes, Self::Dead];
+
+    /// Its short name, as in the subject of dead letters: `events`.
+    #[must_use]
+    pub fn short_name(self) -> &'static str {
+        match self {
+            Self::Inbox => "inbox",
+            Self::Events => "events",
+            Self::Tasks => "tasks",
+            Self::Notes => "notes",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Its name on the server: `MESH_EVENTS`.
+    #[must_use]
+    pub fn name(self, namespace: &Namespace) -> String {
+        namespace.stream(&self.short_name().to_uppercase())
+    }
+
+    /// The subjects it stores. Only subjects of a shard that exists are stored, so that what nobody would read is
+    /// refused instead of kept.
+    #[must_use]
+    pub fn subjects(self, namespace: &Namespace, shards: Shards) -> Vec<String> {
+        let per_shard = |forms: &[&str]| -> Vec<String> {
+            forms
+                .iter()
+                .flat_map(|form| {
+                    shards.iter().map(move |shard| form.replace("{shard}", &shard.to_string()))
+                })
+                .map(|form| format!("{namespace}.{form}"))
+                .collect()
+        };
+        match self {
+            Self::Inbox => {
+                let mut subjects =
+                    vec![format!("{namespace}.workflow.requested.*"), format!("{namespace}.task.requested.*")];
+                subjects.extend(per_shard(&["timer.set.-.-.{shard}.*.*", "timer.due.-.-.{shard}.*.*"]));
+                subjects
+            }
+            Self::Events => per_shard(&[
+                "workflow.*.*.-.{shard}.*",
+                "workflow.signalled.*.-.{shard}.*.*.*",
+                "task.completed.*.*.{shard}.*.*.*",
+                "task.failed.*.*.{shard}.*.*.*",
+                "timer.fired.-.-.{shard}.*.*",
+            ]),
+            Self::Tasks => per_shard(&["task.created.*.*.{shard}.*.*.*"]),
+            Self::Notes => vec![
+                format!("{namespace}.task.assigned.>"),
+                format!("{namespace}.agent.registered.*"),
+                format!("{namespace}.agent.deregistered.*"),
+                format!("{namespace}.request.rejected.*.*"),
+            ],
+            Self::Dead => vec![format!("{namespace}.dead.*.*")],
+        }
+    }
+}
+
+/// A key-value bucket of the namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Bucket {
+    /// Definitions: `<name>` holds the digest that new runs follow, `<name>.<digest in hex>` a definition.
+    Workflows,
+    /// Agents that are alive: `<agent id>`, renewed by heartbeats, gone after [`AGENT_TTL`].
+    Agents,
+}
+
+impl Bucket {
+    /// Every bucket.
+    pub const ALL: [Self; 2] = [Self::Workflows, Self::Agents];
+
+    /// Its name on the server: `MESH_AGENTS`.
+    #[must_use]
+    pub fn name(self, namespace: &Namespace) -> String {
+        namespace.stream(match self {
+            Self::Workflows => "WORKFLOWS",
+            Self::Agents => "AGENTS",
+        })
+    }
+}
+
+/// How a namespace is laid out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Topology {
+    /// Number of shards; fixed once the namespace exists.
+    pub shards: Shards,
+    /// Copies of every stream and bucket in a NATS cluster: 1, 3 or 5.
+    pub replicas: Replicas,
+}
+
+/// Number of copies in a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replicas(pub u8);
+
+impl Default for Replicas {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+/// The consumer that relays requests and due timers into the log, shared by all orchestrators.
+#[must_use]
+pub fn relay_consumer(namespace: &Namespace) -> ConsumerSpec {
+    ConsumerSpec {
+        stream: Stream::Inbox,
+        name: "relay".to_owned(),
+        filters: vec![
+            format!("{namespace}.workflow.requested.*"),
+            format!("{namespace}.task.requested.*"),
+            format!("{namespace}.timer.due.>"),
+        ],
+        ack_wait: RELAY_ACK_WAIT,
+        max_ack_pending: RELAY_MAX_ACK_PENDING,
+        pinned: None,
+    }
+}
+
+/// The consumer of one shard of the log, owned by one orchestrator at a time.
+#[must_use]
+pub fn shard_consumer(namespace: &Namespace, shard: u32) -> ConsumerSpec {
+    ConsumerSpec {
+        stream: Stream::Events,
+        name: format!("orchestrator-{shard}"),
+        filters: vec![format!("{namespace}.*.*.*.*.{shard}.>")],
+        ack_wait: SHARD_ACK_WAIT,
+        max_ack_pending: SHARD_MAX_ACK_PENDING,
+        pinned: Some(PIN_TIMEOUT),
+    }
+}
+
+/// The consumer of one capability's lane, shared by all agents that have the capability.
+#[must_use]
+pub fn agent_consumer(namespace: &Namespace, capability: &Capability, lane: &Lane) -> ConsumerSpec {
+    ConsumerSpec {
+        stream: Stream::Tasks,
+        name: format!("agent-{capability}-{lane}"),
+        filters: vec![format!("{namespace}.task.created.{capability}.{lane}.>")],
+        ack_wait: AGENT_ACK_WAIT,
+        max_ack_pending: AGENT_MAX_ACK_PENDING,
+        pinned: None,
+    }
+}

@@ -1,0 +1,102 @@
+//! Workflow definitions, version 1: one model that is written as YAML by people, sent as JSON, and built in Rust.
+
+mod builder;
+mod duration;
+mod parse;
+mod task;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use builder::{DefinitionBuilder, TaskBuilder};
+pub use duration::{DurationError, Span};
+pub use parse::{Format, Position, Problem, Problems, parse};
+pub use task::{OnFailure, OnSkipped, Retry, Task};
+
+use crate::id::Digest;
+use crate::name::{Capability, NameError, TaskId, WorkflowName};
+
+/// Longest time that a run takes when its definition says nothing: 24 hours.
+pub const DEFAULT_RUN_TIMEOUT: Span = Span::from_secs(24 * 60 * 60);
+
+/// Version of the definition format.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Version {
+    /// The first and only one.
+    #[default]
+    #[serde(rename = "v1")]
+    V1,
+}
+
+/// A workflow: tasks, what each needs, and how data flows between them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Definition {
+    /// Version of the format.
+    pub mesh: Version,
+    /// Name of the workflow.
+    pub name: WorkflowName,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// JSON Schema (2020-12) that the input of a run must follow. Without one, every input is accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Value>,
+    /// Output of a run, with `${…}` over `input`, `tasks.<id>.output` and `run`. Without one, an object with
+    /// the output of each task that no other task needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+    /// Longest time that a run may take; 24 hours if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+    /// The tasks by id.
+    pub tasks: BTreeMap<TaskId, Task>,
+}
+
+impl Definition {
+    /// Begins a definition in Rust.
+    ///
+    /// # Errors
+    /// [`NameError`] if the name cannot be one.
+    pub fn builder(name: &str) -> Result<DefinitionBuilder, NameError> {
+        DefinitionBuilder::new(name)
+    }
+
+    /// The definition that a directly requested task runs by: the one task `task`, whose input and output are
+    /// those of the run.
+    #[must_use]
+    pub fn single_task(capability: &Capability) -> Self {
+        builder::single_task(capability)
+    }
+
+    /// The definition as canonical JSON: keys sorted, no white space, absent keys left out. The digest is made of
+    /// this text, so two spellings of one definition have one digest.
+    #[must_use]
+    pub fn canonical_json(&self) -> String {
+        // `to_value` sorts object keys, because serde_json's map is ordered by key; every key is a string and
+        // every number finite, so neither step can fail.
+        serde_json::to_value(self).map(|value| sorted(value).to_string()).unwrap_or_default()
+    }
+
+    /// The content digest.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.canonical_json().as_bytes())
+    }
+}
+
+/// Sorts object keys whatever map serde_json was built with.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let ordered: BTreeMap<String, Value> =
+                map.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+            Value::Object(ordered.into_iter().collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}

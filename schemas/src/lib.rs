@@ -1,0 +1,32 @@
+//! The public contract of the mesh as types: names and ids, NATS subjects, the CloudEvents envelope, the
+//! payload of every event, and the workflow definition.
+//!
+//! Nothing here performs input or output. The JSON Schemas and the AsyncAPI document in `schemas/` are
+//! generated from these types by `mesh schema`.
+
+pub mod definition;
+mod envelope;
+mod id;
+mod message;
+mod name;
+pub mod payload;
+mod subject;
+mod trace;
+
+pub use definition::Definition;
+pub use envelope::{Decoded, Envelope, EnvelopeError};
+pub use id::{Attempt, Digest, RequestId, RunId, Shards};
+pub use message::{CONTENT_TYPE, Headers, Message, StoredMessage};
+pub use name::{AgentId, Capability, Lane, NameError, Namespace, SignalId, TaskId, Timer, WorkflowName};
+pub use subject::{AgentVerb, Subject, SubjectError, TaskKey, TaskVerb, WorkflowVerb};
+pub use trace::TraceContext;
+
+/// Version of the rules by which a run is folded, pinned in `workflow.started`.
+///
+/// It grows when the same log would lead to other decisions; an orchestrator leaves runs of a newer version
+/// to those that know it.
+pub const RULES_VERSION: u32 = 1;
+
+/// The largest JSON text, in bytes, that a request, a task's input or a run's output may have: the 1 MiB that
+/// NATS allows a message by default, less 64 KiB for envelope and headers.
+pub const MAX_DATA_BYTES: usize = (1024 - 64) * 1024;

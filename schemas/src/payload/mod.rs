@@ -1,0 +1,13 @@
+//! The `data` of every event, one type each. Times are UTC, RFC 3339 on the wire; durations end in their unit.
+
+mod agent;
+mod request;
+mod task;
+mod workflow;
+
+pub use agent::{AgentDeregistered, AgentRegistered};
+pub use request::{DeadLetter, RequestRejected, TimerFired};
+pub use task::{TaskAssigned, TaskCompleted, TaskCreated, TaskError, TaskFailed, TaskProgress, code};
+pub use workflow::{
+    CancelSignal, RunError, TaskCounts, WorkflowCancelled, WorkflowCompleted, WorkflowFailed, WorkflowStarted,
+};

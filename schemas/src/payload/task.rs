@@ -1,0 +1,127 @@
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::id::{Attempt, Digest};
+use crate::name::{AgentId, TaskId};
+
+/// Error codes that the mesh itself gives; agents add their own.
+pub mod code {
+    /// The handler did not end within the task's timeout, or before the run's deadline.
+    pub const TIMEOUT: &str = "timeout";
+    /// The handler panicked.
+    pub const PANIC: &str = "panic";
+    /// The input does not have the form that the handler takes.
+    pub const INVALID_INPUT: &str = "invalid_input";
+    /// The work was delivered as often as is allowed and no agent reported an outcome.
+    pub const POISON: &str = "poison";
+    /// An outcome was published that cannot be read.
+    pub const MALFORMED_OUTCOME: &str = "malformed_outcome";
+    /// A result is larger than an event may be.
+    pub const PAYLOAD_TOO_LARGE: &str = "payload_too_large";
+    /// An expression of the definition could not be evaluated.
+    pub const EXPRESSION: &str = "expression";
+    /// The run ended while the task was still open.
+    pub const RUN_ENDED: &str = "run_ended";
+    /// A task failed for good and the run with it.
+    pub const TASK_FAILED: &str = "task_failed";
+    /// The agent is stopping and hands the task back.
+    pub const AGENT_STOPPED: &str = "agent_stopped";
+}
+
+/// Data of `task.created`: work for an agent. Run, task and attempt are also in the subject.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskCreated {
+    /// Name of the workflow; `-` for a directly requested task.
+    pub workflow: String,
+    /// Digest of the definition that the run is pinned to.
+    pub digest: Digest,
+    /// The task.
+    pub task: TaskId,
+    /// Which try, from 1.
+    pub attempt: Attempt,
+    /// What the agent is to do, for agents that can do several things.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// The input of the task.
+    pub input: Value,
+    /// Longest time in milliseconds that one execution may take, from the start of the handler.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// When the run ends whatever happens: nothing started after that counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<DateTime<Utc>>,
+    /// Store time of the event that led to the task; an old one is a reason to look whether it is still wanted.
+    pub basis: DateTime<Utc>,
+    /// The same for every attempt of the task and for no other task: pass it on to what must not happen twice.
+    pub idempotency_key: String,
+}
+
+/// Data of `task.completed`: the outcome of an attempt that went well.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskCompleted {
+    /// The result.
+    pub output: Value,
+    /// How good the agent holds the result to be, from 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub quality: Option<f64>,
+    /// What the work consumed (tokens, money…), for whoever adds it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Value>,
+    /// Who did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentId>,
+}
+
+/// Data of `task.failed`: the outcome of an attempt that did not go well.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskFailed {
+    /// What went wrong.
+    pub error: TaskError,
+    /// Who tried it; absent when the orchestrator gave the attempt up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentId>,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskError {
+    /// Stable and short, for programs.
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// Whether another attempt may go better. An error that does not say is retryable.
+    #[serde(default = "yes")]
+    pub retryable: bool,
+    /// Seconds to wait at least before the next attempt, as in HTTP's `Retry-After`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<f64>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Data of `task.assigned`: an agent took an attempt. Advisory: it is not part of a run's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskAssigned {
+    /// Who took it.
+    pub agent: AgentId,
+    /// Which delivery of the attempt, from 1.
+    pub delivery: u64,
+}
+
+/// Data of `task.progress`, over core NATS only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskProgress {
+    /// Who is at work.
+    pub agent: AgentId,
+    /// How far it is, from 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub progress: f64,
+    /// What it is doing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}

@@ -1,0 +1,90 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::id::{Digest, RequestId};
+use crate::name::{Capability, TaskId};
+
+/// Data of `workflow.started`: the first event of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkflowStarted {
+    /// Digest of the definition that the run follows to its end.
+    pub digest: Digest,
+    /// Version of the rules by which the run is folded.
+    pub rules: u32,
+    /// Input of the run.
+    pub input: Value,
+    /// The request that started it.
+    pub request: RequestId,
+    /// For a directly requested task: its capability. The run then has this one task, named `task`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capability: Option<Capability>,
+}
+
+/// How many tasks of a run ended how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskCounts {
+    /// Completed.
+    pub done: u32,
+    /// Failed for good.
+    pub failed: u32,
+    /// Not run, because of a condition or of a skipped need.
+    pub skipped: u32,
+    /// Open or not yet begun when the run ended.
+    #[serde(default)]
+    pub cancelled: u32,
+}
+
+/// Data of `workflow.completed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkflowCompleted {
+    /// Output of the run.
+    pub output: Value,
+    /// Milliseconds from the store time of `started` to that of the last event.
+    pub duration_ms: u64,
+    /// How its tasks ended.
+    pub tasks: TaskCounts,
+}
+
+/// Data of `workflow.failed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkflowFailed {
+    /// Why.
+    pub error: RunError,
+    /// The task that failed, if it was a task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskId>,
+    /// Milliseconds from the store time of `started` to that of the last event.
+    pub duration_ms: u64,
+    /// How its tasks ended.
+    pub tasks: TaskCounts,
+}
+
+/// Why a run failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunError {
+    /// Stable and short, for programs; the failed task's own code where a task failed.
+    pub code: String,
+    /// For people.
+    pub message: String,
+}
+
+/// Data of `workflow.cancelled`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkflowCancelled {
+    /// Why, as the canceller said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Milliseconds from the store time of `started` to that of the last event.
+    pub duration_ms: u64,
+    /// How its tasks ended.
+    pub tasks: TaskCounts,
+}
+
+/// Data of `workflow.signalled` for the signal `cancel`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CancelSignal {
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
