@@ -1,1 +1,42 @@
-//! Placeholder.
+//! Agents of the mesh in Rust.
+//!
+//! An agent is a handler for a capability; the rest is done here: taking work when there is room for it,
+//! deadlines, cancellation, retries of what the network lost, heartbeats, traces, and an orderly stop.
+//!
+//! ```no_run
+//! use mesh_agents::{Agent, Context, TaskFailure};
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Question { a: i64, b: i64 }
+//!
+//! async fn add(_ctx: Context, question: Question) -> Result<i64, TaskFailure> {
+//!     question.a.checked_add(question.b).ok_or_else(|| TaskFailure::fatal("overflow", "the sum is too large"))
+//! }
+//!
+//! # async fn example() -> Result<(), mesh_agents::AgentError> {
+//! Agent::builder("calculator").capability("add", add).run().await
+//! # }
+//! ```
+
+mod agent;
+mod builder;
+mod call;
+mod cancel;
+mod context;
+mod execute;
+mod failure;
+mod handler;
+mod look;
+mod outcome;
+mod registry;
+mod worker;
+
+pub use agent::{Agent, AgentError};
+pub use builder::AgentBuilder;
+pub use context::Context;
+pub use failure::TaskFailure;
+pub use handler::Output;
+pub use mesh_bus::nats::ConnectOptions;
+pub use mesh_schemas::payload::TaskCreated;
+pub use mesh_telemetry::{Telemetry, init as init_tracing};
+pub use tokio_util::sync::CancellationToken;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 use mesh_schemas::{Message, Namespace, RunId, Shards, StoredMessage};
 
-use crate::consume::{ConsumerSpec, Deliveries};
+use crate::consume::{ConsumerSpec, Deliveries, Flow};
 use crate::error::{BusError, PublishError};
 use crate::topology::{Bucket, Stream, Topology};
 
@@ -80,6 +80,19 @@ pub type Subscription = BoxStream<'static, Message>;
 /// First every present entry of a bucket, then each change; `None` once where the present ends.
 pub type Watch = BoxStream<'static, Result<Option<Entry>, BusError>>;
 
+/// Messages of a stream in order; `None` once where those that were there end. After an error the stream goes on
+/// where it was.
+pub type Follow = BoxStream<'static, Result<Option<StoredMessage>, BusError>>;
+
+/// Where in a stream to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// With the oldest message.
+    Begin,
+    /// With the next message.
+    Now,
+}
+
 /// How a process answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS` (NATS ADR-32) for as long as it is kept.
 pub struct Service {
     _guard: Box<dyn std::any::Any + Send + Sync>,
@@ -139,17 +152,30 @@ pub trait Bus: Send + Sync + 'static {
     /// Makes a consumer if it is not there.
     async fn ensure_consumer(&self, spec: &ConsumerSpec) -> Result<(), BusError>;
 
+    /// Stream sequence of the newest message that a consumer has delivered to anyone; 0 if none yet.
+    async fn delivered(&self, spec: &ConsumerSpec) -> Result<u64, BusError>;
+
     /// All events of a run in the log, however many.
     async fn read_run(&self, run: &RunId) -> Result<RunLog, BusError>;
 
-    /// The last message on an exact subject.
+    /// The messages of a stream on any of these subjects, which may have wildcards, in stream order and each once:
+    /// first those that are there, then each new one as it comes. Leaves no mark on the stream.
+    async fn follow(&self, stream: Stream, filters: Vec<String>, from: From) -> Result<Follow, BusError>;
+
+    /// The last message on a subject, which may have wildcards.
     async fn last(&self, stream: Stream, subject: &str) -> Result<Option<StoredMessage>, BusError>;
 
     /// The value of a key.
     async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError>;
 
     /// Sets the value of a key, for a time or for good. Returns the revision.
-    async fn put(&self, bucket: Bucket, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<u64, BusError>;
+    async fn put(
+        &self,
+        bucket: Bucket,
+        key: &str,
+        value: Bytes,
+        ttl: Option<Duration>,
+    ) -> Result<u64, BusError>;
 
     /// Removes a key, if it is there.
     async fn delete(&self, bucket: Bucket, key: &str) -> Result<(), BusError>;
@@ -163,5 +189,3 @@ pub trait Bus: Send + Sync + 'static {
     /// Makes the process visible as a NATS service until the guard is dropped.
     async fn announce(&self, name: &str, version: &str, description: &str) -> Result<Service, BusError>;
 }
-
-use crate::consume::Flow;

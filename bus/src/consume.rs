@@ -38,15 +38,21 @@ pub enum Flow {
 #[async_trait]
 pub trait Deliveries: Send {
     /// The next message. Waits as long as there is none, over lost connections too. May be dropped and called
-    /// again without losing a message.
+    /// again without losing a message. The owner of a pinned consumer keeps it by coming back here within the
+    /// time in [`ConsumerSpec::pinned`].
     ///
     /// # Errors
-    /// [`BusError`] when the consumer is gone or may not be used; the caller makes it anew.
+    /// [`BusError`] when the consumer is gone or may not be used; the caller begins anew with
+    /// [`Bus::consume`](crate::Bus::consume).
     async fn next(&mut self) -> Result<Delivery, BusError>;
 
     /// Allows this many more messages; only for [`Flow::OnRequest`]. What was asked for stays asked for until it
-    /// is delivered.
+    /// is delivered. The request is sent by the next call of [`Deliveries::next`].
     fn request(&mut self, more: usize);
+
+    /// Asks for nothing more, and hands back what is here or on its way, so that others get it at once instead of
+    /// after `ack_wait`. Nothing comes after this.
+    async fn stop(&mut self);
 }
 
 /// One delivery of a message.
@@ -60,7 +66,8 @@ pub struct Delivery {
     pub delivered: u64,
     /// Which pinning of the consumer this belongs to; changes when another client had it meanwhile.
     pub pin: Option<String>,
-    /// When this process received it.
+    /// When this process may have received it at the earliest: the last moment at which nothing waited for this
+    /// receiver. `ack_wait` has not ended before `ack_wait` after it.
     pub received: BootInstant,
     /// Settles the delivery.
     pub acker: Box<dyn Acker>,

@@ -59,6 +59,14 @@ pub enum BusError {
         /// What the client said.
         error: String,
     },
+    /// The server does not do it, and would not the next time.
+    #[error("{operation} was refused: {error}")]
+    Refused {
+        /// What was tried.
+        operation: String,
+        /// What the server or the client said.
+        error: String,
+    },
 }
 
 impl BusError {

@@ -3,19 +3,22 @@
 //! - [`Bus`] is the trait: publish once, consume and acknowledge, read a run, keep small values by key.
 //! - [`nats::NatsBus`] is its implementation on NATS JetStream.
 //! - [`topology`] names the streams, consumers and buckets of a namespace as data.
+//! - [`submit`] asks for a run, [`RunWaiter`] waits for its end, [`dead_letter`] puts a message aside.
 
 mod bus;
 mod clock;
 mod consume;
-
+mod dead_letter;
 mod error;
 pub mod nats;
-
+mod outcome;
+mod request;
 pub mod topology;
 
-pub use bus::{Bus, Entry, Publish, RunLog, Service, Stored, Subscription, Watch};
+pub use bus::{Bus, Entry, Follow, From, Publish, RunLog, Service, Stored, Subscription, Watch};
 pub use clock::BootInstant;
 pub use consume::{Acker, ConsumerSpec, Deliveries, Delivery, Flow};
-
+pub use dead_letter::{Reason, dead_letter};
 pub use error::{BusError, PublishError};
-
+pub use outcome::{RunOutcome, RunWaiter};
+pub use request::{Request, SubmitError, Target, run_id, submit};

@@ -73,16 +73,16 @@ impl Stream {
         let per_shard = |forms: &[&str]| -> Vec<String> {
             forms
                 .iter()
-                .flat_map(|form| {
-                    shards.iter().map(move |shard| form.replace("{shard}", &shard.to_string()))
-                })
+                .flat_map(|form| shards.iter().map(move |shard| form.replace("{shard}", &shard.to_string())))
                 .map(|form| format!("{namespace}.{form}"))
                 .collect()
         };
         match self {
             Self::Inbox => {
-                let mut subjects =
-                    vec![format!("{namespace}.workflow.requested.*"), format!("{namespace}.task.requested.*")];
+                let mut subjects = vec![
+                    format!("{namespace}.workflow.requested.*"),
+                    format!("{namespace}.task.requested.*"),
+                ];
                 subjects.extend(per_shard(&["timer.set.-.-.{shard}.*.*", "timer.due.-.-.{shard}.*.*"]));
                 subjects
             }
@@ -133,7 +133,7 @@ impl Bucket {
 pub struct Topology {
     /// Number of shards; fixed once the namespace exists.
     pub shards: Shards,
-    /// Copies of every stream and bucket in a NATS cluster: 1, 3 or 5.
+    /// Copies of every stream and bucket in a NATS cluster: 1, 3 or 5. A stream that has more keeps them.
     pub replicas: Replicas,
 }
 

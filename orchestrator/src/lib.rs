@@ -1,1 +1,16 @@
-//! Placeholder.
+//! The orchestrator: a service without state of its own that follows every run through the log.
+//!
+//! For each event it folds the run, stores what follows, and only then acknowledges the event. Any number of
+//! orchestrators may run side by side; which of them handles an event changes nothing but speed.
+
+mod capabilities;
+pub mod definitions;
+mod encode;
+mod lease;
+mod relay;
+mod service;
+mod shard;
+mod store;
+
+pub use definitions::Definitions;
+pub use service::{Options, OrchestratorError, run, run_with};

@@ -9,10 +9,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use crate::name::NameError;
+use crate::name::{NameError, number};
 
 /// UUID namespace of run ids: the UUIDv5 of `mesh.run` in the DNS namespace of RFC 9562.
 const RUN_NAMESPACE: Uuid = Uuid::from_u128(0xdcfa_da5d_6656_5896_b4cc_56f3_bbf2_f4c8);
+
+/// How a run id looks, for the schema.
+const RUN_PATTERN: &str = r"^(0|[1-9][0-9]?)\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$";
 
 /// Number of shards of a namespace, fixed when the namespace is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +62,7 @@ pub struct RequestId {
 /// One run of a workflow: `<shard>.<uuid>`, an opaque string that is also two tokens of its subjects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("pattern" = RUN_PATTERN))]
 pub struct RunId {
     shard: u32,
     uuid: Uuid,
@@ -81,22 +84,18 @@ impl RunId {
     /// The run of these two subject tokens.
     ///
     /// # Errors
-    /// [`NameError`] if the shard is not a number or the uuid is not a lower-case hyphenated UUID.
+    /// [`NameError`] if the shard is not a number below [`Shards::MAX`] or the uuid is not a lower-case hyphenated
+    /// UUID.
     pub fn from_tokens(shard: &str, uuid: &str) -> Result<Self, NameError> {
-        let error = || NameError {
-            what: "run id",
-            text: format!("{shard}.{uuid}"),
-            rule: "use '<shard>.<uuid>' as the mesh wrote it",
-        };
-        let run = Self {
-            shard: shard.parse().map_err(|_| error())?,
-            uuid: Uuid::try_parse(uuid).map_err(|_| error())?,
-        };
         // Only the form that we write is accepted: two spellings of one run would be two sets of subjects.
-        if run.shard.to_string() == shard && run.uuid.hyphenated().to_string() == uuid {
-            Ok(run)
-        } else {
-            Err(error())
+        let shard_number = number(shard).filter(|shard| *shard < Shards::MAX);
+        match (shard_number, canonical_uuid(uuid)) {
+            (Some(shard), Some(uuid)) => Ok(Self { shard, uuid }),
+            _ => Err(NameError {
+                what: "run id",
+                text: format!("{shard}.{uuid}"),
+                rule: "use '<shard>.<uuid>' as the mesh wrote it",
+            }),
         }
     }
 
@@ -111,6 +110,12 @@ impl RunId {
     pub fn uuid(&self) -> Uuid {
         self.uuid
     }
+}
+
+/// Reads a UUID in its lower-case hyphenated form only.
+pub(crate) fn canonical_uuid(text: &str) -> Option<Uuid> {
+    let canonical = text.len() == 36 && !text.bytes().any(|b| b.is_ascii_uppercase());
+    if canonical { Uuid::try_parse(text).ok() } else { None }
 }
 
 impl fmt::Display for RunId {
@@ -174,17 +179,19 @@ impl FromStr for Attempt {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        text.parse()
-            .ok()
-            .filter(|number: &NonZeroU32| number.to_string() == text)
-            .map(Self)
-            .ok_or_else(|| NameError { what: "attempt", text: text.to_owned(), rule: "use a number from 1" })
+        number(text).map(Self).ok_or_else(|| NameError {
+            what: "attempt",
+            text: text.to_owned(),
+            rule: "use a number from 1",
+        })
     }
 }
 
 /// The content digest of a definition: `sha256:` and 64 hexadecimal digits of its canonical JSON.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+// The conversions would hide the pattern from the schema.
+#[schemars(!try_from, !into)]
 pub struct Digest(#[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))] String);
 
 impl Digest {
@@ -194,7 +201,8 @@ impl Digest {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         use fmt::Write as _;
-        let mut text = String::from(Self::PREFIX);
+        let mut text = String::with_capacity(Self::PREFIX.len() + 64);
+        text.push_str(Self::PREFIX);
         for byte in Sha256::digest(bytes) {
             let _ = write!(text, "{byte:02x}");
         }
@@ -224,13 +232,7 @@ impl FromStr for Digest {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let hex = text.strip_prefix(Self::PREFIX).unwrap_or_default();
-        if hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            Ok(Self(text.to_owned()))
-        } else {
-            let rule = "use 'sha256:' and 64 hexadecimal digits";
-            Err(NameError { what: "digest", text: text.to_owned(), rule })
-        }
+        text.to_owned().try_into()
     }
 }
 
@@ -238,7 +240,16 @@ impl TryFrom<String> for Digest {
     type Error = NameError;
 
     fn try_from(text: String) -> Result<Self, NameError> {
-        text.parse()
+        let hex = text.strip_prefix(Self::PREFIX).unwrap_or_default();
+        if hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            Ok(Self(text))
+        } else {
+            Err(NameError {
+                what: "digest",
+                text,
+                rule: "use 'sha256:' and 64 lower-case hexadecimal digits",
+            })
+        }
     }
 }
 
@@ -247,3 +258,6 @@ impl From<Digest> for String {
         digest.0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 
 pub mod definition;
 mod envelope;
+pub mod generate;
 mod id;
 mod message;
 mod name;

@@ -75,3 +75,18 @@ pub struct StoredMessage {
     /// When the server stored it.
     pub time: DateTime<Utc>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Headers;
+
+    #[test]
+    fn names_are_compared_without_case() {
+        let mut headers = Headers::new().with("Content-Type", "a");
+        headers.append("content-type", "b");
+        assert_eq!(headers.get("CONTENT-TYPE"), Some("a"));
+        headers.set("CONTENT-type", "c");
+        assert_eq!(headers.iter().collect::<Vec<_>>(), [("CONTENT-type", "c")]);
+        assert_eq!(headers.get("other"), None);
+    }
+}

@@ -24,8 +24,8 @@ pub struct NameError {
 
 const NAME_RULE: &str =
     "use 1 to 64 characters of a-z, 0-9, '_' and '-', beginning with a letter, a digit or '_'";
-const TASK_RULE: &str = "use a-z, 0-9 and '_', beginning with a letter, at most 64 characters, \
-     with ':<number>' for an item or iteration";
+const TASK_RULE: &str = "use at most 64 characters of a-z, 0-9 and '_', beginning with a letter, \
+     and ':<number>' for an item or iteration";
 
 fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME_BYTES
@@ -38,7 +38,14 @@ fn is_task(text: &str) -> bool {
     text.len() <= MAX_NAME_BYTES
         && id.bytes().next().is_some_and(|first| first.is_ascii_lowercase())
         && id.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
-        && item.is_none_or(|item| !item.is_empty() && item.bytes().all(|b| b.is_ascii_digit()))
+        && item.is_none_or(|item| number::<u64>(item).is_some())
+}
+
+/// Reads a number in the one form that we write, without sign or leading zeros: two spellings of a number would
+/// be two subjects for one fact.
+pub(crate) fn number<T: FromStr>(text: &str) -> Option<T> {
+    let canonical = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    if canonical { text.parse().ok() } else { None }
 }
 
 macro_rules! name {
@@ -46,7 +53,9 @@ macro_rules! name {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $type(#[schemars(regex(pattern = $pattern))] String);
+        // The conversions would hide the pattern from the schema.
+        #[schemars(!try_from, !into)]
+        pub struct $type(#[schemars(regex(pattern = $pattern), length(max = 64))] String);
 
         impl $type {
             /// Checks the text and takes it as a name.
@@ -120,12 +129,13 @@ name!(
     AgentId, "agent id", is_name, NAME_RULE, r"^[a-z0-9_][a-z0-9_-]{0,63}$"
 );
 name!(
-    /// What tells apart two signals of one kind to one run.
+    /// The kind of a signal, what tells apart two signals of one kind to one run, and the stream and reason of a
+    /// dead letter: any other token of a subject.
     SignalId, "signal id", is_name, NAME_RULE, r"^[a-z0-9_][a-z0-9_-]{0,63}$"
 );
 name!(
     /// A task of a workflow, with `:<number>` for one item or iteration of it.
-    TaskId, "task id", is_task, TASK_RULE, r"^[a-z][a-z0-9_]{0,63}(:[0-9]+)?$"
+    TaskId, "task id", is_task, TASK_RULE, r"^[a-z][a-z0-9_]*(:(0|[1-9][0-9]*))?$"
 );
 
 impl Default for Namespace {
@@ -175,9 +185,15 @@ impl FromStr for Lane {
             "high" => Ok(Self::High),
             "normal" => Ok(Self::Normal),
             "low" => Ok(Self::Low),
-            _ => text.strip_prefix("to-").and_then(|agent| agent.parse().ok()).map(Self::To).ok_or_else(|| {
-                NameError { what: "lane", text: text.to_owned(), rule: "use high, normal, low or to-<agent>" }
-            }),
+            _ => {
+                text.strip_prefix("to-").and_then(|agent| agent.parse().ok()).map(Self::To).ok_or_else(|| {
+                    NameError {
+                        what: "lane",
+                        text: text.to_owned(),
+                        rule: "use high, normal, low or to-<agent>",
+                    }
+                })
+            }
         }
     }
 }
@@ -214,14 +230,18 @@ impl FromStr for Timer {
             text: text.to_owned(),
             rule: "use 'deadline' or 'retry-<task>-<attempt>'",
         };
-        let mut parts = text.split('-');
-        match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some("deadline"), None, None, None) => Ok(Self::Deadline),
-            (Some("retry"), Some(task), Some(after), None) => Ok(Self::Retry {
-                task: task.parse().map_err(|_| error())?,
-                after: after.parse().map_err(|_| error())?,
-            }),
-            _ => Err(error()),
+        if text == "deadline" {
+            return Ok(Self::Deadline);
         }
+        // A task id has no '-', so the text can be split in one way only.
+        let (task, after) =
+            text.strip_prefix("retry-").and_then(|rest| rest.split_once('-')).ok_or_else(error)?;
+        Ok(Self::Retry {
+            task: task.parse().map_err(|_| error())?,
+            after: after.parse().map_err(|_| error())?,
+        })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,15 +8,19 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
-use crate::id::{Attempt, RunId};
+use crate::id::{Attempt, RunId, canonical_uuid};
 use crate::name::{
-    AgentId, Capability, Lane, NameError, Namespace, SignalId, TaskId, Timer, WorkflowName,
+    AgentId, Capability, Lane, NameError, Namespace, SignalId, TaskId, Timer, WorkflowName, number,
 };
 
 /// Token that stands where a name does not apply.
 const NONE: &str = "-";
+/// Most tokens that a subject has behind the namespace: those of `task.assigned`.
+const MAX_TOKENS: usize = 9;
+/// Room for most subjects, so that one is written without growing: a run id and the words take 80 bytes.
+const USUAL_BYTES: usize = 160;
 
-/// A subject that is none of the mesh's.
+/// A subject that is none of the mesh's. Reading it again does not help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubjectError {
     /// The first token is not the namespace.
@@ -198,25 +202,39 @@ impl Subject {
     /// The subject as text, in a namespace.
     #[must_use]
     pub fn render(&self, namespace: &Namespace) -> String {
+        let mut text = String::with_capacity(USUAL_BYTES);
+        // Writing to a string does not fail.
+        let _ = self.write(&mut text, namespace);
+        text
+    }
+
+    fn write(&self, out: &mut String, namespace: &Namespace) -> fmt::Result {
+        use fmt::Write as _;
         let (kind, verb) = self.words();
-        let head = format!("{namespace}.{kind}");
+        write!(out, "{namespace}.{kind}")?;
+        if !verb.is_empty() {
+            write!(out, ".{verb}")?;
+        }
         match self {
-            Self::WorkflowRequested { workflow } => format!("{head}.{verb}.{workflow}"),
-            Self::TaskRequested { capability } => format!("{head}.{verb}.{capability}"),
-            Self::Workflow { workflow, run, .. } => format!("{head}.{verb}.{}.-.{run}", name(workflow)),
+            Self::WorkflowRequested { workflow } => write!(out, ".{workflow}"),
+            Self::TaskRequested { capability } => write!(out, ".{capability}"),
+            Self::Workflow { workflow, run, .. } => write!(out, ".{}.-.{run}", name(workflow)),
             Self::Signalled { workflow, run, signal, id } => {
-                format!("{head}.{verb}.{}.-.{run}.{signal}.{id}", name(workflow))
+                write!(out, ".{}.-.{run}.{signal}.{id}", name(workflow))
             }
-            Self::Task { key, .. } => format!("{head}.{verb}.{}", tail(key)),
-            Self::TaskAssigned { key, delivery } => format!("{head}.{verb}.{}.{delivery}", tail(key)),
-            Self::TaskRouted { run, task, attempt } => format!("{head}.{verb}.-.-.{run}.{task}.{attempt}"),
+            Self::Task { key, .. } => key.write_tail(out),
+            Self::TaskAssigned { key, delivery } => {
+                key.write_tail(out)?;
+                write!(out, ".{delivery}")
+            }
+            Self::TaskRouted { run, task, attempt } => write!(out, ".-.-.{run}.{task}.{attempt}"),
             Self::TimerSet { run, timer }
             | Self::TimerDue { run, timer }
-            | Self::TimerFired { run, timer } => format!("{head}.{verb}.-.-.{run}.{timer}"),
-            Self::Agent { agent, .. } => format!("{head}.{verb}.{agent}"),
-            Self::RequestRejected { name: target, id } => format!("{head}.{verb}.{}.{id}", name(target)),
-            Self::Dead { stream, reason } => format!("{head}.{stream}.{reason}"),
-            Self::History { workflow, outcome, run } => format!("{head}.{}.{outcome}.{run}", name(workflow)),
+            | Self::TimerFired { run, timer } => write!(out, ".-.-.{run}.{timer}"),
+            Self::Agent { agent, .. } => write!(out, ".{agent}"),
+            Self::RequestRejected { name: target, id } => write!(out, ".{}.{id}", name(target)),
+            Self::Dead { stream, reason } => write!(out, ".{stream}.{reason}"),
+            Self::History { workflow, outcome, run } => write!(out, ".{}.{outcome}.{run}", name(workflow)),
         }
     }
 
@@ -225,17 +243,19 @@ impl Subject {
     /// # Errors
     /// [`SubjectError`] if it is outside the namespace, of no known kind, or has a token that is not allowed.
     pub fn parse(namespace: &Namespace, subject: &str) -> Result<Self, SubjectError> {
-        let rest = subject
-            .strip_prefix(namespace.as_str())
-            .and_then(|rest| rest.strip_prefix('.'))
-            .ok_or_else(|| SubjectError::Namespace {
-                subject: subject.to_owned(),
-                namespace: namespace.to_string(),
-            })?;
-        let tokens: Vec<&str> = rest.split('.').collect();
-        match parse_tokens(&tokens) {
-            Ok(Some(parsed)) => Ok(parsed),
-            Ok(None) => Err(SubjectError::Unknown { subject: subject.to_owned() }),
+        let rest =
+            subject.strip_prefix(namespace.as_str()).and_then(|rest| rest.strip_prefix('.')).ok_or_else(
+                || SubjectError::Namespace { subject: subject.to_owned(), namespace: namespace.to_string() },
+            )?;
+        let unknown = || SubjectError::Unknown { subject: subject.to_owned() };
+        let mut tokens = [""; MAX_TOKENS];
+        let mut count = 0;
+        for token in rest.split('.') {
+            *tokens.get_mut(count).ok_or_else(unknown)? = token;
+            count += 1;
+        }
+        match parse_tokens(&tokens[..count]) {
+            Ok(parsed) => parsed.ok_or_else(unknown),
             Err(source) => Err(SubjectError::Token { subject: subject.to_owned(), source }),
         }
     }
@@ -266,15 +286,16 @@ impl TaskKey {
     pub fn subject(&self, verb: TaskVerb) -> Subject {
         Subject::Task { verb, key: self.clone() }
     }
+
+    fn write_tail(&self, out: &mut String) -> fmt::Result {
+        use fmt::Write as _;
+        let Self { capability, lane, run, task, attempt } = self;
+        write!(out, ".{capability}.{lane}.{run}.{task}.{attempt}")
+    }
 }
 
 fn name(workflow: &Option<WorkflowName>) -> &str {
     workflow.as_ref().map_or(NONE, WorkflowName::as_str)
-}
-
-fn tail(key: &TaskKey) -> String {
-    let TaskKey { capability, lane, run, task, attempt } = key;
-    format!("{capability}.{lane}.{run}.{task}.{attempt}")
 }
 
 fn optional(token: &str) -> Result<Option<WorkflowName>, NameError> {
@@ -307,17 +328,16 @@ fn parse_tokens(tokens: &[&str]) -> Result<Option<Subject>, NameError> {
             let Some(verb) = WorkflowVerb::parse(verb) else { return Ok(None) };
             Subject::Workflow { verb, workflow: optional(workflow)?, run: run(shard, uuid)? }
         }
-        ["task", "routed", NONE, NONE, shard, uuid, task, attempt] => Subject::TaskRouted {
-            run: run(shard, uuid)?,
-            task: task.parse()?,
-            attempt: attempt.parse()?,
-        },
+        ["task", "routed", NONE, NONE, shard, uuid, task, attempt] => {
+            Subject::TaskRouted { run: run(shard, uuid)?, task: task.parse()?, attempt: attempt.parse()? }
+        }
         ["task", "assigned", key @ .., delivery] => {
-            let (Some(key), Ok(delivery)) = (task_key(key)?, delivery.parse()) else { return Ok(None) };
+            let (Some(key), Some(delivery)) = (task_key(key)?, number(delivery)) else { return Ok(None) };
             Subject::TaskAssigned { key, delivery }
         }
         ["task", verb, key @ ..] => {
-            let (Some(verb), Some(key)) = (TaskVerb::parse(verb), task_key(key)?) else { return Ok(None) };
+            let Some(verb) = TaskVerb::parse(verb) else { return Ok(None) };
+            let Some(key) = task_key(key)? else { return Ok(None) };
             Subject::Task { verb, key }
         }
         ["timer", verb, NONE, NONE, shard, uuid, timer] => {
@@ -334,7 +354,7 @@ fn parse_tokens(tokens: &[&str]) -> Result<Option<Subject>, NameError> {
             Subject::Agent { verb, agent: agent.parse()? }
         }
         ["request", "rejected", target, id] => {
-            let Ok(id) = Uuid::try_parse(id) else { return Ok(None) };
+            let Some(id) = canonical_uuid(id) else { return Ok(None) };
             Subject::RequestRejected { name: optional(target)?, id }
         }
         ["dead", stream, reason] => Subject::Dead { stream: stream.parse()?, reason: reason.parse()? },

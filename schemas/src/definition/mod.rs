@@ -3,7 +3,9 @@
 mod builder;
 mod duration;
 mod parse;
+mod problem;
 mod task;
+mod write;
 
 use std::collections::BTreeMap;
 
@@ -13,7 +15,8 @@ use serde_json::Value;
 
 pub use builder::{DefinitionBuilder, TaskBuilder};
 pub use duration::{DurationError, Span};
-pub use parse::{Format, Position, Problem, Problems, parse};
+pub use parse::{Format, MAX_TEXT_BYTES, nearest, parse, parse_with_positions};
+pub use problem::{Position, Positions, Problem, Problems};
 pub use task::{OnFailure, OnSkipped, Retry, Task};
 
 use crate::id::Digest;

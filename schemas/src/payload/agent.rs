@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::{AgentId, Capability};
 
-/// Data of `agent.registered`, and the agent's entry in the registry.
+/// Data of `agent.registered` and `agent.heartbeat`, and the agent's entry in the registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentRegistered {
     /// This process.

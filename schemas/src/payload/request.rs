@@ -30,10 +30,12 @@ pub struct TimerFired {
 pub struct DeadLetter {
     /// Subject that the message was found on (attribute `subject`).
     pub subject: String,
+    /// The stream it was found in, also in the letter's subject (extension `stream`).
+    pub stream: String,
     /// Stable and short, also in the letter's subject (extension `reason`).
     pub reason: String,
     /// What exactly is wrong, for people (extension `error`).
     pub error: String,
-    /// Sequence of the message in its stream (extension `sequence`).
+    /// Sequence of the message in its stream (extension `sequence`, which is text in a header).
     pub sequence: u64,
 }

@@ -97,6 +97,7 @@ pub struct TaskError {
     pub retryable: bool,
     /// Seconds to wait at least before the next attempt, as in HTTP's `Retry-After`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0))]
     pub retry_after: Option<f64>,
 }
 

@@ -1,0 +1,40 @@
+# Everything that is done with the mesh from a checkout. `make help` lists it.
+
+CARGO ?= cargo
+PYTHON ?= python3
+
+# One profile, the default one, serves the demo and the tests: nothing is built twice.
+TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(CURDIR)/target)
+TOOLS := $(CURDIR)/target/tools
+# What programs and tests need to find the pinned tools. A server named by the caller goes before the pinned one.
+WITH_TOOLS = NATS_SERVER="$${NATS_SERVER:-$(TOOLS)/nats-server}" \
+	PYTHONPATH="$(TOOLS)/python$${PYTHONPATH:+:$$PYTHONPATH}"
+
+.PHONY: help tools build demo test check schemas clean-tools
+
+help: ## List what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-12s %s\n", $$1, $$2 }'
+
+tools: ## Fetch the pinned nats-server and nats-py into target/tools
+	@$(PYTHON) deploy/tools.py
+
+build: ## Build everything
+	$(CARGO) build --workspace
+
+demo: tools build ## Onboard the merchants of the example through a mesh and seven agents
+	@$(WITH_TOOLS) $(PYTHON) agents/examples/merchant-onboarding/demo.py
+
+test: tools build ## Run every test, on real NATS servers
+	$(WITH_TOOLS) $(CARGO) test --workspace
+
+check: ## Check formatting, lints and documentation
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+
+schemas: ## Write the JSON Schemas and the AsyncAPI document anew
+	$(CARGO) build --package mesh-cli
+	"$(TARGET)/debug/mesh" schema --out schemas
+
+clean-tools: ## Remove the fetched tools
+	rm -rf "$(TOOLS)"

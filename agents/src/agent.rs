@@ -1,0 +1,128 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_bus::{Bus, BusError};
+use mesh_schemas::payload::AgentRegistered;
+use mesh_schemas::{AgentId, Capability, NameError};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::builder::AgentBuilder;
+use crate::cancel::Cancellations;
+use crate::handler::Handler;
+use crate::registry;
+use crate::worker::Worker;
+
+/// A process that does tasks.
+pub struct Agent {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) id: AgentId,
+    pub(crate) type_: String,
+    pub(crate) version: String,
+    pub(crate) capacity: usize,
+    pub(crate) drain: Duration,
+    pub(crate) handlers: BTreeMap<Capability, Arc<dyn Handler>>,
+}
+
+/// Why an agent could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// A name is not valid.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The capabilities are not as they should be.
+    #[error("the agent's capabilities: {0}")]
+    Capabilities(String),
+    /// The bus cannot be used.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// The process cannot be told to stop.
+    #[error("cannot listen for signals: {0}")]
+    Signals(#[from] std::io::Error),
+    /// A part of the agent died, which is a defect.
+    #[error("the agent stopped unexpectedly: {0}")]
+    Died(String),
+}
+
+impl Agent {
+    /// Begins an agent of a type: the same for every process of one deployment.
+    #[must_use]
+    pub fn builder(type_: impl Into<String>) -> AgentBuilder {
+        AgentBuilder::new(type_.into())
+    }
+
+    pub(crate) async fn run_until(self, stop: CancellationToken) -> Result<(), AgentError> {
+        let registered = self.registered();
+        let _service = self.bus.announce(&self.type_, &self.version, "agent of the mesh").await?;
+        let cancellations = Cancellations::default();
+        let parts_stop = stop.child_token();
+        // Heartbeats go on while the last tasks end.
+        let farewell = CancellationToken::new();
+        let heartbeat = tokio::spawn(registry::keep_alive(
+            Arc::clone(&self.bus),
+            registered.clone(),
+            farewell.clone(),
+        ));
+        let mut workers = JoinSet::new();
+        for (capability, handler) in &self.handlers {
+            let worker = Worker {
+                bus: Arc::clone(&self.bus),
+                agent: self.id.clone(),
+                type_: self.type_.clone(),
+                capability: capability.clone(),
+                handler: Arc::clone(handler),
+                capacity: self.capacity,
+                drain: self.drain,
+                cancellations: cancellations.clone(),
+            };
+            workers.spawn(worker.run(parts_stop.clone()));
+        }
+        info!(agent = %self.id, capabilities = ?registered.capabilities, "agent ready");
+        let mut died = None;
+        while let Some(ended) = workers.join_next().await {
+            if let Err(error) = ended {
+                died = Some(error.to_string());
+                parts_stop.cancel();
+            }
+        }
+        farewell.cancel();
+        if let Err(error) = heartbeat.await {
+            warn!(%error, "the heartbeat died");
+        }
+        info!(agent = %self.id, "agent stopped");
+        died.map_or(Ok(()), |error| Err(AgentError::Died(error)))
+    }
+
+    fn registered(&self) -> AgentRegistered {
+        let capacity = self.capacity * self.handlers.len();
+        AgentRegistered {
+            agent: self.id.clone(),
+            type_: self.type_.clone(),
+            capabilities: self.handlers.keys().cloned().collect(),
+            capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
+            version: self.version.clone(),
+        }
+    }
+}
+
+/// A token that is cancelled by SIGTERM or Ctrl-C.
+pub(crate) fn stop_signal() -> Result<CancellationToken, std::io::Error> {
+    let stop = CancellationToken::new();
+    #[cfg(unix)]
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let token = stop.clone();
+    tokio::spawn(async move {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+        info!("asked to stop: letting running tasks end");
+        token.cancel();
+    });
+    Ok(stop)
+}

@@ -1,0 +1,178 @@
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_bus::Bus;
+use mesh_bus::nats::{ConnectOptions, NatsBus};
+use mesh_schemas::payload::TaskCreated;
+use mesh_schemas::{AgentId, Capability};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::agent::{Agent, AgentError, stop_signal};
+use crate::context::Context;
+use crate::failure::TaskFailure;
+use crate::handler::{Handler, Output, Raw, Typed};
+
+/// Tasks of one capability at once, unless something else is said: some for handlers that wait for others, few
+/// enough for those that compute.
+const DEFAULT_CAPACITY: usize = 10;
+/// Time that running tasks get to end when the agent is stopped.
+const DEFAULT_DRAIN: Duration = Duration::from_secs(25);
+
+/// Assembles an [`Agent`].
+pub struct AgentBuilder {
+    type_: String,
+    id: Option<String>,
+    version: String,
+    capacity: usize,
+    drain: Duration,
+    handlers: Vec<(String, Arc<dyn Handler>)>,
+    connection: Option<ConnectOptions>,
+    bus: Option<Arc<dyn Bus>>,
+}
+
+impl AgentBuilder {
+    pub(crate) fn new(type_: String) -> Self {
+        Self {
+            type_,
+            id: None,
+            version: "0.1.0".to_owned(),
+            capacity: DEFAULT_CAPACITY,
+            drain: DEFAULT_DRAIN,
+            handlers: Vec::new(),
+            connection: None,
+            bus: None,
+        }
+    }
+
+    /// Adds a capability with a handler that takes the input as any type that `serde` reads and returns any type
+    /// that it writes. An input that does not fit the type is a fatal failure with the code `invalid_input`.
+    #[must_use]
+    pub fn capability<H, I, O, F>(mut self, capability: &str, handler: H) -> Self
+    where
+        H: Fn(Context, I) -> F + Send + Sync + 'static,
+        I: DeserializeOwned + 'static,
+        O: Serialize + 'static,
+        F: Future<Output = Result<O, TaskFailure>> + Send + 'static,
+    {
+        self.handlers.push((capability.to_owned(), Arc::new(Typed(handler, PhantomData))));
+        self
+    }
+
+    /// Adds a capability with a handler that takes the task as it came and returns an [`Output`], which may say
+    /// how good it is and what it cost.
+    #[must_use]
+    pub fn raw_capability<H, F>(mut self, capability: &str, handler: H) -> Self
+    where
+        H: Fn(Context, TaskCreated) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<Output, TaskFailure>> + Send + 'static,
+    {
+        self.handlers.push((capability.to_owned(), Arc::new(Raw(handler))));
+        self
+    }
+
+    /// How many tasks of each capability run at once, at least 1 (default 10). Each capability has room of its own,
+    /// so that a backlog of one never delays another.
+    #[must_use]
+    pub fn capacity(mut self, capacity: usize) -> Self {
+        self.capacity = capacity.max(1);
+        self
+    }
+
+    /// Name of this process, unlike that of any other (default: the agent's type and eight random digits).
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Version of the agent, a semantic version (default `0.1.0`).
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = version.into();
+        self
+    }
+
+    /// How long running tasks get to end when the agent is stopped (default 25 s). What does not end is handed to
+    /// other agents.
+    #[must_use]
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.drain = timeout;
+        self
+    }
+
+    /// How to connect (default: from the environment, see [`ConnectOptions::from_env`]).
+    #[must_use]
+    pub fn connect(mut self, options: ConnectOptions) -> Self {
+        self.connection = Some(options);
+        self
+    }
+
+    /// A connection that is there already.
+    #[must_use]
+    pub fn bus(mut self, bus: Arc<dyn Bus>) -> Self {
+        self.bus = Some(bus);
+        self
+    }
+
+    /// Runs the agent until the process is asked to stop by SIGTERM or Ctrl-C, then lets running tasks end.
+    ///
+    /// # Errors
+    /// [`AgentError`] if a name is not valid, no capability was given, or NATS cannot be reached.
+    pub async fn run(self) -> Result<(), AgentError> {
+        let stop = stop_signal()?;
+        self.run_until(stop).await
+    }
+
+    /// Runs the agent until `stop`, then lets running tasks end.
+    ///
+    /// # Errors
+    /// [`AgentError`] if a name is not valid, no capability was given, or NATS cannot be reached.
+    pub async fn run_until(self, stop: CancellationToken) -> Result<(), AgentError> {
+        self.build().await?.run_until(stop).await
+    }
+
+    async fn build(self) -> Result<Agent, AgentError> {
+        let mut handlers = BTreeMap::new();
+        for (name, handler) in self.handlers {
+            let capability = Capability::new(name)?;
+            if handlers.contains_key(&capability) {
+                return Err(AgentError::Capabilities(format!("'{capability}' has two handlers")));
+            }
+            handlers.insert(capability, handler);
+        }
+        if handlers.is_empty() {
+            return Err(AgentError::Capabilities("there is none: add one with .capability(…)".to_owned()));
+        }
+        // The type becomes part of ids and subjects, so it follows the same rule as they do.
+        let type_ = AgentId::new(self.type_)?;
+        let id = match self.id {
+            Some(id) => AgentId::new(id)?,
+            None => AgentId::new(format!("{type_}-{}", &Uuid::new_v4().simple().to_string()[..8]))?,
+        };
+        let bus = match self.bus {
+            Some(bus) => bus,
+            None => {
+                let options = match self.connection {
+                    Some(options) => options,
+                    None => ConnectOptions::from_env()?,
+                };
+                Arc::new(NatsBus::connect(options.name(id.as_str())).await?)
+            }
+        };
+        Ok(Agent {
+            bus,
+            id,
+            type_: type_.to_string(),
+            version: self.version,
+            capacity: self.capacity,
+            drain: self.drain,
+            handlers,
+        })
+    }
+}

@@ -1,0 +1,172 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use mesh_bus::Bus;
+use mesh_schemas::payload::TaskProgress;
+use mesh_schemas::{
+    AgentId, Attempt, Envelope, Message, RunId, Subject, TaskId, TaskKey, TaskVerb, TraceContext,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use crate::call;
+use crate::failure::TaskFailure;
+use crate::registry::source;
+
+/// What a handler knows of the task that it does, and what it can ask of the mesh meanwhile.
+#[derive(Clone)]
+pub struct Context(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) agent: AgentId,
+    pub(crate) type_: String,
+    pub(crate) key: TaskKey,
+    pub(crate) workflow: String,
+    pub(crate) action: Option<String>,
+    pub(crate) idempotency_key: String,
+    pub(crate) correlation_id: String,
+    pub(crate) created_id: String,
+    pub(crate) deadline: Option<DateTime<Utc>>,
+    pub(crate) delivery: u64,
+    pub(crate) cancelled: CancellationToken,
+    pub(crate) trace: Option<TraceContext>,
+    /// How often this execution has asked which question of another agent.
+    pub(crate) asked: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Context {
+    /// The run that the task belongs to.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.0.key.run
+    }
+
+    /// Name of the workflow; `-` for a directly requested task.
+    #[must_use]
+    pub fn workflow(&self) -> &str {
+        &self.0.workflow
+    }
+
+    /// The task.
+    #[must_use]
+    pub fn task(&self) -> &TaskId {
+        &self.0.key.task
+    }
+
+    /// Which try of the task this is, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> Attempt {
+        self.0.key.attempt
+    }
+
+    /// Which delivery of this attempt this is, from 1: above 1, an earlier execution may have got some way.
+    #[must_use]
+    pub fn delivery(&self) -> u64 {
+        self.0.delivery
+    }
+
+    /// What the workflow asks for, for agents that can do several things.
+    #[must_use]
+    pub fn action(&self) -> Option<&str> {
+        self.0.action.as_deref()
+    }
+
+    /// The same for every execution and every attempt of the task, and for no other task: pass it to whatever must
+    /// not happen twice.
+    #[must_use]
+    pub fn idempotency_key(&self) -> &str {
+        &self.0.idempotency_key
+    }
+
+    /// What the requester calls the whole piece of work.
+    #[must_use]
+    pub fn correlation_id(&self) -> &str {
+        &self.0.correlation_id
+    }
+
+    /// When the handler is stopped, if it has not ended.
+    #[must_use]
+    pub fn deadline(&self) -> Option<DateTime<Utc>> {
+        self.0.deadline
+    }
+
+    /// This process.
+    #[must_use]
+    pub fn agent(&self) -> &AgentId {
+        &self.0.agent
+    }
+
+    /// The trace that the task belongs to, to pass on to services that are called.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        mesh_telemetry::propagation::current(&tracing::Span::current()).or_else(|| self.0.trace.clone())
+    }
+
+    /// Cancelled when nobody waits for the task any more, its time is over, or the agent stops. A handler that
+    /// goes on regardless is dropped a little later.
+    #[must_use]
+    pub fn cancellation(&self) -> &CancellationToken {
+        &self.0.cancelled
+    }
+
+    /// Tells whoever watches how far the task is, from 0 to 1. Nothing is stored, and nothing fails if nobody
+    /// listens.
+    pub async fn progress(&self, progress: f64, message: Option<&str>) {
+        let inner = &*self.0;
+        let data = TaskProgress {
+            agent: inner.agent.clone(),
+            progress: progress.clamp(0.0, 1.0),
+            message: message.map(ToOwned::to_owned),
+        };
+        let _ = inner.bus.notify(inner.event(&inner.key.subject(TaskVerb::Progress), &data)).await;
+    }
+
+    /// Asks another agent to do one task and waits for its output. The task runs with the same guarantees as any
+    /// other, in a run of its own that is linked to this one; a handler that runs again after a crash and asks the
+    /// same gets the same answer without its being worked out again.
+    ///
+    /// An agent that calls its own capability needs room for it: with all places taken by callers, nobody answers
+    /// before the deadline.
+    ///
+    /// # Errors
+    /// [`TaskFailure`]: that of the other agent, or retryable `timeout` when this task's own time is over.
+    pub async fn call<I: Serialize, O: DeserializeOwned>(
+        &self,
+        capability: &str,
+        input: I,
+    ) -> Result<O, TaskFailure> {
+        call::call(&self.0, capability, input).await
+    }
+}
+
+impl Inner {
+    /// How often a question was asked before, counting this time from now on.
+    pub(crate) fn asked_before(&self, question: &str) -> u64 {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = asked.entry(question.to_owned()).or_default();
+        *times += 1;
+        *times - 1
+    }
+
+    /// An event of this attempt.
+    pub(crate) fn event(&self, subject: &Subject, data: &impl Serialize) -> Message {
+        let id = subject.render(self.bus.namespace());
+        let data = serde_json::to_value(data).unwrap_or_default();
+        let mut event =
+            Envelope::new(id.clone(), source(&*self.bus, &self.type_), subject.event_type(), data);
+        event.time = Some(self.bus.now());
+        event.correlationid = Some(self.correlation_id.clone());
+        event.causationid = Some(self.created_id.clone());
+        event.set_trace(self.trace.as_ref());
+        let (mut headers, body) = event.encode().unwrap_or_default();
+        let hop = mesh_telemetry::propagation::current(&tracing::Span::current());
+        if let Some(hop) = hop.as_ref().or(self.trace.as_ref()) {
+            hop.write(&mut headers);
+        }
+        Message { subject: id, headers, payload: Bytes::from(body) }
+    }
+}

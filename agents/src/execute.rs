@@ -1,0 +1,290 @@
+//! One execution of one task: decode, look, run, store the outcome, acknowledge.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures::FutureExt;
+use mesh_bus::topology::AGENT_ACK_WAIT;
+use mesh_bus::{Bus, Delivery, Reason};
+use mesh_schemas::payload::{TaskAssigned, TaskCreated, TaskError, code};
+use mesh_schemas::{AgentId, Decoded, Envelope, Subject, TaskKey, TaskVerb, TraceContext};
+use tokio_util::sync::CancellationToken;
+use mesh_telemetry::{names, propagation};
+use tracing::{Instrument, Span, debug, debug_span, warn};
+
+use crate::cancel::Cancellations;
+use crate::context::{Context, Inner};
+use crate::failure::{TaskFailure, timeout};
+use crate::handler::{Handler, Output};
+use crate::look;
+use crate::outcome::{self, Outcome};
+
+/// Deliveries of one attempt that are executed. An attempt that comes once more has ended none of them, most likely
+/// because it kills whoever takes it.
+const MAX_DELIVERIES: u64 = 5;
+/// What a handler that was told to stop gets before it is dropped.
+const GRACE: Duration = Duration::from_secs(5);
+/// The form of the subjects of work.
+const TEMPLATE: &str = "task.created.{capability}.{lane}.{shard}.{run}.{task}.{attempt}";
+/// Major version of `task.created` that is understood.
+const SCHEMA: &str = "urn:mesh:schema:task.created:1";
+/// Pause before a task of a newer schema is offered again, to an agent that knows it.
+const NEWER_PAUSE: Duration = Duration::from_secs(30);
+/// Pause before the log is asked again whether a task is wanted.
+const LOOK_PAUSE: Duration = Duration::from_millis(250);
+
+pub(crate) struct Execution {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) agent: AgentId,
+    pub(crate) type_: String,
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) cancellations: Cancellations,
+    /// Cancelled when the agent must end at once.
+    pub(crate) abandon: CancellationToken,
+}
+
+impl Execution {
+    /// Sees one delivery through, marking it in progress all the while.
+    pub(crate) async fn run(self, delivery: Delivery) {
+        let abandon = self.abandon.clone();
+        let work = self.handle(&delivery);
+        let mut work = std::pin::pin!(work);
+        let mut marks = tokio::time::interval(AGENT_ACK_WAIT / 3);
+        marks.tick().await;
+        loop {
+            tokio::select! {
+                biased;
+                settled = &mut work => {
+                    match settled {
+                        Settled::Ack => delivery.acker.ack().await,
+                        Settled::Again(pause) => delivery.acker.nak(pause).await,
+                    }
+                    return;
+                }
+                () = abandon.cancelled() => {
+                    delivery.acker.nak(Duration::ZERO).await;
+                    return;
+                }
+                _ = marks.tick() => delivery.acker.progress().await,
+            }
+        }
+    }
+
+    async fn handle(&self, delivery: &Delivery) -> Settled {
+        let bus = &*self.bus;
+        let stored = &delivery.stored;
+        let key = match Subject::parse(bus.namespace(), &stored.message.subject) {
+            Ok(Subject::Task { verb: TaskVerb::Created, key }) => key,
+            Ok(_) => return self.bury(delivery, Reason::UnknownType, "only task.created is work").await,
+            Err(error) => return self.bury(delivery, Reason::Malformed, &error.to_string()).await,
+        };
+        let (envelope, task) = match read(delivery) {
+            Ok(read) => read,
+            Err(Unreadable::Newer(schema)) => {
+                warn!(%schema, "a task of a newer schema is left to newer agents");
+                return Settled::Again(NEWER_PAUSE);
+            }
+            Err(Unreadable::Malformed(error)) => {
+                let failure = TaskFailure::retryable("malformed_task", &error);
+                let context = self.context(&key, None, None, delivery, None);
+                outcome::store(&context, Outcome::Failed(failure.0)).await;
+                return self.bury(delivery, Reason::Malformed, &error).await;
+            }
+        };
+        if !self.is_wanted(&key, &task, delivery.delivered).await {
+            debug!(subject = stored.message.subject, "done already, or not wanted any more");
+            return Settled::Ack;
+        }
+        let deadline = deadline(bus.now(), &task);
+        let context = self.context(&key, envelope.as_ref(), Some(&task), delivery, deadline);
+        if delivery.delivered > MAX_DELIVERIES {
+            let message = format!("{MAX_DELIVERIES} deliveries ended without an outcome");
+            outcome::store(&context, Outcome::Failed(fatal(code::POISON, &message))).await;
+            return self.bury(delivery, Reason::Poison, &message).await;
+        }
+        let span = debug_span!(
+            "process",
+            { names::SPAN_NAME } = format!("process {TEMPLATE}"),
+            { names::SPAN_KIND } = names::KIND_CONSUMER,
+            { names::MESSAGING_SYSTEM } = names::SYSTEM_NATS,
+            { names::MESSAGING_OPERATION_TYPE } = names::OPERATION_PROCESS,
+            { names::MESSAGING_DESTINATION_NAME } = stored.message.subject,
+            { names::MESSAGING_DESTINATION_TEMPLATE } = TEMPLATE,
+            { names::MESSAGING_CONVERSATION_ID } = context.correlation_id,
+            { names::RUN_ID } = %key.run,
+            { names::TASK_ID } = %key.task,
+            { names::ATTEMPT } = key.attempt.get(),
+            { names::SPAN_STATUS } = tracing::field::Empty,
+            { names::ERROR_TYPE } = tracing::field::Empty,
+        );
+        if let Some(hop) = TraceContext::from_headers(&stored.message.headers).or_else(|| context.trace.clone()) {
+            propagation::continue_from(&span, &hop);
+        }
+        self.execute(context, task).instrument(span).await;
+        Settled::Ack
+    }
+
+    async fn execute(&self, context: Arc<Inner>, task: TaskCreated) {
+        let _listed = self.cancellations.list(&context.key, context.cancelled.clone());
+        self.assign(&context).await;
+        let result = run_handler(&*self.handler, &context, task).await;
+        let outcome = match result {
+            Ok(output) => Outcome::Completed(output),
+            Err(failure) => Outcome::Failed(failure.0),
+        };
+        if let Outcome::Failed(error) = &outcome {
+            Span::current().record(names::SPAN_STATUS, names::STATUS_ERROR).record(names::ERROR_TYPE, &*error.code);
+            warn!(task = %context.key.task, run = %context.key.run, error.code, error.message, "task failed");
+        }
+        outcome::store(&context, outcome).await;
+    }
+
+    /// Tells that the agent has taken the task. Advisory: sent, not awaited.
+    async fn assign(&self, context: &Inner) {
+        let data = TaskAssigned { agent: self.agent.clone(), delivery: context.delivery };
+        let subject = Subject::TaskAssigned { key: context.key.clone(), delivery: context.delivery };
+        let _ = self.bus.notify(context.event(&subject, &data)).await;
+    }
+
+    async fn is_wanted(&self, key: &TaskKey, task: &TaskCreated, delivered: u64) -> bool {
+        if !look::is_needed(&*self.bus, task, delivered) {
+            return true;
+        }
+        loop {
+            match look::is_wanted(&*self.bus, key, task).await {
+                Ok(wanted) => return wanted,
+                Err(error) => debug!(%error, "the log cannot be asked yet"),
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+    }
+
+    fn context(
+        &self,
+        key: &TaskKey,
+        envelope: Option<&Envelope>,
+        task: Option<&TaskCreated>,
+        delivery: &Delivery,
+        deadline: Option<DateTime<Utc>>,
+    ) -> Arc<Inner> {
+        let header_trace = TraceContext::from_headers(&delivery.stored.message.headers);
+        Arc::new(Inner {
+            bus: Arc::clone(&self.bus),
+            agent: self.agent.clone(),
+            type_: self.type_.clone(),
+            key: key.clone(),
+            workflow: task.map_or_else(|| "-".to_owned(), |task| task.workflow.clone()),
+            action: task.and_then(|task| task.action.clone()),
+            idempotency_key: task
+                .map_or_else(|| format!("{}.{}", key.run, key.task), |task| task.idempotency_key.clone()),
+            correlation_id: envelope
+                .and_then(|event| event.correlationid.clone())
+                .unwrap_or_else(|| key.run.to_string()),
+            created_id: delivery.stored.message.subject.clone(),
+            deadline,
+            delivery: delivery.delivered,
+            cancelled: self.abandon.child_token(),
+            trace: envelope.and_then(Envelope::trace).or(header_trace),
+            asked: Mutex::new(BTreeMap::new()),
+        })
+    }
+
+    async fn bury(&self, delivery: &Delivery, reason: Reason, error: &str) -> Settled {
+        outcome::letter(&*self.bus, &delivery.stored, reason, error).await;
+        Settled::Ack
+    }
+}
+
+/// What to tell the bus about a delivery.
+enum Settled {
+    Ack,
+    Again(Duration),
+}
+
+enum Unreadable {
+    Malformed(String),
+    Newer(String),
+}
+
+fn read(delivery: &Delivery) -> Result<(Option<Envelope>, TaskCreated), Unreadable> {
+    let message = &delivery.stored.message;
+    let malformed = |error: &dyn std::fmt::Display| Unreadable::Malformed(error.to_string());
+    match Envelope::decode(&message.headers, &message.payload).map_err(|error| malformed(&error))? {
+        Decoded::Event(event) => {
+            if let Some(schema) = event.dataschema.as_deref().filter(|schema| is_newer(schema)) {
+                return Err(Unreadable::Newer(schema.to_owned()));
+            }
+            let task = event.data().map_err(|error| malformed(&error))?;
+            Ok((Some(event), task))
+        }
+        Decoded::Bare(value) => {
+            let task = serde_json::from_value(value).map_err(|error| malformed(&error))?;
+            Ok((None, task))
+        }
+    }
+}
+
+fn is_newer(schema: &str) -> bool {
+    let known = SCHEMA.trim_end_matches('1');
+    schema.strip_prefix(known).and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major > 1)
+}
+
+/// The end of the time that an execution may take from now: its own timeout, and the run's deadline.
+fn deadline(now: DateTime<Utc>, task: &TaskCreated) -> Option<DateTime<Utc>> {
+    let timeout = task.timeout_ms.and_then(|millis| now.checked_add_signed(chrono::TimeDelta::try_milliseconds(
+        i64::try_from(millis).ok()?,
+    )?));
+    match (timeout, task.deadline) {
+        (Some(timeout), Some(deadline)) => Some(timeout.min(deadline)),
+        (timeout, deadline) => timeout.or(deadline),
+    }
+}
+
+/// Runs the handler within its time. A handler that was told to stop gets a little longer before it is dropped.
+async fn run_handler(
+    handler: &dyn Handler,
+    context: &Arc<Inner>,
+    task: TaskCreated,
+) -> Result<Output, TaskFailure> {
+    let left = context.deadline.map(|deadline| (deadline - context.bus.now()).to_std().unwrap_or_default());
+    if left == Some(Duration::ZERO) {
+        return Err(timeout("the time for the task was over before it could begin"));
+    }
+    let handling = AssertUnwindSafe(async { handler.handle(Context(Arc::clone(context)), task).await });
+    let mut handling = std::pin::pin!(handling.catch_unwind());
+    let time_is_over = async {
+        match left {
+            Some(left) => tokio::time::sleep(left).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        result = &mut handling => return result.unwrap_or_else(|panic| Err(panicked(&*panic))),
+        () = time_is_over => {
+            context.cancelled.cancel();
+            return Err(timeout("the handler did not end within the time for the task"));
+        }
+        () = context.cancelled.cancelled() => {}
+    }
+    match tokio::time::timeout(GRACE, handling).await {
+        Ok(result) => result.unwrap_or_else(|panic| Err(panicked(&*panic))),
+        Err(_) => Err(TaskFailure(fatal(code::RUN_ENDED, "the task was cancelled and its handler did not end"))),
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskFailure {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned());
+    TaskFailure::retryable(code::PANIC, format!("the handler panicked: {text}"))
+}
+
+fn fatal(code: &str, message: &str) -> TaskError {
+    TaskError { code: code.to_owned(), message: message.to_owned(), retryable: false, retry_after: None }
+}

@@ -1,0 +1,31 @@
+//! Before work is done that may have been done already: is it still wanted?
+
+use chrono::TimeDelta;
+use mesh_bus::topology::Stream;
+use mesh_bus::{Bus, BusError};
+use mesh_schemas::payload::TaskCreated;
+use mesh_schemas::{Subject, TaskKey, TaskVerb, WorkflowVerb};
+
+/// From this age on, a task is looked up before it is done: a consumer that was made anew delivers old tasks as if
+/// for the first time.
+const OLD: TimeDelta = TimeDelta::seconds(30);
+
+/// Whether the delivery is one that the log must be asked about.
+pub(crate) fn is_needed(bus: &dyn Bus, task: &TaskCreated, delivered: u64) -> bool {
+    delivered > 1 || bus.now() - task.basis > OLD
+}
+
+/// Whether the attempt has no outcome yet and its run is still kept.
+pub(crate) async fn is_wanted(bus: &dyn Bus, key: &TaskKey, task: &TaskCreated) -> Result<bool, BusError> {
+    for verb in [TaskVerb::Completed, TaskVerb::Failed] {
+        if exists(bus, &key.subject(verb)).await? {
+            return Ok(false);
+        }
+    }
+    let workflow = task.workflow.parse().ok();
+    exists(bus, &Subject::Workflow { verb: WorkflowVerb::Started, workflow, run: key.run }).await
+}
+
+async fn exists(bus: &dyn Bus, subject: &Subject) -> Result<bool, BusError> {
+    Ok(bus.last(Stream::Events, &subject.render(bus.namespace())).await?.is_some())
+}

@@ -1,0 +1,79 @@
+//! Stores the outcome of an attempt, until it is stored.
+
+use std::time::Duration;
+
+use mesh_bus::topology::Stream;
+use mesh_bus::{Bus, Publish, PublishError, Reason};
+use mesh_schemas::{StoredMessage, TaskVerb};
+use mesh_schemas::payload::{TaskCompleted, TaskError, TaskFailed, code};
+use tracing::{debug, warn};
+
+use crate::context::Inner;
+use crate::handler::Output;
+
+/// First and longest pause before a message that was not stored is sent again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
+
+/// How an attempt ended.
+pub(crate) enum Outcome {
+    Completed(Output),
+    Failed(TaskError),
+}
+
+/// Stores the outcome, unless one of its kind is stored already. Returns when it stands in the log, however long
+/// that takes; the delivery stays un-acknowledged meanwhile, so nothing is lost if the process dies.
+pub(crate) async fn store(context: &Inner, outcome: Outcome) {
+    let agent = Some(context.agent.clone());
+    let message = match outcome {
+        Outcome::Completed(Output { output, quality, usage }) => {
+            context.event(&context.key.subject(TaskVerb::Completed), &TaskCompleted { output, quality, usage, agent })
+        }
+        Outcome::Failed(error) => context.event(&context.key.subject(TaskVerb::Failed), &TaskFailed { error, agent }),
+    };
+    if let Err(error) = publish(&*context.bus, Publish::once(message)).await {
+        let error = TaskError {
+            code: code::PAYLOAD_TOO_LARGE.to_owned(),
+            message: format!("the outcome is larger than an event may be: {error}"),
+            retryable: false,
+            retry_after: None,
+        };
+        let failed = TaskFailed { error, agent: Some(context.agent.clone()) };
+        let smaller = context.event(&context.key.subject(TaskVerb::Failed), &failed);
+        if let Err(error) = publish(&*context.bus, Publish::once(smaller)).await {
+            warn!(error, "the outcome cannot be stored");
+        }
+    }
+}
+
+/// Puts a delivery among the dead letters, however long that takes.
+pub(crate) async fn letter(bus: &dyn Bus, stored: &StoredMessage, reason: Reason, error: &str) {
+    warn!(subject = stored.message.subject, %reason, error, "dead letter");
+    let sent = until_stored(|| mesh_bus::dead_letter(bus, Stream::Tasks, stored, reason, error)).await;
+    if let Err(error) = sent {
+        warn!(error, "the dead letter cannot be stored");
+    }
+}
+
+async fn publish(bus: &dyn Bus, publish: Publish) -> Result<(), String> {
+    until_stored(|| async { bus.publish(publish.clone()).await.map(drop) }).await
+}
+
+/// Repeats a publication until it is stored; the error is that the message is larger than the server takes.
+async fn until_stored<F: Future<Output = Result<(), PublishError>>>(
+    mut publish: impl FnMut() -> F,
+) -> Result<(), String> {
+    let (mut pause, longest) = PAUSES;
+    loop {
+        match publish().await {
+            Ok(()) => return Ok(()),
+            Err(PublishError::TooLarge(error)) => return Err(error),
+            Err(PublishError::Retry(error)) => debug!(error, "not stored yet"),
+            Err(error @ PublishError::Refused(_)) => {
+                warn!(%error, "trying again until it is mended");
+                pause = longest;
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(longest);
+    }
+}

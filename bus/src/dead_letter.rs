@@ -1,0 +1,167 @@
+use mesh_schemas::{Decoded, Envelope, Headers, Message, StoredMessage};
+use serde_json::Value;
+
+use crate::bus::{Bus, Publish};
+use crate::error::PublishError;
+use crate::topology::Stream;
+
+/// Longest error text in a letter, in bytes: headers are for a glance, and count towards the size of a message.
+const MAX_ERROR_BYTES: usize = 1024;
+/// Type of the event that a letter is.
+const TYPE: &str = "dead";
+/// With this header the server stores a letter once, even if it is sent twice within its window of two minutes.
+const MESSAGE_ID: &str = "Nats-Msg-Id";
+
+/// Why a message was put aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// It cannot be read: no JSON, no valid CloudEvent, or a subject of no known form.
+    Malformed,
+    /// It can be read, but its data does not have the form that its type asks for.
+    InvalidData,
+    /// It is of a type, or of a version of one, that is not known.
+    UnknownType,
+    /// It belongs to a run that does not exist.
+    UnknownRun,
+    /// It belongs to a task or an attempt that its run does not have.
+    UnknownTask,
+    /// It was delivered as often as is allowed, and nobody who took it reported an outcome.
+    Poison,
+    /// It is larger than the mesh takes.
+    TooLarge,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 7] = [
+        Self::Malformed,
+        Self::InvalidData,
+        Self::UnknownType,
+        Self::UnknownRun,
+        Self::UnknownTask,
+        Self::Poison,
+        Self::TooLarge,
+    ];
+
+    /// The token in the letter's subject, and its extension `reason`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::InvalidData => "invalid_data",
+            Self::UnknownType => "unknown_type",
+            Self::UnknownRun => "unknown_run",
+            Self::UnknownTask => "unknown_task",
+            Self::Poison => "poison",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Puts a message that nobody can deal with aside, with the reason, on `<namespace>.dead.<stream>.<reason>`.
+///
+/// The letter is a CloudEvent in binary mode: its body is the message, byte by byte, its attributes are those of
+/// [`mesh_schemas::payload::DeadLetter`], and the message's own headers stand beside them. Sending it again is
+/// safe. A message so large that the letter would not fit is left where it is, and the letter refers to it with
+/// `dataref`. Acknowledge the message after this, not before.
+///
+/// # Errors
+/// [`PublishError`]; after a retryable one the message must not be acknowledged.
+pub async fn dead_letter(
+    bus: &dyn Bus,
+    from: Stream,
+    stored: &StoredMessage,
+    reason: Reason,
+    error: &str,
+) -> Result<(), PublishError> {
+    let letter = letter(bus, from, stored, reason, error);
+    match bus.publish(Publish::plain(letter.clone())).await {
+        Err(PublishError::TooLarge(_)) => {
+            let reference = format!("nats:{}/{}", from.name(bus.namespace()), stored.sequence);
+            let headers = letter.headers.with("ce-dataref", reference);
+            let without_body = Message { headers, payload: bytes::Bytes::new(), ..letter };
+            bus.publish(Publish::plain(without_body)).await.map(drop)
+        }
+        stored => stored.map(drop),
+    }
+}
+
+fn letter(bus: &dyn Bus, from: Stream, stored: &StoredMessage, reason: Reason, error: &str) -> Message {
+    let namespace = bus.namespace();
+    let original = &stored.message;
+    let id = format!("{}/{}", from.name(namespace), stored.sequence);
+    let mut event = Envelope::new(&id, format!("/{namespace}"), TYPE, Value::Null);
+    event.dataschema = None;
+    event.datacontenttype = original.headers.get(mesh_schemas::CONTENT_TYPE).map(ToOwned::to_owned);
+    event.subject = Some(original.subject.clone());
+    event.time = Some(bus.now());
+    if let Ok(Decoded::Event(read)) = Envelope::decode(&original.headers, &original.payload) {
+        event.correlationid = read.correlationid;
+        event.causationid = read.causationid;
+    }
+    let extensions = [
+        ("stream", from.short_name().into()),
+        ("sequence", stored.sequence.into()),
+        ("reason", reason.as_str().into()),
+        ("error", shorten(error).into()),
+    ];
+    event.extensions.extend(extensions.map(|(name, value): (_, Value)| (name.to_owned(), value)));
+    let mut headers = event.binary_headers();
+    keep_own(&original.headers, &mut headers);
+    headers.set(MESSAGE_ID, id);
+    let subject = format!("{namespace}.dead.{}.{reason}", from.short_name());
+    Message { subject, headers, payload: original.payload.clone() }
+}
+
+/// Adds the headers that are the message's own: not those that steer the server, and not the attributes of an
+/// event in binary mode, whose place the letter's own take.
+fn keep_own(original: &Headers, letter: &mut Headers) {
+    for (name, value) in original.iter() {
+        let lower = name.to_ascii_lowercase();
+        if !lower.starts_with("nats-") && !lower.starts_with("ce-") && letter.get(name).is_none() {
+            letter.append(name, value);
+        }
+    }
+}
+
+/// The beginning of a text, cut between characters. Line breaks cannot stand in a header, but are encoded there.
+fn shorten(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_ERROR_BYTES)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_cut_between_characters() {
+        assert_eq!(shorten("short"), "short");
+        let long = format!("a{}", "ü".repeat(MAX_ERROR_BYTES));
+        assert_eq!(shorten(&long).len(), MAX_ERROR_BYTES - 1);
+    }
+
+    #[test]
+    fn headers_that_steer_the_server_are_not_repeated() {
+        let original = Headers::new()
+            .with("Nats-TTL", "1s")
+            .with("CE-Id", "x")
+            .with("content-type", "text/plain")
+            .with("traceparent", "00");
+        let mut letter = Headers::new().with("content-type", "text/plain");
+        keep_own(&original, &mut letter);
+        assert_eq!(letter, Headers::new().with("content-type", "text/plain").with("traceparent", "00"));
+    }
+
+    #[test]
+    fn reasons_are_subject_tokens() {
+        for reason in Reason::ALL {
+            assert!(reason.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Requests to the JetStream API, all with one time limit and one view of errors.
+
+use std::time::Duration;
+
+use async_nats::client::{Client, Request, RequestErrorKind};
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::{Error as ServerError, ErrorCode};
+use async_nats::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+use crate::error::BusError;
+
+/// How long the server may take for an answer: a cluster elects a new leader within about 4 s.
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// What became of the connection so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Link {
+    /// How often it was lost.
+    pub(super) losses: u64,
+    /// How often it was there again.
+    pub(super) returns: u64,
+}
+
+/// Why a request has no answer, or not the one that was hoped for.
+#[derive(Debug, Clone)]
+pub(super) enum Failure {
+    /// The server says no.
+    Server(ServerError),
+    /// Nothing listens on the subject: no JetStream, or not yet; no such stream.
+    NoResponders,
+    /// The connection is down or the answer did not come in time.
+    Unavailable(String),
+    /// The message is larger than the server takes.
+    TooLarge(String),
+    /// The client does not send it, or the answer cannot be read.
+    Invalid(String),
+}
+
+impl Failure {
+    /// The server's own number of the error, if the server answered with one.
+    pub(super) fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Server(error) => Some(error.error_code()),
+            _ => None,
+        }
+    }
+
+    /// The failure of an operation of ours.
+    pub(super) fn during(self, operation: impl Into<String>) -> BusError {
+        let operation = operation.into();
+        match self {
+            Self::Server(error)
+                if matches!(
+                    error.error_code(),
+                    ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
+                ) =>
+            {
+                BusError::Unsuitable(format!(
+                    "{operation}: JetStream is not enabled for this account of the NATS server ({error}): enable it there, or use another account"
+                ))
+            }
+            Self::Server(error) if error.code() >= 500 => {
+                BusError::Unavailable { operation, error: error.to_string() }
+            }
+            Self::Server(error) => BusError::Refused { operation, error: error.to_string() },
+            Self::NoResponders => {
+                BusError::Unavailable { operation, error: "JetStream does not answer".to_owned() }
+            }
+            Self::Unavailable(error) => BusError::Unavailable { operation, error },
+            Self::TooLarge(error) | Self::Invalid(error) => BusError::Refused { operation, error },
+        }
+    }
+}
+
+/// The connection, as a caller of the JetStream API.
+#[derive(Debug, Clone)]
+pub(super) struct Api {
+    pub(super) client: Client,
+    link: watch::Receiver<Link>,
+}
+
+impl Api {
+    pub(super) fn new(client: Client, link: watch::Receiver<Link>) -> Self {
+        Self { client, link }
+    }
+
+    /// Tells of every loss and return of the connection from now on.
+    pub(super) fn link(&self) -> watch::Receiver<Link> {
+        let mut link = self.link.clone();
+        link.mark_unchanged();
+        link
+    }
+
+    /// Sends a message and waits for the answer to it.
+    ///
+    /// A request that was under way when the connection was lost fails at once: its answer, if there was one,
+    /// was lost with the connection, and waiting for it would only delay the next try.
+    pub(super) async fn request(
+        &self,
+        subject: String,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<async_nats::Message, Failure> {
+        let mut request = Request::new().payload(payload).timeout(None);
+        if let Some(headers) = headers {
+            request = request.headers(headers);
+        }
+        let mut link = self.link.clone();
+        let losses = link.borrow_and_update().losses;
+        tokio::select! {
+            answer = tokio::time::timeout(TIME_LIMIT, self.client.send_request(subject, request)) => match answer {
+                Ok(answer) => answer.map_err(|error| match error.kind() {
+                    RequestErrorKind::NoResponders => Failure::NoResponders,
+                    RequestErrorKind::MaxPayloadExceeded => Failure::TooLarge(error.to_string()),
+                    RequestErrorKind::InvalidSubject => Failure::Invalid(error.to_string()),
+                    RequestErrorKind::TimedOut | RequestErrorKind::Other => Failure::Unavailable(error.to_string()),
+                }),
+                Err(_) => Err(Failure::Unavailable(format!("no answer within {} s", TIME_LIMIT.as_secs()))),
+            },
+            Ok(_) = link.wait_for(|link| link.losses != losses) => {
+                Err(Failure::Unavailable("the connection was lost".to_owned()))
+            }
+        }
+    }
+
+    /// Calls an operation of the JetStream API with JSON in and out.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        arguments: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let payload = to_json(arguments)?;
+        let answer = self.request(format!("$JS.API.{operation}"), None, payload).await?;
+        answer_of(&answer)
+    }
+
+    /// Sends a message whose answers come one by one on an inbox.
+    pub(super) async fn send(&self, subject: String, reply: String, payload: Bytes) -> Result<(), Failure> {
+        let sent = self.client.publish_with_reply(subject, reply, payload);
+        sent.await.map_err(|error| Failure::Invalid(error.to_string()))
+    }
+}
+
+/// Reads the JSON that the JetStream API answers with.
+pub(super) fn answer_of<T: DeserializeOwned>(answer: &async_nats::Message) -> Result<T, Failure> {
+    match serde_json::from_slice(&answer.payload) {
+        Ok(Response::Ok(value)) => Ok(value),
+        Ok(Response::Err { error }) => Err(Failure::Server(error)),
+        Err(error) => Err(Failure::Invalid(format!("the answer cannot be read: {error}"))),
+    }
+}
+
+/// Arguments of an operation as JSON.
+pub(super) fn to_json(arguments: &impl Serialize) -> Result<Bytes, Failure> {
+    serde_json::to_vec(arguments).map(Bytes::from).map_err(|error| Failure::Invalid(error.to_string()))
+}
+
+/// The status that the server sent in place of a message.
+pub(super) fn status(message: &async_nats::Message) -> Option<StatusCode> {
+    message.status.filter(|status| *status != StatusCode::OK)
+}

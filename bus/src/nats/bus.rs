@@ -1,0 +1,117 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use mesh_schemas::{Message, Namespace, RunId, Shards, StoredMessage};
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use super::api::Api;
+use super::consumer::Existing;
+use crate::bus::{Bus, Entry, Follow, From, Publish, RunLog, Service, Stored, Subscription, Watch};
+use crate::consume::{ConsumerSpec, Deliveries, Flow};
+use crate::error::{BusError, PublishError};
+use crate::topology::{Bucket, Stream, Topology};
+
+/// The bus on NATS JetStream: one connection, in one namespace.
+#[derive(Debug)]
+pub struct NatsBus {
+    pub(super) api: Api,
+    pub(super) namespace: Namespace,
+    pub(super) shards: OnceCell<Shards>,
+}
+
+#[async_trait]
+impl Bus for NatsBus {
+    fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    async fn shards(&self) -> Result<Shards, BusError> {
+        self.shards.get_or_try_init(|| self.read_shards()).await.copied()
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    async fn set_up(&self, topology: &Topology) -> Result<(), BusError> {
+        self.make_namespace(topology).await
+    }
+
+    async fn publish(&self, publish: Publish) -> Result<Stored, PublishError> {
+        let subject = publish.message.subject.clone();
+        self.store(publish).await.map_err(|failed| failed.for_publisher(&subject))
+    }
+
+    async fn notify(&self, message: Message) -> Result<(), BusError> {
+        self.send(message).await
+    }
+
+    async fn subscribe(&self, filter: &str) -> Result<Subscription, BusError> {
+        self.listen(filter).await
+    }
+
+    async fn unschedule(&self, subject: &str) -> Result<(), BusError> {
+        let stream = Stream::Inbox.name(&self.namespace);
+        let purge = format!("STREAM.PURGE.{stream}");
+        let purged = self.api.call::<serde::de::IgnoredAny>(&purge, &json!({ "filter": subject })).await;
+        purged.map(drop).map_err(|failure| self.about_stream(failure, format!("unschedule {subject}")))
+    }
+
+    async fn consume(&self, spec: &ConsumerSpec, flow: Flow) -> Result<Box<dyn Deliveries>, BusError> {
+        self.receive(spec, flow).await
+    }
+
+    async fn ensure_consumer(&self, spec: &ConsumerSpec) -> Result<(), BusError> {
+        self.ensure(spec, Existing::Keep).await
+    }
+
+    async fn delivered(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
+        self.last_delivered(spec).await
+    }
+
+    async fn read_run(&self, run: &RunId) -> Result<RunLog, BusError> {
+        self.events_of(run).await
+    }
+
+    async fn follow(&self, stream: Stream, filters: Vec<String>, from: From) -> Result<Follow, BusError> {
+        self.read_along(stream, filters, from).await
+    }
+
+    async fn last(&self, stream: Stream, subject: &str) -> Result<Option<StoredMessage>, BusError> {
+        let operation = format!("read the last message on {subject}");
+        self.last_on(&stream.name(&self.namespace), subject, &operation).await
+    }
+
+    async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError> {
+        self.get_key(bucket, key).await
+    }
+
+    async fn put(
+        &self,
+        bucket: Bucket,
+        key: &str,
+        value: Bytes,
+        ttl: Option<Duration>,
+    ) -> Result<u64, BusError> {
+        self.put_key(bucket, key, value, ttl).await
+    }
+
+    async fn delete(&self, bucket: Bucket, key: &str) -> Result<(), BusError> {
+        self.delete_key(bucket, key).await
+    }
+
+    async fn entries(&self, bucket: Bucket) -> Result<Vec<Entry>, BusError> {
+        self.all_entries(bucket).await
+    }
+
+    async fn watch(&self, bucket: Bucket) -> Result<Watch, BusError> {
+        self.watch_bucket(bucket).await
+    }
+
+    async fn announce(&self, name: &str, version: &str, description: &str) -> Result<Service, BusError> {
+        self.start_service(name, version, description).await
+    }
+}

@@ -1,0 +1,190 @@
+use std::time::Duration;
+
+use async_nats::{Client, Event, ServerAddr};
+use tokio::sync::{OnceCell, watch};
+
+use super::api::{Api, Link};
+use super::bus::NatsBus;
+use super::options::{Auth, ConnectOptions};
+use crate::error::BusError;
+
+/// How long a server may take to greet.
+const GREETING: Duration = Duration::from_secs(5);
+/// Longest pause between two tries to connect again: short, as every run waits meanwhile.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The first server version with recurring schedules, as major and minor.
+const NEEDED: (u64, u64) = (2, 14);
+
+impl NatsBus {
+    /// Connects to the first server that answers. Fails at once if none does; a connection that is lost later is
+    /// made again, for as long as it takes.
+    ///
+    /// # Errors
+    /// [`BusError::Connect`] if there is no server, it refuses us, or a file cannot be read;
+    /// [`BusError::Unsuitable`] if the server is too old or has no JetStream.
+    pub async fn connect(options: ConnectOptions) -> Result<Self, BusError> {
+        let url = options.urls.join(",");
+        let error = |error: String| BusError::Connect { url: url.clone(), error };
+        let servers: Vec<ServerAddr> = options
+            .urls
+            .iter()
+            .map(|url| url.parse())
+            .collect::<Result<_, _>>()
+            .map_err(|e: std::io::Error| error(e.to_string()))?;
+        let (sender, link) = watch::channel(Link::default());
+        let client = client_options(&options, sender)
+            .await
+            .map_err(|e| error(e.to_string()))?
+            .connect(servers)
+            .await
+            .map_err(|e| error(e.to_string()))?;
+        check_server(&client)?;
+        Ok(Self { api: Api::new(client, link), namespace: options.namespace, shards: OnceCell::new() })
+    }
+}
+
+async fn client_options(
+    options: &ConnectOptions,
+    link: watch::Sender<Link>,
+) -> std::io::Result<async_nats::ConnectOptions> {
+    let client = async_nats::ConnectOptions::new()
+        .name(&options.name)
+        .connection_timeout(GREETING)
+        .max_reconnects(None)
+        .reconnect_delay_callback(pause)
+        .require_tls(options.require_tls)
+        .event_callback(move |event| {
+            note(&link, &event);
+            std::future::ready(())
+        });
+    let client = match &options.ca {
+        Some(ca) => client.add_root_certificates(ca.clone()),
+        None => client,
+    };
+    let client = match &options.client_certificate {
+        Some((certificate, key)) => client.add_client_certificate(certificate.clone(), key.clone()),
+        None => client,
+    };
+    Ok(match &options.auth {
+        Auth::None => client,
+        Auth::UserPassword { user, password } => client.user_and_password(user.clone(), password.clone()),
+        Auth::Token(token) => client.token(token.clone()),
+        Auth::NkeySeed(seed) => client.nkey(seed.clone()),
+        Auth::CredentialsFile(path) => client.credentials_file(path).await?,
+    })
+}
+
+/// The first try is made at once, each further one after twice the pause of the one before.
+fn pause(attempt: usize) -> Duration {
+    let doublings = u32::try_from(attempt.saturating_sub(2)).unwrap_or(u32::MAX).min(10);
+    if attempt <= 1 {
+        Duration::ZERO
+    } else {
+        LONGEST_PAUSE.min(Duration::from_millis(10) * 2_u32.pow(doublings))
+    }
+}
+
+/// Logs a lost and a regained connection once each, and wakes those who wait for one.
+fn note(link: &watch::Sender<Link>, event: &Event) {
+    match event {
+        Event::Connected => {
+            let again = link.send_if_modified(|link| {
+                let again = link.losses > link.returns;
+                if again {
+                    link.returns = link.losses;
+                }
+                again
+            });
+            if again {
+                tracing::info!("connected to NATS again");
+            }
+        }
+        Event::Disconnected => {
+            let lost = link.send_if_modified(|link| {
+                let lost = link.losses == link.returns;
+                link.losses += u64::from(lost);
+                lost
+            });
+            if lost {
+                tracing::warn!("connection to NATS lost, connecting again");
+            }
+        }
+        Event::ServerError(error) => tracing::warn!(%error, "NATS reports an error"),
+        Event::SlowConsumer(subscription) => {
+            tracing::warn!(
+                subscription,
+                "messages of a subscription are dropped: it is not read fast enough"
+            );
+        }
+        Event::LameDuckMode => tracing::info!("the NATS server is about to stop"),
+        Event::ClientError(error) => tracing::debug!(%error, "NATS client"),
+        Event::Draining | Event::Closed => {}
+    }
+}
+
+fn check_server(client: &Client) -> Result<(), BusError> {
+    let info = client.server_info();
+    check_version(&info.version).map_err(BusError::Unsuitable)?;
+    if info.jetstream {
+        Ok(())
+    } else {
+        Err(BusError::Unsuitable(
+            "the NATS server runs without JetStream: start it with `nats-server --jetstream`, or with a `jetstream` \
+             block in its configuration"
+                .to_owned(),
+        ))
+    }
+}
+
+fn check_version(version: &str) -> Result<(), String> {
+    let mut numbers = version.split('.').map(|part| part.parse::<u64>());
+    if let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next())
+        && (major, minor) >= NEEDED
+    {
+        return Ok(());
+    }
+    let (major, minor) = NEEDED;
+    Err(format!(
+        "the NATS server is version {version:?}, but the mesh needs {major}.{minor} or later: install a current \
+         nats-server (https://github.com/nats-io/nats-server/releases), or let `mesh up` start its own"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_servers_are_refused_with_what_to_do() {
+        for version in ["2.14.0", "2.15.1", "2.15.0-dev", "2.14.0-RC.1", "3.0.0"] {
+            assert_eq!(check_version(version), Ok(()), "{version}");
+        }
+        for version in ["2.13.9", "2.9.10", "1.99.0", "", "garbage"] {
+            let error = check_version(version).expect_err(version);
+            assert!(
+                error.contains(version) && error.contains("2.14") && error.contains("install"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn tries_to_connect_come_soon_and_then_every_second() {
+        assert_eq!(pause(1), Duration::ZERO);
+        assert_eq!(pause(2), Duration::from_millis(10));
+        assert_eq!(pause(3), Duration::from_millis(20));
+        assert_eq!(pause(1_000_000), LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn each_loss_and_return_is_counted_once() {
+        let (sender, link) = watch::channel(Link::default());
+        note(&sender, &Event::Connected);
+        assert_eq!(*link.borrow(), Link { losses: 0, returns: 0 });
+        note(&sender, &Event::Disconnected);
+        note(&sender, &Event::Disconnected);
+        assert_eq!(*link.borrow(), Link { losses: 1, returns: 0 });
+        note(&sender, &Event::Connected);
+        assert_eq!(*link.borrow(), Link { losses: 1, returns: 1 });
+    }
+}

@@ -1,0 +1,34 @@
+use async_nats::jetstream::consumer::DeliverPolicy;
+use futures::StreamExt as _;
+
+use super::bus::NatsBus;
+use super::reader::Reader;
+use crate::bus::{Follow, From};
+use crate::error::BusError;
+use crate::topology::Stream;
+
+impl NatsBus {
+    pub(super) async fn read_along(
+        &self,
+        stream: Stream,
+        filters: Vec<String>,
+        from: From,
+    ) -> Result<Follow, BusError> {
+        let name = stream.name(&self.namespace);
+        let operation = format!("read {name}");
+        let begin = match from {
+            From::Begin => DeliverPolicy::All,
+            From::Now => DeliverPolicy::New,
+        };
+        let mut reader = Reader::new(self.api.clone(), name, filters, begin);
+        reader.open().await.map_err(|failure| self.about_stream(failure, operation.clone()))?;
+        let messages = futures::stream::unfold((reader, operation), |(mut reader, operation)| async move {
+            let next = match reader.next().await {
+                Ok(received) => Ok(received.map(|received| received.stored)),
+                Err(failure) => Err(failure.during(operation.clone())),
+            };
+            Some((next, (reader, operation)))
+        });
+        Ok(messages.boxed())
+    }
+}

@@ -1,0 +1,20 @@
+//! The bus on NATS JetStream. Needs a server of 2.14 or later.
+
+mod api;
+mod bus;
+mod connect;
+mod consumer;
+mod follow;
+mod kv;
+mod options;
+mod publish;
+mod pull;
+mod read;
+mod reader;
+mod service;
+mod topology;
+mod window;
+mod wire;
+
+pub use bus::NatsBus;
+pub use options::{Auth, ConnectOptions, DEFAULT_URL};

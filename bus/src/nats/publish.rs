@@ -1,0 +1,176 @@
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::publish::PublishAck;
+use chrono::SecondsFormat;
+use mesh_schemas::{Headers, Message};
+
+use super::api::{Failure, answer_of};
+use super::bus::NatsBus;
+use super::wire;
+use crate::bus::{Publish, Stored};
+use crate::error::{BusError, PublishError};
+
+/// Store only if the subject holds nothing.
+const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
+/// When a scheduled message is due.
+const SCHEDULE: &str = "Nats-Schedule";
+/// The subject that a scheduled message appears on.
+const SCHEDULE_TARGET: &str = "Nats-Schedule-Target";
+/// How long to keep a message.
+const TTL: &str = "Nats-TTL";
+
+/// Why a message is not stored.
+#[derive(Debug)]
+pub(super) enum NotStored {
+    /// The server is well and says that no stream takes the subject.
+    NoStream,
+    /// Anything else.
+    Failed(Failure),
+}
+
+impl NatsBus {
+    pub(super) async fn store(&self, publish: Publish) -> Result<Stored, NotStored> {
+        let once = publish.once;
+        let headers = headers(&publish);
+        let Message { subject, payload, .. } = publish.message;
+        let headers = wire::to_nats(&headers).map_err(|error| NotStored::Failed(Failure::Invalid(error)))?;
+        let headers = (!headers.is_empty()).then_some(headers);
+        let answer = match self.api.request(subject.clone(), headers, payload).await {
+            Err(Failure::NoResponders) => return Err(self.why_nobody_stores(subject).await),
+            answer => answer.map_err(NotStored::Failed)?,
+        };
+        match answer_of::<PublishAck>(&answer) {
+            Ok(ack) if ack.duplicate => Ok(Stored::Already),
+            Ok(ack) => Ok(Stored::Now(ack.sequence)),
+            Err(failure) if once && failure.code() == Some(ErrorCode::STREAM_WRONG_LAST_SEQUENCE) => {
+                Ok(Stored::Already)
+            }
+            Err(failure) => Err(NotStored::Failed(failure)),
+        }
+    }
+
+    /// Nobody listening on a subject means that no stream has it, or that JetStream is not ready yet after a
+    /// start. Only a definite answer makes it the former.
+    async fn why_nobody_stores(&self, subject: String) -> NotStored {
+        #[derive(serde::Deserialize)]
+        struct Names {
+            total: usize,
+        }
+        match self.api.call::<Names>("STREAM.NAMES", &serde_json::json!({ "subject": subject })).await {
+            Ok(Names { total: 0 }) => NotStored::NoStream,
+            Ok(_) | Err(_) => NotStored::Failed(Failure::NoResponders),
+        }
+    }
+
+    pub(super) async fn send(&self, message: Message) -> Result<(), BusError> {
+        let operation = || format!("send to {}", message.subject);
+        let refused = |error: String| BusError::Refused { operation: operation(), error };
+        let headers = wire::to_nats(&message.headers).map_err(refused)?;
+        let client = &self.api.client;
+        let sent = if headers.is_empty() {
+            client.publish(message.subject.clone(), message.payload).await
+        } else {
+            client.publish_with_headers(message.subject.clone(), headers, message.payload).await
+        };
+        sent.map_err(|error| refused(error.to_string()))
+    }
+}
+
+fn headers(publish: &Publish) -> Headers {
+    let mut headers = publish.message.headers.clone();
+    if publish.once {
+        headers.set(EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
+    }
+    if let Some((due, target)) = &publish.schedule {
+        headers.set(SCHEDULE, format!("@at {}", due.to_rfc3339_opts(SecondsFormat::Millis, true)));
+        headers.set(SCHEDULE_TARGET, target);
+    }
+    if let Some(ttl) = publish.ttl {
+        let whole = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
+        headers.set(TTL, format!("{}s", whole.max(1)));
+    }
+    headers
+}
+
+impl NotStored {
+    /// As the publisher of `subject` is told.
+    pub(super) fn for_publisher(self, subject: &str) -> PublishError {
+        let failure = match self {
+            Self::NoStream => {
+                return PublishError::Refused(format!("no stream takes the subject {subject:?}"));
+            }
+            Self::Failed(failure) => failure,
+        };
+        match failure {
+            Failure::TooLarge(error) => PublishError::TooLarge(error),
+            Failure::Invalid(error) => PublishError::Refused(error),
+            Failure::Unavailable(error) => PublishError::Retry(error),
+            Failure::NoResponders => PublishError::Retry("JetStream does not answer".to_owned()),
+            Failure::Server(error) => match error.error_code() {
+                ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM => {
+                    PublishError::TooLarge(error.to_string())
+                }
+                // Another message on the subject is in flight, or the subject or the account is full. Whether
+                // the fact is known is told by the next try.
+                ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT
+                | ErrorCode::STREAM_STORE_FAILED
+                | ErrorCode::STREAM_TOO_MANY_REQUESTS
+                | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED => PublishError::Retry(error.to_string()),
+                _ if error.code() >= 500 => PublishError::Retry(error.to_string()),
+                _ => PublishError::Refused(error.to_string()),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn message() -> Message {
+        Message {
+            subject: "mesh.timer.set".to_owned(),
+            headers: Headers::new().with("traceparent", "00"),
+            payload: Bytes::new(),
+        }
+    }
+
+    fn server_error(code: usize, err_code: u64) -> NotStored {
+        let json = serde_json::json!({ "code": code, "err_code": err_code, "description": "d" });
+        NotStored::Failed(Failure::Server(serde_json::from_value(json).expect("error")))
+    }
+
+    #[test]
+    fn a_schedule_keeps_the_headers_of_its_message() {
+        let due = "2026-01-02T03:04:05.678Z".parse().expect("time");
+        let headers = headers(&Publish::at(message(), due, "mesh.timer.due".to_owned()));
+        assert_eq!(headers.get(SCHEDULE), Some("@at 2026-01-02T03:04:05.678Z"));
+        assert_eq!(headers.get(SCHEDULE_TARGET), Some("mesh.timer.due"));
+        assert_eq!(headers.get("traceparent"), Some("00"));
+        assert_eq!(headers.get(EXPECTED_LAST_SUBJECT_SEQUENCE), None);
+    }
+
+    #[test]
+    fn a_time_to_live_is_whole_seconds_from_one() {
+        for (millis, text) in [(0, "1s"), (1, "1s"), (1_000, "1s"), (1_001, "2s"), (15_000, "15s")] {
+            let ttl = Some(Duration::from_millis(millis));
+            let headers = headers(&Publish { ttl, ..Publish::once(message()) });
+            assert_eq!(headers.get(TTL), Some(text));
+            assert_eq!(headers.get(EXPECTED_LAST_SUBJECT_SEQUENCE), Some("0"));
+        }
+    }
+
+    #[test]
+    fn errors_say_whether_to_try_again() {
+        for (code, err_code) in [(503, 10077), (400, 10164), (503, 10008), (503, 10023), (400, 10002)] {
+            let error = server_error(code, err_code).for_publisher("s");
+            assert!(error.is_retryable(), "{err_code}: {error}");
+        }
+        assert!(matches!(server_error(400, 10054).for_publisher("s"), PublishError::TooLarge(_)));
+        assert!(matches!(server_error(400, 10166).for_publisher("s"), PublishError::Refused(_)));
+        assert!(matches!(NotStored::NoStream.for_publisher("s"), PublishError::Refused(_)));
+    }
+}

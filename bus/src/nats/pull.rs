@@ -1,0 +1,292 @@
+//! Receiving from a pull consumer: NATS ADR-37, with the client's own accounting of what was asked for.
+//!
+//! The client library's streams ask for more on their own, so this speaks the protocol itself: one inbox, and
+//! requests for exactly as many messages as the receiver allows.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use async_nats::{StatusCode, Subscriber};
+use futures::{FutureExt as _, StreamExt as _};
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::api::{Api, Link, status, to_json};
+use super::consumer::{PIN_GROUP, is_gone};
+use super::window::Window;
+use super::wire::{self, Received};
+use crate::clock::BootInstant;
+use crate::consume::Flow;
+use crate::error::BusError;
+use crate::topology::SHARD_PULL_EXPIRES;
+
+/// How long the server keeps a request. Long, as an idle receiver asks again each time; short enough that a
+/// request which the server forgot is repeated before anyone asks why nothing happens.
+const EXPIRES: Duration = Duration::from_secs(30);
+/// How often the server tells that it still knows of a request; twice this without a word is a lost request.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// The same for pinned consumers, whose requests are short: at most half of them, as the server demands.
+const PINNED_HEARTBEAT: Duration = Duration::from_millis(300);
+/// Pause before asking again after the server refused a request, so that a standing refusal costs little.
+const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+/// How long a stopping receiver waits for what is on its way.
+const STOP_TIME: Duration = Duration::from_secs(1);
+/// Header that tells how many messages of a request will not come.
+const PENDING_MESSAGES: &str = "Nats-Pending-Messages";
+
+#[derive(Serialize)]
+struct Ask<'a> {
+    batch: usize,
+    expires: u128,
+    idle_heartbeat: u128,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+}
+
+/// What stands in the way of simply going on.
+#[derive(Debug, Clone, Copy)]
+enum Trouble {
+    /// What the server was asked for may be lost.
+    Lost,
+    /// The server refused a request: see whether the consumer is still there, then ask again.
+    Refused { not_before: Instant },
+}
+
+/// Messages of one consumer.
+#[derive(Debug)]
+pub(super) struct Pull {
+    api: Api,
+    stream: String,
+    consumer: String,
+    pinned: bool,
+    pin: Option<String>,
+    pub(super) window: Window,
+    inbox: String,
+    subscriber: Subscriber,
+    link: watch::Receiver<Link>,
+    trouble: Option<Trouble>,
+    /// Received and not handed out yet.
+    ready: VecDeque<Received>,
+    /// When nothing was waiting here for the last time.
+    quiet: BootInstant,
+    /// When the server was heard of for the last time.
+    heard: Instant,
+}
+
+impl Pull {
+    pub(super) async fn start(
+        api: Api,
+        stream: String,
+        consumer: String,
+        pinned: bool,
+        flow: Flow,
+    ) -> Result<Self, BusError> {
+        let link = api.link();
+        let (inbox, subscriber) = open_inbox(&api).await?;
+        let window = Window::new(flow);
+        let (ready, quiet, heard) = (VecDeque::new(), BootInstant::now(), Instant::now());
+        let (pin, trouble) = (None, None);
+        Ok(Self {
+            api,
+            stream,
+            consumer,
+            pinned,
+            pin,
+            window,
+            inbox,
+            subscriber,
+            link,
+            trouble,
+            ready,
+            quiet,
+            heard,
+        })
+    }
+
+    /// The next message, and the earliest moment at which it may have come. Loses nothing when it is dropped:
+    /// whatever changes `self` does so without waiting in between.
+    ///
+    /// # Errors
+    /// [`BusError::Unavailable`] when the consumer is gone or the client was closed.
+    pub(super) async fn next(&mut self) -> Result<(Received, BootInstant), BusError> {
+        loop {
+            if let Some(received) = self.ready.pop_front() {
+                return Ok((received, self.quiet));
+            }
+            self.mend().await?;
+            self.ask().await?;
+            let message = match self.subscriber.next().now_or_never() {
+                Some(message) => message,
+                None => {
+                    self.quiet = BootInstant::now();
+                    let silence = sleep_until(self.heard + 2 * self.heartbeat());
+                    tokio::select! {
+                        message = self.subscriber.next() => message,
+                        Ok(()) = self.link.changed() => {
+                            self.note_link();
+                            continue;
+                        }
+                        () = silence, if self.window.is_waiting() => {
+                            tracing::debug!(consumer = self.consumer, "no word of a pull request");
+                            self.trouble = Some(Trouble::Lost);
+                            continue;
+                        }
+                    }
+                }
+            };
+            self.heard = Instant::now();
+            match message {
+                Some(message) => self.sort(message),
+                None => self.trouble = Some(Trouble::Lost),
+            }
+        }
+    }
+
+    /// Tells the server to send nothing more, and takes what it had sent by then.
+    pub(super) async fn stop(&mut self) -> Vec<Received> {
+        let told = self.subscriber.drain().await.is_ok() && self.api.client.flush().await.is_ok();
+        if told {
+            // The subscription ends once everything that was sent before is here.
+            while let Ok(Some(message)) = timeout(STOP_TIME, self.subscriber.next()).await {
+                if status(&message).is_none() {
+                    self.take(message);
+                }
+            }
+        }
+        self.leftovers()
+    }
+
+    /// What is here and was not handed out, with nothing more to come.
+    pub(super) fn leftovers(&mut self) -> Vec<Received> {
+        self.rescue();
+        self.ready.drain(..).collect()
+    }
+
+    fn heartbeat(&self) -> Duration {
+        if self.pinned { PINNED_HEARTBEAT } else { HEARTBEAT }
+    }
+
+    fn note_link(&mut self) {
+        let link = *self.link.borrow_and_update();
+        // A request may have survived the loss or not: only a new inbox makes sure that it is served once.
+        if link.returns == link.losses {
+            self.trouble = Some(Trouble::Lost);
+        }
+    }
+
+    /// Sends one request for everything that is allowed and was not asked for.
+    async fn ask(&mut self) -> Result<(), BusError> {
+        let batch = self.window.to_ask();
+        if batch == 0 {
+            return Ok(());
+        }
+        let expires = if self.pinned { SHARD_PULL_EXPIRES } else { EXPIRES };
+        let ask = Ask {
+            batch,
+            expires: expires.as_nanos(),
+            idle_heartbeat: self.heartbeat().as_nanos(),
+            group: self.pinned.then_some(PIN_GROUP),
+            id: self.pin.as_deref(),
+        };
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.stream, self.consumer);
+        let payload = to_json(&ask).map_err(|failure| failure.during(self.operation()))?;
+        let sent = self.api.send(subject, self.inbox.clone(), payload).await;
+        sent.map_err(|failure| failure.during(self.operation()))?;
+        if !self.window.is_waiting() {
+            self.heard = Instant::now();
+        }
+        self.window.asked(batch);
+        Ok(())
+    }
+
+    fn sort(&mut self, message: async_nats::Message) {
+        let returned = wire::server_number(&message, PENDING_MESSAGES).and_then(|n| usize::try_from(n).ok());
+        match (status(&message), returned) {
+            (None, _) => self.take(message),
+            (Some(StatusCode::IDLE_HEARTBEAT), _) => {}
+            (Some(StatusCode::PIN_ID_MISMATCH), returned) => {
+                self.pin = None;
+                match returned {
+                    Some(count) => self.window.returned(count),
+                    None => self.trouble = Some(Trouble::Lost),
+                }
+            }
+            (Some(StatusCode::TIMEOUT | StatusCode::NOT_FOUND), Some(count)) => self.window.returned(count),
+            (Some(status), _) => {
+                tracing::debug!(consumer = self.consumer, %status, text = message.description, "pull refused");
+                self.trouble = Some(Trouble::Refused { not_before: Instant::now() + REFUSED_PAUSE });
+            }
+        }
+    }
+
+    fn take(&mut self, message: async_nats::Message) {
+        let Some(received) = wire::from_consumer(message) else {
+            tracing::warn!(consumer = self.consumer, "what came is no delivery of a consumer");
+            return;
+        };
+        self.window.received();
+        if self.pinned && received.pin.is_some() {
+            self.pin.clone_from(&received.pin);
+        }
+        self.ready.push_back(received);
+    }
+
+    /// Takes what has already come.
+    fn rescue(&mut self) {
+        while let Some(Some(message)) = self.subscriber.next().now_or_never() {
+            if status(&message).is_none() {
+                self.take(message);
+            }
+        }
+    }
+
+    /// Gets out of trouble, if there is any.
+    async fn mend(&mut self) -> Result<(), BusError> {
+        while let Some(trouble) = self.trouble {
+            if let Trouble::Refused { not_before } = trouble {
+                sleep_until(not_before).await;
+                let info = format!("CONSUMER.INFO.{}.{}", self.stream, self.consumer);
+                match self.api.call::<serde::de::IgnoredAny>(&info, &serde_json::json!({})).await {
+                    Ok(_) => {}
+                    Err(failure) if is_gone(&failure) => {
+                        let error = "the consumer was deleted".to_owned();
+                        return Err(BusError::Unavailable { operation: self.operation(), error });
+                    }
+                    Err(_) => {
+                        self.trouble = Some(Trouble::Refused { not_before: Instant::now() + REFUSED_PAUSE });
+                        continue;
+                    }
+                }
+            }
+            self.renew().await?;
+        }
+        Ok(())
+    }
+
+    /// Begins anew on another inbox. The server drops requests whose inbox nobody listens to, so those from
+    /// before cannot be served beside those that follow.
+    async fn renew(&mut self) -> Result<(), BusError> {
+        let (inbox, subscriber) = open_inbox(&self.api).await?;
+        self.rescue();
+        (self.inbox, self.subscriber) = (inbox, subscriber);
+        self.window.forget();
+        self.trouble = None;
+        Ok(())
+    }
+
+    fn operation(&self) -> String {
+        format!("receive from consumer {} of {}", self.consumer, self.stream)
+    }
+}
+
+async fn open_inbox(api: &Api) -> Result<(String, Subscriber), BusError> {
+    let inbox = api.client.new_inbox();
+    let subscriber = api.client.subscribe(inbox.clone()).await.map_err(|error| BusError::Unavailable {
+        operation: "open an inbox".to_owned(),
+        error: error.to_string(),
+    })?;
+    Ok((inbox, subscriber))
+}

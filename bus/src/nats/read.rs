@@ -1,0 +1,187 @@
+use async_nats::StatusCode;
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::{ErrorCode, stream};
+use futures::StreamExt as _;
+use mesh_schemas::{RunId, StoredMessage};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::api::{Failure, TIME_LIMIT, status, to_json};
+use super::bus::NatsBus;
+use super::reader::Reader;
+use super::wire;
+use crate::bus::RunLog;
+use crate::error::BusError;
+use crate::topology::Stream;
+
+/// Status of a request that matches more subjects than the server hands out at once (1 024).
+const TOO_MANY: u16 = 413;
+/// Status of the message after the last one.
+const END: u16 = 204;
+
+#[derive(Serialize)]
+struct MultiLast<'a> {
+    multi_last: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    up_to_seq: Option<u64>,
+}
+
+/// What a direct get of many subjects led to.
+enum Page {
+    /// These messages; `more` remain, as the answer was too long for one go.
+    Messages { up_to: u64, more: bool },
+    /// The answering server knows of none. It may be behind.
+    None,
+    /// More than may be asked for in this way.
+    TooMany,
+}
+
+impl NatsBus {
+    pub(super) async fn last_on(
+        &self,
+        stream: &str,
+        subject: &str,
+        operation: &str,
+    ) -> Result<Option<StoredMessage>, BusError> {
+        let failed = |failure: Failure| failure.during(operation);
+        let payload = to_json(&json!({ "last_by_subj": subject })).map_err(failed)?;
+        let answer = match self.api.request(format!("$JS.API.DIRECT.GET.{stream}"), None, payload).await {
+            Ok(answer) => answer,
+            Err(Failure::NoResponders) => return Err(self.why_nobody_reads(stream, operation).await),
+            Err(failure) => return Err(failed(failure)),
+        };
+        match status(&answer) {
+            Some(StatusCode::NOT_FOUND) => Ok(None),
+            Some(status) => Err(failed(unexpected(status, &answer))),
+            None => wire::from_direct_get(answer).map(Some).ok_or_else(|| failed(unreadable())),
+        }
+    }
+
+    /// Direct gets are not answered when the stream is not there or JetStream is not ready yet.
+    async fn why_nobody_reads(&self, stream: &str, operation: &str) -> BusError {
+        match self.stream_info(stream).await {
+            Ok(_) => Failure::NoResponders.during(operation),
+            Err(failure) => self.about_stream(failure, operation.to_owned()),
+        }
+    }
+
+    pub(super) async fn stream_info(&self, stream: &str) -> Result<stream::Info, Failure> {
+        self.api.call(&format!("STREAM.INFO.{stream}"), &json!({})).await
+    }
+
+    pub(super) async fn events_of(&self, run: &RunId) -> Result<RunLog, BusError> {
+        let operation = || format!("read run {run}");
+        let prefix = format!("{}.*.*.*.*.{run}", self.namespace);
+        let filters = [format!("{prefix}.>"), prefix];
+        let stream = Stream::Events.name(&self.namespace);
+        let mut events = Vec::new();
+        let (mut from, mut end) = (None, None);
+        loop {
+            match self.page(&stream, &filters, from, end, &mut events).await {
+                Ok(Page::Messages { up_to, more }) => {
+                    let end = *end.get_or_insert(up_to);
+                    events.sort_unstable_by_key(|event| event.sequence);
+                    if !more {
+                        return Ok(RunLog { events, end });
+                    }
+                    from = events.last().map(|event| event.sequence + 1);
+                }
+                Ok(Page::None | Page::TooMany) => break,
+                Err(Failure::NoResponders) => return Err(self.why_nobody_reads(&stream, &operation()).await),
+                Err(failure) => return Err(failure.during(operation())),
+            }
+        }
+        let read = self.read_by_consumer(stream, filters).await;
+        read.map_err(|failure| self.about_stream(failure, operation()))
+    }
+
+    /// One answer to a direct get of the last message of every matching subject: as a subject holds one message,
+    /// of all messages.
+    async fn page(
+        &self,
+        stream: &str,
+        filters: &[String],
+        seq: Option<u64>,
+        up_to_seq: Option<u64>,
+        events: &mut Vec<StoredMessage>,
+    ) -> Result<Page, Failure> {
+        let link = self.api.link();
+        let inbox = self.api.client.new_inbox();
+        let subscribed = self.api.client.subscribe(inbox.clone()).await;
+        let mut answers = subscribed.map_err(|error| Failure::Unavailable(error.to_string()))?;
+        let request = MultiLast { multi_last: filters, seq, up_to_seq };
+        self.api.send(format!("$JS.API.DIRECT.GET.{stream}"), inbox, to_json(&request)?).await?;
+        loop {
+            // No need to watch the connection: an answer that is lost is the last for a while.
+            let answer = timeout(TIME_LIMIT, answers.next()).await.ok().flatten().ok_or_else(|| {
+                let lost = link.has_changed().unwrap_or(true);
+                Failure::Unavailable(if lost { "the connection was lost" } else { "no answer" }.to_owned())
+            })?;
+            match status(&answer) {
+                None => events.push(wire::from_direct_get(answer).ok_or_else(unreadable)?),
+                Some(StatusCode::NOT_FOUND) => return Ok(Page::None),
+                Some(StatusCode::NO_RESPONDERS) => return Err(Failure::NoResponders),
+                Some(status) if status.as_u16() == TOO_MANY => return Ok(Page::TooMany),
+                Some(status) if status.as_u16() == END => {
+                    let up_to = wire::server_number(&answer, "Nats-UpTo-Sequence").ok_or_else(unreadable)?;
+                    let more = wire::server_number(&answer, "Nats-Num-Pending").ok_or_else(unreadable)? > 0;
+                    return Ok(Page::Messages { up_to, more });
+                }
+                Some(status) => return Err(unexpected(status, &answer)),
+            }
+        }
+    }
+
+    /// Reads a run that is long, or that seems to have no events: the leader of the stream says which event is
+    /// the last, and a consumer delivers up to there, whichever server it lives on.
+    async fn read_by_consumer(&self, stream: String, filters: [String; 2]) -> Result<RunLog, Failure> {
+        let end = self.stream_info(&stream).await?.state.last_sequence;
+        let mut last = None;
+        for filter in &filters {
+            last = last.max(self.leader_last(&stream, filter).await?);
+        }
+        let Some(last) = last else { return Ok(RunLog { events: Vec::new(), end }) };
+        let mut reader = Reader::new(self.api.clone(), stream, filters.to_vec(), DeliverPolicy::All);
+        let mut events = Vec::new();
+        loop {
+            let next = timeout(TIME_LIMIT, reader.next()).await;
+            let next = next.map_err(|_| Failure::Unavailable("the events do not come".to_owned()))??;
+            let Some(received) = next else { continue };
+            let sequence = received.stored.sequence;
+            events.push(received.stored);
+            if sequence >= last {
+                return Ok(RunLog { events, end: end.max(sequence) });
+            }
+        }
+    }
+
+    /// Sequence of the last message on a subject by the stream's leader, which is never behind.
+    async fn leader_last(&self, stream: &str, subject: &str) -> Result<Option<u64>, Failure> {
+        #[derive(Deserialize)]
+        struct Found {
+            message: Place,
+        }
+        #[derive(Deserialize)]
+        struct Place {
+            seq: u64,
+        }
+        let get = format!("STREAM.MSG.GET.{stream}");
+        match self.api.call::<Found>(&get, &json!({ "last_by_subj": subject })).await {
+            Ok(found) => Ok(Some(found.message.seq)),
+            Err(failure) if failure.code() == Some(ErrorCode::NO_MESSAGE_FOUND) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+fn unreadable() -> Failure {
+    Failure::Invalid("the answer to a direct get cannot be read".to_owned())
+}
+
+fn unexpected(status: StatusCode, answer: &async_nats::Message) -> Failure {
+    let text = answer.description.as_deref().unwrap_or_default();
+    Failure::Unavailable(format!("status {status} {text}"))
+}

@@ -1,0 +1,101 @@
+//! Reading a stream in order without leaving a mark on it.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::IntoConsumerConfig as _;
+use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, pull};
+use serde_json::json;
+
+use super::api::{Api, Failure};
+use super::pull::Pull;
+use super::wire::Received;
+use crate::consume::Flow;
+
+/// Messages under way to a reader: enough that it never waits for the next request.
+const IN_FLIGHT: usize = 256;
+/// How long the server keeps the consumer of a reader that went away.
+const INACTIVE: Duration = Duration::from_secs(30);
+
+/// Reads the messages of a stream in order, each once, with a consumer of its own that it makes anew whenever it
+/// is lost.
+#[derive(Debug)]
+pub(super) struct Reader {
+    api: Api,
+    stream: String,
+    filters: Vec<String>,
+    begin: DeliverPolicy,
+    pull: Option<Pull>,
+    /// Stream sequence of the last message.
+    last: u64,
+    /// Consumer sequence of the last message.
+    position: u64,
+    caught_up: bool,
+    announce: bool,
+}
+
+impl Reader {
+    pub(super) fn new(api: Api, stream: String, filters: Vec<String>, begin: DeliverPolicy) -> Self {
+        let (caught_up, announce) = (false, false);
+        Self { api, stream, filters, begin, pull: None, last: 0, position: 0, caught_up, announce }
+    }
+
+    /// Makes the consumer. The first message comes after this.
+    ///
+    /// # Errors
+    /// What the server says, or that it says nothing.
+    pub(super) async fn open(&mut self) -> Result<(), Failure> {
+        let deliver_policy = match self.last {
+            0 => self.begin,
+            last => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
+        };
+        let config = pull::Config {
+            ack_policy: AckPolicy::None,
+            deliver_policy,
+            filter_subjects: self.filters.clone(),
+            inactive_threshold: INACTIVE,
+            num_replicas: 1,
+            memory_storage: true,
+            ..Default::default()
+        }
+        .into_consumer_config();
+        let arguments = json!({ "stream_name": self.stream, "config": config });
+        let info: consumer::Info =
+            self.api.call(&format!("CONSUMER.CREATE.{}", self.stream), &arguments).await?;
+        let pull =
+            Pull::start(self.api.clone(), self.stream.clone(), info.name, false, Flow::Continuous(IN_FLIGHT));
+        self.pull = Some(pull.await.map_err(|error| Failure::Unavailable(error.to_string()))?);
+        self.position = 0;
+        if info.num_pending == 0 && !self.caught_up {
+            (self.caught_up, self.announce) = (true, true);
+        }
+        Ok(())
+    }
+
+    /// The next message, or `None` once, when everything that was there is read.
+    ///
+    /// # Errors
+    /// As [`Reader::open`], when the consumer has to be made anew. May be called again.
+    pub(super) async fn next(&mut self) -> Result<Option<Received>, Failure> {
+        loop {
+            if std::mem::take(&mut self.announce) {
+                return Ok(None);
+            }
+            let Some(pull) = &mut self.pull else {
+                self.open().await?;
+                continue;
+            };
+            match pull.next().await {
+                Ok((received, _)) if received.place.consumer_sequence == self.position + 1 => {
+                    self.position += 1;
+                    self.last = received.place.stream_sequence;
+                    if received.place.pending == 0 && !self.caught_up {
+                        (self.caught_up, self.announce) = (true, true);
+                    }
+                    return Ok(Some(received));
+                }
+                // A message was lost on the way, or the consumer is gone.
+                Ok(_) | Err(_) => self.pull = None,
+            }
+        }
+    }
+}

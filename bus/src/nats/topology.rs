@@ -1,0 +1,273 @@
+//! Making and checking the streams of a namespace.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
+use mesh_schemas::{MAX_DATA_BYTES, Shards};
+
+use super::bus::NatsBus;
+use super::consumer::Existing;
+use super::kv;
+use crate::error::BusError;
+use crate::topology::{Bucket, NOTES_MAX_AGE, Stream, Topology, relay_consumer, shard_consumer};
+
+/// Where the number of shards is written down: in the metadata of the stream that it cuts up.
+const SHARDS_KEY: &str = "mesh-shards";
+/// How long the registry remembers that an agent is gone, for watchers that were away.
+pub(super) const MARKER_TTL: Duration = Duration::from_secs(10 * 60);
+/// What envelope and headers may add to the data of a request.
+const ENVELOPE_BYTES: usize = 16 * 1024;
+
+impl NatsBus {
+    pub(super) async fn read_shards(&self) -> Result<Shards, BusError> {
+        let stream = Stream::Events.name(&self.namespace);
+        let operation = format!("read the settings of stream {stream}");
+        let info =
+            self.stream_info(&stream).await.map_err(|failure| self.about_stream(failure, operation))?;
+        shards_of(&info.config)
+    }
+
+    pub(super) async fn make_namespace(&self, topology: &Topology) -> Result<(), BusError> {
+        // The log comes first: if it has other shards, nothing else is touched.
+        for stream in [Stream::Events, Stream::Inbox, Stream::Tasks, Stream::Notes, Stream::Dead] {
+            self.make_stream(self.stream_config(stream, topology)).await?;
+        }
+        for bucket in Bucket::ALL {
+            self.make_stream(self.bucket_config(bucket, topology)).await?;
+        }
+        self.ensure(&relay_consumer(&self.namespace), Existing::Update).await?;
+        for shard in topology.shards.iter() {
+            self.ensure(&shard_consumer(&self.namespace, shard), Existing::Update).await?;
+        }
+        Ok(())
+    }
+
+    async fn make_stream(&self, wanted: Config) -> Result<(), BusError> {
+        let name = wanted.name.clone();
+        let operation = || format!("make stream {name}");
+        let found = match self.stream_info(&name).await {
+            Ok(info) => info.config,
+            Err(failure) if failure.code() == Some(ErrorCode::STREAM_NOT_FOUND) => {
+                match self.api.call::<Info>(&format!("STREAM.CREATE.{name}"), &wanted).await {
+                    Ok(_) => return Ok(()),
+                    // Somebody else made it meanwhile.
+                    Err(failure) if failure.code() == Some(ErrorCode::STREAM_NAME_EXIST) => {
+                        self.stream_info(&name).await.map_err(|failure| failure.during(operation()))?.config
+                    }
+                    Err(failure) if failure.code() == Some(ErrorCode::STREAM_SUBJECT_OVERLAP) => {
+                        return Err(overlap(&name, self.namespace.as_str()));
+                    }
+                    Err(failure) => return Err(failure.during(operation())),
+                }
+            }
+            Err(failure) => return Err(failure.during(operation())),
+        };
+        check(&wanted, &found)?;
+        match update(&wanted, &found) {
+            None => Ok(()),
+            Some(updated) => {
+                let updated = self.api.call::<Info>(&format!("STREAM.UPDATE.{name}"), &updated).await;
+                updated.map(drop).map_err(|failure| failure.during(format!("update stream {name}")))
+            }
+        }
+    }
+
+    fn stream_config(&self, stream: Stream, topology: &Topology) -> Config {
+        let mut config = Config {
+            name: stream.name(&self.namespace),
+            subjects: stream.subjects(&self.namespace, topology.shards),
+            num_replicas: usize::from(topology.replicas.0),
+            storage: StorageType::File,
+            allow_direct: true,
+            ..Config::default()
+        };
+        let description = match stream {
+            Stream::Inbox => {
+                config.retention = RetentionPolicy::WorkQueue;
+                config.allow_message_schedules = true;
+                config.max_message_size = i32::try_from(MAX_DATA_BYTES + ENVELOPE_BYTES).unwrap_or(i32::MAX);
+                "Requests and timers of the mesh, until the relay has taken them"
+            }
+            Stream::Events => {
+                one_message_each(&mut config);
+                config.metadata.insert(SHARDS_KEY.to_owned(), topology.shards.count().to_string());
+                "The log of the mesh: everything that runs are made of, each fact once"
+            }
+            Stream::Tasks => {
+                one_message_each(&mut config);
+                "Work for agents of the mesh"
+            }
+            Stream::Notes => {
+                config.max_age = NOTES_MAX_AGE;
+                "Advisory events of the mesh, kept for a while"
+            }
+            Stream::Dead => "Messages that the mesh could not deal with, with the reason",
+        };
+        config.description = Some(description.to_owned());
+        config
+    }
+
+    fn bucket_config(&self, bucket: Bucket, topology: &Topology) -> Config {
+        let name = bucket.name(&self.namespace);
+        let mut config = Config {
+            name: kv::stream_of(&name),
+            subjects: vec![format!("{}>", kv::prefix_of(&name))],
+            num_replicas: usize::from(topology.replicas.0),
+            storage: StorageType::File,
+            max_messages_per_subject: 1,
+            discard: DiscardPolicy::New,
+            allow_rollup: true,
+            deny_delete: true,
+            allow_direct: true,
+            ..Config::default()
+        };
+        let description = match bucket {
+            Bucket::Workflows => "Workflow definitions of the mesh",
+            Bucket::Agents => {
+                config.allow_message_ttl = true;
+                config.subject_delete_marker_ttl = Some(MARKER_TTL);
+                "Agents of the mesh that are alive"
+            }
+        };
+        config.description = Some(description.to_owned());
+        config
+    }
+}
+
+/// A subject names one fact and is stored once; nothing is dropped to make room.
+fn one_message_each(config: &mut Config) {
+    config.max_messages_per_subject = 1;
+    config.discard = DiscardPolicy::New;
+    config.discard_new_per_subject = true;
+}
+
+fn shards_of(config: &Config) -> Result<Shards, BusError> {
+    let written = config.metadata.get(SHARDS_KEY);
+    written.and_then(|count| Shards::new(count.parse().ok()?)).ok_or_else(|| BusError::Conflict {
+        what: format!("stream {}", config.name),
+        difference: match written {
+            Some(count) => {
+                format!("its metadata says {SHARDS_KEY} = {count:?}, which is no number of shards")
+            }
+            None => format!("its metadata has no {SHARDS_KEY}: it is not a stream of the mesh"),
+        },
+        mend: mend(),
+    })
+}
+
+fn mend() -> String {
+    "Use another namespace, or delete the stream if nothing in it is needed".to_owned()
+}
+
+fn overlap(name: &str, namespace: &str) -> BusError {
+    BusError::Conflict {
+        what: "a stream".to_owned(),
+        difference: format!("its subjects overlap with those of {name}, which begin with {namespace:?}"),
+        mend: "Use another namespace, or delete the other stream (`nats stream ls` shows them)".to_owned(),
+    }
+}
+
+/// The settings of a stream that the mesh relies on, by name.
+fn essentials(config: &Config) -> Vec<(&'static str, String)> {
+    let subjects: BTreeSet<&String> = config.subjects.iter().collect();
+    let mut essentials = vec![
+        ("subjects", format!("{subjects:?}")),
+        ("retention", format!("{:?}", config.retention)),
+        ("storage", format!("{:?}", config.storage)),
+        ("discard", format!("{:?}", config.discard)),
+        ("discard_new_per_subject", config.discard_new_per_subject.to_string()),
+        ("max_msgs_per_subject", config.max_messages_per_subject.max(0).to_string()),
+        ("max_age", format!("{:?}", config.max_age)),
+        ("allow_direct", config.allow_direct.to_string()),
+        ("allow_msg_schedules", config.allow_message_schedules.to_string()),
+        ("allow_msg_ttl", config.allow_message_ttl.to_string()),
+        ("subject_delete_marker_ttl", format!("{:?}", config.subject_delete_marker_ttl.unwrap_or_default())),
+        ("sealed", config.sealed.to_string()),
+    ];
+    if config.allow_message_schedules {
+        // With a limit, the server may drop schedules that are not due yet.
+        essentials.push(("max_msgs", config.max_messages.max(0).to_string()));
+        essentials.push(("max_bytes", config.max_bytes.max(0).to_string()));
+    }
+    essentials
+}
+
+fn check(wanted: &Config, found: &Config) -> Result<(), BusError> {
+    if wanted.metadata.contains_key(SHARDS_KEY) {
+        let (ours, theirs) = (shards_of(wanted)?.count(), shards_of(found)?.count());
+        if ours != theirs {
+            return Err(BusError::Conflict {
+                what: format!("stream {}", found.name),
+                difference: format!("it has {theirs} shards, not {ours}"),
+                mend: format!(
+                    "The number of shards is fixed when a namespace is made: ask for {theirs} shards, or use \
+                     another namespace"
+                ),
+            });
+        }
+    }
+    let differences: Vec<String> = essentials(wanted)
+        .into_iter()
+        .zip(essentials(found))
+        .filter(|(wanted, found)| wanted != found)
+        .map(|((name, wanted), (_, found))| format!("{name} is {found}, not {wanted}"))
+        .collect();
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(BusError::Conflict {
+        what: format!("stream {}", found.name),
+        difference: differences.join("; "),
+        mend: mend(),
+    })
+}
+
+/// The stream that is there with our description and at least our number of copies, if that changes it. Other
+/// settings that an operator chose stay.
+fn update(wanted: &Config, found: &Config) -> Option<Config> {
+    let updated = Config {
+        description: wanted.description.clone(),
+        num_replicas: wanted.num_replicas.max(found.num_replicas),
+        ..found.clone()
+    };
+    (updated != *found).then_some(updated)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(shards: u32) -> Config {
+        let mut config = Config { name: "MESH_EVENTS".to_owned(), num_replicas: 1, ..Config::default() };
+        one_message_each(&mut config);
+        config.metadata.insert(SHARDS_KEY.to_owned(), shards.to_string());
+        config
+    }
+
+    #[test]
+    fn another_number_of_shards_is_a_conflict_that_names_both() {
+        let error = check(&log(8), &log(4)).expect_err("conflict").to_string();
+        assert!(error.contains("it has 4 shards, not 8") && error.contains("ask for 4 shards"), "{error}");
+        let foreign = Config { metadata: Default::default(), ..log(8) };
+        assert!(
+            check(&log(8), &foreign).expect_err("conflict").to_string().contains("not a stream of the mesh")
+        );
+    }
+
+    #[test]
+    fn every_difference_is_named() {
+        let found = Config { max_messages_per_subject: -1, retention: RetentionPolicy::Interest, ..log(8) };
+        let error = check(&log(8), &found).expect_err("conflict").to_string();
+        assert!(error.contains("retention is Interest, not Limits"), "{error}");
+        assert!(error.contains("max_msgs_per_subject is 0, not 1"), "{error}");
+    }
+
+    #[test]
+    fn copies_are_added_and_never_taken_away() {
+        let three = Config { num_replicas: 3, ..log(8) };
+        assert_eq!(update(&three, &log(8)).map(|config| config.num_replicas), Some(3));
+        assert_eq!(update(&log(8), &three), None);
+    }
+}

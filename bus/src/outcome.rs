@@ -1,0 +1,148 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::{Fuse, select};
+use mesh_schemas::payload::{RequestRejected, WorkflowCancelled, WorkflowCompleted, WorkflowFailed};
+use mesh_schemas::{Envelope, EnvelopeError, Namespace, RunId, StoredMessage, Subject, WorkflowVerb};
+use serde::de::DeserializeOwned;
+
+use crate::bus::{Bus, RunLog, Subscription};
+use crate::error::BusError;
+use crate::topology::Stream;
+
+/// How often to look without having been woken: what wakes may be lost with a connection.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunOutcome {
+    /// With an output.
+    Completed(WorkflowCompleted),
+    /// With an error.
+    Failed(WorkflowFailed),
+    /// By a cancel signal.
+    Cancelled(WorkflowCancelled),
+    /// It never began: the request was refused.
+    Rejected(RequestRejected),
+}
+
+/// Waits for the end of one run.
+///
+/// It listens to events as they pass, but only to know when to look: what passes may not have been stored, and
+/// what was stored may have passed unheard. The answer is always what the log holds.
+pub struct RunWaiter {
+    bus: Arc<dyn Bus>,
+    run: RunId,
+    wake: Fuse<Subscription>,
+    /// Rejections up to this sequence are of earlier requests.
+    rejected_before: u64,
+}
+
+impl std::fmt::Debug for RunWaiter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunWaiter").field("run", &self.run).finish_non_exhaustive()
+    }
+}
+
+impl RunWaiter {
+    /// Waits for a run that may have ended, or been rejected, already.
+    ///
+    /// # Errors
+    /// [`BusError`] if the bus cannot be reached.
+    pub async fn new(bus: Arc<dyn Bus>, run: RunId) -> Result<Self, BusError> {
+        let namespace = bus.namespace();
+        let ended = bus.subscribe(&format!("{namespace}.workflow.*.*.-.{run}")).await?;
+        let rejected = bus.subscribe(&rejections(namespace, &run)).await?;
+        let wake: Subscription = select(ended, rejected).boxed();
+        Ok(Self { bus, run, wake: wake.fuse(), rejected_before: 0 })
+    }
+
+    /// Waits for the run of a request that is submitted after this: a rejection that stands already was the
+    /// answer to an earlier try.
+    ///
+    /// # Errors
+    /// [`BusError`] if the bus cannot be reached.
+    pub async fn before_submit(bus: Arc<dyn Bus>, run: RunId) -> Result<Self, BusError> {
+        let earlier = last_rejection(bus.as_ref(), &run).await?;
+        let mut waiter = Self::new(bus, run).await?;
+        waiter.rejected_before = earlier.map_or(0, |stored| stored.sequence);
+        Ok(waiter)
+    }
+
+    /// Waits until the run has ended. Bound it with a time limit if you have one. May be dropped and called again.
+    ///
+    /// # Errors
+    /// [`BusError`] that trying again does not mend, or [`BusError::Refused`] if the outcome is there and cannot
+    /// be read. While the bus cannot be reached, it goes on trying.
+    pub async fn wait(&mut self) -> Result<RunOutcome, BusError> {
+        loop {
+            match self.look().await {
+                Ok(Some(outcome)) => return Ok(outcome),
+                Ok(None) => {}
+                Err(error) if error.is_retryable() => {
+                    tracing::debug!(run = %self.run, %error, "looking again")
+                }
+                Err(error) => return Err(error),
+            }
+            // `None` is the end of the subscription: then only the clock wakes.
+            tokio::select! {
+                Some(_) = self.wake.next() => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+        }
+    }
+
+    /// How the run ended, if it has.
+    ///
+    /// # Errors
+    /// As [`RunWaiter::wait`], and [`BusError::Unavailable`] while the bus cannot be reached.
+    pub async fn look(&mut self) -> Result<Option<RunOutcome>, BusError> {
+        let log = self.bus.read_run(&self.run).await?;
+        if !log.events.is_empty() {
+            // A run that began was not rejected, whatever became of earlier tries of its request.
+            return ended(self.bus.namespace(), &log).map_err(|error| self.unreadable(&error));
+        }
+        let rejection = last_rejection(self.bus.as_ref(), &self.run).await?;
+        let rejection = rejection.filter(|stored| stored.sequence > self.rejected_before);
+        let rejection = rejection.map(|stored| data(&stored)).transpose();
+        Ok(rejection.map_err(|error| self.unreadable(&error))?.map(RunOutcome::Rejected))
+    }
+
+    fn unreadable(&self, error: &EnvelopeError) -> BusError {
+        let operation = format!("read the outcome of run {}", self.run);
+        BusError::Refused { operation, error: error.to_string() }
+    }
+}
+
+async fn last_rejection(bus: &dyn Bus, run: &RunId) -> Result<Option<StoredMessage>, BusError> {
+    bus.last(Stream::Notes, &rejections(bus.namespace(), run)).await
+}
+
+fn rejections(namespace: &Namespace, run: &RunId) -> String {
+    format!("{namespace}.request.rejected.*.{}", run.uuid())
+}
+
+/// The first event of a log that ends its run.
+fn ended(namespace: &Namespace, log: &RunLog) -> Result<Option<RunOutcome>, EnvelopeError> {
+    for stored in &log.events {
+        let Ok(Subject::Workflow { verb, .. }) = Subject::parse(namespace, &stored.message.subject) else {
+            continue;
+        };
+        return Ok(Some(match verb {
+            WorkflowVerb::Completed => RunOutcome::Completed(data(stored)?),
+            WorkflowVerb::Failed => RunOutcome::Failed(data(stored)?),
+            WorkflowVerb::Cancelled => RunOutcome::Cancelled(data(stored)?),
+            WorkflowVerb::Started | WorkflowVerb::Paused | WorkflowVerb::Resumed => continue,
+        }));
+    }
+    Ok(None)
+}
+
+fn data<T: DeserializeOwned>(stored: &StoredMessage) -> Result<T, EnvelopeError> {
+    let decoded = Envelope::decode(&stored.message.headers, &stored.message.payload)?;
+    T::deserialize(decoded.data()).map_err(|error| EnvelopeError::Data {
+        type_: stored.message.subject.clone(),
+        error: error.to_string(),
+    })
+}

@@ -1,0 +1,159 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use mesh_schemas::{
+    Capability, Envelope, MAX_DATA_BYTES, Message, RequestId, RunId, Shards, Subject, TraceContext,
+    WorkflowName,
+};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::bus::{Bus, Publish};
+use crate::error::{BusError, PublishError};
+
+/// How long [`submit`] tries to have a request stored: longer than a server takes to start again.
+const SUBMIT_FOR: Duration = Duration::from_secs(30);
+/// Pause between two tries.
+const SUBMIT_PAUSE: Duration = Duration::from_millis(250);
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A run of a workflow.
+    Workflow(WorkflowName),
+    /// One task, for whoever has the capability.
+    Task(Capability),
+}
+
+impl Target {
+    /// The subject of requests for it.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::Workflow(workflow) => Subject::WorkflowRequested { workflow: workflow.clone() },
+            Self::Task(capability) => Subject::TaskRequested { capability: capability.clone() },
+        }
+    }
+}
+
+impl std::fmt::Display for Target {
+    /// As in the making of run ids: `workflow.<name>` or `task.<capability>`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Workflow(workflow) => write!(f, "workflow.{workflow}"),
+            Self::Task(capability) => write!(f, "task.{capability}"),
+        }
+    }
+}
+
+/// A request for a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// What is asked for.
+    pub target: Target,
+    /// What makes it the same request when it is sent again: the same request starts one run.
+    pub id: RequestId,
+    /// The input of the run.
+    pub input: Value,
+    /// What the requester calls the whole piece of work; the run id if nothing is said.
+    pub correlation_id: Option<String>,
+    /// Id of the event that led to the request.
+    pub causation_id: Option<String>,
+    /// The trace that the request belongs to.
+    pub trace: Option<TraceContext>,
+}
+
+/// Why a request was not stored.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SubmitError {
+    /// The source or the id of the request is empty.
+    #[error("a request needs a source and an id that are not empty")]
+    NoIdentity,
+    /// The input is larger than a request may be.
+    #[error(
+        "the input is {bytes} bytes of JSON, and at most {MAX_DATA_BYTES} are allowed: pass large data by reference"
+    )]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// The input cannot be written as JSON.
+    #[error("the input cannot be written as JSON: {0}")]
+    Input(String),
+    /// The number of shards, which is part of a run id, is not known.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// It could not be stored.
+    #[error("the request was not stored: {0}")]
+    Publish(#[from] PublishError),
+}
+
+impl SubmitError {
+    /// Whether trying again can help without anybody changing anything.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Bus(error) => error.is_retryable(),
+            Self::Publish(error) => error.is_retryable(),
+            Self::NoIdentity | Self::TooLarge { .. } | Self::Input(_) => false,
+        }
+    }
+}
+
+/// The run that a request names, whether or not it was submitted.
+#[must_use]
+pub fn run_id(request: &Request, shards: Shards) -> RunId {
+    RunId::for_request(&request.target.to_string(), &request.id, shards)
+}
+
+/// Asks for a run and returns its id when the request is stored. Whether it is accepted is seen later, in
+/// `workflow.started` or `request.rejected`. Tries for half a minute while the bus cannot be reached; submitting
+/// the same request again is safe.
+///
+/// # Errors
+/// [`SubmitError`]; after a retryable one it is not known whether the request was stored.
+pub async fn submit(bus: &dyn Bus, request: &Request) -> Result<RunId, SubmitError> {
+    let message = message(bus, request)?;
+    let give_up = Instant::now() + SUBMIT_FOR;
+    loop {
+        match try_submit(bus, request, message.clone()).await {
+            Err(error) if error.is_retryable() && Instant::now() + SUBMIT_PAUSE < give_up => {
+                tracing::debug!(%error, "submitting again");
+                tokio::time::sleep(SUBMIT_PAUSE).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+async fn try_submit(bus: &dyn Bus, request: &Request, message: Message) -> Result<RunId, SubmitError> {
+    let run = run_id(request, bus.shards().await?);
+    bus.publish(Publish::plain(message)).await?;
+    Ok(run)
+}
+
+/// The event, without a `Nats-Msg-Id`: a request that was rejected and is sent again when its workflow exists
+/// must not be taken for a duplicate. The run id makes it one if it is one.
+fn message(bus: &dyn Bus, request: &Request) -> Result<Message, SubmitError> {
+    let RequestId { source, id } = &request.id;
+    if source.is_empty() || id.is_empty() {
+        return Err(SubmitError::NoIdentity);
+    }
+    let input = serde_json::to_vec(&request.input).map_err(|error| SubmitError::Input(error.to_string()))?;
+    if input.len() > MAX_DATA_BYTES {
+        return Err(SubmitError::TooLarge { bytes: input.len() });
+    }
+    let subject = request.target.subject();
+    let mut event = Envelope::new(id, source, subject.event_type(), request.input.clone());
+    // The data is the requester's own: its schema is that of the workflow's input.
+    event.dataschema = None;
+    event.time = Some(bus.now());
+    event.correlationid.clone_from(&request.correlation_id);
+    event.causationid.clone_from(&request.causation_id);
+    event.set_trace(request.trace.as_ref());
+    let (mut headers, body) = event.encode().map_err(|error| SubmitError::Input(error.to_string()))?;
+    if let Some(trace) = &request.trace {
+        trace.write(&mut headers);
+    }
+    Ok(Message { subject: subject.render(bus.namespace()), headers, payload: Bytes::from(body) })
+}

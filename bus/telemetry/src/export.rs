@@ -1,0 +1,65 @@
+//! Sends spans to a collector by OTLP, HTTP with protobuf bodies.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter as Otlp, WithExportConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+
+/// Value that the SDK gives `service.name` when the environment names no service.
+const UNNAMED_SERVICE: &str = "unknown_service";
+
+/// A provider that sends spans, in batches and from a thread of its own, to where the environment says.
+///
+/// # Errors
+/// [`ExporterBuildError`] if an `OTEL_EXPORTER_OTLP_…` variable has a value that cannot be used.
+pub(crate) fn provider(service: &str) -> Result<SdkTracerProvider, ExporterBuildError> {
+    let otlp = Otlp::builder().with_http().with_protocol(Protocol::HttpBinary).build()?;
+    let exporter = Reporting { otlp, failing: AtomicBool::new(false) };
+    Ok(SdkTracerProvider::builder().with_resource(resource(service)).with_batch_exporter(exporter).build())
+}
+
+fn resource(service: &str) -> Resource {
+    let given = Resource::builder().build();
+    let named = given
+        .get(&opentelemetry::Key::from_static_str("service.name"))
+        .is_some_and(|name| !name.as_str().starts_with(UNNAMED_SERVICE));
+    if named { given } else { Resource::builder().with_service_name(service.to_owned()).build() }
+}
+
+/// Logs when the collector stops taking spans and when it takes them again, once each: a collector that is down
+/// for an hour is one fact, not one for every batch.
+#[derive(Debug)]
+struct Reporting {
+    otlp: Otlp,
+    failing: AtomicBool,
+}
+
+impl SpanExporter for Reporting {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let result = self.otlp.export(batch).await;
+        let failed_before = self.failing.swap(result.is_err(), Ordering::Relaxed);
+        match &result {
+            Err(error) if !failed_before => {
+                tracing::warn!(%error, "the collector does not take spans; they are lost until it does");
+            }
+            Ok(()) if failed_before => tracing::info!("the collector takes spans again"),
+            _ => {}
+        }
+        result
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.otlp.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.otlp.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.otlp.set_resource(resource);
+    }
+}

@@ -1,0 +1,116 @@
+//! Sets up the logs and spans of a process.
+
+use std::env;
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{EnvFilter, FilterFn, filter_fn};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::export;
+
+/// How long [`Telemetry::shutdown`] may take: long enough for a collector that is well, short beside the
+/// 10 seconds that supervisors commonly give a process to stop.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What is logged when neither `MESH_LOG` nor `RUST_LOG` says. The NATS client reports at `info` each
+/// connection that it makes; what matters of that, the mesh logs itself.
+const DEFAULT_LOG: &str = "info,async_nats=warn";
+
+/// Crates that work for the exporter or for the connection: their spans are never exported, because exporting
+/// them would make more of them.
+const UNEXPORTED: [&str; 7] = ["opentelemetry", "reqwest", "hyper", "h2", "tokio", "mio", "async_nats"];
+
+/// The telemetry of this process; keep it until the process ends.
+#[derive(Debug)]
+#[must_use = "spans that wait to be sent are lost unless this is kept and shut down"]
+pub struct Telemetry {
+    provider: Option<SdkTracerProvider>,
+}
+
+/// Sets up the telemetry of this process. Call it once, first of all.
+///
+/// Log lines go to stderr as text, coloured if that is a terminal and `NO_COLOR` is not set. `MESH_LOG`, or else
+/// `RUST_LOG`, chooses what is logged, in the syntax of [`EnvFilter`]; a directive in it that cannot be read is
+/// reported and passed over.
+///
+/// If `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set and not empty, spans of level
+/// `debug` and above are sent there in batches by OTLP over HTTP (`http://` only), whatever is logged. The other
+/// `OTEL_…` variables of the OpenTelemetry specification for the resource, sampler, batches and exporter hold.
+/// `service` is the `service.name` unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` gives one.
+///
+/// Nothing here can fail a process: what cannot be set up is logged and left out. If the process already has a
+/// subscriber for `tracing`, that one stays and nothing is exported.
+pub fn init(service: &str) -> Telemetry {
+    let stderr = io::stderr;
+    let colours = stderr().is_terminal() && !is_set("NO_COLOR");
+    let logs =
+        tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(colours).with_filter(log_filter());
+    let exporting = is_set("OTEL_EXPORTER_OTLP_ENDPOINT") || is_set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+    let built = exporting.then(|| export::provider(service)).transpose();
+    let (provider, error) = match built {
+        Ok(provider) => (provider, None),
+        Err(error) => (None, Some(error)),
+    };
+    let spans = provider.as_ref().map(|provider| {
+        tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("mesh"))
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_filter(span_filter())
+    });
+    let installed = tracing_subscriber::registry().with(logs).with(spans).try_init();
+    if let Some(error) = error {
+        tracing::error!(%error, "spans are not exported: the OTEL_EXPORTER_OTLP_… settings cannot be used");
+    }
+    Telemetry { provider: provider.filter(|_| installed.is_ok()) }
+}
+
+impl Telemetry {
+    /// Sends the spans that still wait. Blocks the thread until that is done, at most [`SHUTDOWN_TIMEOUT`]; what
+    /// is not sent by then is lost.
+    pub fn shutdown(mut self) {
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        if let Some(provider) = self.provider.take()
+            && let Err(error) = provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT)
+        {
+            tracing::warn!(%error, "the last spans may not have reached the collector");
+        }
+    }
+}
+
+impl Drop for Telemetry {
+    /// Does what [`Telemetry::shutdown`] does, for processes that end early.
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+fn is_set(variable: &str) -> bool {
+    env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
+
+fn log_filter() -> EnvFilter {
+    let chosen = ["MESH_LOG", "RUST_LOG"].into_iter().find(|variable| is_set(variable));
+    let directives = chosen.and_then(|variable| env::var(variable).ok());
+    EnvFilter::builder().parse_lossy(directives.as_deref().unwrap_or(DEFAULT_LOG))
+}
+
+/// Spans down to `debug`, so that those of every message cost nothing while nobody collects them and the log is
+/// at its default level; events, which become part of a span, only from `info`.
+fn span_filter() -> FilterFn<fn(&Metadata<'_>) -> bool> {
+    filter_fn(is_exported as fn(&Metadata<'_>) -> bool).with_max_level_hint(Level::DEBUG)
+}
+
+fn is_exported(metadata: &Metadata<'_>) -> bool {
+    let least = if metadata.is_span() { Level::DEBUG } else { Level::INFO };
+    *metadata.level() <= least && !UNEXPORTED.iter().any(|name| metadata.target().starts_with(name))
+}

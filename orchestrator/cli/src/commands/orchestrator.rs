@@ -1,0 +1,58 @@
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+use mesh_bus::topology::{Replicas, Topology};
+use mesh_orchestrator::Options;
+use mesh_schemas::Shards;
+
+use crate::Connection;
+use crate::exit::Outcome;
+use crate::stop;
+
+/// Run an orchestrator against a NATS server that is there
+#[derive(Args)]
+pub(crate) struct Orchestrator {
+    #[command(flatten)]
+    layout: Layout,
+}
+
+/// How a namespace is laid out when it is made.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct Layout {
+    /// Number of shards of the log, 1 to 64; fixed once the namespace exists
+    #[arg(long, env = "MESH_SHARDS", default_value = "8", value_parser = shards)]
+    shards: Shards,
+    /// Copies of every stream in a NATS cluster: 1, 3 or 5
+    #[arg(long, env = "MESH_REPLICAS", default_value = "1", value_parser = replicas)]
+    replicas: Replicas,
+}
+
+impl Layout {
+    pub(crate) fn options(self) -> Options {
+        let topology = Topology { shards: self.shards, replicas: self.replicas };
+        Options { topology, ..Options::default() }
+    }
+}
+
+impl Orchestrator {
+    pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
+        let stop = stop::on_signal()?;
+        let bus = Arc::new(connection.connect().await?);
+        mesh_orchestrator::run(bus, self.layout.options(), stop).await.context("the orchestrator stopped")?;
+        Ok(Outcome::Done)
+    }
+}
+
+fn shards(text: &str) -> Result<Shards, String> {
+    text.parse().ok().and_then(Shards::new).ok_or_else(|| format!("use a number from 1 to {}", Shards::MAX))
+}
+
+fn replicas(text: &str) -> Result<Replicas, String> {
+    match text {
+        "1" => Ok(Replicas(1)),
+        "3" => Ok(Replicas(3)),
+        "5" => Ok(Replicas(5)),
+        _ => Err("use 1, 3 or 5".to_owned()),
+    }
+}

@@ -1,0 +1,45 @@
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::exit::Outcome;
+use crate::output;
+
+/// Write the JSON Schemas and the AsyncAPI document
+#[derive(Args)]
+pub(crate) struct Schema {
+    /// Folder to write to
+    #[arg(long, default_value = "schemas")]
+    out: PathBuf,
+    /// Write nothing; fail if a file differs from what would be written
+    #[arg(long)]
+    check: bool,
+}
+
+impl Schema {
+    pub(crate) fn run(self) -> anyhow::Result<Outcome> {
+        let mut differing = 0;
+        for (name, content) in mesh_schemas::generate::files() {
+            let path = self.out.join(name);
+            if std::fs::read_to_string(&path).is_ok_and(|present| present == content) {
+                continue;
+            }
+            differing += 1;
+            if self.check {
+                eprintln!("{} is not up to date", path.display());
+                continue;
+            }
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+            }
+            std::fs::write(&path, content).with_context(|| format!("writing {}", path.display()))?;
+            output::line(&format!("wrote {}", path.display()))?;
+        }
+        if self.check && differing > 0 {
+            eprintln!("{differing} files differ from the types: run `make schemas` and commit the result");
+            return Ok(Outcome::Error);
+        }
+        Ok(Outcome::Done)
+    }
+}

@@ -1,0 +1,76 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use mesh_bus::BusError;
+use mesh_bus::nats::{ConnectOptions, NatsBus};
+use tokio_util::sync::CancellationToken;
+
+use super::orchestrator::Layout;
+use crate::Connection;
+use crate::exit::Outcome;
+use crate::nats_server::NatsServer;
+use crate::output;
+use crate::stop;
+
+/// Pause between attempts to reach a server that is starting.
+const KNOCK: Duration = Duration::from_millis(50);
+
+/// Start a NATS server and an orchestrator here, until Ctrl-C
+#[derive(Args)]
+pub(crate) struct Up {
+    /// Folder for everything that must survive; made if it is not there
+    #[arg(long, env = "MESH_DATA", default_value = "mesh-data")]
+    data: PathBuf,
+    /// Port that NATS listens on, on 127.0.0.1
+    #[arg(long, default_value_t = 4222)]
+    port: u16,
+    #[command(flatten)]
+    layout: Layout,
+}
+
+impl Up {
+    pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
+        let stop = stop::on_signal()?;
+        let mut server = NatsServer::start(&self.data, self.port)?;
+        let result = tokio::select! {
+            result = self.serve(connection, &stop) => result,
+            error = server.ended() => return Err(error),
+        };
+        server.stop().await?;
+        result.map(|()| Outcome::Done)
+    }
+
+    async fn serve(&self, connection: &Connection, stop: &CancellationToken) -> anyhow::Result<()> {
+        let url = format!("nats://127.0.0.1:{}", self.port);
+        let options =
+            ConnectOptions::new(&url).namespace(connection.namespace.clone()).name("mesh-orchestrator");
+        let Some(bus) = knock(&options, stop).await? else { return Ok(()) };
+        let ready = {
+            let (url, data) = (url.clone(), self.data.display().to_string());
+            move || {
+                let _ = output::line(&format!("mesh is up: NATS on {url}, data in {data}. Ctrl-C stops both."));
+            }
+        };
+        mesh_orchestrator::run_with(Arc::new(bus), self.layout.options(), stop.clone(), ready)
+            .await
+            .context("the orchestrator stopped")
+    }
+}
+
+/// Connects to a server that is starting; `None` if it is to stop before it has started.
+async fn knock(options: &ConnectOptions, stop: &CancellationToken) -> anyhow::Result<Option<NatsBus>> {
+    loop {
+        match NatsBus::connect(options.clone()).await {
+            Ok(bus) => return Ok(Some(bus)),
+            Err(BusError::Connect { .. } | BusError::Unavailable { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(KNOCK) => {}
+        }
+    }
+}

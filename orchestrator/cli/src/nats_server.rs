@@ -1,0 +1,136 @@
+//! The NATS server that `mesh up` runs.
+
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use tokio::process::{Child, Command};
+
+use crate::exit::Outcome;
+
+/// The configuration that servers started here run with.
+const CONFIGURATION: &str = include_str!("../../../deploy/nats/nats-server.conf");
+/// Longest time a server gets to end by itself: it writes its state to disk.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much of a server's log is shown when it does not start.
+const LOG_TAIL: u64 = 2_000;
+
+/// A server that ends when this process ends, also when this process is killed.
+pub(crate) struct NatsServer {
+    process: Child,
+    log: PathBuf,
+}
+
+impl NatsServer {
+    /// Starts a server with JetStream on a folder and a port of this machine only.
+    pub(crate) fn start(data: &Path, port: u16) -> anyhow::Result<Self> {
+        let program = find()?;
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| {
+            format!("port {port} of 127.0.0.1 is taken; choose another with --port, or stop what listens there")
+        })?;
+        std::fs::create_dir_all(data).with_context(|| format!("making {}", data.display()))?;
+        let configuration = data.join("nats-server.conf");
+        std::fs::write(&configuration, CONFIGURATION)
+            .with_context(|| format!("writing {}", configuration.display()))?;
+        let log = data.join("nats-server.log");
+        // Through ourselves, so that the server is told when we die (see `Tethered`).
+        let process = Command::new(std::env::current_exe()?)
+            .arg("nats-server")
+            .arg(&program)
+            .arg("--")
+            .args(["--addr", "127.0.0.1", "--port", &port.to_string()])
+            .arg("--config")
+            .arg(&configuration)
+            .arg("--store_dir")
+            .arg(data)
+            .arg("--log")
+            .arg(&log)
+            // Not in our process group: Ctrl-C is for us, and we stop the server last.
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("starting {}", program.display()))?;
+        Ok(Self { process, log })
+    }
+
+    /// Waits until the server has ended by itself, and says why.
+    pub(crate) async fn ended(&mut self) -> anyhow::Error {
+        match self.process.wait().await {
+            Ok(status) => anyhow::anyhow!("nats-server ended ({status}); the end of its log:\n{}", self.log_tail()),
+            Err(error) => anyhow::Error::new(error).context("waiting for nats-server"),
+        }
+    }
+
+    /// Stops the server in order, and by force if that takes too long.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        if let Some(pid) = self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).context("stopping nats-server")?;
+        }
+        if tokio::time::timeout(STOP_TIMEOUT, self.process.wait()).await.is_err() {
+            self.process.kill().await.context("killing nats-server")?;
+        }
+        Ok(())
+    }
+
+    fn log_tail(&self) -> String {
+        let tail = || {
+            let mut file = std::fs::File::open(&self.log)?;
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL)))?;
+            let mut text = Vec::new();
+            file.read_to_end(&mut text)?;
+            std::io::Result::Ok(String::from_utf8_lossy(&text).into_owned())
+        };
+        tail().unwrap_or_else(|error| format!("(no log at {}: {error})", self.log.display()))
+    }
+}
+
+/// The program: `NATS_SERVER`, else the one that the build fetched, else the first on the path.
+fn find() -> anyhow::Result<PathBuf> {
+    if let Some(given) = std::env::var_os("NATS_SERVER").filter(|given| !given.is_empty()) {
+        let given = PathBuf::from(given);
+        if given.is_file() {
+            return Ok(given);
+        }
+        bail!("NATS_SERVER names {}, which is not a file", given.display());
+    }
+    let fetched = std::env::current_exe()?
+        .parent()
+        .and_then(Path::parent)
+        .map(|target| target.join("tools").join("nats-server"));
+    let on_path = std::env::var_os("PATH")
+        .into_iter()
+        .flat_map(|path| std::env::split_paths(&path).map(|folder| folder.join("nats-server")).collect::<Vec<_>>());
+    fetched
+        .into_iter()
+        .chain(on_path)
+        .find(|program| program.is_file())
+        .context("no nats-server was found: run `make tools`, put one on the PATH, or name one with NATS_SERVER=…")
+}
+
+/// Becomes nats-server, after having asked the system to end it when its parent ends. A child cannot be asked to
+/// do that from outside, so `mesh` starts itself once more for it.
+#[derive(Args)]
+pub(crate) struct Tethered {
+    program: PathBuf,
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+impl Tethered {
+    pub(crate) fn run(self) -> anyhow::Result<Outcome> {
+        use std::os::unix::process::CommandExt as _;
+
+        #[cfg(target_os = "linux")]
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+        let error = std::process::Command::new(&self.program).args(&self.arguments).exec();
+        Err(error).with_context(|| format!("starting {}", self.program.display()))
+    }
+}

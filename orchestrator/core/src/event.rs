@@ -1,0 +1,161 @@
+//! One entry of a run's log, read from the stored message.
+
+use chrono::{DateTime, Utc};
+use mesh_schemas::payload::{
+    CancelSignal, TaskCompleted, TaskError, TaskFailed, WorkflowStarted, code,
+};
+use mesh_schemas::{
+    Decoded, Envelope, Namespace, RunId, StoredMessage, Subject, TaskKey, TaskVerb, Timer, TraceContext,
+    WorkflowName, WorkflowVerb,
+};
+
+/// An event of a run, as the fold takes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// The run.
+    pub run: RunId,
+    /// The subject as published: the event's id, and the cause of what follows from it.
+    pub id: String,
+    /// Place in the log.
+    pub sequence: u64,
+    /// When it was stored: the only time that the rules know.
+    pub time: DateTime<Utc>,
+    /// What happened.
+    pub fact: Fact,
+    /// What is wrong with a payload that counts all the same.
+    pub defect: Option<String>,
+}
+
+/// What an event says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// The run began.
+    Started(Box<Started>),
+    /// The run ended, as decided from an earlier event.
+    Ended,
+    /// Somebody wants the run to end.
+    Cancel(CancelSignal),
+    /// Somebody wants the run to be looked at again.
+    Check,
+    /// An attempt went well.
+    Completed(TaskKey, Box<TaskCompleted>),
+    /// An attempt did not go well.
+    Failed(TaskKey, TaskError),
+    /// A wait is over.
+    Fired(Timer),
+}
+
+/// The first event of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Started {
+    /// Name of the workflow; none for a directly requested task.
+    pub workflow: Option<WorkflowName>,
+    /// What the event carries.
+    pub data: WorkflowStarted,
+    /// What the requester calls the whole piece of work.
+    pub correlation_id: Option<String>,
+    /// The trace that the work began in.
+    pub trace: Option<TraceContext>,
+}
+
+/// A message in the log that is no event of a run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// The payload or the subject is not what it should be.
+    #[error("{0}")]
+    Malformed(String),
+    /// The subject is of no kind that these rules know.
+    #[error("{0}")]
+    UnknownType(String),
+}
+
+impl Event {
+    /// Reads a message of the log.
+    ///
+    /// An outcome that cannot be read is the outcome all the same, for its subject is taken for good: it counts as
+    /// a failure that is not worth another attempt, and [`Event::defect`] says what is wrong with it.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if the message is no event that the fold could take; no reading again helps.
+    pub fn read(namespace: &Namespace, stored: &StoredMessage) -> Result<Self, Unreadable> {
+        let StoredMessage { message, sequence, time } = stored;
+        let subject = Subject::parse(namespace, &message.subject)
+            .map_err(|error| Unreadable::Malformed(error.to_string()))?;
+        let run = subject.run().ok_or_else(|| unknown(&message.subject))?;
+        let (fact, defect) = match subject {
+            Subject::Workflow { verb: WorkflowVerb::Started, workflow, .. } => {
+                (Fact::Started(Box::new(started(workflow, stored)?)), None)
+            }
+            Subject::Workflow {
+                verb: WorkflowVerb::Completed | WorkflowVerb::Failed | WorkflowVerb::Cancelled,
+                ..
+            } => (Fact::Ended, None),
+            Subject::Signalled { signal, .. } => match signal.as_str() {
+                "cancel" => (Fact::Cancel(cancel(stored)?), None),
+                "check" => (Fact::Check, None),
+                _ => return Err(Unreadable::UnknownType(format!("unknown signal '{signal}': use cancel or check"))),
+            },
+            Subject::Task { verb: TaskVerb::Completed, key } => {
+                outcome(stored, key, |key, data| Fact::Completed(key, Box::new(data)))
+            }
+            Subject::Task { verb: TaskVerb::Failed, key } => {
+                outcome(stored, key, |key, data: TaskFailed| Fact::Failed(key, data.error))
+            }
+            Subject::TimerFired { timer, .. } => (Fact::Fired(timer), None),
+            _ => return Err(unknown(&message.subject)),
+        };
+        Ok(Self { run, id: message.subject.clone(), sequence: *sequence, time: *time, fact, defect })
+    }
+}
+
+fn unknown(subject: &str) -> Unreadable {
+    Unreadable::UnknownType(format!("events on {subject:?} are not known here"))
+}
+
+fn decode(stored: &StoredMessage) -> Result<Decoded, Unreadable> {
+    Envelope::decode(&stored.message.headers, &stored.message.payload)
+        .map_err(|error| Unreadable::Malformed(error.to_string()))
+}
+
+fn data<T: serde::de::DeserializeOwned>(decoded: &Decoded) -> Result<T, Unreadable> {
+    T::deserialize(decoded.data()).map_err(|error| Unreadable::Malformed(format!("the data is wrong: {error}")))
+}
+
+fn started(workflow: Option<WorkflowName>, stored: &StoredMessage) -> Result<Started, Unreadable> {
+    let decoded = decode(stored)?;
+    let envelope = decoded.envelope();
+    Ok(Started {
+        workflow,
+        data: data(&decoded)?,
+        correlation_id: envelope.and_then(|envelope| envelope.correlationid.clone()),
+        trace: envelope.and_then(Envelope::trace),
+    })
+}
+
+/// A cancel without a body is a cancel without a reason.
+fn cancel(stored: &StoredMessage) -> Result<CancelSignal, Unreadable> {
+    if stored.message.payload.is_empty() {
+        return Ok(CancelSignal::default());
+    }
+    data(&decode(stored)?)
+}
+
+fn outcome<T: serde::de::DeserializeOwned>(
+    stored: &StoredMessage,
+    key: TaskKey,
+    fact: impl FnOnce(TaskKey, T) -> Fact,
+) -> (Fact, Option<String>) {
+    match decode(stored).and_then(|decoded| data(&decoded)) {
+        Ok(data) => (fact(key, data), None),
+        Err(error) => {
+            let message = format!("the outcome that the agent published cannot be read: {error}");
+            let failure = TaskError {
+                code: code::MALFORMED_OUTCOME.to_owned(),
+                message,
+                retryable: false,
+                retry_after: None,
+            };
+            (Fact::Failed(key, failure), Some(error.to_string()))
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Expressions: CEL in `${…}`.
+//!
+//! The crate `cel` parses; what an expression means is decided here. Decisions of a run must be the same on every
+//! orchestrator and for as long as the run lives, so evaluation must not depend on the order of a hash map, must
+//! end within known bounds, and must not change when a library does. It also borrows its data instead of copying
+//! it, and can say in which part of which output something was missing.
+//!
+//! What there is of CEL: all literals except bytes; lists and maps; `.`, `[]`, `has()`; arithmetic, comparison,
+//! `in`, `&&`, `||`, `!`, `?:`; `all`, `exists`, `exists_one`, `map`, `filter`, nested at most twice; and the
+//! functions of [`Function`](function::Function). As in CEL, int, uint and double compare with each other but do
+//! not mix in arithmetic. Maps are walked in the order of their keys. One rule is milder than CEL's: a null has no
+//! fields, so `has(tasks.risk.output.score)` is false when the task was skipped, not an error.
+
+mod compile;
+mod condition;
+mod error;
+mod evaluate;
+mod function;
+mod node;
+mod operator;
+mod references;
+mod scan;
+mod scope;
+mod syntax;
+mod template;
+mod value;
+
+pub use condition::Condition;
+pub use error::ExpressionError;
+pub use references::References;
+pub use scope::Scope;
+pub use template::Template;
+
+/// Longest expression, in bytes.
+pub const MAX_EXPRESSION_BYTES: usize = 8 * 1024;

@@ -1,0 +1,88 @@
+use mesh_schemas::TaskId;
+use regex::Regex;
+
+use super::function::Function;
+use super::operator::Operator;
+use super::value::Val;
+
+/// A checked expression: every name is resolved, and only forms that can be evaluated are left.
+#[derive(Debug)]
+pub(super) enum Node {
+    Literal(Val<'static>),
+    Input,
+    Run,
+    Result,
+    /// `tasks.<id>.output`.
+    Output(TaskId),
+    /// The variable of a loop around, counted from the outermost.
+    Variable(usize, String),
+    Field(Box<Node>, String),
+    /// `has(of.field)`.
+    Has(Box<Node>, String),
+    Index(Box<Node>, Box<Node>),
+    List(Vec<Node>),
+    Map(Vec<(Node, Node)>),
+    Not(Box<Node>),
+    Negate(Box<Node>),
+    /// `&&` if true, `||` if false.
+    Logic(bool, Box<Node>, Box<Node>),
+    Choice(Box<Node>, Box<Node>, Box<Node>),
+    Binary(Operator, Box<Node>, Box<Node>),
+    Call(Function, Vec<Node>),
+    Matches(Box<Node>, Regex),
+    Loop(Box<Loop>),
+}
+
+/// A walk over a list, or over the keys of a map.
+#[derive(Debug)]
+pub(super) struct Loop {
+    pub(super) kind: LoopKind,
+    pub(super) range: Node,
+    /// `map` with three arguments takes only items for which this is true.
+    pub(super) filter: Option<Node>,
+    pub(super) body: Node,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LoopKind {
+    All,
+    Exists,
+    ExistsOne,
+    Map,
+    Filter,
+}
+
+impl LoopKind {
+    pub(super) const NAMES: [&'static str; 6] = ["all", "exists", "exists_one", "existsOne", "map", "filter"];
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "all" => Self::All,
+            "exists" => Self::Exists,
+            "exists_one" | "existsOne" => Self::ExistsOne,
+            "map" => Self::Map,
+            "filter" => Self::Filter,
+            _ => return None,
+        })
+    }
+}
+
+impl Node {
+    /// The node as it is written, if it is a plain path, for messages.
+    pub(super) fn place(&self) -> String {
+        match self {
+            Self::Input => "input".to_owned(),
+            Self::Run => "run".to_owned(),
+            Self::Result => "result".to_owned(),
+            Self::Output(task) => format!("tasks.{task}.output"),
+            Self::Variable(_, name) => name.clone(),
+            Self::Field(of, field) => format!("{}.{field}", of.place()),
+            Self::Index(of, index) => match &**index {
+                Self::Literal(Val::Int(index)) => format!("{}[{index}]", of.place()),
+                Self::Literal(Val::Text(text)) => format!("{}['{}']", of.place(), text.as_str()),
+                index => format!("{}[{}]", of.place(), index.place()),
+            },
+            _ => "(…)".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+use cel::{Env, IdedExpr};
+
+use super::MAX_EXPRESSION_BYTES;
+use super::scan::Measure;
+
+/// Most brackets inside each other.
+const MAX_BRACKETS: usize = 24;
+
+/// Most tokens. The parser goes one step down its stack for each link of a chain such as `a.b.c` or `1 + 2 + 3`,
+/// so this also bounds the stack that it needs.
+const MAX_TOKENS: usize = 1_000;
+
+/// Parses an expression; macros stay calls.
+///
+/// # Errors
+/// In words, without naming the place.
+pub(super) fn parse(text: &str) -> Result<IdedExpr, String> {
+    if text.trim().is_empty() {
+        return Err("the expression is empty".to_owned());
+    }
+    if text.len() > MAX_EXPRESSION_BYTES {
+        return Err(format!("an expression has at most {MAX_EXPRESSION_BYTES} bytes, this one {}", text.len()));
+    }
+    let measure = Measure::of(text);
+    if measure.tokens > MAX_TOKENS {
+        return Err(format!(
+            "an expression has at most {MAX_TOKENS} words and signs, this one {}: let an agent compute it",
+            measure.tokens
+        ));
+    }
+    if measure.depth > MAX_BRACKETS {
+        return Err(format!("brackets are nested deeper than {MAX_BRACKETS}"));
+    }
+    // Without macros: `has(…)` and `list.map(…)` stay the calls they are written as.
+    let parser = Env::default().with_optional_support(false).parser();
+    parser.max_recursion_depth(32).parse(text).map_err(|errors| match errors.errors.first() {
+        Some(error) if error.pos.0 > 0 => {
+            let (line, column) = error.pos;
+            let place = if line > 1 { format!("line {line}, character {column}") } else { format!("character {column}") };
+            format!("{} at {place}", plain_words(&error.msg))
+        }
+        Some(error) => plain_words(&error.msg),
+        None => "it is not CEL".to_owned(),
+    })
+}
+
+/// The parser's message without the list of every token that could have stood there.
+fn plain_words(message: &str) -> String {
+    let message = message.trim().trim_start_matches("Syntax error: ");
+    let message = message.split(" expecting {").next().unwrap_or(message);
+    message.replace("'<EOF>'", "the end").replace("<EOF>", "the end")
+}

@@ -1,0 +1,246 @@
+use mesh_schemas::MAX_DATA_BYTES;
+use serde_json::Value;
+
+use super::compile::Compiled;
+use super::error::{ExpressionError, Fault};
+use super::evaluate::{Meter, as_text};
+use super::references::References;
+use super::scan::{Piece, pieces};
+use super::scope::Scope;
+use super::value::{MAX_VALUE_DEPTH, Writer};
+
+/// Compiled data with `${…}` in its strings: a task's `with` or `output`, or the output of a workflow.
+#[derive(Debug)]
+pub struct Template {
+    part: Part,
+    references: References,
+}
+
+#[derive(Debug)]
+enum Part {
+    /// Holds no expression.
+    Plain(Value),
+    /// A string that is one expression, and keeps the type of its value.
+    Whole(Compiled),
+    /// A string with expressions in it.
+    Mixed(Vec<Fragment>),
+    List(Vec<Part>),
+    Object(Vec<(String, Part)>),
+}
+
+#[derive(Debug)]
+enum Fragment {
+    Text(String),
+    Expression(Compiled),
+}
+
+impl Template {
+    /// Compiles every expression in some data.
+    ///
+    /// # Errors
+    /// All that is wrong: each with its path in the data, such as `.scores[0]`, and in words.
+    pub fn compile(data: &Value) -> Result<Self, Vec<(String, String)>> {
+        let mut compiler = Compiler::default();
+        match compiler.part(data, "", 0) {
+            Some(part) if compiler.problems.is_empty() => Ok(Self { part, references: compiler.references }),
+            _ => Err(compiler.problems),
+        }
+    }
+
+    /// The data with each expression replaced by its value.
+    ///
+    /// # Errors
+    /// [`ExpressionError`] of the first expression that fails, or if the whole is larger than
+    /// [`MAX_DATA_BYTES`] as JSON.
+    pub fn render(&self, scope: &Scope<'_>) -> Result<Value, ExpressionError> {
+        let writer = Writer { bytes: MAX_DATA_BYTES };
+        let mut renderer = Renderer { scope, meter: Meter::default(), writer };
+        let value = renderer.part(&self.part, &mut String::new(), 0)?;
+        if json_bytes(&value) > MAX_DATA_BYTES {
+            return Err(ExpressionError::TooLarge { at: String::new() });
+        }
+        Ok(value)
+    }
+
+    /// What the expressions use.
+    #[must_use]
+    pub fn references(&self) -> &References {
+        &self.references
+    }
+}
+
+/// The length of a value as compact JSON.
+fn json_bytes(value: &Value) -> usize {
+    struct Counter(usize);
+    impl std::io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counter = Counter(0);
+    // Neither the counter nor the data of JSON can fail to be written.
+    serde_json::to_writer(&mut counter, value).map_or(usize::MAX, |()| counter.0)
+}
+
+pub(super) fn failed(fault: Fault, at: &str, expression: &str) -> ExpressionError {
+    let message = match fault {
+        Fault::Error(message) => message,
+        Fault::Cost => "the expression needs more steps than one may take: let an agent compute it".to_owned(),
+        Fault::TooLarge => return ExpressionError::TooLarge { at: at.to_owned() },
+    };
+    ExpressionError::Failed { at: at.to_owned(), expression: expression.to_owned(), message }
+}
+
+#[derive(Default)]
+struct Compiler {
+    problems: Vec<(String, String)>,
+    references: References,
+}
+
+impl Compiler {
+    fn refuse<T>(&mut self, at: &str, message: impl Into<String>) -> Option<T> {
+        self.problems.push((at.to_owned(), message.into()));
+        None
+    }
+
+    fn part(&mut self, data: &Value, at: &str, depth: usize) -> Option<Part> {
+        if depth > MAX_VALUE_DEPTH {
+            return self.refuse(at, format!("the data is nested deeper than {MAX_VALUE_DEPTH}"));
+        }
+        match data {
+            Value::String(text) => self.string(text, at),
+            Value::Array(items) => {
+                let indexed = items.iter().enumerate();
+                let parts: Vec<_> =
+                    indexed.map(|(index, item)| self.part(item, &format!("{at}[{index}]"), depth + 1)).collect();
+                let parts: Vec<Part> = parts.into_iter().collect::<Option<_>>()?;
+                let plain = parts.iter().all(|part| matches!(part, Part::Plain(value) if value.is_number()));
+                // Long lists of numbers are kept as they are; anything else may hold an escaped `$${`.
+                Some(if plain { Part::Plain(data.clone()) } else { Part::List(parts) })
+            }
+            Value::Object(map) => {
+                let parts: Vec<_> = map.iter().map(|(key, value)| self.entry(key, value, at, depth)).collect();
+                Some(Part::Object(parts.into_iter().collect::<Option<_>>()?))
+            }
+            other => Some(Part::Plain(other.clone())),
+        }
+    }
+
+    fn entry(&mut self, key: &str, value: &Value, at: &str, depth: usize) -> Option<(String, Part)> {
+        let at = format!("{at}.{key}");
+        let value = self.part(value, &at, depth + 1);
+        if key.contains("${") {
+            return self.refuse(&at, "a key cannot hold an expression");
+        }
+        Some((key.to_owned(), value?))
+    }
+
+    fn string(&mut self, text: &str, at: &str) -> Option<Part> {
+        let pieces = match pieces(text) {
+            Ok(pieces) => pieces,
+            Err(message) => return self.refuse(at, message),
+        };
+        if let [Piece::Expression(expression)] = pieces.as_slice() {
+            return self.expression(expression, at).map(Part::Whole);
+        }
+        if pieces.iter().all(|piece| matches!(piece, Piece::Text(_))) {
+            let text = pieces.iter().map(|piece| match piece {
+                Piece::Text(text) | Piece::Expression(text) => *text,
+            });
+            return Some(Part::Plain(Value::String(text.collect())));
+        }
+        let fragments: Vec<_> = pieces
+            .into_iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => Some(Fragment::Text(text.to_owned())),
+                Piece::Expression(expression) => self.expression(expression, at).map(Fragment::Expression),
+            })
+            .collect();
+        Some(Part::Mixed(fragments.into_iter().collect::<Option<_>>()?))
+    }
+
+    fn expression(&mut self, text: &str, at: &str) -> Option<Compiled> {
+        match Compiled::new(text) {
+            Ok(compiled) => {
+                self.references.add(&compiled.references);
+                Some(compiled)
+            }
+            Err(messages) => {
+                self.problems.extend(messages.into_iter().map(|message| (at.to_owned(), message)));
+                None
+            }
+        }
+    }
+}
+
+struct Renderer<'s, 'a> {
+    scope: &'s Scope<'a>,
+    meter: Meter,
+    writer: Writer,
+}
+
+impl Renderer<'_, '_> {
+    fn part(&mut self, part: &Part, at: &mut String, depth: usize) -> Result<Value, ExpressionError> {
+        let length = at.len();
+        Ok(match part {
+            Part::Plain(value) => value.clone(),
+            Part::Whole(expression) => self.whole(expression, at, depth)?,
+            Part::Mixed(fragments) => Value::String(self.mixed(fragments, at)?),
+            Part::List(parts) => {
+                let mut items = Vec::with_capacity(parts.len());
+                for (index, part) in parts.iter().enumerate() {
+                    at.push_str(&format!("[{index}]"));
+                    items.push(self.part(part, at, depth + 1)?);
+                    at.truncate(length);
+                }
+                Value::Array(items)
+            }
+            Part::Object(parts) => {
+                let mut object = serde_json::Map::new();
+                for (key, part) in parts {
+                    at.push('.');
+                    at.push_str(key);
+                    object.insert(key.clone(), self.part(part, at, depth + 1)?);
+                    at.truncate(length);
+                }
+                Value::Object(object)
+            }
+        })
+    }
+
+    fn whole(&mut self, expression: &Compiled, at: &str, depth: usize) -> Result<Value, ExpressionError> {
+        let value = expression.evaluate(self.scope, &mut self.meter);
+        value
+            .and_then(|value| self.writer.write(&value, depth))
+            .map_err(|fault| failed(fault, at, &expression.text))
+    }
+
+    fn mixed(&mut self, fragments: &[Fragment], at: &str) -> Result<String, ExpressionError> {
+        let mut text = String::new();
+        for fragment in fragments {
+            match fragment {
+                Fragment::Text(fragment) => text.push_str(fragment),
+                Fragment::Expression(expression) => {
+                    self.interpolate(expression, &mut text).map_err(|fault| failed(fault, at, &expression.text))?;
+                }
+            }
+        }
+        Ok(text)
+    }
+
+    fn interpolate(&mut self, expression: &Compiled, text: &mut String) -> Result<(), Fault> {
+        let value = expression.evaluate(self.scope, &mut self.meter)?;
+        match as_text(&value) {
+            Some(value) => {
+                self.writer.spend(value.len())?;
+                text.push_str(value);
+            }
+            None => text.push_str(&self.writer.write(&value, 0)?.to_string()),
+        }
+        Ok(())
+    }
+}

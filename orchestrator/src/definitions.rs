@@ -1,0 +1,166 @@
+//! Definitions as they are kept on the bus: by name and content digest.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use jsonschema::Validator;
+use lru::LruCache;
+use mesh_bus::topology::Bucket;
+use mesh_bus::{Bus, BusError};
+use mesh_core::Plan;
+use mesh_schemas::definition::{Format, Position, Problem, Problems};
+use mesh_schemas::{Capability, Definition, Digest, WorkflowName};
+use serde_json::Value;
+
+/// How many compiled definitions an orchestrator keeps; more are compiled again when they are needed.
+const CACHED: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
+
+/// A definition that is ready to be followed.
+#[derive(Debug)]
+pub struct Known {
+    /// The compiled definition.
+    pub plan: Arc<Plan>,
+    input: Option<Validator>,
+}
+
+impl Known {
+    /// Every reason why a value is no input for the workflow.
+    #[must_use]
+    pub fn input_errors(&self, input: &Value) -> Vec<String> {
+        let Some(schema) = &self.input else { return Vec::new() };
+        schema
+            .iter_errors(input)
+            .map(|error| {
+                let place = error.instance_path().to_string();
+                if place.is_empty() { format!("input: {error}") } else { format!("input{place}: {error}") }
+            })
+            .collect()
+    }
+}
+
+/// What a compiled definition is kept under.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Workflow(Digest),
+    Task(Capability),
+}
+
+/// The definitions of a namespace.
+pub struct Definitions {
+    bus: Arc<dyn Bus>,
+    known: Mutex<LruCache<Key, Arc<Known>>>,
+}
+
+impl Definitions {
+    /// The definitions on a bus.
+    #[must_use]
+    pub fn new(bus: Arc<dyn Bus>) -> Self {
+        Self { bus, known: Mutex::new(LruCache::new(CACHED)) }
+    }
+
+    /// The digest that new runs of a workflow follow.
+    ///
+    /// # Errors
+    /// [`BusError`] if the bus did not answer.
+    pub async fn latest(&self, name: &WorkflowName) -> Result<Option<Digest>, BusError> {
+        let entry = self.bus.get(Bucket::Workflows, name.as_str()).await?;
+        Ok(entry.and_then(|entry| std::str::from_utf8(&entry.value).ok()?.parse().ok()))
+    }
+
+    /// A definition by name and digest; `None` if it is not there or is written for a newer mesh than this.
+    ///
+    /// # Errors
+    /// [`BusError`] if the bus did not answer.
+    pub async fn get(&self, name: &WorkflowName, digest: &Digest) -> Result<Option<Arc<Known>>, BusError> {
+        let key = Key::Workflow(digest.clone());
+        if let Some(known) = self.cached(&key) {
+            return Ok(Some(known));
+        }
+        let stored = self.bus.get(Bucket::Workflows, &stored_key(name, digest)).await?;
+        let known = stored.and_then(|entry| {
+            let definition: Definition = serde_json::from_slice(&entry.value).ok()?;
+            compile(&definition).ok().filter(|known| known.plan.digest == *digest)
+        });
+        Ok(known.map(|known| self.keep(key, known)))
+    }
+
+    /// The definition that a directly requested task runs by.
+    #[must_use]
+    pub fn single_task(&self, capability: &Capability) -> Option<Arc<Known>> {
+        let key = Key::Task(capability.clone());
+        self.cached(&key).or_else(|| {
+            compile(&Definition::single_task(capability)).ok().map(|known| self.keep(key, known))
+        })
+    }
+
+    fn cached(&self, key: &Key) -> Option<Arc<Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn keep(&self, key: Key, known: Known) -> Arc<Known> {
+        let known = Arc::new(known);
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).put(key, Arc::clone(&known));
+        known
+    }
+}
+
+/// Reads and checks a definition.
+///
+/// # Errors
+/// [`Problems`]: everything that is wrong with it, with positions.
+pub fn check(text: &str, format: Format) -> Result<Definition, Problems> {
+    let (definition, _) = mesh_core::check(text, format)?;
+    input_schema(&definition).map_err(|problem| Problems(vec![problem]))?;
+    Ok(definition)
+}
+
+/// Keeps a definition for new runs of its workflow. Runs that have begun go on with theirs.
+///
+/// # Errors
+/// [`ApplyError`] if the definition is not sound or the bus did not take it; nothing has changed then for new
+/// runs.
+pub async fn apply(bus: &dyn Bus, definition: &Definition) -> Result<Digest, ApplyError> {
+    compile(definition).map_err(ApplyError::Unsound)?;
+    let digest = definition.digest();
+    let text = Bytes::from(definition.canonical_json());
+    bus.put(Bucket::Workflows, &stored_key(&definition.name, &digest), text, None).await?;
+    let pointer = Bytes::from(digest.to_string());
+    bus.put(Bucket::Workflows, definition.name.as_str(), pointer, None).await?;
+    Ok(digest)
+}
+
+/// Why a definition was not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// Everything that is wrong with it.
+    #[error("{0}")]
+    Unsound(Problems),
+    /// It could not be stored.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+}
+
+/// The definition in an entry of the bucket, if the entry is a definition.
+pub(crate) fn stored_definition(key: &str, value: &[u8]) -> Option<Definition> {
+    key.contains('.').then(|| serde_json::from_slice(value).ok()).flatten()
+}
+
+fn stored_key(name: &WorkflowName, digest: &Digest) -> String {
+    format!("{name}.{}", digest.hex())
+}
+
+fn compile(definition: &Definition) -> Result<Known, Problems> {
+    let plan = Plan::compile(definition).map_err(Problems)?;
+    let input = input_schema(definition).map_err(|problem| Problems(vec![problem]))?;
+    Ok(Known { plan: Arc::new(plan), input })
+}
+
+fn input_schema(definition: &Definition) -> Result<Option<Validator>, Problem> {
+    let Some(schema) = &definition.input else { return Ok(None) };
+    jsonschema::draft202012::options().build(schema).map(Some).map_err(|error| Problem {
+        path: "input".to_owned(),
+        position: None::<Position>,
+        message: format!("not a valid JSON Schema (2020-12): {error}"),
+    })
+}

@@ -1,0 +1,126 @@
+//! Decisions as messages. Everything in a message but the trace of its hop is a function of the log, so that
+//! orchestrators that decide the same write the same.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use mesh_bus::Publish;
+use mesh_core::{Action, Decision, End, Header};
+use mesh_schemas::payload::{TaskError, TaskFailed, TimerFired, WorkflowStarted};
+use mesh_schemas::{
+    Envelope, Message, Namespace, RunId, Subject, TaskKey, TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
+};
+use serde::Serialize;
+
+/// `source` of every event that an orchestrator writes.
+pub(crate) fn source(namespace: &Namespace) -> String {
+    format!("/{namespace}/orchestrator")
+}
+
+/// The message that stores a decision.
+pub(crate) fn decision(
+    namespace: &Namespace,
+    header: &Header,
+    decision: &Decision,
+    hop: Option<&TraceContext>,
+) -> Publish {
+    let run = header.run;
+    let frame = frame(namespace, header, decision, hop);
+    let end = |verb, data: serde_json::Value| {
+        Publish::once(frame.message(&Subject::Workflow { verb, workflow: header.workflow.clone(), run }, &data))
+    };
+    match &decision.action {
+        Action::Create(key, data) => {
+            Publish::once(frame.message(&key.subject(TaskVerb::Created), data))
+        }
+        Action::GiveUp(key, error) => {
+            let data = TaskFailed { error: error.clone(), agent: None };
+            Publish::once(frame.message(&key.subject(TaskVerb::Failed), &data))
+        }
+        Action::SetTimer(timer, due) => {
+            let set = Subject::TimerSet { run, timer: timer.clone() };
+            let target = Subject::TimerDue { run, timer: timer.clone() }.render(namespace);
+            Publish::at(frame.message(&set, &TimerFired { due: *due }), *due, target)
+        }
+        Action::End(End::Completed(data)) => end(WorkflowVerb::Completed, json(data)),
+        Action::End(End::Failed(data)) => end(WorkflowVerb::Failed, json(data)),
+        Action::End(End::Cancelled(data)) => end(WorkflowVerb::Cancelled, json(data)),
+    }
+}
+
+/// Tells the agent at work on an attempt that nobody waits for it any more.
+pub(crate) fn cancelled(
+    namespace: &Namespace,
+    header: &Header,
+    decision: &Decision,
+    key: &TaskKey,
+    error: &TaskError,
+) -> Message {
+    let data = TaskFailed { error: error.clone(), agent: None };
+    frame(namespace, header, decision, None).message(&key.subject(TaskVerb::Cancelled), &data)
+}
+
+fn frame<'a>(
+    namespace: &'a Namespace,
+    header: &'a Header,
+    decision: &'a Decision,
+    hop: Option<&'a TraceContext>,
+) -> Frame<'a> {
+    Frame {
+        namespace,
+        correlation_id: &header.correlation_id,
+        cause: &decision.cause,
+        time: decision.at,
+        trace: header.trace.as_ref(),
+        hop: hop.or(header.trace.as_ref()),
+    }
+}
+
+/// Where the schedule of a run's deadline stands.
+pub(crate) fn deadline_subject(namespace: &Namespace, header: &Header) -> String {
+    Subject::TimerSet { run: header.run, timer: Timer::Deadline }.render(namespace)
+}
+
+/// The first event of a run.
+pub(crate) fn started(
+    frame: &Frame<'_>,
+    workflow: Option<WorkflowName>,
+    run: RunId,
+    data: &WorkflowStarted,
+) -> Publish {
+    Publish::once(frame.message(&Subject::Workflow { verb: WorkflowVerb::Started, workflow, run }, data))
+}
+
+/// What an event carries besides its subject and data.
+pub(crate) struct Frame<'a> {
+    pub(crate) namespace: &'a Namespace,
+    pub(crate) correlation_id: &'a str,
+    pub(crate) cause: &'a str,
+    pub(crate) time: DateTime<Utc>,
+    /// The trace that the work began in.
+    pub(crate) trace: Option<&'a TraceContext>,
+    /// The trace of this hop.
+    pub(crate) hop: Option<&'a TraceContext>,
+}
+
+impl Frame<'_> {
+    /// An event of the orchestrator on a subject.
+    pub(crate) fn message(&self, subject: &Subject, data: &impl Serialize) -> Message {
+        let id = subject.render(self.namespace);
+        let mut event =
+            Envelope::new(id.clone(), source(self.namespace), subject.event_type(), json(data));
+        event.time = Some(self.time);
+        event.correlationid = Some(self.correlation_id.to_owned());
+        event.causationid = Some(self.cause.to_owned());
+        event.set_trace(self.trace);
+        // Payloads are built from JSON and names, so encoding cannot fail; an empty body would be dead-lettered.
+        let (mut headers, body) = event.encode().unwrap_or_default();
+        if let Some(hop) = self.hop {
+            hop.write(&mut headers);
+        }
+        Message { subject: id, headers, payload: Bytes::from(body) }
+    }
+}
+
+fn json(data: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(data).unwrap_or_default()
+}

@@ -1,0 +1,54 @@
+//! The right to act on a delivery, which ends when the bus may have given the delivery to another.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use mesh_bus::{Acker, BootInstant, Delivery};
+
+/// A delivery in hand.
+pub(crate) struct Lease {
+    acker: Box<dyn Acker>,
+    ack_wait: Duration,
+    /// When the bus was last told that we are at it.
+    renewed: Mutex<BootInstant>,
+}
+
+impl Lease {
+    pub(crate) fn new(delivery: Delivery, ack_wait: Duration) -> Self {
+        Self { acker: delivery.acker, ack_wait, renewed: Mutex::new(delivery.received) }
+    }
+
+    /// Whether the bus may have given the delivery to another by now. The clock also runs while the process or
+    /// the machine is stopped, so one that wakes up after a long stop sees that it is late.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.renewed.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= self.ack_wait
+    }
+
+    pub(crate) async fn ack(&self) {
+        self.acker.ack().await;
+    }
+
+    pub(crate) async fn nak(&self, pause: Duration) {
+        self.acker.nak(pause).await;
+    }
+
+    /// Does something while telling the bus that we are at it; `None` if the lease was lost meanwhile.
+    pub(crate) async fn hold<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        let mut ticks = tokio::time::interval(self.ack_wait / 3);
+        ticks.tick().await;
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut work => return Some(result),
+                _ = ticks.tick() => {
+                    if self.is_lost() {
+                        return None;
+                    }
+                    self.acker.progress().await;
+                    *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = BootInstant::now();
+                }
+            }
+        }
+    }
+}

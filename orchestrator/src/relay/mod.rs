@@ -1,0 +1,77 @@
+//! Brings requests and due timers from the inbox into the log.
+
+mod reject;
+mod request;
+mod timer;
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use mesh_bus::topology::{RELAY_ACK_WAIT, Stream, relay_consumer};
+use mesh_bus::{Delivery, Flow, Reason, Target};
+use mesh_schemas::{StoredMessage, Subject};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::lease::Lease;
+use crate::service::{Shared, until_it_works};
+use crate::store::{self, Lost};
+
+/// Messages in hand at once in one orchestrator: enough to hide the round trips of each.
+const AT_ONCE: usize = 256;
+
+/// Relays until `stop`, then finishes what is in hand.
+pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    let spec = relay_consumer(shared.bus.namespace());
+    let mut at_work = FuturesUnordered::new();
+    while !stop.is_cancelled() {
+        let consume = || shared.bus.consume(&spec, Flow::Continuous(AT_ONCE));
+        let Some(mut inbox) = until_it_works("reading the inbox", &stop, consume).await else { break };
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(()) = at_work.next(), if !at_work.is_empty() => {}
+                delivery = inbox.next(), if at_work.len() < AT_ONCE => match delivery {
+                    Ok(delivery) => at_work.push(handle(Arc::clone(&shared), delivery)),
+                    Err(error) => {
+                        warn!(%error, "reading the inbox: beginning anew");
+                        break;
+                    }
+                },
+            }
+        }
+        inbox.stop().await;
+    }
+    while at_work.next().await.is_some() {}
+}
+
+async fn handle(shared: Arc<Shared>, delivery: Delivery) {
+    let stored = delivery.stored.clone();
+    let lease = Lease::new(delivery, RELAY_ACK_WAIT);
+    match lease.hold(relay(&shared, &lease, &stored)).await {
+        Some(Ok(())) => lease.ack().await,
+        Some(Err(Lost)) | None => {
+            debug!(subject = stored.message.subject, "taking too long: another delivery will see to it");
+        }
+    }
+}
+
+async fn relay(shared: &Shared, lease: &Lease, stored: &StoredMessage) -> Result<(), Lost> {
+    let subject = Subject::parse(shared.bus.namespace(), &stored.message.subject);
+    match subject {
+        Ok(Subject::WorkflowRequested { workflow }) => {
+            request::relay(shared, lease, stored, Target::Workflow(workflow)).await
+        }
+        Ok(Subject::TaskRequested { capability }) => {
+            request::relay(shared, lease, stored, Target::Task(capability)).await
+        }
+        Ok(Subject::TimerDue { run, timer }) => timer::relay(shared, lease, stored, run, timer).await,
+        Ok(_) => {
+            let error = "the inbox takes requests and timers only";
+            store::letter(&*shared.bus, lease, Stream::Inbox, stored, Reason::UnknownType, error).await
+        }
+        Err(error) => reject::malformed(shared, lease, stored, &error.to_string()).await,
+    }
+}

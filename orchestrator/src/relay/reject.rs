@@ -1,0 +1,116 @@
+use mesh_bus::topology::{Bucket, Stream};
+use mesh_bus::{BusError, Publish, Reason, Target};
+use mesh_schemas::payload::RequestRejected;
+use mesh_schemas::{RequestId, RunId, Shards, StoredMessage, Subject, TraceContext, WorkflowName};
+use tracing::info;
+use uuid::Uuid;
+
+use super::request::{Request, request_id, started_subject};
+use crate::encode::Frame;
+use crate::lease::Lease;
+use crate::service::Shared;
+use crate::store::{self, Lost};
+
+/// Why a request starts no run.
+pub(super) struct Rejection {
+    pub(super) code: &'static str,
+    pub(super) reasons: Vec<String>,
+}
+
+impl Rejection {
+    pub(super) fn new(code: &'static str, reason: String) -> Self {
+        Self { code, reasons: vec![reason] }
+    }
+}
+
+/// Tells the requester why its request starts no run. A repetition of a request whose run was started is not
+/// rejected, whatever has become of the definition since.
+pub(super) async fn request(
+    shared: &Shared,
+    lease: &Lease,
+    stored: &StoredMessage,
+    request: &Request,
+    rejection: Rejection,
+) -> Result<(), Lost> {
+    let started = started_subject(request).render(shared.bus.namespace());
+    match shared.bus.last(Stream::Events, &started).await {
+        Ok(Some(_)) => return Ok(()),
+        Ok(None) => {}
+        Err(error) => {
+            info!(%error, "the log cannot be read: the request will be delivered again");
+            return Err(Lost);
+        }
+    }
+    let correlation_id = request.correlation_id.clone().unwrap_or_else(|| request.run.to_string());
+    let name = name(&request.target);
+    tell(shared, lease, stored, name, &request.id, request.run.uuid(), &correlation_id, rejection).await
+}
+
+/// A request that cannot be read: a dead letter, and a rejection for whoever waits.
+pub(super) async fn malformed(
+    shared: &Shared,
+    lease: &Lease,
+    stored: &StoredMessage,
+    error: &str,
+) -> Result<(), Lost> {
+    store::letter(&*shared.bus, lease, Stream::Inbox, stored, Reason::Malformed, error).await?;
+    let id = request_id(shared, stored, None);
+    let run = RunId::for_request("malformed", &id, Shards::default());
+    let rejection = Rejection::new("malformed", error.to_owned());
+    let correlation_id = run.uuid().to_string();
+    tell(shared, lease, stored, None, &id, run.uuid(), &correlation_id, rejection).await
+}
+
+/// The rejection of a request for a workflow that nobody applied.
+pub(super) async fn unknown_workflow(shared: &Shared, name: &WorkflowName) -> Result<Rejection, BusError> {
+    let entries = shared.bus.entries(Bucket::Workflows).await?;
+    let nearest = entries
+        .iter()
+        .map(|entry| entry.key.as_str())
+        .filter(|key| !key.contains('.'))
+        .map(|key| (strsim::jaro_winkler(key, name.as_str()), key))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, key)| format!("; did you mean '{key}'?"));
+    let hint = nearest.unwrap_or_else(|| "; apply its definition first (`mesh workflow apply FILE`)".to_owned());
+    Ok(Rejection::new("unknown_workflow", format!("no workflow '{name}' is registered{hint}")))
+}
+
+#[allow(clippy::too_many_arguments, reason = "each is one attribute of the event")]
+async fn tell(
+    shared: &Shared,
+    lease: &Lease,
+    stored: &StoredMessage,
+    name: Option<WorkflowName>,
+    request: &RequestId,
+    id: Uuid,
+    correlation_id: &str,
+    rejection: Rejection,
+) -> Result<(), Lost> {
+    info!(request.source, request.id, code = rejection.code, reasons = ?rejection.reasons, "request rejected");
+    let data = RequestRejected {
+        subject: stored.message.subject.clone(),
+        request: request.clone(),
+        code: rejection.code.to_owned(),
+        reasons: rejection.reasons,
+    };
+    let trace = TraceContext::from_headers(&stored.message.headers);
+    let frame = Frame {
+        namespace: shared.bus.namespace(),
+        correlation_id,
+        cause: &request.id,
+        time: stored.time,
+        trace: trace.as_ref(),
+        hop: trace.as_ref(),
+    };
+    let message = frame.message(&Subject::RequestRejected { name, id }, &data);
+    store::message(&*shared.bus, lease, Publish::plain(message)).await.map(|_| ())
+}
+
+/// The token that names what was asked for.
+fn name(target: &Target) -> Option<WorkflowName> {
+    match target {
+        Target::Workflow(workflow) => Some(workflow.clone()),
+        Target::Task(capability) => capability.as_str().parse().ok(),
+    }
+}

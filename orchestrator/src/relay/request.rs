@@ -1,0 +1,214 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_bus::topology::Stream;
+use mesh_bus::{BusError, Target};
+use mesh_schemas::payload::WorkflowStarted;
+use mesh_schemas::{
+    Decoded, Digest, Envelope, RULES_VERSION, RequestId, RunId, StoredMessage, Subject, TraceContext,
+    WorkflowName, WorkflowVerb,
+};
+use mesh_telemetry::{names, propagation};
+use serde_json::Value;
+use tracing::{Instrument, Span, debug, debug_span, info};
+
+use super::reject::{self, Rejection};
+use crate::capabilities;
+use crate::definitions::Known;
+use crate::encode::{self, Frame};
+use crate::lease::Lease;
+use crate::service::Shared;
+use crate::store::{self, Lost};
+/// A request that was read.
+pub(super) struct Request {
+    pub(super) target: Target,
+    pub(super) id: RequestId,
+    pub(super) run: RunId,
+    pub(super) correlation_id: Option<String>,
+    /// Id of the event in the envelope; what the run is caused by.
+    event_id: String,
+    trace: Option<TraceContext>,
+    input: Value,
+}
+
+/// Starts the run that a request asks for, or rejects the request with every reason.
+pub(super) async fn relay(
+    shared: &Shared,
+    lease: &Lease,
+    stored: &StoredMessage,
+    target: Target,
+) -> Result<(), Lost> {
+    let shards = loop {
+        match shared.bus.shards().await {
+            Ok(shards) => break shards,
+            Err(_) if lease.is_lost() => return Err(Lost),
+            Err(_) => tokio::time::sleep(RETRY_PAUSE).await,
+        }
+    };
+    let decoded = match Envelope::decode(&stored.message.headers, &stored.message.payload) {
+        Ok(decoded) => decoded,
+        Err(error) => return reject::malformed(shared, lease, stored, &error.to_string()).await,
+    };
+    let id = request_id(shared, stored, decoded.envelope());
+    let run = RunId::for_request(&target.to_string(), &id, shards);
+    let envelope = decoded.envelope();
+    let request = Request {
+        run,
+        correlation_id: envelope.and_then(|event| event.correlationid.clone()),
+        event_id: envelope.map_or_else(|| id.id.clone(), |event| event.id.clone()),
+        trace: envelope.and_then(Envelope::trace),
+        id,
+        target,
+        input: match decoded {
+            Decoded::Event(event) => event.data,
+            Decoded::Bare(value) => value,
+        },
+    };
+    let span = debug_span!(
+        "process",
+        { names::SPAN_NAME } = format!("process {}", template(&request.target)),
+        { names::SPAN_KIND } = names::KIND_CONSUMER,
+        { names::MESSAGING_SYSTEM } = names::SYSTEM_NATS,
+        { names::MESSAGING_OPERATION_TYPE } = names::OPERATION_PROCESS,
+        { names::MESSAGING_DESTINATION_NAME } = stored.message.subject,
+        { names::MESSAGING_DESTINATION_TEMPLATE } = template(&request.target),
+        { names::RUN_ID } = %run,
+    );
+    let hop = TraceContext::from_headers(&stored.message.headers).or_else(|| request.trace.clone());
+    if let Some(hop) = &hop {
+        propagation::continue_from(&span, hop);
+    }
+    start(shared, lease, stored, request, hop).instrument(span).await
+}
+
+async fn start(
+    shared: &Shared,
+    lease: &Lease,
+    stored: &StoredMessage,
+    request: Request,
+    hop: Option<TraceContext>,
+) -> Result<(), Lost> {
+    let known = match find(shared, lease, &request.target).await? {
+        Ok((known, _)) if !known.input_errors(&request.input).is_empty() => {
+            let reasons = known.input_errors(&request.input);
+            let rejection = Rejection { code: "invalid_input", reasons };
+            return reject::request(shared, lease, stored, &request, rejection).await;
+        }
+        Ok(known) => known,
+        Err(rejection) => return reject::request(shared, lease, stored, &request, rejection).await,
+    };
+    let (known, digest) = known;
+    debug_assert_eq!(known.plan.digest, digest);
+    let data = WorkflowStarted {
+        digest,
+        rules: RULES_VERSION,
+        input: request.input,
+        request: request.id,
+        capability: match &request.target {
+            Target::Task(capability) => Some(capability.clone()),
+            Target::Workflow(_) => None,
+        },
+    };
+    let hop = propagation::current(&Span::current()).or(hop);
+    let trace = request.trace.or_else(|| hop.clone());
+    let correlation_id = request.correlation_id.unwrap_or_else(|| request.run.to_string());
+    let frame = Frame {
+        namespace: shared.bus.namespace(),
+        correlation_id: &correlation_id,
+        cause: &request.event_id,
+        time: stored.time,
+        trace: trace.as_ref(),
+        hop: hop.as_ref(),
+    };
+    let started = encode::started(&frame, workflow(&request.target), request.run, &data);
+    if let store::Outcome::TooLarge(error) = store::message(&*shared.bus, lease, started).await? {
+        return reject::malformed(shared, lease, stored, &error).await;
+    }
+    info!(run = %request.run, target = %request.target, "run started");
+    Ok(())
+}
+
+/// The definition that the run is to follow.
+async fn find(
+    shared: &Shared,
+    lease: &Lease,
+    target: &Target,
+) -> Result<Result<(Arc<Known>, Digest), Rejection>, Lost> {
+    loop {
+        let found = match target {
+            Target::Workflow(name) => latest(shared, name).await,
+            Target::Task(capability) => {
+                capabilities::ensure(&*shared.bus, capability).await.map(|()| {
+                    let known = shared.definitions.single_task(capability);
+                    known.map(|known| (Arc::clone(&known), known.plan.digest.clone())).ok_or_else(|| {
+                        Rejection::new("invalid_capability", format!("'{capability}' cannot be requested"))
+                    })
+                })
+            }
+        };
+        match found {
+            Ok(found) => return Ok(found),
+            Err(_) if lease.is_lost() => return Err(Lost),
+            Err(error) => {
+                debug!(%error, "the definition cannot be read yet");
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn latest(
+    shared: &Shared,
+    name: &WorkflowName,
+) -> Result<Result<(Arc<Known>, Digest), Rejection>, BusError> {
+    let Some(digest) = shared.definitions.latest(name).await? else {
+        return reject::unknown_workflow(shared, name).await.map(Err);
+    };
+    Ok(match shared.definitions.get(name, &digest).await? {
+        Some(known) => Ok((known, digest)),
+        None => Err(Rejection::new(
+            "unusable_workflow",
+            format!(
+                "the definition {digest} of '{name}' is missing or written for a newer mesh: apply it again, or \
+                 update the orchestrator"
+            ),
+        )),
+    })
+}
+
+/// Pause before the bus is asked again.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// What makes the request the same request: the envelope's source and id or, for bare JSON, its place in the
+/// inbox.
+pub(super) fn request_id(shared: &Shared, stored: &StoredMessage, envelope: Option<&Envelope>) -> RequestId {
+    envelope.map_or_else(
+        || {
+            let time = stored.time.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true);
+            RequestId {
+                source: Stream::Inbox.name(shared.bus.namespace()),
+                id: format!("{time}-{}", stored.sequence),
+            }
+        },
+        |event| RequestId { source: event.source.clone(), id: event.id.clone() },
+    )
+}
+
+/// Subject of `started` for a request.
+pub(super) fn started_subject(request: &Request) -> Subject {
+    Subject::Workflow { verb: WorkflowVerb::Started, workflow: workflow(&request.target), run: request.run }
+}
+
+fn workflow(target: &Target) -> Option<WorkflowName> {
+    match target {
+        Target::Workflow(workflow) => Some(workflow.clone()),
+        Target::Task(_) => None,
+    }
+}
+
+fn template(target: &Target) -> &'static str {
+    match target {
+        Target::Workflow(_) => "workflow.requested.{workflow}",
+        Target::Task(_) => "task.requested.{capability}",
+    }
+}

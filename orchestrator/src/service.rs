@@ -1,0 +1,150 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_bus::topology::Topology;
+use mesh_bus::{Bus, BusError};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::capabilities;
+use crate::definitions::Definitions;
+use crate::relay;
+use crate::shard;
+
+/// Longest time that a stopping orchestrator takes to finish what it has in hand.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Settings of an orchestrator.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How the namespace is laid out, where it is not yet.
+    pub topology: Topology,
+    /// How many runs are kept in memory, over all shards. Others are read from the log when their next event
+    /// comes, at about a millisecond each.
+    pub cached_runs: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { topology: Topology::default(), cached_runs: 50_000 }
+    }
+}
+
+/// Why an orchestrator stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum OrchestratorError {
+    /// The bus is not usable.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// A part of the service died, which is a defect; the log is intact and a new process goes on.
+    #[error("the {part} stopped unexpectedly: {error}")]
+    Died {
+        /// Which part.
+        part: String,
+        /// What it died of.
+        error: String,
+    },
+}
+
+/// What every part of an orchestrator shares.
+pub(crate) struct Shared {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) definitions: Definitions,
+}
+
+/// Runs an orchestrator until `shutdown`: sets the namespace up if need be, then follows requests, timers and
+/// every shard that it gets. Returns when everything in hand is finished or handed back, at most 5 s after
+/// `shutdown`.
+///
+/// # Errors
+/// [`OrchestratorError`] if the namespace cannot be set up, or a part of the service dies.
+pub async fn run(
+    bus: Arc<dyn Bus>,
+    options: Options,
+    shutdown: CancellationToken,
+) -> Result<(), OrchestratorError> {
+    run_with(bus, options, shutdown, || {}).await
+}
+
+/// [`run`], telling when the namespace is set up and requests are taken.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with(
+    bus: Arc<dyn Bus>,
+    options: Options,
+    shutdown: CancellationToken,
+    ready: impl FnOnce() + Send,
+) -> Result<(), OrchestratorError> {
+    bus.set_up(&options.topology).await?;
+    let shards = bus.shards().await?;
+    let _service = bus
+        .announce("mesh-orchestrator", env!("CARGO_PKG_VERSION"), "follows workflow runs of the mesh")
+        .await?;
+    let shared = Arc::new(Shared { definitions: Definitions::new(Arc::clone(&bus)), bus });
+    let stop = shutdown.child_token();
+    let mut parts = JoinSet::new();
+    parts.spawn(named("relay", relay::run(Arc::clone(&shared), stop.clone())));
+    parts.spawn(named("capability watch", capabilities::run(Arc::clone(&shared), stop.clone())));
+    let per_shard = (options.cached_runs / shards.count() as usize).max(1);
+    for shard in shards.iter() {
+        let follow = shard::run(Arc::clone(&shared), shard, per_shard, stop.clone());
+        parts.spawn(named("follower of a shard", follow));
+    }
+    info!(namespace = %shared.bus.namespace(), shards = shards.count(), "orchestrator ready");
+    ready();
+    let ended = tokio::select! {
+        () = shutdown.cancelled() => None,
+        ended = parts.join_next() => ended,
+    };
+    stop.cancel();
+    if tokio::time::timeout(DRAIN, async { while parts.join_next().await.is_some() {} }).await.is_err() {
+        warn!("stopping with work in hand; it will be delivered again elsewhere");
+    }
+    match ended {
+        None => Ok(()),
+        Some(Ok(part)) => Err(OrchestratorError::Died {
+            part: part.to_owned(),
+            error: "it returned although nobody asked it to".to_owned(),
+        }),
+        Some(Err(error)) => {
+            Err(OrchestratorError::Died { part: "service".to_owned(), error: error.to_string() })
+        }
+    }
+}
+
+async fn named(name: &'static str, part: impl Future<Output = ()>) -> &'static str {
+    part.await;
+    name
+}
+
+/// Pause before something that the bus refused is tried again: short enough not to be noticed, long enough not
+/// to burn a core.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+
+/// Repeats an operation on the bus until it succeeds; `None` when the service is to stop.
+pub(crate) async fn until_it_works<T, F: Future<Output = Result<T, BusError>>>(
+    what: &str,
+    stop: &CancellationToken,
+    mut operation: impl FnMut() -> F,
+) -> Option<T> {
+    let mut said = false;
+    loop {
+        let error = tokio::select! {
+            () = stop.cancelled() => return None,
+            result = operation() => match result {
+                Ok(value) => return Some(value),
+                Err(error) => error,
+            },
+        };
+        if !said {
+            warn!(%error, "{what}: trying again until it works");
+            said = true;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = tokio::time::sleep(RETRY_PAUSE) => {}
+        }
+    }
+}

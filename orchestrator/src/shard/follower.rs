@@ -1,0 +1,311 @@
+//! What happens with one event of a shard.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use mesh_bus::topology::{SHARD_ACK_WAIT, Stream};
+use mesh_bus::{ConsumerSpec, Delivery, Publish, Reason};
+use mesh_core::{Decision, Event, Fact, Header, Plan, Run, Started, Unreadable, replay};
+use mesh_schemas::{Message, RULES_VERSION, RunId, SignalId, StoredMessage, Subject, TraceContext};
+use mesh_telemetry::{names, propagation};
+use tracing::{Instrument, Span, debug, debug_span, warn};
+
+use super::cache::{Cache, Cached, Standing};
+use crate::lease::Lease;
+use crate::service::Shared;
+use crate::store::{self, Lost};
+
+/// Pause before an event is delivered again whose run this instance does not know (yet).
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
+/// How often a signal may come before its run is there: with [`UNKNOWN_PAUSE`] between, about ten seconds.
+const EARLY_SIGNALS: u64 = 10;
+/// The form of the subjects that a shard delivers.
+const TEMPLATE: &str = "{kind}.{verb}.{name}.{lane}.{shard}.{run}";
+/// Pause before a run is read again from a server that has not caught up.
+const BEHIND_PAUSE: Duration = Duration::from_millis(20);
+
+/// Work that stores what an event led to and then acknowledges the event.
+pub(super) type Work = BoxFuture<'static, Settled>;
+
+/// What became of an event's decisions.
+pub(super) enum Settled {
+    /// All are stored.
+    Stored,
+    /// The event may be with another orchestrator by now.
+    Lost(RunId),
+}
+
+/// What an event is to lead to.
+enum Verdict {
+    /// Store these, then acknowledge.
+    Store { header: Box<Header>, decisions: Vec<Decision>, letter: Option<(Reason, String)> },
+    /// Nothing of a run: put it among the dead letters, then acknowledge.
+    Bury(Reason, String),
+    /// A signal that came before its run began: store it again, behind `started`.
+    Resend,
+    /// Not for this instance, or not yet: deliver it again later.
+    Later,
+    /// All is stored already.
+    Done,
+}
+
+pub(super) struct Follower {
+    shared: Arc<Shared>,
+    consumer: ConsumerSpec,
+    cache: Cache,
+    /// Newest event that the consumer had delivered to anyone when this process took the shard over: a run read
+    /// from the log counts only if the read reaches at least there.
+    taken_over_at: Option<u64>,
+}
+
+impl Follower {
+    pub(super) fn new(shared: Arc<Shared>, consumer: ConsumerSpec, cached_runs: usize) -> Self {
+        Self { shared, consumer, cache: Cache::new(cached_runs), taken_over_at: None }
+    }
+
+    pub(super) fn forget_all(&mut self) {
+        self.cache.forget_all();
+        self.taken_over_at = None;
+    }
+
+    pub(super) fn settled(&mut self, settled: Settled) {
+        if let Settled::Lost(run) = settled {
+            self.cache.forget(&run);
+        }
+    }
+
+    /// Folds an event into its run. What is returned stores what follows and acknowledges the event; `None` if the
+    /// event was left to be delivered again.
+    pub(super) async fn take(&mut self, delivery: Delivery) -> Option<Work> {
+        if !self.cache.continues(&delivery) {
+            self.taken_over_at = None;
+        }
+        let (stored, delivered) = (delivery.stored.clone(), delivery.delivered);
+        let lease = Lease::new(delivery, SHARD_ACK_WAIT);
+        if lease.is_lost() {
+            // This process was stopped for a while: whatever it remembers may be of the past.
+            self.forget_all();
+            return None;
+        }
+        let event = match Event::read(self.shared.bus.namespace(), &stored) {
+            Ok(event) => event,
+            Err(Unreadable::Malformed(error)) => {
+                return Some(self.work(lease, stored, None, Verdict::Bury(Reason::Malformed, error)));
+            }
+            Err(Unreadable::UnknownType(error)) => {
+                return Some(self.work(lease, stored, None, Verdict::Bury(Reason::UnknownType, error)));
+            }
+        };
+        let run = event.run;
+        let Some(verdict) = lease.hold(self.judge(&lease, event, delivered)).await else {
+            self.cache.forget(&run);
+            return None;
+        };
+        Some(self.work(lease, stored, Some(run), verdict))
+    }
+
+    async fn judge(&mut self, lease: &Lease, event: Event, delivered: u64) -> Verdict {
+        let first_delivery = delivered == 1;
+        match self.cache.standing(&event.run, event.sequence, first_delivery) {
+            Standing::Covered => self.covered(&event),
+            Standing::Next => self.next(event),
+            Standing::Unknown => match &event.fact {
+                Fact::Started(started) if first_delivery => {
+                    let Some(plan) = self.plan(started).await else { return Verdict::Later };
+                    self.begin(&event, started, plan)
+                }
+                _ => self.load(lease, event, delivered).await,
+            },
+        }
+    }
+
+    fn covered(&mut self, event: &Event) -> Verdict {
+        match self.cache.get(&event.run) {
+            Some(cached) if event.is_signal() && event.sequence < cached.begin => Verdict::Resend,
+            _ => Verdict::Done,
+        }
+    }
+
+    fn begin(&mut self, event: &Event, started: &Started, plan: Arc<Plan>) -> Verdict {
+        let (run, step) = Run::start(event.run, plan, started, &event.id, event.time);
+        let header = Box::new(run.header.clone());
+        let sequence = event.sequence;
+        self.cache.keep(event.run, Cached { run, begin: sequence, upto: sequence, covered: 0 });
+        Verdict::Store { header, decisions: step.decisions, letter: None }
+    }
+
+    fn next(&mut self, event: Event) -> Verdict {
+        let Some(cached) = self.cache.get(&event.run) else { return Verdict::Later };
+        let step = cached.run.apply(&event);
+        cached.upto = event.sequence;
+        let header = Box::new(cached.run.header.clone());
+        if event.fact == Fact::Ended {
+            self.cache.forget(&event.run);
+        }
+        let stray = step.stray.map(|error| (Reason::UnknownTask, error));
+        let letter = event.defect.map(|error| (Reason::Malformed, error)).or(stray);
+        Verdict::Store { header, decisions: step.decisions, letter }
+    }
+
+    /// Makes the run anew from the log. All decisions that may be missing are stored again.
+    async fn load(&mut self, lease: &Lease, event: Event, delivered: u64) -> Verdict {
+        let Some((events, end)) = self.read(lease, &event).await else { return Verdict::Later };
+        let started = events.iter().find_map(|event| match &event.fact {
+            Fact::Started(started) => Some((started, event.sequence)),
+            _ => None,
+        });
+        let Some((started, begin)) = started else {
+            return match event.fact {
+                _ if event.is_signal() && delivered < EARLY_SIGNALS => Verdict::Later,
+                _ => Verdict::Bury(Reason::UnknownRun, format!("the log has no run {}", event.run)),
+            };
+        };
+        let Some(plan) = self.plan(started).await else { return Verdict::Later };
+        if event.is_signal() && event.sequence < begin {
+            return Verdict::Resend;
+        }
+        let Some((mut run, decisions)) = replay(&plan, &events) else { return Verdict::Later };
+        let stray = run.apply(&event).stray.map(|error| (Reason::UnknownTask, error));
+        let letter = event.defect.map(|error| (Reason::Malformed, error)).or(stray);
+        let header = Box::new(run.header.clone());
+        // Stored before the run is cached: events up to `end` are then acknowledged without storing anything.
+        if store::decisions(&*self.shared.bus, lease, &header, decisions, None).await.is_err() {
+            return Verdict::Later;
+        }
+        self.cache.keep(event.run, Cached { run, begin, upto: end, covered: end });
+        Verdict::Store { header, decisions: Vec::new(), letter }
+    }
+
+    /// All events of the run, from a server that knows at least as much as whoever had the shard before.
+    async fn read(&mut self, lease: &Lease, event: &Event) -> Option<(Vec<Event>, u64)> {
+        loop {
+            if lease.is_lost() {
+                return None;
+            }
+            match self.try_read(event).await {
+                Ok(Some(read)) => return Some(read),
+                Ok(None) => debug!(run = %event.run, "the server that answered is behind"),
+                Err(error) => debug!(run = %event.run, %error, "the run cannot be read yet"),
+            }
+            tokio::time::sleep(BEHIND_PAUSE).await;
+        }
+    }
+
+    async fn try_read(&mut self, event: &Event) -> Result<Option<(Vec<Event>, u64)>, mesh_bus::BusError> {
+        let bus = Arc::clone(&self.shared.bus);
+        let taken_over_at = match self.taken_over_at {
+            Some(sequence) => sequence,
+            None => *self.taken_over_at.insert(bus.delivered(&self.consumer).await?),
+        };
+        let log = bus.read_run(&event.run).await?;
+        if log.end < event.sequence.max(taken_over_at) {
+            return Ok(None);
+        }
+        let read = |stored: &StoredMessage| Event::read(bus.namespace(), stored).ok();
+        Ok(Some((log.events.iter().filter_map(read).collect(), log.end)))
+    }
+
+    /// The plan that a run is pinned to, if this instance knows it and the rules.
+    async fn plan(&self, started: &Started) -> Option<Arc<Plan>> {
+        let data = &started.data;
+        if data.rules > RULES_VERSION {
+            warn!(rules = data.rules, known = RULES_VERSION, "a run of newer rules: left to newer orchestrators");
+            return None;
+        }
+        let definitions = &self.shared.definitions;
+        let known = match (&started.workflow, &data.capability) {
+            (None, Some(capability)) => definitions.single_task(capability),
+            (Some(name), _) => match definitions.get(name, &data.digest).await {
+                Ok(known) => known,
+                Err(error) => {
+                    debug!(%error, "the definition cannot be read yet");
+                    return None;
+                }
+            },
+            (None, None) => None,
+        };
+        let plan = known.map(|known| Arc::clone(&known.plan)).filter(|plan| plan.digest == data.digest);
+        if plan.is_none() {
+            warn!(digest = %data.digest, "a run of a definition that is not known here: left to others");
+        }
+        plan
+    }
+
+    fn work(&self, lease: Lease, stored: StoredMessage, run: Option<RunId>, verdict: Verdict) -> Work {
+        let shared = Arc::clone(&self.shared);
+        let hop = TraceContext::from_headers(&stored.message.headers);
+        let span = debug_span!(
+            "process",
+            { names::SPAN_NAME } = format!("process {TEMPLATE}"),
+            { names::SPAN_KIND } = names::KIND_CONSUMER,
+            { names::MESSAGING_SYSTEM } = names::SYSTEM_NATS,
+            { names::MESSAGING_OPERATION_TYPE } = names::OPERATION_PROCESS,
+            { names::MESSAGING_DESTINATION_NAME } = stored.message.subject,
+            { names::MESSAGING_DESTINATION_TEMPLATE } = TEMPLATE,
+            { names::RUN_ID } = run.map(tracing::field::display),
+        );
+        if let Some(hop) = &hop {
+            propagation::continue_from(&span, hop);
+        }
+        Box::pin(
+            async move {
+                let settled = settle(&shared, &lease, &stored, verdict, hop).await;
+                match (settled, run) {
+                    (Ok(()), _) | (Err(Lost), None) => Settled::Stored,
+                    (Err(Lost), Some(run)) => Settled::Lost(run),
+                }
+            }
+            .instrument(span),
+        )
+    }
+}
+
+/// Does what was decided about an event, and acknowledges it.
+async fn settle(
+    shared: &Shared,
+    lease: &Lease,
+    stored: &StoredMessage,
+    verdict: Verdict,
+    hop: Option<TraceContext>,
+) -> Result<(), Lost> {
+    let bus = &*shared.bus;
+    match verdict {
+        Verdict::Store { header, decisions, letter } => {
+            let hop = propagation::current(&Span::current()).or(hop);
+            store::decisions(bus, lease, &header, decisions, hop.as_ref()).await?;
+            if let Some((reason, error)) = letter {
+                store::letter(bus, lease, Stream::Events, stored, reason, &error).await?;
+            }
+        }
+        Verdict::Bury(reason, error) => {
+            store::letter(bus, lease, Stream::Events, stored, reason, &error).await?;
+        }
+        Verdict::Resend => {
+            if let Some(again) = resend(shared, stored) {
+                store::message(bus, lease, Publish::once(again)).await?;
+            }
+        }
+        Verdict::Later if lease.is_lost() => return Err(Lost),
+        Verdict::Later => {
+            lease.nak(UNKNOWN_PAUSE).await;
+            return Ok(());
+        }
+        Verdict::Done => {}
+    }
+    lease.ack().await;
+    Ok(())
+}
+
+/// The same signal under an id of its own.
+fn resend(shared: &Shared, stored: &StoredMessage) -> Option<Message> {
+    let namespace = shared.bus.namespace();
+    let Ok(Subject::Signalled { workflow, run, signal, .. }) =
+        Subject::parse(namespace, &stored.message.subject)
+    else {
+        return None;
+    };
+    let id = SignalId::new(format!("resent-{}", stored.sequence)).ok()?;
+    let subject = Subject::Signalled { workflow, run, signal, id }.render(namespace);
+    Some(Message { subject, ..stored.message.clone() })
+}

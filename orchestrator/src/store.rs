@@ -1,0 +1,138 @@
+//! Stores what was decided, until it is stored or no longer ours to store.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use mesh_bus::topology::Stream;
+use mesh_bus::{Bus, Publish, PublishError, Reason};
+use mesh_core::{Action, Decision, End, Header};
+use mesh_schemas::payload::{RunError, TaskError, WorkflowFailed, code};
+use mesh_schemas::{StoredMessage, TraceContext};
+use tracing::{debug, warn};
+
+use crate::encode;
+use crate::lease::Lease;
+
+/// Decisions of one event that are on their way at once: a wide fan-out must not take the whole connection.
+const AT_ONCE: usize = 512;
+/// First and longest pause before a message that was not stored is sent again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// The lease was lost before everything was stored.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Lost;
+
+/// Stores decisions of a run, in any order: none depends on another.
+pub(crate) async fn decisions(
+    bus: &dyn Bus,
+    lease: &Lease,
+    header: &Header,
+    decisions: Vec<Decision>,
+    hop: Option<&TraceContext>,
+) -> Result<(), Lost> {
+    let stored = futures::stream::iter(decisions)
+        .map(|decision| one(bus, lease, header, decision, hop))
+        .buffer_unordered(AT_ONCE);
+    let all = stored.fold(Ok(()), |all, one| async move { all.and(one) });
+    lease.hold(all).await.unwrap_or(Err(Lost))
+}
+
+async fn one(
+    bus: &dyn Bus,
+    lease: &Lease,
+    header: &Header,
+    decision: Decision,
+    hop: Option<&TraceContext>,
+) -> Result<(), Lost> {
+    let publish = encode::decision(bus.namespace(), header, &decision, hop);
+    if let Outcome::TooLarge(error) = message(bus, lease, publish).await? {
+        let Some(smaller) = without_content(decision.clone(), &error) else {
+            warn!(run = %header.run, %error, "a decision cannot be stored");
+            return Ok(());
+        };
+        let publish = encode::decision(bus.namespace(), header, &smaller, hop);
+        message(bus, lease, publish).await?;
+    }
+    tell(bus, header, &decision).await;
+    Ok(())
+}
+
+/// What became of a message that is no longer ours to send.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Stored,
+    TooLarge(String),
+}
+
+/// Stores a message, however long it takes, as long as the lease is ours.
+pub(crate) async fn message(bus: &dyn Bus, lease: &Lease, publish: Publish) -> Result<Outcome, Lost> {
+    until_stored(lease, || async { bus.publish(publish.clone()).await.map(drop) }).await
+}
+
+/// Puts a message among the dead letters, however long it takes, as long as the lease is ours.
+pub(crate) async fn letter(
+    bus: &dyn Bus,
+    lease: &Lease,
+    from: Stream,
+    stored: &StoredMessage,
+    reason: Reason,
+    error: &str,
+) -> Result<(), Lost> {
+    warn!(subject = stored.message.subject, sequence = stored.sequence, %reason, error, "dead letter");
+    until_stored(lease, || mesh_bus::dead_letter(bus, from, stored, reason, error)).await.map(drop)
+}
+
+async fn until_stored<F: Future<Output = Result<(), PublishError>>>(
+    lease: &Lease,
+    mut publish: impl FnMut() -> F,
+) -> Result<Outcome, Lost> {
+    let (mut pause, longest) = PAUSES;
+    loop {
+        if lease.is_lost() {
+            return Err(Lost);
+        }
+        match publish().await {
+            Ok(()) => return Ok(Outcome::Stored),
+            Err(PublishError::TooLarge(error)) => return Ok(Outcome::TooLarge(error)),
+            Err(error @ PublishError::Refused(_)) => {
+                warn!(%error, "trying again until it is mended");
+                pause = longest;
+            }
+            Err(PublishError::Retry(error)) => debug!(error, "not stored yet"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(longest);
+    }
+}
+
+/// The decision to store in place of one that is larger than the server takes.
+fn without_content(decision: Decision, error: &str) -> Option<Decision> {
+    let message = format!("the event would be too large for the server: {error}");
+    let code = code::PAYLOAD_TOO_LARGE.to_owned();
+    let action = match decision.action {
+        Action::Create(key, _) => {
+            Action::GiveUp(key, TaskError { code, message, retryable: false, retry_after: None })
+        }
+        Action::End(End::Completed(end)) => Action::End(End::Failed(WorkflowFailed {
+            error: RunError { code, message },
+            task: None,
+            duration_ms: end.duration_ms,
+            tasks: end.tasks,
+        })),
+        Action::GiveUp(..) | Action::SetTimer(..) | Action::End(_) => return None,
+    };
+    Some(Decision { action, ..decision })
+}
+
+/// What those who are not reading the log should know at once. Nothing depends on it.
+async fn tell(bus: &dyn Bus, header: &Header, decision: &Decision) {
+    match &decision.action {
+        Action::GiveUp(key, error) => {
+            let _ = bus.notify(encode::cancelled(bus.namespace(), header, decision, key, error)).await;
+        }
+        Action::End(_) => {
+            let _ = bus.unschedule(&encode::deadline_subject(bus.namespace(), header)).await;
+        }
+        Action::Create(..) | Action::SetTimer(..) => {}
+    }
+}

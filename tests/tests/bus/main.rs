@@ -1,0 +1,11 @@
+//! The bus on a real NATS server.
+
+mod consume;
+mod dead;
+mod keys;
+mod read;
+mod recovery;
+mod set_up;
+mod store;
+mod support;
+mod wait;

@@ -1,0 +1,127 @@
+use anyhow::{Context as _, Result, bail};
+use mesh_bus::topology::Stream;
+use mesh_bus::{Bus, Publish, Request, RunOutcome, RunWaiter, SubmitError, Target, run_id, submit};
+use mesh_schemas::payload::{RequestRejected, TaskCounts, WorkflowCompleted};
+use mesh_schemas::{Envelope, MAX_DATA_BYTES, Message, RequestId, RunId, TraceContext};
+use serde_json::{Value, json};
+
+use crate::support::{LONG, World, run};
+
+fn request(id: &str, input: Value) -> Result<Request> {
+    Ok(Request {
+        target: Target::Workflow("onboarding".parse()?),
+        id: RequestId { source: "test".to_owned(), id: id.to_owned() },
+        input,
+        correlation_id: Some("order-7".to_owned()),
+        causation_id: None,
+        trace: TraceContext::new("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", None),
+    })
+}
+
+fn event(subject: String, data: Value) -> Result<Message> {
+    let (headers, body) = Envelope::new(&subject, "/mesh", "t", data).encode()?;
+    Ok(Message { subject, headers, payload: body.into() })
+}
+
+fn completed(run: RunId, output: Value) -> Result<(Publish, RunOutcome)> {
+    let data = WorkflowCompleted { output, duration_ms: 1, tasks: TaskCounts::default() };
+    let subject = format!("mesh.workflow.completed.onboarding.-.{run}");
+    Ok((Publish::once(event(subject, serde_json::to_value(&data)?)?), RunOutcome::Completed(data)))
+}
+
+fn rejected(run: RunId, code: &str) -> Result<(Publish, RunOutcome)> {
+    let data = RequestRejected {
+        subject: "mesh.workflow.requested.onboarding".to_owned(),
+        request: RequestId { source: "test".to_owned(), id: "1".to_owned() },
+        code: code.to_owned(),
+        reasons: vec!["it is wrong".to_owned()],
+    };
+    let subject = format!("mesh.request.rejected.onboarding.{}", run.uuid());
+    Ok((Publish::plain(event(subject, serde_json::to_value(&data)?)?), RunOutcome::Rejected(data)))
+}
+
+async fn wait(waiter: &mut RunWaiter) -> Result<RunOutcome> {
+    Ok(tokio::time::timeout(LONG, waiter.wait()).await.context("no outcome")??)
+}
+
+#[tokio::test]
+async fn an_outcome_from_before_is_seen() -> Result<()> {
+    let world = World::new().await?;
+    let (publish, outcome) = completed(run(1), json!({"status": "done"}))?;
+    world.bus.publish(publish).await?;
+    let mut waiter = RunWaiter::new(world.dyn_bus(), run(1)).await?;
+    assert_eq!(wait(&mut waiter).await?, outcome);
+    let (publish, outcome) = rejected(run(2), "unknown_workflow")?;
+    world.bus.publish(publish).await?;
+    let mut waiter = RunWaiter::new(world.dyn_bus(), run(2)).await?;
+    assert_eq!(wait(&mut waiter).await?, outcome);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_outcome_is_seen_as_soon_as_it_is_stored() -> Result<()> {
+    let world = World::new().await?;
+    let mut waiter = RunWaiter::new(world.dyn_bus(), run(1)).await?;
+    let waiting = tokio::spawn(async move { wait(&mut waiter).await });
+    let started = format!("mesh.workflow.started.onboarding.-.{}", run(1));
+    world.bus.publish(Publish::once(event(started, json!({}))?)).await?;
+    let (publish, outcome) = completed(run(1), json!(1))?;
+    // What passes without being stored is no outcome.
+    let (unstored, _) = completed(run(1), json!(2))?;
+    let mut unstored = unstored.message;
+    unstored.subject = unstored.subject.replace("completed", "failed");
+    world.bus.notify(Message { subject: unstored.subject.replace("mesh.", "other."), ..unstored }).await?;
+    world.bus.publish(publish).await?;
+    assert_eq!(waiting.await??, outcome);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rejection_of_an_earlier_try_is_not_taken_for_the_answer() -> Result<()> {
+    let world = World::new().await?;
+    world.bus.publish(rejected(run(1), "unknown_workflow")?.0).await?;
+    let mut waiter = RunWaiter::before_submit(world.dyn_bus(), run(1)).await?;
+    assert_eq!(waiter.look().await?, None);
+    let (publish, outcome) = rejected(run(1), "invalid_input")?;
+    world.bus.publish(publish).await?;
+    assert_eq!(wait(&mut waiter).await?, outcome);
+    let (publish, outcome) = completed(run(1), json!(1))?;
+    world.bus.publish(publish).await?;
+    assert_eq!(waiter.look().await?, Some(outcome), "a run that began was not rejected");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_is_stored_as_an_event() -> Result<()> {
+    let world = World::new().await?;
+    let request = request("1", json!({"name": "Zoë"}))?;
+    let run = submit(world.bus.as_ref(), &request).await?;
+    assert_eq!(run, run_id(&request, world.bus.shards().await?));
+    assert_eq!(submit(world.bus.as_ref(), &request).await?, run);
+    let stored =
+        world.bus.last(Stream::Inbox, "mesh.workflow.requested.onboarding").await?.context("stored")?;
+    assert_eq!(stored.sequence, 2, "whether it is a repetition is for the relay to say");
+    let decoded = Envelope::decode(&stored.message.headers, &stored.message.payload)?;
+    let event = decoded.envelope().context("a CloudEvent")?;
+    assert_eq!((event.id.as_str(), event.source.as_str()), ("1", "test"));
+    assert_eq!(event.type_, "workflow.requested");
+    assert_eq!(event.correlationid.as_deref(), Some("order-7"));
+    assert_eq!(event.data, request.input);
+    assert_eq!(TraceContext::from_headers(&stored.message.headers), request.trace);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_stored_is_refused_at_once() -> Result<()> {
+    let world = World::new().await?;
+    let large = request("1", json!("x".repeat(MAX_DATA_BYTES)))?;
+    let Err(SubmitError::TooLarge { bytes }) = submit(world.bus.as_ref(), &large).await else {
+        bail!("stored")
+    };
+    assert_eq!(bytes, MAX_DATA_BYTES + 2);
+    let largest = request("1", json!("x".repeat(MAX_DATA_BYTES - 2)))?;
+    submit(world.bus.as_ref(), &largest).await?;
+    let nobody = request("", json!(1))?;
+    assert!(matches!(submit(world.bus.as_ref(), &nobody).await, Err(SubmitError::NoIdentity)));
+    Ok(())
+}
