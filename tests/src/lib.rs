@@ -1,5 +1,11 @@
 //! What the tests of the whole mesh share.
 
+mod audit;
+mod process;
 mod server;
+mod world;
 
+pub use audit::{Audit, until_idle};
+pub use process::{Process, mesh_binary};
 pub use server::{TestServer, server_binary, signal};
+pub use world::{PATIENCE, Running, World, patiently};

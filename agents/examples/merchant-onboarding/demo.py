@@ -73,7 +73,7 @@ def start_all(processes):
     # It says so in one line when it is up.
     ready, _, _ = select.select([mesh.stdout], [], [], START_SECONDS)
     if not ready or not mesh.stdout.readline():
-        raise DemoError(f"the mesh did not come up within {START_SECONDS} s")
+        raise DemoError("the mesh did not come up")
     apply = [MESH, "workflow", "apply", HERE / "workflow.yaml"]
     applied = subprocess.run(apply, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if applied.returncode != 0:

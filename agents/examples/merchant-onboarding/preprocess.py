@@ -84,9 +84,14 @@ async def main():
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    connection = await nats.connect(URL, name=AGENT, max_reconnect_attempts=-1)
+    connection = await nats.connect(URL, name=AGENT, max_reconnect_attempts=-1, error_cb=report)
     await asyncio.gather(*(work(connection, stop) for _ in range(CAPACITY)))
-    await connection.drain()
+    await connection.flush()
+    await connection.close()
+
+
+async def report(error):
+    print(f"NATS: {error}", flush=True)
 
 
 async def work(connection, stop):
@@ -107,7 +112,7 @@ async def work(connection, stop):
             await task.ack()
         except nats.errors.Error as error:
             # Not known to be stored. The task comes again, and its outcome is stored then if it is not now.
-            print(f"{task.subject}: {error}", flush=True)
+            await report(f"{task.subject}: {error}")
             await task.nak(delay=1)
         finally:
             marks.cancel()
@@ -152,7 +157,7 @@ async def answer(jetstream, task, verb, data, cause):
     event = {
         "specversion": "1.0",
         "id": subject,
-        "source": f"urn:mesh:agent:{AGENT}",
+        "source": f"/{NAMESPACE}/agents/{CAPABILITY}",
         "type": f"task.{verb}",
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(),
         "datacontenttype": "application/json",

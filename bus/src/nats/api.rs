@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::client::{Client, Request, RequestErrorKind};
+use async_nats::client::{Client, PublishErrorKind, Request, RequestErrorKind};
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{Error as ServerError, ErrorCode};
 use async_nats::{HeaderMap, StatusCode};
@@ -138,10 +138,34 @@ impl Api {
         answer_of(&answer)
     }
 
-    /// Sends a message whose answers come one by one on an inbox.
-    pub(super) async fn send(&self, subject: String, reply: String, payload: Bytes) -> Result<(), Failure> {
-        let sent = self.client.publish_with_reply(subject, reply, payload);
-        sent.await.map_err(|error| Failure::Invalid(error.to_string()))
+    /// Sends a message and does not wait for answers; those to `reply` come on that inbox. Waits a bounded time
+    /// while the connection is down and the client's queue is full.
+    pub(super) async fn send(
+        &self,
+        subject: String,
+        reply: Option<String>,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<(), Failure> {
+        let client = &self.client;
+        let sent = async {
+            match (reply, headers) {
+                (None, None) => client.publish(subject, payload).await,
+                (None, Some(headers)) => client.publish_with_headers(subject, headers, payload).await,
+                (Some(reply), None) => client.publish_with_reply(subject, reply, payload).await,
+                (Some(reply), Some(headers)) => {
+                    client.publish_with_reply_and_headers(subject, reply, headers, payload).await
+                }
+            }
+        };
+        match tokio::time::timeout(TIME_LIMIT, sent).await {
+            Ok(sent) => sent.map_err(|error| match error.kind() {
+                PublishErrorKind::MaxPayloadExceeded => Failure::TooLarge(error.to_string()),
+                PublishErrorKind::InvalidSubject => Failure::Invalid(error.to_string()),
+                PublishErrorKind::Send => Failure::Unavailable(error.to_string()),
+            }),
+            Err(_) => Err(Failure::Unavailable("the connection is down".to_owned())),
+        }
     }
 }
 

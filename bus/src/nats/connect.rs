@@ -10,6 +10,8 @@ use crate::error::BusError;
 
 /// How long a server may take to greet.
 const GREETING: Duration = Duration::from_secs(5);
+/// How often to see whether the server is still there; two pings without an answer are a lost connection.
+const PING: Duration = Duration::from_secs(10);
 /// Longest pause between two tries to connect again: short, as every run waits meanwhile.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The first server version with recurring schedules, as major and minor.
@@ -50,6 +52,7 @@ async fn client_options(
     let client = async_nats::ConnectOptions::new()
         .name(&options.name)
         .connection_timeout(GREETING)
+        .ping_interval(PING)
         .max_reconnects(None)
         .reconnect_delay_callback(pause)
         .require_tls(options.require_tls)

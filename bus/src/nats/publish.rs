@@ -62,16 +62,16 @@ impl NatsBus {
     }
 
     pub(super) async fn send(&self, message: Message) -> Result<(), BusError> {
-        let operation = || format!("send to {}", message.subject);
-        let refused = |error: String| BusError::Refused { operation: operation(), error };
-        let headers = wire::to_nats(&message.headers).map_err(refused)?;
-        let client = &self.api.client;
-        let sent = if headers.is_empty() {
-            client.publish(message.subject.clone(), message.payload).await
-        } else {
-            client.publish_with_headers(message.subject.clone(), headers, message.payload).await
+        let Message { subject, headers, payload } = message;
+        let operation = format!("send to {subject}");
+        let sent = match wire::to_nats(&headers) {
+            Ok(headers) => {
+                let headers = (!headers.is_empty()).then_some(headers);
+                self.api.send(subject, None, headers, payload).await
+            }
+            Err(error) => Err(Failure::Invalid(error)),
         };
-        sent.map_err(|error| refused(error.to_string()))
+        sent.map_err(|failure| failure.during(operation))
     }
 }
 
@@ -81,7 +81,7 @@ fn headers(publish: &Publish) -> Headers {
         headers.set(EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
     }
     if let Some((due, target)) = &publish.schedule {
-        headers.set(SCHEDULE, format!("@at {}", due.to_rfc3339_opts(SecondsFormat::Millis, true)));
+        headers.set(SCHEDULE, format!("@at {}", due.to_rfc3339_opts(SecondsFormat::Nanos, true)));
         headers.set(SCHEDULE_TARGET, target);
     }
     if let Some(ttl) = publish.ttl {
@@ -145,9 +145,9 @@ mod tests {
 
     #[test]
     fn a_schedule_keeps_the_headers_of_its_message() {
-        let due = "2026-01-02T03:04:05.678Z".parse().expect("time");
+        let due = "2026-01-02T03:04:05.678901234Z".parse().expect("time");
         let headers = headers(&Publish::at(message(), due, "mesh.timer.due".to_owned()));
-        assert_eq!(headers.get(SCHEDULE), Some("@at 2026-01-02T03:04:05.678Z"));
+        assert_eq!(headers.get(SCHEDULE), Some("@at 2026-01-02T03:04:05.678901234Z"));
         assert_eq!(headers.get(SCHEDULE_TARGET), Some("mesh.timer.due"));
         assert_eq!(headers.get("traceparent"), Some("00"));
         assert_eq!(headers.get(EXPECTED_LAST_SUBJECT_SEQUENCE), None);

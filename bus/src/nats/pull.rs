@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::api::{Api, Link, status, to_json};
+use super::api::{Api, Failure, Link, status, to_json};
 use super::consumer::{PIN_GROUP, is_gone};
 use super::window::Window;
 use super::wire::{self, Received};
@@ -193,8 +193,12 @@ impl Pull {
         };
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.stream, self.consumer);
         let payload = to_json(&ask).map_err(|failure| failure.during(self.operation()))?;
-        let sent = self.api.send(subject, self.inbox.clone(), payload).await;
-        sent.map_err(|failure| failure.during(self.operation()))?;
+        match self.api.send(subject, Some(self.inbox.clone()), None, payload).await {
+            Ok(()) => {}
+            // The connection is down for long: wait for it with the next try.
+            Err(Failure::Unavailable(_)) => return Ok(()),
+            Err(failure) => return Err(failure.during(self.operation())),
+        }
         if !self.window.is_waiting() {
             self.heard = Instant::now();
         }
@@ -267,7 +271,8 @@ impl Pull {
     }
 
     /// Begins anew on another inbox. The server drops requests whose inbox nobody listens to, so those from
-    /// before cannot be served beside those that follow.
+    /// before cannot be served beside those that follow: never more comes than was allowed. What was on its way to
+    /// the old inbox comes again after `ack_wait`.
     async fn renew(&mut self) -> Result<(), BusError> {
         let (inbox, subscriber) = open_inbox(&self.api).await?;
         self.rescue();

@@ -87,7 +87,11 @@ impl NatsBus {
                     if !more {
                         return Ok(RunLog { events, end });
                     }
-                    from = events.last().map(|event| event.sequence + 1);
+                    let next = events.last().map(|event| event.sequence + 1);
+                    if next == from {
+                        return Err(unreadable().during(operation()));
+                    }
+                    from = next;
                 }
                 Ok(Page::None | Page::TooMany) => break,
                 Err(Failure::NoResponders) => return Err(self.why_nobody_reads(&stream, &operation()).await),
@@ -113,7 +117,8 @@ impl NatsBus {
         let subscribed = self.api.client.subscribe(inbox.clone()).await;
         let mut answers = subscribed.map_err(|error| Failure::Unavailable(error.to_string()))?;
         let request = MultiLast { multi_last: filters, seq, up_to_seq };
-        self.api.send(format!("$JS.API.DIRECT.GET.{stream}"), inbox, to_json(&request)?).await?;
+        let get = format!("$JS.API.DIRECT.GET.{stream}");
+        self.api.send(get, Some(inbox), None, to_json(&request)?).await?;
         loop {
             // No need to watch the connection: an answer that is lost is the last for a while.
             let answer = timeout(TIME_LIMIT, answers.next()).await.ok().flatten().ok_or_else(|| {

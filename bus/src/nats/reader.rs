@@ -25,8 +25,8 @@ pub(super) struct Reader {
     filters: Vec<String>,
     begin: DeliverPolicy,
     pull: Option<Pull>,
-    /// Stream sequence of the last message.
-    last: u64,
+    /// Up to which stream sequence everything is read, once that is known.
+    last: Option<u64>,
     /// Consumer sequence of the last message.
     position: u64,
     caught_up: bool,
@@ -36,7 +36,7 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(api: Api, stream: String, filters: Vec<String>, begin: DeliverPolicy) -> Self {
         let (caught_up, announce) = (false, false);
-        Self { api, stream, filters, begin, pull: None, last: 0, position: 0, caught_up, announce }
+        Self { api, stream, filters, begin, pull: None, last: None, position: 0, caught_up, announce }
     }
 
     /// Makes the consumer. The first message comes after this.
@@ -45,8 +45,8 @@ impl Reader {
     /// What the server says, or that it says nothing.
     pub(super) async fn open(&mut self) -> Result<(), Failure> {
         let deliver_policy = match self.last {
-            0 => self.begin,
-            last => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
+            None => self.begin,
+            Some(last) => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
         };
         let config = pull::Config {
             ack_policy: AckPolicy::None,
@@ -65,6 +65,10 @@ impl Reader {
             Pull::start(self.api.clone(), self.stream.clone(), info.name, false, Flow::Continuous(IN_FLIGHT));
         self.pull = Some(pull.await.map_err(|error| Failure::Unavailable(error.to_string()))?);
         self.position = 0;
+        if self.begin == DeliverPolicy::New && self.last.is_none() {
+            // From here on, new is what comes after this, also for a consumer that is made later.
+            self.last = Some(info.delivered.stream_sequence);
+        }
         if info.num_pending == 0 && !self.caught_up {
             (self.caught_up, self.announce) = (true, true);
         }
@@ -87,7 +91,7 @@ impl Reader {
             match pull.next().await {
                 Ok((received, _)) if received.place.consumer_sequence == self.position + 1 => {
                     self.position += 1;
-                    self.last = received.place.stream_sequence;
+                    self.last = Some(received.place.stream_sequence);
                     if received.place.pending == 0 && !self.caught_up {
                         (self.caught_up, self.announce) = (true, true);
                     }

@@ -108,6 +108,14 @@ impl Event {
     }
 }
 
+impl Event {
+    /// Whether a client sent it, at a time of its own choosing.
+    #[must_use]
+    pub fn is_signal(&self) -> bool {
+        matches!(self.fact, Fact::Cancel(_) | Fact::Check)
+    }
+}
+
 fn unknown(subject: &str) -> Unreadable {
     Unreadable::UnknownType(format!("events on {subject:?} are not known here"))
 }

@@ -1,1 +1,23 @@
-//! Placeholder.
+//! The rules of a workflow run: a pure fold of its events into decisions.
+//!
+//! [`Run::apply`] takes the events of a run in the order of the log and returns what follows from each. The same
+//! log leads to the same decisions on every machine, and a longer log never takes back what a shorter one decided.
+//! So orchestrators that have read different parts of a log never contradict each other.
+//!
+//! What is absent is the point: no clock, no randomness, no environment, no input or output, no iteration in an
+//! order that may differ. Time comes with the events.
+
+mod backoff;
+mod decision;
+mod event;
+mod expression;
+mod plan;
+mod replay;
+mod run;
+
+pub use decision::{Action, Decision, End};
+pub use event::{Event, Fact, Started, Unreadable};
+pub use expression::{Condition, ExpressionError, MAX_EXPRESSION_BYTES, References, Scope, Template};
+pub use plan::{MAX_DEPTH, MAX_TASKS, Plan, PlannedTask, check};
+pub use replay::replay;
+pub use run::{Header, Run, Step, TaskView};

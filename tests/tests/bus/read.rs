@@ -1,9 +1,9 @@
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use futures::{StreamExt as _, TryStreamExt as _};
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, Publish};
+use mesh_bus::{Bus, Follow, From, Publish};
 
-use crate::support::{World, event, message, run};
+use crate::support::{LONG, World, event, message, run};
 
 async fn reads_a_run_of(count: u32) -> Result<()> {
     let world = World::new().await?;
@@ -82,4 +82,43 @@ async fn the_last_message_on_a_subject_is_read_with_its_headers() -> Result<()> 
     }
     assert_eq!(world.bus.last(Stream::Notes, "mesh.agent.registered.a2").await?, None);
     Ok(())
+}
+
+#[tokio::test]
+async fn following_shows_what_is_there_then_what_comes_over_a_restart_too() -> Result<()> {
+    let mut world = World::new().await?;
+    world.bus.publish(event(run(1), 0)).await?;
+    let filters = vec![format!("mesh.*.*.*.*.{}.>", run(1))];
+    let mut all = world.bus.follow(Stream::Events, filters.clone(), From::Begin).await?;
+    let mut new = world.bus.follow(Stream::Events, filters, From::Now).await?;
+    assert_eq!(next(&mut all).await?, Some("0".to_owned()));
+    assert_eq!(next(&mut all).await?, None);
+    assert_eq!(next(&mut new).await?, None);
+    world.server.kill9()?;
+    world.server.restart()?;
+    while let Err(error) = world.bus.publish(event(run(1), 1)).await {
+        assert!(error.is_retryable(), "{error}");
+    }
+    world.bus.publish(event(run(2), 1)).await?;
+    world.bus.publish(event(run(1), 2)).await?;
+    for follow in [&mut all, &mut new] {
+        assert_eq!(next(follow).await?, Some("1".to_owned()));
+        assert_eq!(next(follow).await?, Some("2".to_owned()));
+    }
+    Ok(())
+}
+
+/// The body of the next message; `None` where those that were there end.
+async fn next(follow: &mut Follow) -> Result<Option<String>> {
+    loop {
+        let message = tokio::time::timeout(LONG, follow.next()).await?.context("it ended")?;
+        match message {
+            Ok(message) => {
+                return Ok(
+                    message.map(|stored| String::from_utf8_lossy(&stored.message.payload).into_owned())
+                );
+            }
+            Err(error) => assert!(error.is_retryable(), "{error}"),
+        }
+    }
 }

@@ -1,6 +1,6 @@
 use anyhow::Result;
 use futures::future::try_join_all;
-use mesh_bus::nats::{ConnectOptions, NatsBus};
+use mesh_bus::nats::{Auth, ConnectOptions, NatsBus};
 use mesh_bus::topology::{Stream, Topology, shard_consumer};
 use mesh_bus::{Bus, BusError, Flow};
 use mesh_schemas::{Namespace, Shards};
@@ -71,6 +71,23 @@ async fn descriptions_are_mended_and_an_operators_limits_stay() -> Result<()> {
     let found = jetstream.get_stream(&name).await?.cached_info().config.clone();
     assert_ne!(found.description.as_deref(), Some("mine"));
     assert_eq!(found.max_bytes, 1 << 30);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_cannot_prove_who_they_are_is_kept_out() -> Result<()> {
+    let by_token = TestServer::start_with(&["--auth", "secret"])?;
+    let by_password = TestServer::start_with(&["--user", "mesh", "--pass", "secret"])?;
+    let user = || Auth::UserPassword { user: "mesh".to_owned(), password: "secret".to_owned() };
+    let token = || Auth::Token("secret".to_owned());
+    for (server, right, wrong) in [(&by_token, token(), user()), (&by_password, user(), token())] {
+        let options = ConnectOptions::new(&server.url());
+        NatsBus::connect(options.clone().auth(right)).await?;
+        for wrong in [wrong, Auth::None] {
+            let refused = NatsBus::connect(options.clone().auth(wrong)).await;
+            assert!(matches!(refused, Err(BusError::Connect { .. })), "{refused:?}");
+        }
+    }
     Ok(())
 }
 

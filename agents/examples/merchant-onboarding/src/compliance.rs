@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn each_of_these_alone_turns_a_merchant_down() {
-        let changes: [(&str, fn(&mut Application)); 4] = [
+        type Change = fn(&mut Application);
+        let changes: [(&str, Change); 4] = [
             ("tax_id", |merchant| merchant.tax_id = None),
             ("owner_identity", |merchant| merchant.owner_identity = None),
             ("industry", |merchant| merchant.business_type = Some("weapons".to_owned())),

@@ -41,7 +41,8 @@ impl Compiled {
     /// All that is wrong with it, in words.
     pub(super) fn new(text: &str) -> Result<Self, Vec<String>> {
         let shown = text.trim().to_owned();
-        let tree = syntax::parse(text).map_err(|message| vec![format!("{message} in ${{{}}}", excerpt(&shown))])?;
+        let tree =
+            syntax::parse(text).map_err(|message| vec![format!("{message} in ${{{}}}", excerpt(&shown))])?;
         let mut compiler = Compiler::default();
         match compiler.node(&tree) {
             Some(node) if compiler.problems.is_empty() => {
@@ -241,7 +242,9 @@ impl Compiler {
             return self.refuse("has(…) takes a field: has(input.name)");
         };
         if task(&select.operand.expr).is_some() {
-            return self.refuse("an output is always there, if only as null: compare it with null instead of has(…)");
+            return self.refuse(
+                "an output is always there, if only as null: compare it with null instead of has(…)",
+            );
         }
         Some(Node::Has(self.boxed(&select.operand)?, select.field.clone()))
     }
@@ -250,7 +253,9 @@ impl Compiler {
         let (variable, filter, body) = match (kind, args) {
             (_, [variable, body]) => (variable, None, body),
             (LoopKind::Map, [variable, filter, body]) => (variable, Some(filter), body),
-            _ => return self.refuse(format!("write {name} with a name and an expression: list.{name}(x, …)")),
+            _ => {
+                return self.refuse(format!("write {name} with a name and an expression: list.{name}(x, …)"));
+            }
         };
         let Expr::Ident(variable) = &variable.expr else {
             return self.refuse(format!("the first argument of {name} must be a name: list.{name}(x, …)"));
@@ -285,7 +290,10 @@ impl Compiler {
                 Some(_) => format!("'{name}' is used in a wrong form"),
                 None => {
                     let functions = Function::NAMES.join(", ");
-                    format!("unknown function '{name}': there are {functions}, has, {}", LoopKind::NAMES.join(", "))
+                    format!(
+                        "unknown function '{name}': there are {functions}, has, {}",
+                        LoopKind::NAMES.join(", ")
+                    )
                 }
             });
         };

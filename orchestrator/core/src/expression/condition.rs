@@ -23,7 +23,9 @@ impl Condition {
         }
         match pieces(trimmed).map_err(|message| vec![message])?.as_slice() {
             [Piece::Expression(expression)] => Compiled::new(expression).map(Self),
-            _ => Err(vec!["a condition is one expression: write ${…} around the whole, or leave it out".to_owned()]),
+            _ => Err(vec![
+                "a condition is one expression: write ${…} around the whole, or leave it out".to_owned(),
+            ]),
         }
     }
 

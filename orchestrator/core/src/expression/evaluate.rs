@@ -106,7 +106,9 @@ impl<'a, 'm> Evaluator<'a, 'm> {
     fn truth(&mut self, node: &'a Node, taker: &str) -> Result<bool, Fault> {
         match self.value(node)? {
             Val::Bool(value) => Ok(value),
-            other => Fault::error(format!("'{taker}' takes a bool, but {} is a {}", node.place(), other.kind())),
+            other => {
+                Fault::error(format!("'{taker}' takes a bool, but {} is a {}", node.place(), other.kind()))
+            }
         }
     }
 
@@ -114,7 +116,9 @@ impl<'a, 'm> Evaluator<'a, 'm> {
         let map = match self.value(of)? {
             Val::Map(map) => map,
             Val::Null => return Fault::error(format!("{} is null and has no '{field}'", of.place())),
-            other => return Fault::error(format!("{} is a {} and has no '{field}'", of.place(), other.kind())),
+            other => {
+                return Fault::error(format!("{} is a {} and has no '{field}'", of.place(), other.kind()));
+            }
         };
         let found = map.get(&Key::Text(field.into()));
         found.ok_or_else(|| Fault::Error(format!("no such key '{field}' in {}", of.place())))
@@ -210,7 +214,10 @@ impl<'a, 'm> Evaluator<'a, 'm> {
             }
             other => {
                 let place = walk.range.place();
-                return Fault::error(format!("{place} is a {}: only lists and maps have items", other.kind()));
+                return Fault::error(format!(
+                    "{place} is a {}: only lists and maps have items",
+                    other.kind()
+                ));
             }
         };
         self.variables.push(Val::Null);

@@ -30,7 +30,17 @@ pub(super) enum Function {
 
 impl Function {
     pub(super) const NAMES: [&'static str; 11] = [
-        "size", "contains", "startsWith", "endsWith", "matches", "int", "uint", "double", "string", "bool", "dyn",
+        "size",
+        "contains",
+        "startsWith",
+        "endsWith",
+        "matches",
+        "int",
+        "uint",
+        "double",
+        "string",
+        "bool",
+        "dyn",
     ];
 
     pub(super) fn named(name: &str) -> Option<Self> {

@@ -25,6 +25,9 @@ mod syntax;
 mod template;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 pub use condition::Condition;
 pub use error::ExpressionError;
 pub use references::References;

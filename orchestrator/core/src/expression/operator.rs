@@ -60,7 +60,12 @@ impl Operator {
         }
     }
 
-    pub(super) fn apply<'a>(self, left: &Val<'a>, right: &Val<'a>, meter: &mut Meter) -> Result<Val<'a>, Fault> {
+    pub(super) fn apply<'a>(
+        self,
+        left: &Val<'a>,
+        right: &Val<'a>,
+        meter: &mut Meter,
+    ) -> Result<Val<'a>, Fault> {
         let truth = match self {
             Self::Equal => equal(left, right, meter)?,
             Self::NotEqual => !equal(left, right, meter)?,
@@ -78,7 +83,9 @@ impl Operator {
         match (left, right) {
             (Val::Int(a), Val::Int(b)) => self.ints(*a, *b),
             (Val::Uint(a), Val::Uint(b)) => self.uints(*a, *b),
-            (Val::Double(a), Val::Double(b)) if self != Self::Remainder => Ok(Val::Double(self.doubles(*a, *b))),
+            (Val::Double(a), Val::Double(b)) if self != Self::Remainder => {
+                Ok(Val::Double(self.doubles(*a, *b)))
+            }
             (Val::Text(a), Val::Text(b)) if self == Self::Add => {
                 let text = [a.as_str(), b.as_str()].concat();
                 meter.spend_text(&text)?;
@@ -169,8 +176,12 @@ impl Operator {
                     ": wrap the whole number in double(…)"
                 }
             }
-            (Val::Int(_), Val::Uint(_)) | (Val::Uint(_), Val::Int(_)) => ": wrap one of them in int(…) or uint(…)",
-            (Val::Text(_), _) | (_, Val::Text(_)) if self == Self::Add => ": wrap the other value in string(…)",
+            (Val::Int(_), Val::Uint(_)) | (Val::Uint(_), Val::Int(_)) => {
+                ": wrap one of them in int(…) or uint(…)"
+            }
+            (Val::Text(_), _) | (_, Val::Text(_)) if self == Self::Add => {
+                ": wrap the other value in string(…)"
+            }
             _ => "",
         };
         Fault::error(format!("'{sign}' does not take {a} and {b}{advice}"))

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use mesh_schemas::TaskId;
 
-/// What an expression or template uses.
+/// What an expression uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct References {
     /// It uses `input`.
@@ -13,13 +13,4 @@ pub struct References {
     pub result: bool,
     /// The tasks whose outputs it uses.
     pub tasks: BTreeSet<TaskId>,
-}
-
-impl References {
-    pub(super) fn add(&mut self, other: &Self) {
-        self.input |= other.input;
-        self.run |= other.run;
-        self.result |= other.result;
-        self.tasks.extend(other.tasks.iter().cloned());
-    }
 }

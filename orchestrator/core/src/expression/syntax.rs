@@ -19,7 +19,10 @@ pub(super) fn parse(text: &str) -> Result<IdedExpr, String> {
         return Err("the expression is empty".to_owned());
     }
     if text.len() > MAX_EXPRESSION_BYTES {
-        return Err(format!("an expression has at most {MAX_EXPRESSION_BYTES} bytes, this one {}", text.len()));
+        return Err(format!(
+            "an expression has at most {MAX_EXPRESSION_BYTES} bytes, this one {}",
+            text.len()
+        ));
     }
     let measure = Measure::of(text);
     if measure.tokens > MAX_TOKENS {
@@ -36,7 +39,11 @@ pub(super) fn parse(text: &str) -> Result<IdedExpr, String> {
     parser.max_recursion_depth(32).parse(text).map_err(|errors| match errors.errors.first() {
         Some(error) if error.pos.0 > 0 => {
             let (line, column) = error.pos;
-            let place = if line > 1 { format!("line {line}, character {column}") } else { format!("character {column}") };
+            let place = if line > 1 {
+                format!("line {line}, character {column}")
+            } else {
+                format!("character {column}")
+            };
             format!("{} at {place}", plain_words(&error.msg))
         }
         Some(error) => plain_words(&error.msg),

@@ -13,7 +13,8 @@ use super::value::{MAX_VALUE_DEPTH, Writer};
 #[derive(Debug)]
 pub struct Template {
     part: Part,
-    references: References,
+    /// What each expression uses, with its path.
+    references: Vec<(String, References)>,
 }
 
 #[derive(Debug)]
@@ -26,6 +27,31 @@ enum Part {
     Mixed(Vec<Fragment>),
     List(Vec<Part>),
     Object(Vec<(String, Part)>),
+}
+
+impl Part {
+    /// A list, plain if all its items are.
+    fn list(parts: Vec<Self>) -> Self {
+        match parts.iter().map(Self::plain).collect::<Option<_>>() {
+            Some(items) => Self::Plain(Value::Array(items)),
+            None => Self::List(parts),
+        }
+    }
+
+    /// An object, plain if all its values are.
+    fn object(parts: Vec<(String, Self)>) -> Self {
+        match parts.iter().map(|(key, part)| Some((key.clone(), part.plain()?))).collect::<Option<_>>() {
+            Some(map) => Self::Plain(Value::Object(map)),
+            None => Self::Object(parts),
+        }
+    }
+
+    fn plain(&self) -> Option<Value> {
+        match self {
+            Self::Plain(value) => Some(value.clone()),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -62,10 +88,9 @@ impl Template {
         Ok(value)
     }
 
-    /// What the expressions use.
-    #[must_use]
-    pub fn references(&self) -> &References {
-        &self.references
+    /// What each expression uses, with its path in the data, such as `.scores[0]`.
+    pub fn references(&self) -> impl Iterator<Item = (&str, &References)> {
+        self.references.iter().map(|(at, references)| (at.as_str(), references))
     }
 }
 
@@ -89,7 +114,9 @@ fn json_bytes(value: &Value) -> usize {
 pub(super) fn failed(fault: Fault, at: &str, expression: &str) -> ExpressionError {
     let message = match fault {
         Fault::Error(message) => message,
-        Fault::Cost => "the expression needs more steps than one may take: let an agent compute it".to_owned(),
+        Fault::Cost => {
+            "the expression needs more steps than one may take: let an agent compute it".to_owned()
+        }
         Fault::TooLarge => return ExpressionError::TooLarge { at: at.to_owned() },
     };
     ExpressionError::Failed { at: at.to_owned(), expression: expression.to_owned(), message }
@@ -98,7 +125,7 @@ pub(super) fn failed(fault: Fault, at: &str, expression: &str) -> ExpressionErro
 #[derive(Default)]
 struct Compiler {
     problems: Vec<(String, String)>,
-    references: References,
+    references: Vec<(String, References)>,
 }
 
 impl Compiler {
@@ -115,16 +142,15 @@ impl Compiler {
             Value::String(text) => self.string(text, at),
             Value::Array(items) => {
                 let indexed = items.iter().enumerate();
-                let parts: Vec<_> =
-                    indexed.map(|(index, item)| self.part(item, &format!("{at}[{index}]"), depth + 1)).collect();
-                let parts: Vec<Part> = parts.into_iter().collect::<Option<_>>()?;
-                let plain = parts.iter().all(|part| matches!(part, Part::Plain(value) if value.is_number()));
-                // Long lists of numbers are kept as they are; anything else may hold an escaped `$${`.
-                Some(if plain { Part::Plain(data.clone()) } else { Part::List(parts) })
+                let parts: Vec<_> = indexed
+                    .map(|(index, item)| self.part(item, &format!("{at}[{index}]"), depth + 1))
+                    .collect();
+                Some(Part::list(parts.into_iter().collect::<Option<_>>()?))
             }
             Value::Object(map) => {
-                let parts: Vec<_> = map.iter().map(|(key, value)| self.entry(key, value, at, depth)).collect();
-                Some(Part::Object(parts.into_iter().collect::<Option<_>>()?))
+                let parts: Vec<_> =
+                    map.iter().map(|(key, value)| self.entry(key, value, at, depth)).collect();
+                Some(Part::object(parts.into_iter().collect::<Option<_>>()?))
             }
             other => Some(Part::Plain(other.clone())),
         }
@@ -166,7 +192,7 @@ impl Compiler {
     fn expression(&mut self, text: &str, at: &str) -> Option<Compiled> {
         match Compiled::new(text) {
             Ok(compiled) => {
-                self.references.add(&compiled.references);
+                self.references.push((at.to_owned(), compiled.references.clone()));
                 Some(compiled)
             }
             Err(messages) => {
@@ -225,7 +251,8 @@ impl Renderer<'_, '_> {
             match fragment {
                 Fragment::Text(fragment) => text.push_str(fragment),
                 Fragment::Expression(expression) => {
-                    self.interpolate(expression, &mut text).map_err(|fault| failed(fault, at, &expression.text))?;
+                    self.interpolate(expression, &mut text)
+                        .map_err(|fault| failed(fault, at, &expression.text))?;
                 }
             }
         }

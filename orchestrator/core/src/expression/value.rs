@@ -197,7 +197,9 @@ impl Writer {
             Val::Uint(uint) => Value::from(*uint),
             Val::Double(double) => match Number::from_f64(*double) {
                 Some(number) => Value::Number(number),
-                None => return Fault::error(format!("the result {double} is not a number that JSON can hold")),
+                None => {
+                    return Fault::error(format!("the result {double} is not a number that JSON can hold"));
+                }
             },
             Val::Text(text) => {
                 self.spend(text.as_str().len())?;

@@ -11,9 +11,8 @@ use crate::definition::{Definition, OnFailure, OnSkipped, Retry, Span, Task, Ver
 use crate::name::TaskId;
 
 const DEFINITION: [&str; 7] = ["mesh", "name", "description", "input", "output", "timeout", "tasks"];
-const TASK: [&str; 10] = [
-    "agent", "action", "needs", "when", "on_skipped", "with", "output", "retry", "timeout", "on_failure",
-];
+const TASK: [&str; 10] =
+    ["agent", "action", "needs", "when", "on_skipped", "with", "output", "retry", "timeout", "on_failure"];
 const RETRY: [&str; 6] = ["max_attempts", "initial", "factor", "max", "jitter", "fatal_on"];
 
 /// Reads a tree against the model. The result is of use only if no problem was added.
@@ -58,9 +57,8 @@ fn read_task(node: &Node, path: String, at: Position, problems: &mut Vec<Problem
     let action = fields.optional("action", text);
     let needs = fields.items("needs", name);
     let when = fields.optional("when", text);
-    let on_skipped = fields.optional("on_skipped", |node| {
-        one_of(node, &[("skip", OnSkipped::Skip), ("run", OnSkipped::Run)])
-    });
+    let on_skipped = fields
+        .optional("on_skipped", |node| one_of(node, &[("skip", OnSkipped::Skip), ("run", OnSkipped::Run)]));
     let with = fields.optional("with", data);
     let output = fields.optional("output", data);
     let timeout = fields.optional("timeout", span);

@@ -95,7 +95,8 @@ fn yaml_json_and_builder_make_one_definition() {
 #[test]
 fn a_minimal_definition_takes_the_defaults() {
     let definition = parse("mesh: v1\nname: a\ntasks: {b: {agent: c}}", Format::Yaml).unwrap();
-    let expected = Definition::builder("a").unwrap().task("b", TaskBuilder::new("c").unwrap()).unwrap().build();
+    let expected =
+        Definition::builder("a").unwrap().task("b", TaskBuilder::new("c").unwrap()).unwrap().build();
     assert_eq!(definition, expected);
 }
 
@@ -178,7 +179,10 @@ fn every_problem_names_its_place_and_the_way_out() {
             format!("{head}tasks:\n  b: {{agent: c}}\n  b: {{agent: d}}"),
             "5:3: tasks: the key 'b' is already there, at 4:3",
         ),
-        (format!("{head}tasks: {{Bad-id: {{agent: c}}}}"), "3:9: tasks.Bad-id: \"Bad-id\" is not a valid task id"),
+        (
+            format!("{head}tasks: {{Bad-id: {{agent: c}}}}"),
+            "3:9: tasks.Bad-id: \"Bad-id\" is not a valid task id",
+        ),
         (with_task("with: {a: 1, a: 2}"), "6:18: tasks.b.with: the key 'a' is already there, at 6:12"),
         (with_task("with: .nan"), ".nan is not a number that JSON can hold"),
         (format!("{head}{tasks}---\nx: 1"), "4:1: one text holds one definition"),
@@ -198,7 +202,8 @@ fn every_problem_names_its_place_and_the_way_out() {
 
 #[test]
 fn all_problems_come_at_once_and_in_order() {
-    let text = "mesh: v1\nnmae: a\ntasks:\n  b:\n    agent: C C\n    timeout: 3\n  c:\n    agent: c\n    when: 1\n";
+    let text =
+        "mesh: v1\nnmae: a\ntasks:\n  b:\n    agent: C C\n    timeout: 3\n  c:\n    agent: c\n    when: 1\n";
     let problems = parse(text, Format::Yaml).unwrap_err();
     let lines: Vec<_> = problems.0.iter().filter_map(|p| p.position).map(|p| p.line).collect();
     assert_eq!(lines, [1, 2, 5, 6, 9], "{problems}");
@@ -208,7 +213,8 @@ fn all_problems_come_at_once_and_in_order() {
 fn json_errors_read_like_json() {
     let text = "{\"mesh\": \"v1\",\n \"name\": \"a\"\n \"tasks\": {}}";
     assert_eq!(parse(text, Format::Json).unwrap_err().to_string(), "3:2: expected `,` or `}`");
-    let text = "{\"mesh\": \"v1\", \"name\": \"a\",\n \"tasks\": {\"b\": {\"agnet\": \"c\", \"agent\": \"c\"}}}";
+    let text =
+        "{\"mesh\": \"v1\", \"name\": \"a\",\n \"tasks\": {\"b\": {\"agnet\": \"c\", \"agent\": \"c\"}}}";
     let expected = "2:18: tasks.b: unknown key 'agnet': did you mean 'agent'?";
     assert_eq!(parse(text, Format::Json).unwrap_err().to_string(), expected);
     assert!(parse(YAML, Format::Json).is_err(), "YAML is not JSON");
@@ -270,7 +276,8 @@ fn plain_scalars_follow_the_core_schema() {
 }
 
 fn data() -> impl Strategy<Value = Value> {
-    let text = prop_oneof!["\\PC*", "[ -~\n\t]{0,12}", "(null|true|yes|~|-1|0x1|1e3|\\.nan|<<|v1|- a|a: b|#|'|\"|)"];
+    let text =
+        prop_oneof!["\\PC*", "[ -~\n\t]{0,12}", "(null|true|yes|~|-1|0x1|1e3|\\.nan|<<|v1|- a|a: b|#|'|\"|)"];
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),

@@ -77,7 +77,13 @@ impl Builder {
         Ok(())
     }
 
-    fn scalar(&mut self, text: String, style: ScalarStyle, anchor: usize, at: Position) -> Result<(), Problem> {
+    fn scalar(
+        &mut self,
+        text: String,
+        style: ScalarStyle,
+        anchor: usize,
+        at: Position,
+    ) -> Result<(), Problem> {
         if let Some(Open { children: Children::Map(_, key @ None), .. }) = self.open.last_mut() {
             if text == "<<" && style == ScalarStyle::Plain {
                 return Err(malformed(at, "merge keys ('<<') are not part of YAML 1.2 and not supported"));

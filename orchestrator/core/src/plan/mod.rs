@@ -1,0 +1,84 @@
+//! Plans: definitions that were checked as a whole and compiled once, for all runs that follow them.
+
+mod check;
+mod compile;
+mod graph;
+mod limits;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mesh_schemas::definition::{DEFAULT_RUN_TIMEOUT, Problem, Span, Task};
+use mesh_schemas::{Definition, Digest, TaskId};
+
+pub use check::check;
+
+use crate::expression::{Condition, Template};
+
+/// Most tasks of a workflow: a run's subjects can then be read in one request of 1 024.
+pub const MAX_TASKS: usize = 1_000;
+
+/// Longest chain of tasks that need each other.
+pub const MAX_DEPTH: usize = 500;
+
+/// A definition, ready to be followed. Immutable; share it in an `Arc`.
+#[derive(Debug)]
+pub struct Plan {
+    /// What it was made of.
+    pub definition: Definition,
+    /// Content digest of the definition.
+    pub digest: Digest,
+    /// The tasks in the order of their ids; places in this list name tasks elsewhere in the plan.
+    pub tasks: Vec<PlannedTask>,
+    /// Output of a run.
+    pub output: Template,
+    places: BTreeMap<TaskId, usize>,
+}
+
+/// A task of a plan.
+#[derive(Debug)]
+pub struct PlannedTask {
+    /// Its id.
+    pub id: TaskId,
+    /// Its definition.
+    pub definition: Task,
+    /// Condition; without one, the task runs.
+    pub when: Option<Condition>,
+    /// Input; without one, the input of the run.
+    pub with: Option<Template>,
+    /// Output; without one, what the agent returned.
+    pub output: Option<Template>,
+    /// Places of the tasks that must have ended first, each once, in order.
+    pub needs: Vec<usize>,
+    /// Places of the tasks that need this one, each once, in order.
+    pub dependents: Vec<usize>,
+}
+
+impl Plan {
+    /// Checks and compiles a definition. Whether its `input` is a valid JSON Schema is not looked at.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its path and without a position.
+    pub fn compile(definition: &Definition) -> Result<Self, Vec<Problem>> {
+        compile::plan(definition)
+    }
+
+    /// The place of a task.
+    #[must_use]
+    pub fn index(&self, task: &TaskId) -> Option<usize> {
+        self.places.get(task).copied()
+    }
+
+    /// Longest time that a run may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.definition.timeout.map_or(DEFAULT_RUN_TIMEOUT.get(), Span::get)
+    }
+}
+
+fn problem(path: impl Into<String>, message: impl Into<String>) -> Problem {
+    Problem { path: path.into(), position: None, message: message.into() }
+}

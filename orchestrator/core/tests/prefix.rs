@@ -1,0 +1,294 @@
+//! Properties of the fold over random workflows and random logs: what was decided stays decided.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use mesh_core::{Action, Decision, Event, Fact, Plan, Run, Started, replay};
+use mesh_schemas::definition::{OnFailure, OnSkipped, Retry, Span, TaskBuilder};
+use mesh_schemas::payload::{CancelSignal, TaskCompleted, TaskError, WorkflowStarted};
+use mesh_schemas::{Attempt, Definition, Lane, RULES_VERSION, RequestId, RunId, Shards, TaskKey, Timer};
+use proptest::prelude::*;
+use serde_json::json;
+
+/// What a task does and how it is tied to others; the bits of `needs` are earlier tasks.
+#[derive(Debug, Clone)]
+struct Shape {
+    needs: u8,
+    conditional: bool,
+    runs_when_skipped: bool,
+    continues: bool,
+    attempts: u32,
+    pauses: bool,
+    maps_output: bool,
+}
+
+fn shapes() -> impl Strategy<Value = Vec<Shape>> {
+    let shape = (any::<u8>(), any::<[bool; 5]>(), 1..3u32).prop_map(|(needs, flags, attempts)| {
+        let [conditional, runs_when_skipped, continues, pauses, maps_output] = flags;
+        Shape { needs, conditional, runs_when_skipped, continues, attempts, pauses, maps_output }
+    });
+    prop::collection::vec(shape, 1..7)
+}
+
+fn plan(shapes: &[Shape]) -> Arc<Plan> {
+    let mut workflow = Definition::builder("random").unwrap();
+    for (index, shape) in shapes.iter().enumerate() {
+        let pause = if shape.pauses { Span::from_secs(1) } else { Span::from_millis(0) };
+        let retry = Retry { max_attempts: shape.attempts, initial: pause, ..Retry::default() };
+        let mut task = TaskBuilder::new("worker").unwrap().retry(retry);
+        let needs: Vec<usize> = (0..index).filter(|need| shape.needs >> need & 1 == 1).collect();
+        for need in &needs {
+            task = task.needs(&format!("t{need}")).unwrap();
+        }
+        if let Some(need) = needs.first().filter(|_| shape.conditional) {
+            // False for odd results, and an error when the need was skipped and gave no number.
+            task = task.when(format!("tasks.t{need}.output % 2 == 0"));
+        }
+        if shape.maps_output {
+            task = task.output(json!("${result + 1}"));
+        }
+        if shape.runs_when_skipped {
+            task = task.on_skipped(OnSkipped::Run);
+        }
+        if shape.continues {
+            task = task.on_failure(OnFailure::Continue);
+        }
+        workflow = workflow.task(&format!("t{index}"), task).unwrap();
+    }
+    Arc::new(Plan::compile(&workflow.build()).unwrap())
+}
+
+fn run_id() -> RunId {
+    let request = RequestId { source: "test".to_owned(), id: "1".to_owned() };
+    RunId::for_request("workflow.random", &request, Shards::default())
+}
+
+/// A world of one run: the log so far, and what is decided but not yet in the log.
+struct World {
+    plan: Arc<Plan>,
+    log: Vec<Event>,
+    run: Run,
+    decided: Vec<Decision>,
+    /// Decisions whose own events are not in the log yet.
+    unstored: Vec<Decision>,
+    /// Attempts that agents may still answer, timers that may still fire.
+    open: Vec<TaskKey>,
+    timers: Vec<Timer>,
+    now: DateTime<Utc>,
+}
+
+impl World {
+    fn new(plan: Arc<Plan>) -> Self {
+        let started = Started {
+            workflow: Some("random".parse().unwrap()),
+            data: WorkflowStarted {
+                digest: plan.digest.clone(),
+                rules: RULES_VERSION,
+                input: json!({}),
+                request: RequestId { source: "test".to_owned(), id: "1".to_owned() },
+                capability: None,
+            },
+            correlation_id: None,
+            trace: None,
+        };
+        let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let event = event(1, now, Fact::Started(Box::new(started.clone())));
+        let (run, step) = Run::start(run_id(), Arc::clone(&plan), &started, &event.id, event.time);
+        let mut world = Self {
+            plan,
+            log: vec![event],
+            run,
+            decided: Vec::new(),
+            unstored: Vec::new(),
+            open: Vec::new(),
+            timers: vec![Timer::Deadline],
+            now,
+        };
+        world.take(step.decisions);
+        world
+    }
+
+    fn take(&mut self, decisions: Vec<Decision>) {
+        for decision in &decisions {
+            match &decision.action {
+                Action::Create(key, _) => self.open.push(key.clone()),
+                Action::SetTimer(timer, _) => self.timers.push(timer.clone()),
+                Action::GiveUp(..) | Action::End(_) => self.unstored.push(decision.clone()),
+            }
+        }
+        self.decided.extend(decisions);
+    }
+
+    fn push(&mut self, fact: Fact) {
+        self.now += TimeDelta::milliseconds(250);
+        let event = event(self.log.len() as u64 + 1, self.now, fact);
+        let step = self.run.apply(&event);
+        self.log.push(event);
+        self.take(step.decisions);
+    }
+
+    /// Lets one thing happen, chosen by a number.
+    fn happen(&mut self, choice: u16) {
+        let pick = |len: usize| usize::from(choice / 16) % len.max(1);
+        match choice % 16 {
+            0..=5 if !self.open.is_empty() => {
+                let key = self.open.remove(pick(self.open.len()));
+                let output = json!(choice / 16);
+                self.push(Fact::Completed(key, Box::new(completed(output))));
+            }
+            6..=8 if !self.open.is_empty() => {
+                let key = self.open.remove(pick(self.open.len()));
+                self.push(Fact::Failed(key, error(choice % 2 == 0)));
+            }
+            9 if !self.open.is_empty() => {
+                // The attempt is answered twice, in both ways.
+                let key = self.open.remove(pick(self.open.len()));
+                self.push(Fact::Failed(key.clone(), error(true)));
+                self.push(Fact::Completed(key, Box::new(completed(json!(1)))));
+            }
+            10..=11 if !self.timers.is_empty() => {
+                let timer = self.timers.remove(pick(self.timers.len()));
+                self.push(Fact::Fired(timer));
+            }
+            12 if !self.unstored.is_empty() => {
+                match self.unstored.remove(pick(self.unstored.len())).action {
+                    Action::GiveUp(key, error) => self.push(Fact::Failed(key, error)),
+                    _ => self.push(Fact::Ended),
+                }
+            }
+            13 if choice / 16 % 8 == 0 => self.push(Fact::Cancel(CancelSignal::default())),
+            14 => self.push(Fact::Check),
+            15 => {
+                let task = format!("t{}", pick(9)).parse().unwrap();
+                let attempt = if choice % 32 == 15 { Attempt::FIRST } else { Attempt::FIRST.next().next() };
+                let key = TaskKey {
+                    capability: "worker".parse().unwrap(),
+                    lane: Lane::Normal,
+                    run: run_id(),
+                    task,
+                    attempt,
+                };
+                self.push(Fact::Failed(key, error(true)));
+            }
+            _ => self.push(Fact::Check),
+        }
+    }
+}
+
+fn event(sequence: u64, time: DateTime<Utc>, fact: Fact) -> Event {
+    Event { run: run_id(), id: format!("event-{sequence}"), sequence, time, fact, defect: None }
+}
+
+fn completed(output: serde_json::Value) -> TaskCompleted {
+    TaskCompleted { output, quality: None, usage: None, agent: None }
+}
+
+fn error(retryable: bool) -> TaskError {
+    TaskError { code: "broken".to_owned(), message: "it broke".to_owned(), retryable, retry_after: None }
+}
+
+fn all_decisions(plan: &Arc<Plan>, log: &[Event]) -> Vec<Decision> {
+    let Fact::Started(started) = &log[0].fact else { unreachable!("a log begins with started") };
+    let (mut run, step) = Run::start(run_id(), Arc::clone(plan), started, &log[0].id, log[0].time);
+    let mut decisions = step.decisions;
+    for event in &log[1..] {
+        decisions.extend(run.apply(event).decisions);
+    }
+    decisions
+}
+
+/// What a decision would be stored under: one subject holds one fact.
+fn place(decision: &Decision) -> String {
+    match &decision.action {
+        Action::Create(key, _) => format!("created {key:?}"),
+        Action::GiveUp(key, _) => format!("failed {key:?}"),
+        Action::SetTimer(timer, _) => format!("timer {timer}"),
+        Action::End(_) => "end".to_owned(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// For prefixes p ⊂ q of a log: all that p decides, q decides too, word for word. No two decisions want the
+    /// same place in the log.
+    #[test]
+    fn what_a_prefix_decides_every_longer_one_decides(
+        shapes in shapes(),
+        choices in prop::collection::vec(any::<u16>(), 0..40),
+    ) {
+        let mut world = World::new(plan(&shapes));
+        for choice in choices {
+            world.happen(choice);
+        }
+        let decided: Vec<_> =
+            (1..=world.log.len()).map(|end| all_decisions(&world.plan, &world.log[..end])).collect();
+        for (shorter, p) in decided.iter().enumerate() {
+            for q in &decided[shorter..] {
+                prop_assert_eq!(p.as_slice(), &q[..p.len()]);
+            }
+        }
+        let places: BTreeSet<_> = world.decided.iter().map(place).collect();
+        prop_assert_eq!(places.len(), world.decided.len());
+    }
+
+    /// Made anew from any prefix, a run is what it was, and what may be missing from the log is offered again.
+    #[test]
+    fn a_run_made_anew_is_the_same_run(
+        shapes in shapes(),
+        choices in prop::collection::vec(any::<u16>(), 0..40),
+    ) {
+        let mut world = World::new(plan(&shapes));
+        for choice in choices {
+            world.happen(choice);
+        }
+        let (run, missing) = replay(&world.plan, &world.log).expect("the log begins with started");
+        prop_assert_eq!(format!("{run:?}"), format!("{:?}", world.run));
+        for decision in &world.decided {
+            let answered = match &decision.action {
+                Action::Create(key, _) => run.has_ended() || !world.open.contains(key),
+                Action::SetTimer(timer, _) => run.has_ended() || !world.timers.contains(timer),
+                Action::GiveUp(..) | Action::End(_) => !world.unstored.contains(decision),
+            };
+            prop_assert!(answered || missing.contains(decision), "lost: {:?}", decision);
+        }
+    }
+
+    /// An event that comes again changes nothing and leads to nothing.
+    #[test]
+    fn an_event_that_comes_again_changes_nothing(
+        shapes in shapes(),
+        choices in prop::collection::vec(any::<u16>(), 0..40),
+    ) {
+        let mut world = World::new(plan(&shapes));
+        for choice in choices {
+            world.happen(choice);
+        }
+        let before = format!("{:?}", world.run);
+        for event in &world.log {
+            let step = world.run.apply(event);
+            prop_assert_eq!(step.decisions, vec![]);
+            prop_assert_eq!(&before, &format!("{:?}", world.run));
+        }
+    }
+
+    /// A run whose every task is answered, and whose every timer fires, ends.
+    #[test]
+    fn every_run_ends(shapes in shapes(), choices in prop::collection::vec(any::<u16>(), 0..20)) {
+        let mut world = World::new(plan(&shapes));
+        for choice in choices {
+            world.happen(choice);
+        }
+        // Each round answers or wakes something; there are at most six tasks of two attempts, with a pause each.
+        for _ in 0..40 {
+            if let Some(key) = world.open.pop() {
+                world.push(Fact::Completed(key, Box::new(completed(json!(2)))));
+            } else if let Some(at) = world.timers.iter().rposition(|timer| *timer != Timer::Deadline) {
+                let timer = world.timers.remove(at);
+                world.push(Fact::Fired(timer));
+            }
+        }
+        prop_assert!(world.run.has_ended(), "{:?}", world.run);
+    }
+}

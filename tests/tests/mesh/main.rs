@@ -1,0 +1,6 @@
+//! The whole mesh on a real NATS server: orchestrators, agents and clients. Each test has a server of its own.
+
+mod agents;
+mod flow;
+mod requests;
+mod writes;
