@@ -95,6 +95,7 @@ pub async fn run_with(
     info!(namespace = %shared.bus.namespace(), shards = shards.count(), "orchestrator ready");
     ready();
     let ended = tokio::select! {
+        biased;
         () = shutdown.cancelled() => None,
         ended = parts.join_next() => ended,
     };

@@ -91,8 +91,7 @@ pub async fn until_idle(world: &World, capabilities: &[&str]) -> Result<()> {
                 }
             }
         };
-        let patience = patiently(&format!("{} to have nothing pending", spec.name), idle);
-        patience.await??;
+        patiently(&format!("{} to have nothing pending", spec.name), idle).await??;
     }
     Ok(())
 }

@@ -90,7 +90,9 @@ impl World {
         let (ready, is_ready) = tokio::sync::oneshot::channel();
         let token = stop.clone();
         let run = async move {
-            let told = move || drop(ready.send(()));
+            let told = move || {
+                let _ = ready.send(());
+            };
             mesh_orchestrator::run_with(bus, options, token, told).await.context("the orchestrator")
         };
         let running = Running::spawn(run, stop);

@@ -87,10 +87,17 @@ def start_all(processes):
 
 async def run_all(url, merchants):
     """Requests a run for each merchant, follows the events until every run has ended, and returns the outcomes."""
-    connection = await nats.connect(url)
+    followed = asyncio.Queue()
+
+    async def lost():
+        await followed.put(None)
+
+    # The server is there, or the demo is over: no trying again.
+    connection = await nats.connect(
+        url, allow_reconnect=False, max_reconnect_attempts=1, error_cb=ignore, closed_cb=lost
+    )
     try:
         jetstream = connection.jetstream()
-        followed = asyncio.Queue()
         for stream in ("MESH_EVENTS", "MESH_NOTES"):
             await jetstream.subscribe("mesh.>", stream=stream, ordered_consumer=True, cb=followed.put)
         for number, merchant in enumerate(merchants):
@@ -98,6 +105,10 @@ async def run_all(url, merchants):
         return await all_outcomes(followed, len(merchants))
     finally:
         await connection.close()
+
+
+async def ignore(_error):
+    """What matters of it shows: a lost connection is told by the other callback."""
 
 
 async def all_outcomes(followed, count):
@@ -108,6 +119,8 @@ async def all_outcomes(followed, count):
         except asyncio.TimeoutError:
             missing = ", ".join(str(number + 1) for number in range(count) if number not in outcomes)
             raise DemoError(f"no outcome after {RUN_SECONDS} s for the merchants {missing}") from None
+        if message is None:
+            raise DemoError("the connection to NATS was lost")
         event = json.loads(message.data)
         # The id that the requester gave comes back on every event of the run.
         number = merchant_number(event.get("correlationid"))

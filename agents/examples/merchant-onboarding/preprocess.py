@@ -81,12 +81,13 @@ def number(value):
 
 
 async def main():
+    connection = await nats.connect(URL, name=AGENT, max_reconnect_attempts=-1, error_cb=report)
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    connection = await nats.connect(URL, name=AGENT, max_reconnect_attempts=-1, error_cb=report)
     await asyncio.gather(*(work(connection, stop) for _ in range(CAPACITY)))
-    await connection.flush()
+    with contextlib.suppress(nats.errors.Error):  # without a connection there is nothing to send
+        await connection.flush(timeout=PULL_SECONDS)
     await connection.close()
 
 
@@ -123,9 +124,9 @@ async def bind(connection, jetstream, stop):
     made = await connection.subscribe(f"$JS.EVENT.ADVISORY.CONSUMER.CREATED.{STREAM}.{DURABLE}")
     while not stop.is_set():
         try:
-            await jetstream.consumer_info(STREAM, DURABLE)
+            await jetstream.consumer_info(STREAM, DURABLE, timeout=PULL_SECONDS)
             break
-        except nats.js.errors.APIError:
+        except nats.errors.Error:
             with contextlib.suppress(nats.errors.TimeoutError):
                 await made.next_msg(timeout=PULL_SECONDS)
     await made.unsubscribe()

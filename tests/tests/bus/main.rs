@@ -1,5 +1,6 @@
 //! The bus on a real NATS server.
 
+mod announce;
 mod consume;
 mod dead;
 mod keys;

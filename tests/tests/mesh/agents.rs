@@ -107,7 +107,7 @@ async fn an_agent_is_known_while_it_lives() -> Result<()> {
     let builder = Agent::builder("adder").id("adder-1").version("1.2.3").capacity(4).capability("add", add);
     let agent = world.agent(builder).await?;
     let heartbeat = world.bus.subscribe(&format!("{}.agent.heartbeat.*", world.namespace)).await?;
-    patiently("a heartbeat", heartbeat.into_future()).await?;
+    let _heard = patiently("a heartbeat", heartbeat.into_future()).await?;
     let registered = world.registered().await?;
     assert_eq!(
         registered["adder-1"],

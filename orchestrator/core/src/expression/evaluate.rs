@@ -13,6 +13,9 @@ const MAX_STEPS: usize = 1_000_000;
 /// Bytes of text that count as one step.
 const TEXT_STEP_BYTES: usize = 64;
 
+/// Bytes that count as one step where a pattern looks at each.
+const MATCH_STEP_BYTES: usize = 4;
+
 /// Counts the work.
 #[derive(Debug)]
 pub(super) struct Meter {
@@ -90,7 +93,7 @@ impl<'a, 'm> Evaluator<'a, 'm> {
             }
             Node::Matches(text, pattern) => match self.value(text)? {
                 Val::Text(text) => {
-                    self.meter.spend_text(text.as_str())?;
+                    self.meter.spend(text.as_str().len() / MATCH_STEP_BYTES)?;
                     Ok(Val::Bool(pattern.is_match(text.as_str())))
                 }
                 other => Fault::error(format!("matches(…) takes a string, not a {}", other.kind())),
@@ -148,14 +151,10 @@ impl<'a, 'm> Evaluator<'a, 'm> {
                 position.and_then(|position| list.get(position)).ok_or_else(|| out_of_range(of, &index, list))
             }
             Val::Map(map) => {
-                let key = index.key()?;
-                map.get(&key).ok_or_else(|| {
-                    let key = match &key {
-                        Key::Text(text) => text.to_string(),
-                        Key::Number(number) => number.to_string(),
-                        Key::Bool(value) => value.to_string(),
-                    };
-                    Fault::Error(format!("no such key '{key}' in {}", of.place()))
+                let key = index.lookup_key()?;
+                let found = key.and_then(|key| map.get(&key));
+                found.ok_or_else(|| {
+                    Fault::Error(format!("no such key {} in {}", key_text(&index), of.place()))
                 })
             }
             other => Fault::error(format!("{} is a {} and cannot be indexed", of.place(), other.kind())),
@@ -280,12 +279,19 @@ impl<'a, 'm> Evaluator<'a, 'm> {
 }
 
 fn out_of_range(of: &Node, index: &Val<'_>, list: &List<'_>) -> Fault {
-    let index = match index {
-        Val::Int(index) => index.to_string(),
-        Val::Uint(index) => index.to_string(),
-        _ => String::new(),
-    };
-    Fault::Error(format!("no item [{index}] in {}: it has {}", of.place(), list.len()))
+    Fault::Error(format!("no item [{}] in {}: it has {}", key_text(index), of.place(), list.len()))
+}
+
+/// An index in a message.
+fn key_text(index: &Val<'_>) -> String {
+    match index {
+        Val::Text(text) => format!("'{}'", text.as_str()),
+        Val::Int(int) => int.to_string(),
+        Val::Uint(uint) => uint.to_string(),
+        Val::Double(double) => double.to_string(),
+        Val::Bool(value) => value.to_string(),
+        other => other.kind().to_owned(),
+    }
 }
 
 /// The text of a string value, for interpolation.

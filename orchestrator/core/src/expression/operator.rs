@@ -160,7 +160,7 @@ impl Operator {
                 }
                 Ok(false)
             }
-            Val::Map(map) => Ok(map.get(&item.key()?).is_some()),
+            Val::Map(map) => Ok(item.lookup_key()?.is_some_and(|key| map.get(&key).is_some())),
             _ => self.refuse(item, of),
         }
     }

@@ -156,6 +156,6 @@ mod tests {
     #[test]
     fn brackets_and_tokens_are_counted() {
         let measure = Measure::of("f([a.b, {'(((': 1}]) // ((((");
-        assert_eq!(measure, Measure { end: None, depth: 3, tokens: 13 });
+        assert_eq!(measure, Measure { end: None, depth: 3, tokens: 14 });
     }
 }

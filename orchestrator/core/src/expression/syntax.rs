@@ -10,6 +10,14 @@ const MAX_BRACKETS: usize = 24;
 /// so this also bounds the stack that it needs.
 const MAX_TOKENS: usize = 1_000;
 
+/// Up to here the parser gets by with what is left of any stack.
+const FEW_BRACKETS: usize = 3;
+const FEW_TOKENS: usize = 150;
+
+/// Stack for expressions beyond that. Without optimisation the parser takes a quarter of a MiB for each bracket, more
+/// than the 2 MiB of a usual thread.
+const PARSER_STACK_BYTES: usize = 16 * 1024 * 1024;
+
 /// Parses an expression; macros stay calls.
 ///
 /// # Errors
@@ -34,17 +42,25 @@ pub(super) fn parse(text: &str) -> Result<IdedExpr, String> {
     if measure.depth > MAX_BRACKETS {
         return Err(format!("brackets are nested deeper than {MAX_BRACKETS}"));
     }
+    if measure.depth <= FEW_BRACKETS && measure.tokens <= FEW_TOKENS {
+        return tree(text);
+    }
+    std::thread::scope(|scope| {
+        let parser = std::thread::Builder::new().stack_size(PARSER_STACK_BYTES);
+        let parser = parser.spawn_scoped(scope, || tree(text));
+        let parser = parser.map_err(|error| format!("it cannot be parsed now: {error}"))?;
+        parser.join().unwrap_or_else(|_| Err("the parser cannot cope with it".to_owned()))
+    })
+}
+
+fn tree(text: &str) -> Result<IdedExpr, String> {
     // Without macros: `has(…)` and `list.map(…)` stay the calls they are written as.
     let parser = Env::default().with_optional_support(false).parser();
     parser.max_recursion_depth(32).parse(text).map_err(|errors| match errors.errors.first() {
         Some(error) if error.pos.0 > 0 => {
             let (line, column) = error.pos;
-            let place = if line > 1 {
-                format!("line {line}, character {column}")
-            } else {
-                format!("character {column}")
-            };
-            format!("{} at {place}", plain_words(&error.msg))
+            let line = if line > 1 { format!("line {line}, ") } else { String::new() };
+            format!("{} at {line}character {column}", plain_words(&error.msg))
         }
         Some(error) => plain_words(&error.msg),
         None => "it is not CEL".to_owned(),

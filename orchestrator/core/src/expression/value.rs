@@ -90,6 +90,15 @@ impl<'a> Val<'a> {
         }
     }
 
+    /// The key for a look-up. A double is the key of the whole number that it is worth, if it is one.
+    pub(super) fn lookup_key(&self) -> Result<Option<Key>, Fault> {
+        match self {
+            #[expect(clippy::cast_possible_truncation, reason = "whole, and a saturated value is no key")]
+            Self::Double(double) => Ok((double.fract() == 0.0).then_some(Key::Number(*double as i128))),
+            other => other.key().map(Some),
+        }
+    }
+
     pub(super) fn key(&self) -> Result<Key, Fault> {
         Ok(match self {
             Self::Bool(value) => Key::Bool(*value),
