@@ -35,7 +35,7 @@ SOURCE = "urn:example:merchant-portal"
 
 START_SECONDS = 30  # for the mesh to be up
 RUN_SECONDS = 60  # for all merchants together
-STOP_SECONDS = 10  # for each process to stop when asked
+STOP_SECONDS = 10  # for the agents to stop when asked, and then for the mesh
 
 
 class DemoError(Exception):
@@ -112,7 +112,7 @@ async def ignore(_error):
 
 
 async def all_outcomes(followed, count):
-    outcomes, failures, deadline = {}, collections.Counter(), time.monotonic() + RUN_SECONDS
+    outcomes, attempts, deadline = {}, collections.Counter(), time.monotonic() + RUN_SECONDS
     while len(outcomes) < count:
         try:
             message = await asyncio.wait_for(followed.get(), deadline - time.monotonic())
@@ -126,8 +126,10 @@ async def all_outcomes(followed, count):
         number = merchant_number(event.get("correlationid"))
         if number is None:
             continue
-        failures[number] += event["type"] == "task.failed"
-        outcome = outcome_of(event, failures[number])
+        if event["type"] == "task.failed":
+            # mesh.task.failed.<capability>.<lane>.<shard>.<run>.<task>.<attempt>
+            attempts[number] = max(attempts[number], int(message.subject.rsplit(".", 1)[1]))
+        outcome = outcome_of(event, attempts[number])
         if outcome:
             outcomes[number] = outcome
     return outcomes
@@ -154,7 +156,7 @@ def merchant_number(correlation_id):
     return int(number) - 1 if not prefix and number.isdigit() else None
 
 
-def outcome_of(event, failures):
+def outcome_of(event, attempts):
     """What an event says about the end of a run: (outcome, details for people, reasons)."""
     data = event.get("data")
     if event["type"] == "workflow.completed":
@@ -165,8 +167,8 @@ def outcome_of(event, failures):
         return "approved", f"{answer['account_id']}, {answer['risk_level']} risk{notes}", [answer["risk_level"]]
     if event["type"] == "workflow.failed":
         error = data["error"]
-        if failures > 1:
-            return "retried", f"{failures} attempts failed: {error['message']}", []
+        if attempts > 1:
+            return "retried", f"{attempts} attempts failed: {error['message']}", []
         return "failed", f"{error['code']}: {error['message']}", error["message"].split("; ")
     if event["type"] == "request.rejected":
         return "refused", "; ".join(data["reasons"]), data["reasons"]
@@ -221,9 +223,10 @@ class Processes:
         for group in (agents, mesh):  # the agents say goodbye while there is still a mesh
             for _, process in group:
                 process.terminate()
+            deadline = time.monotonic() + STOP_SECONDS
             for name, process in group:
                 try:
-                    process.wait(STOP_SECONDS)
+                    process.wait(max(0, deadline - time.monotonic()))
                 except subprocess.TimeoutExpired:
                     print(f"demo: {name} did not stop in {STOP_SECONDS} s and was killed", file=sys.stderr)
                 with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -36,7 +36,7 @@ impl Condition {
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<bool, ExpressionError> {
         let value = match self.0.evaluate(scope, &mut Meter::default()) {
             Ok(Val::Bool(value)) => Ok(value),
-            Ok(other) => Fault::error(format!("a condition must give a bool, not a {}", other.kind())),
+            Ok(other) => Fault::error(format!("a condition must give a bool, not {}", other.described())),
             Err(fault) => Err(fault),
         };
         value.map_err(|fault| failed(fault, "", &self.0.text))

@@ -1,9 +1,9 @@
-use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use super::error::Fault;
 use super::node::{Loop, LoopKind, Node};
 use super::scope::Scope;
-use super::value::{Key, List, Text, Val};
+use super::value::{Key, List, Map, Val};
 
 /// Most work of one rendering, in steps: a step is a node evaluated, an item looked at, or a chunk of text handled.
 /// That is some tens of milliseconds and of megabytes: mapping a few thousand items is far below, a product of
@@ -96,7 +96,7 @@ impl<'a, 'm> Evaluator<'a, 'm> {
                     self.meter.spend(text.as_str().len() / MATCH_STEP_BYTES)?;
                     Ok(Val::Bool(pattern.is_match(text.as_str())))
                 }
-                other => Fault::error(format!("matches(…) takes a string, not a {}", other.kind())),
+                other => Fault::error(format!("matches(…) takes a string, not {}", other.described())),
             },
             Node::Loop(walk) => self.walk(walk),
         }
@@ -110,7 +110,7 @@ impl<'a, 'm> Evaluator<'a, 'm> {
         match self.value(node)? {
             Val::Bool(value) => Ok(value),
             other => {
-                Fault::error(format!("'{taker}' takes a bool, but {} is a {}", node.place(), other.kind()))
+                Fault::error(format!("'{taker}' takes a bool, but {} is {}", node.place(), other.described()))
             }
         }
     }
@@ -118,9 +118,8 @@ impl<'a, 'm> Evaluator<'a, 'm> {
     fn field(&mut self, of: &'a Node, field: &'a str) -> Result<Val<'a>, Fault> {
         let map = match self.value(of)? {
             Val::Map(map) => map,
-            Val::Null => return Fault::error(format!("{} is null and has no '{field}'", of.place())),
             other => {
-                return Fault::error(format!("{} is a {} and has no '{field}'", of.place(), other.kind()));
+                return Fault::error(format!("{} is {} and has no '{field}'", of.place(), other.described()));
             }
         };
         let found = map.get(&Key::Text(field.into()));
@@ -131,7 +130,7 @@ impl<'a, 'm> Evaluator<'a, 'm> {
         match self.value(of)? {
             Val::Map(map) => Ok(Val::Bool(map.get(&Key::Text(field.into())).is_some())),
             Val::Null => Ok(Val::Bool(false)),
-            other => Fault::error(format!("{} is a {} and has no fields", of.place(), other.kind())),
+            other => Fault::error(format!("{} is {} and has no fields", of.place(), other.described())),
         }
     }
 
@@ -144,8 +143,8 @@ impl<'a, 'm> Evaluator<'a, 'm> {
                     Val::Int(int) => usize::try_from(*int).ok(),
                     Val::Uint(uint) => usize::try_from(*uint).ok(),
                     other => {
-                        let kind = other.kind();
-                        return Fault::error(format!("{} is a list; a {kind} is no place in it", of.place()));
+                        let kind = other.described();
+                        return Fault::error(format!("{} is a list: {kind} is no place in it", of.place()));
                     }
                 };
                 position.and_then(|position| list.get(position)).ok_or_else(|| out_of_range(of, &index, list))
@@ -157,7 +156,7 @@ impl<'a, 'm> Evaluator<'a, 'm> {
                     Fault::Error(format!("no such key {} in {}", key_text(&index), of.place()))
                 })
             }
-            other => Fault::error(format!("{} is a {} and cannot be indexed", of.place(), other.kind())),
+            other => Fault::error(format!("{} is {} and cannot be indexed", of.place(), other.described())),
         }
     }
 
@@ -166,7 +165,7 @@ impl<'a, 'm> Evaluator<'a, 'm> {
     }
 
     fn map(&mut self, entries: &'a [(Node, Node)]) -> Result<Val<'a>, Fault> {
-        let mut map = std::collections::BTreeMap::new();
+        let mut map = BTreeMap::new();
         for (key, value) in entries {
             let key = self.value(key)?.key()?;
             let value = self.value(value)?;
@@ -174,7 +173,7 @@ impl<'a, 'm> Evaluator<'a, 'm> {
                 return Fault::error("a map has the same key twice");
             }
         }
-        Ok(Val::Map(super::value::Map::Made(map.into())))
+        Ok(Val::Map(Map::Made(map.into())))
     }
 
     fn negate(&mut self, of: &'a Node) -> Result<Val<'a>, Fault> {
@@ -184,7 +183,7 @@ impl<'a, 'm> Evaluator<'a, 'm> {
                 .map(Val::Int)
                 .ok_or_else(|| Fault::Error(format!("-({int}) is out of the range of 64 bits"))),
             Val::Double(double) => Ok(Val::Double(-double)),
-            other => Fault::error(format!("'-' does not take a {}", other.kind())),
+            other => Fault::error(format!("'-' does not take {}", other.described())),
         }
     }
 
@@ -214,8 +213,8 @@ impl<'a, 'm> Evaluator<'a, 'm> {
             other => {
                 let place = walk.range.place();
                 return Fault::error(format!(
-                    "{place} is a {}: only lists and maps have items",
-                    other.kind()
+                    "{place} is {}: only lists and maps have items",
+                    other.described()
                 ));
             }
         };
@@ -256,7 +255,7 @@ impl<'a, 'm> Evaluator<'a, 'm> {
             self.bind(item);
             count += usize::from(self.truth(&walk.body, "exists_one")?);
         }
-        Ok(Val::Bool(count.cmp(&1) == Ordering::Equal))
+        Ok(Val::Bool(count == 1))
     }
 
     fn collect(&mut self, walk: &'a Loop, items: &List<'a>) -> Result<Val<'a>, Fault> {
@@ -291,14 +290,5 @@ fn key_text(index: &Val<'_>) -> String {
         Val::Double(double) => double.to_string(),
         Val::Bool(value) => value.to_string(),
         other => other.kind().to_owned(),
-    }
-}
-
-/// The text of a string value, for interpolation.
-pub(super) fn as_text<'v>(value: &'v Val<'_>) -> Option<&'v str> {
-    match value {
-        Val::Text(Text::Borrowed(text)) => Some(text),
-        Val::Text(Text::Shared(text)) => Some(text),
-        _ => None,
     }
 }

@@ -148,8 +148,7 @@ fn show(value: &Val<'_>) -> String {
         Val::Uint(value) => format!("the uint {value}"),
         Val::Double(value) => format!("the double {value}"),
         Val::Text(text) if text.as_str().len() <= 40 => format!("the string {:?}", text.as_str()),
-        Val::Null => "null".to_owned(),
-        other => format!("a {}", other.kind()),
+        other => other.described().to_owned(),
     }
 }
 

@@ -3,11 +3,11 @@ use serde_json::Value;
 
 use super::compile::Compiled;
 use super::error::{ExpressionError, Fault};
-use super::evaluate::{Meter, as_text};
+use super::evaluate::Meter;
 use super::references::References;
 use super::scan::{Piece, pieces};
 use super::scope::Scope;
-use super::value::{MAX_VALUE_DEPTH, Writer};
+use super::value::{MAX_VALUE_DEPTH, Val, Writer};
 
 /// Compiled data with `${…}` in its strings: a task's `with` or `output`, or the output of a workflow.
 #[derive(Debug)]
@@ -261,12 +261,12 @@ impl Renderer<'_, '_> {
 
     fn interpolate(&mut self, expression: &Compiled, text: &mut String) -> Result<(), Fault> {
         let value = expression.evaluate(self.scope, &mut self.meter)?;
-        match as_text(&value) {
-            Some(value) => {
-                self.writer.spend(value.len())?;
-                text.push_str(value);
+        match &value {
+            Val::Text(value) => {
+                self.writer.spend(value.as_str().len())?;
+                text.push_str(value.as_str());
             }
-            None => text.push_str(&self.writer.write(&value, 0)?.to_string()),
+            other => text.push_str(&self.writer.write(other, 0)?.to_string()),
         }
         Ok(())
     }

@@ -90,6 +90,20 @@ impl<'a> Val<'a> {
         }
     }
 
+    /// The kind in a sentence.
+    pub(super) fn described(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a bool",
+            Self::Int(_) => "an int",
+            Self::Uint(_) => "a uint",
+            Self::Double(_) => "a double",
+            Self::Text(_) => "a string",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a map",
+        }
+    }
+
     /// The key for a look-up. A double is the key of the whole number that it is worth, if it is one.
     pub(super) fn lookup_key(&self) -> Result<Option<Key>, Fault> {
         match self {
@@ -105,7 +119,7 @@ impl<'a> Val<'a> {
             Self::Int(int) => Key::Number(i128::from(*int)),
             Self::Uint(uint) => Key::Number(i128::from(*uint)),
             Self::Text(text) => Key::Text(Arc::from(text.as_str())),
-            other => return Fault::error(format!("a {} cannot be a key of a map", other.kind())),
+            other => return Fault::error(format!("{} cannot be a key of a map", other.described())),
         })
     }
 }

@@ -160,8 +160,11 @@ impl<'n, 'p> Object<'n, 'p> {
         read: impl FnOnce(&'n Node) -> Result<T, String>,
     ) -> Option<T> {
         if self.entries.iter().all(|entry| entry.key != key) {
-            let message = format!("the key '{key}' is missing: {advice}");
-            self.problem(self.path.clone(), self.at, message);
+            // A key that is only misspelt was already told.
+            if self.entries.iter().all(|entry| nearest(&entry.key, [key]).is_none()) {
+                let message = format!("the key '{key}' is missing: {advice}");
+                self.problem(self.path.clone(), self.at, message);
+            }
             return None;
         }
         self.optional(key, read)

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Number;
-use serde_saphyr::granit_parser::{Event, Marker, Parser, ScalarStyle};
+use serde_saphyr::granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
 
 use super::node::{Content, Entry, Node};
 use super::{MAX_DEPTH, Position, Problem, malformed};
@@ -13,11 +13,21 @@ const MAX_ALIASED_NODES: usize = 10_000;
 pub(super) fn tree(text: &str) -> Result<Node, Problem> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| malformed(position(error.marker()), error.info()))?;
+        let (event, span) = event.map_err(|error| syntax(&error, text))?;
         builder.take(event, position(&span.start))?;
     }
     let empty = || Node { at: Position { line: 1, column: 1 }, content: Content::Null };
     Ok(builder.root.unwrap_or_else(empty))
+}
+
+fn syntax(error: &ScanError, text: &str) -> Problem {
+    let at = position(error.marker());
+    let mut message = error.info();
+    // The most common slip by far: in `{a: ${input.b}}`, the expression's braces are YAML's too.
+    if text.lines().nth(at.line - 1).is_some_and(|line| line.contains("${")) {
+        message.push_str("; if it is about '${…}', put that in quotes");
+    }
+    malformed(at, message)
 }
 
 fn position(marker: &Marker) -> Position {

@@ -101,12 +101,12 @@ fn errors_name_what_is_missing_and_the_way_out() {
         ("int(1e19)", "int(…) does not take the double 10000000000000000000"),
         ("input.name && true", "'&&' takes a bool, but input.name is a string"),
         ("input.name ? 1 : 2", "'?:' takes a bool, but input.name is a string"),
-        ("input.revenue.map(x, x)", "input.revenue is a int: only lists and maps have items"),
+        ("input.revenue.map(x, x)", "input.revenue is an int: only lists and maps have items"),
         ("0.0 / 0.0", "the result NaN is not a number that JSON can hold"),
         ("1.0 / 0.0", "the result inf is not a number that JSON can hold"),
         ("{1: 2}", "a key of an object in JSON must be a string: use string(…)"),
         ("{'a': 1, 'a': 2}", "a map has the same key twice"),
-        ("{null: 1}", "a null cannot be a key of a map"),
+        ("{null: 1}", "null cannot be a key of a map"),
         ("has(input.tags.x)", "input.tags is a list and has no fields"),
         ("[1, 'a'].all(x, x > 0)", "'>' does not take string and int"),
     ] {
@@ -168,7 +168,7 @@ fn conditions_give_bools_with_and_without_braces() {
     assert_eq!(evaluate("  ${ input.revenue > 7 }\n"), Ok(false));
     assert_eq!(evaluate("{'a': true}.a"), Ok(true));
     let error = evaluate("input.revenue").unwrap_err();
-    assert_eq!(error.to_string(), "a condition must give a bool, not a int in ${input.revenue}");
+    assert_eq!(error.to_string(), "a condition must give a bool, not an int in ${input.revenue}");
     assert!(
         Condition::compile("${true} && ${false}").unwrap_err()[0].contains("a condition is one expression")
     );
