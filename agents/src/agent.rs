@@ -60,11 +60,8 @@ impl Agent {
         let parts_stop = stop.child_token();
         // Heartbeats go on while the last tasks end.
         let farewell = CancellationToken::new();
-        let heartbeat = tokio::spawn(registry::keep_alive(
-            Arc::clone(&self.bus),
-            registered.clone(),
-            farewell.clone(),
-        ));
+        let heartbeat =
+            tokio::spawn(registry::keep_alive(Arc::clone(&self.bus), registered.clone(), farewell.clone()));
         let mut workers = JoinSet::new();
         for (capability, handler) in &self.handlers {
             let worker = Worker {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use mesh_bus::{Request, RunOutcome, RunWaiter, Target, run_id, submit};
-use mesh_schemas::{Digest, RequestId};
 use mesh_schemas::payload::code;
+use mesh_schemas::{Digest, RequestId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -30,7 +30,8 @@ pub(crate) async fn call<I: Serialize, O: DeserializeOwned>(
         input,
         correlation_id: Some(inner.correlation_id.clone()),
         causation_id: Some(inner.created_id.clone()),
-        trace: mesh_telemetry::propagation::current(&tracing::Span::current()).or_else(|| inner.trace.clone()),
+        trace: mesh_telemetry::propagation::current(&tracing::Span::current())
+            .or_else(|| inner.trace.clone()),
     };
     tokio::select! {
         outcome = ask(inner, &request) => match outcome? {

@@ -11,8 +11,8 @@ use mesh_bus::topology::AGENT_ACK_WAIT;
 use mesh_bus::{Bus, Delivery, Reason};
 use mesh_schemas::payload::{TaskAssigned, TaskCreated, TaskError, code};
 use mesh_schemas::{AgentId, Decoded, Envelope, Subject, TaskKey, TaskVerb, TraceContext};
-use tokio_util::sync::CancellationToken;
 use mesh_telemetry::{names, propagation};
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, debug_span, warn};
 
 use crate::cancel::Cancellations;
@@ -52,8 +52,8 @@ impl Execution {
         let abandon = self.abandon.clone();
         let work = self.handle(&delivery);
         let mut work = std::pin::pin!(work);
-        let mut marks = tokio::time::interval(AGENT_ACK_WAIT / 3);
-        marks.tick().await;
+        let period = AGENT_ACK_WAIT / 3;
+        let mut marks = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
         loop {
             tokio::select! {
                 biased;
@@ -120,7 +120,9 @@ impl Execution {
             { names::SPAN_STATUS } = tracing::field::Empty,
             { names::ERROR_TYPE } = tracing::field::Empty,
         );
-        if let Some(hop) = TraceContext::from_headers(&stored.message.headers).or_else(|| context.trace.clone()) {
+        if let Some(hop) =
+            TraceContext::from_headers(&stored.message.headers).or_else(|| context.trace.clone())
+        {
             propagation::continue_from(&span, &hop);
         }
         self.execute(context, task).instrument(span).await;
@@ -136,7 +138,9 @@ impl Execution {
             Err(failure) => Outcome::Failed(failure.0),
         };
         if let Outcome::Failed(error) = &outcome {
-            Span::current().record(names::SPAN_STATUS, names::STATUS_ERROR).record(names::ERROR_TYPE, &*error.code);
+            Span::current()
+                .record(names::SPAN_STATUS, names::STATUS_ERROR)
+                .record(names::ERROR_TYPE, &*error.code);
             warn!(task = %context.key.task, run = %context.key.run, error.code, error.message, "task failed");
         }
         outcome::store(&context, outcome).await;
@@ -234,9 +238,9 @@ fn is_newer(schema: &str) -> bool {
 
 /// The end of the time that an execution may take from now: its own timeout, and the run's deadline.
 fn deadline(now: DateTime<Utc>, task: &TaskCreated) -> Option<DateTime<Utc>> {
-    let timeout = task.timeout_ms.and_then(|millis| now.checked_add_signed(chrono::TimeDelta::try_milliseconds(
-        i64::try_from(millis).ok()?,
-    )?));
+    let timeout = task.timeout_ms.and_then(|millis| {
+        now.checked_add_signed(chrono::TimeDelta::try_milliseconds(i64::try_from(millis).ok()?)?)
+    });
     match (timeout, task.deadline) {
         (Some(timeout), Some(deadline)) => Some(timeout.min(deadline)),
         (timeout, deadline) => timeout.or(deadline),
@@ -272,7 +276,9 @@ async fn run_handler(
     }
     match tokio::time::timeout(GRACE, handling).await {
         Ok(result) => result.unwrap_or_else(|panic| Err(panicked(&*panic))),
-        Err(_) => Err(TaskFailure(fatal(code::RUN_ENDED, "the task was cancelled and its handler did not end"))),
+        Err(_) => {
+            Err(TaskFailure(fatal(code::RUN_ENDED, "the task was cancelled and its handler did not end")))
+        }
     }
 }
 

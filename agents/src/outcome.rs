@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, Publish, PublishError, Reason};
-use mesh_schemas::{StoredMessage, TaskVerb};
 use mesh_schemas::payload::{TaskCompleted, TaskError, TaskFailed, code};
+use mesh_schemas::{StoredMessage, TaskVerb};
 use tracing::{debug, warn};
 
 use crate::context::Inner;
@@ -25,10 +25,13 @@ pub(crate) enum Outcome {
 pub(crate) async fn store(context: &Inner, outcome: Outcome) {
     let agent = Some(context.agent.clone());
     let message = match outcome {
-        Outcome::Completed(Output { output, quality, usage }) => {
-            context.event(&context.key.subject(TaskVerb::Completed), &TaskCompleted { output, quality, usage, agent })
+        Outcome::Completed(Output { output, quality, usage }) => context.event(
+            &context.key.subject(TaskVerb::Completed),
+            &TaskCompleted { output, quality, usage, agent },
+        ),
+        Outcome::Failed(error) => {
+            context.event(&context.key.subject(TaskVerb::Failed), &TaskFailed { error, agent })
         }
-        Outcome::Failed(error) => context.event(&context.key.subject(TaskVerb::Failed), &TaskFailed { error, agent }),
     };
     if let Err(error) = publish(&*context.bus, Publish::once(message)).await {
         let error = TaskError {

@@ -1,6 +1,7 @@
 //! Being known: the entry in the registry, and the events that go with it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use mesh_bus::topology::{AGENT_HEARTBEAT, AGENT_TTL, Bucket};
@@ -13,10 +14,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
 
+/// Longest time that a stopping agent takes to leave the registry.
+const GOODBYE: Duration = Duration::from_secs(2);
+
 /// Registers the agent, renews its entry until `farewell`, and takes it out again. An agent that cannot register
 /// works all the same: nothing depends on the registry.
 pub(crate) async fn keep_alive(bus: Arc<dyn Bus>, agent: AgentRegistered, farewell: CancellationToken) {
-    announce(&*bus, &agent, AgentVerb::Registered, &agent).await;
+    tokio::select! {
+        () = farewell.cancelled() => {}
+        () = announce(&*bus, &agent, AgentVerb::Registered, &agent) => {}
+    }
     let mut ticks = tokio::time::interval(AGENT_HEARTBEAT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut said = false;
@@ -26,7 +33,11 @@ pub(crate) async fn keep_alive(bus: Arc<dyn Bus>, agent: AgentRegistered, farewe
             _ = ticks.tick() => {}
         }
         let entry = Bytes::from(serde_json::to_vec(&agent).unwrap_or_default());
-        match bus.put(Bucket::Agents, agent.agent.as_str(), entry, Some(AGENT_TTL)).await {
+        let put = tokio::select! {
+            () = farewell.cancelled() => break,
+            put = bus.put(Bucket::Agents, agent.agent.as_str(), entry, Some(AGENT_TTL)) => put,
+        };
+        match put {
             Ok(_) => said = false,
             Err(error) if !said => {
                 warn!(%error, "the agent cannot be kept in the registry; it works all the same");
@@ -36,8 +47,14 @@ pub(crate) async fn keep_alive(bus: Arc<dyn Bus>, agent: AgentRegistered, farewe
         }
         let _ = bus.notify(event(&*bus, &agent, AgentVerb::Heartbeat, &agent)).await;
     }
+    if tokio::time::timeout(GOODBYE, say_goodbye(&*bus, &agent)).await.is_err() {
+        warn!("the bus does not answer: the agent's entry stays in the registry until it expires");
+    }
+}
+
+async fn say_goodbye(bus: &dyn Bus, agent: &AgentRegistered) {
     let goodbye = AgentDeregistered { agent: agent.agent.clone(), reason: "stopped".to_owned() };
-    announce(&*bus, &agent, AgentVerb::Deregistered, &goodbye).await;
+    announce(bus, agent, AgentVerb::Deregistered, &goodbye).await;
     if let Err(error) = bus.delete(Bucket::Agents, agent.agent.as_str()).await {
         warn!(%error, "the agent's entry stays in the registry until it expires");
     }

@@ -34,9 +34,8 @@ pub(crate) struct Worker {
 impl Worker {
     /// Works until `stop`, then lets what is running end.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let listening = tokio::spawn(
-            self.cancellations.clone().listen(Arc::clone(&self.bus), self.capability.clone()),
-        );
+        let listening =
+            tokio::spawn(self.cancellations.clone().listen(Arc::clone(&self.bus), self.capability.clone()));
         // Cancelled when the time for draining is over.
         let abandon = CancellationToken::new();
         let mut running = JoinSet::new();
@@ -64,7 +63,11 @@ impl Worker {
         let spec = agent_consumer(self.bus.namespace(), &self.capability, &Lane::Normal);
         let mut said = false;
         loop {
-            match self.bus.consume(&spec, Flow::OnRequest).await {
+            let consumed = tokio::select! {
+                () = stop.cancelled() => return None,
+                consumed = self.bus.consume(&spec, Flow::OnRequest) => consumed,
+            };
+            match consumed {
                 Ok(deliveries) => return Some(deliveries),
                 Err(error) if !said => {
                     warn!(capability = %self.capability, %error, "no work can be had yet; trying again");

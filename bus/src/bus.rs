@@ -143,7 +143,8 @@ pub trait Bus: Send + Sync + 'static {
     /// subscription: what is published after that is not missed while the connection lasts.
     async fn subscribe(&self, filter: &str) -> Result<Subscription, BusError>;
 
-    /// Removes the message that waits on a schedule's subject, if it still waits. Best effort.
+    /// Removes the message that waits on a schedule's subject, if it still waits. Sent and not confirmed: a schedule
+    /// may come due all the same.
     async fn unschedule(&self, subject: &str) -> Result<(), BusError>;
 
     /// Makes a consumer if it is not there and begins to receive from it.

@@ -82,6 +82,7 @@ impl Stream {
                 let mut subjects = vec![
                     format!("{namespace}.workflow.requested.*"),
                     format!("{namespace}.task.requested.*"),
+                    cancelled_timers(namespace),
                 ];
                 subjects.extend(per_shard(&["timer.set.-.-.{shard}.*.*", "timer.due.-.-.{shard}.*.*"]));
                 subjects
@@ -145,6 +146,12 @@ impl Default for Replicas {
     fn default() -> Self {
         Self(1)
     }
+}
+
+/// Where schedules are cancelled: by a message that names the schedule and is dropped a moment later.
+#[must_use]
+pub fn cancelled_timers(namespace: &Namespace) -> String {
+    format!("{namespace}.timer.cancelled")
 }
 
 /// The consumer that relays requests and due timers into the log, shared by all orchestrators.

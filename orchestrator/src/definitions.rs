@@ -89,9 +89,8 @@ impl Definitions {
     #[must_use]
     pub fn single_task(&self, capability: &Capability) -> Option<Arc<Known>> {
         let key = Key::Task(capability.clone());
-        self.cached(&key).or_else(|| {
-            compile(&Definition::single_task(capability)).ok().map(|known| self.keep(key, known))
-        })
+        self.cached(&key)
+            .or_else(|| compile(&Definition::single_task(capability)).ok().map(|known| self.keep(key, known)))
     }
 
     fn cached(&self, key: &Key) -> Option<Arc<Known>> {

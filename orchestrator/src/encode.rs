@@ -7,7 +7,8 @@ use mesh_bus::Publish;
 use mesh_core::{Action, Decision, End, Header};
 use mesh_schemas::payload::{TaskError, TaskFailed, TimerFired, WorkflowStarted};
 use mesh_schemas::{
-    Envelope, Message, Namespace, RunId, Subject, TaskKey, TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
+    Envelope, Message, Namespace, RunId, Subject, TaskKey, TaskVerb, Timer, TraceContext, WorkflowName,
+    WorkflowVerb,
 };
 use serde::Serialize;
 
@@ -26,12 +27,12 @@ pub(crate) fn decision(
     let run = header.run;
     let frame = frame(namespace, header, decision, hop);
     let end = |verb, data: serde_json::Value| {
-        Publish::once(frame.message(&Subject::Workflow { verb, workflow: header.workflow.clone(), run }, &data))
+        Publish::once(
+            frame.message(&Subject::Workflow { verb, workflow: header.workflow.clone(), run }, &data),
+        )
     };
     match &decision.action {
-        Action::Create(key, data) => {
-            Publish::once(frame.message(&key.subject(TaskVerb::Created), data))
-        }
+        Action::Create(key, data) => Publish::once(frame.message(&key.subject(TaskVerb::Created), data)),
         Action::GiveUp(key, error) => {
             let data = TaskFailed { error: error.clone(), agent: None };
             Publish::once(frame.message(&key.subject(TaskVerb::Failed), &data))
@@ -106,8 +107,7 @@ impl Frame<'_> {
     /// An event of the orchestrator on a subject.
     pub(crate) fn message(&self, subject: &Subject, data: &impl Serialize) -> Message {
         let id = subject.render(self.namespace);
-        let mut event =
-            Envelope::new(id.clone(), source(self.namespace), subject.event_type(), json(data));
+        let mut event = Envelope::new(id.clone(), source(self.namespace), subject.event_type(), json(data));
         event.time = Some(self.time);
         event.correlationid = Some(self.correlation_id.to_owned());
         event.causationid = Some(self.cause.to_owned());

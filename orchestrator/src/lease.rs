@@ -35,8 +35,8 @@ impl Lease {
     /// Does something while telling the bus that we are at it; `None` if the lease was lost meanwhile.
     pub(crate) async fn hold<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = std::pin::pin!(work);
-        let mut ticks = tokio::time::interval(self.ack_wait / 3);
-        ticks.tick().await;
+        let period = self.ack_wait / 3;
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
         loop {
             tokio::select! {
                 biased;

@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use mesh_schemas::{Message, Namespace, RunId, Shards, StoredMessage};
-use serde_json::json;
 use tokio::sync::OnceCell;
 
 use super::api::Api;
@@ -54,10 +53,7 @@ impl Bus for NatsBus {
     }
 
     async fn unschedule(&self, subject: &str) -> Result<(), BusError> {
-        let stream = Stream::Inbox.name(&self.namespace);
-        let purge = format!("STREAM.PURGE.{stream}");
-        let purged = self.api.call::<serde::de::IgnoredAny>(&purge, &json!({ "filter": subject })).await;
-        purged.map(drop).map_err(|failure| self.about_stream(failure, format!("unschedule {subject}")))
+        self.cancel_schedule(subject).await
     }
 
     async fn consume(&self, spec: &ConsumerSpec, flow: Flow) -> Result<Box<dyn Deliveries>, BusError> {

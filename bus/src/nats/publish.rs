@@ -1,5 +1,8 @@
+use std::time::Duration;
+
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::publish::PublishAck;
+use bytes::Bytes;
 use chrono::SecondsFormat;
 use mesh_schemas::{Headers, Message};
 
@@ -8,6 +11,7 @@ use super::bus::NatsBus;
 use super::wire;
 use crate::bus::{Publish, Stored};
 use crate::error::{BusError, PublishError};
+use crate::topology::cancelled_timers;
 
 /// Store only if the subject holds nothing.
 const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
@@ -15,8 +19,14 @@ const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequenc
 const SCHEDULE: &str = "Nats-Schedule";
 /// The subject that a scheduled message appears on.
 const SCHEDULE_TARGET: &str = "Nats-Schedule-Target";
+/// The schedule that a message is about.
+const SCHEDULER: &str = "Nats-Scheduler";
+/// What becomes of that schedule: `purge`, or when it is due next.
+const SCHEDULE_NEXT: &str = "Nats-Schedule-Next";
 /// How long to keep a message.
 const TTL: &str = "Nats-TTL";
+/// How long a cancellation is kept, which has done its work when it is stored: the shortest that the server takes.
+const CANCELLATION_TTL: Duration = Duration::from_secs(1);
 
 /// Why a message is not stored.
 #[derive(Debug)]
@@ -72,6 +82,19 @@ impl NatsBus {
             Err(error) => Err(Failure::Invalid(error)),
         };
         sent.map_err(|failure| failure.during(operation))
+    }
+}
+
+impl NatsBus {
+    /// Cancels a schedule by a message that says so: at this a purge of its subject takes the server ten times as
+    /// long, and far longer while a consumer of the stream lags. The message is dropped soon after.
+    pub(super) async fn cancel_schedule(&self, schedule: &str) -> Result<(), BusError> {
+        let headers = Headers::new()
+            .with(SCHEDULER, schedule)
+            .with(SCHEDULE_NEXT, "purge")
+            .with(TTL, format!("{}s", CANCELLATION_TTL.as_secs()));
+        let subject = cancelled_timers(&self.namespace);
+        self.send(Message { subject, headers, payload: Bytes::new() }).await
     }
 }
 

@@ -147,8 +147,8 @@ impl Pull {
 
     /// Tells the server to send nothing more, and takes what it had sent by then.
     pub(super) async fn stop(&mut self) -> Vec<Received> {
-        let told = self.subscriber.drain().await.is_ok() && self.api.client.flush().await.is_ok();
-        if told {
+        let tell = async { self.subscriber.drain().await.is_ok() && self.api.client.flush().await.is_ok() };
+        if timeout(STOP_TIME, tell).await == Ok(true) {
             // The subscription ends once everything that was sent before is here.
             while let Ok(Some(message)) = timeout(STOP_TIME, self.subscriber.next()).await {
                 if status(&message).is_none() {

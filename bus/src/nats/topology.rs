@@ -87,6 +87,7 @@ impl NatsBus {
             Stream::Inbox => {
                 config.retention = RetentionPolicy::WorkQueue;
                 config.allow_message_schedules = true;
+                config.allow_message_ttl = true;
                 config.max_message_size = i32::try_from(MAX_DATA_BYTES + ENVELOPE_BYTES).unwrap_or(i32::MAX);
                 "Requests and timers of the mesh, until the relay has taken them"
             }

@@ -30,7 +30,9 @@ impl NatsServer {
     pub(crate) fn start(data: &Path, port: u16) -> anyhow::Result<Self> {
         let program = find()?;
         TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| {
-            format!("port {port} of 127.0.0.1 is taken; choose another with --port, or stop what listens there")
+            format!(
+                "port {port} of 127.0.0.1 is taken; choose another with --port, or stop what listens there"
+            )
         })?;
         std::fs::create_dir_all(data).with_context(|| format!("making {}", data.display()))?;
         let configuration = data.join("nats-server.conf");
@@ -63,15 +65,20 @@ impl NatsServer {
     /// Waits until the server has ended by itself, and says why.
     pub(crate) async fn ended(&mut self) -> anyhow::Error {
         match self.process.wait().await {
-            Ok(status) => anyhow::anyhow!("nats-server ended ({status}); the end of its log:\n{}", self.log_tail()),
+            Ok(status) => {
+                anyhow::anyhow!("nats-server ended ({status}); the end of its log:\n{}", self.log_tail())
+            }
             Err(error) => anyhow::Error::new(error).context("waiting for nats-server"),
         }
     }
 
     /// Stops the server in order, and by force if that takes too long.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        if let Some(pid) = self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
-            rustix::process::kill_process(pid, rustix::process::Signal::TERM).context("stopping nats-server")?;
+        if let Some(pid) =
+            self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
+        {
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+                .context("stopping nats-server")?;
         }
         if tokio::time::timeout(STOP_TIMEOUT, self.process.wait()).await.is_err() {
             self.process.kill().await.context("killing nats-server")?;
@@ -105,14 +112,12 @@ fn find() -> anyhow::Result<PathBuf> {
         .parent()
         .and_then(Path::parent)
         .map(|target| target.join("tools").join("nats-server"));
-    let on_path = std::env::var_os("PATH")
-        .into_iter()
-        .flat_map(|path| std::env::split_paths(&path).map(|folder| folder.join("nats-server")).collect::<Vec<_>>());
-    fetched
-        .into_iter()
-        .chain(on_path)
-        .find(|program| program.is_file())
-        .context("no nats-server was found: run `make tools`, put one on the PATH, or name one with NATS_SERVER=…")
+    let on_path = std::env::var_os("PATH").into_iter().flat_map(|path| {
+        std::env::split_paths(&path).map(|folder| folder.join("nats-server")).collect::<Vec<_>>()
+    });
+    fetched.into_iter().chain(on_path).find(|program| program.is_file()).context(
+        "no nats-server was found: run `make tools`, put one on the PATH, or name one with NATS_SERVER=…",
+    )
 }
 
 /// Becomes nats-server, after having asked the system to end it when its parent ends. A child cannot be asked to

@@ -82,9 +82,8 @@ mod tests {
 
     #[test]
     fn pauses_grow_by_the_factor_up_to_the_longest() {
-        let pauses: Vec<u64> = (1..6)
-            .map(|n| pause(&retry(), &key(n), &error(true, None)).unwrap().as_secs())
-            .collect();
+        let pauses: Vec<u64> =
+            (1..6).map(|n| pause(&retry(), &key(n), &error(true, None)).unwrap().as_secs()).collect();
         assert_eq!(pauses, [1, 2, 4, 5, 5]);
     }
 

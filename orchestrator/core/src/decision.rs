@@ -1,9 +1,7 @@
 //! What the fold wants to be stored.
 
 use chrono::{DateTime, Utc};
-use mesh_schemas::payload::{
-    TaskCreated, TaskError, WorkflowCancelled, WorkflowCompleted, WorkflowFailed,
-};
+use mesh_schemas::payload::{TaskCreated, TaskError, WorkflowCancelled, WorkflowCompleted, WorkflowFailed};
 use mesh_schemas::{TaskKey, Timer};
 
 /// Something that follows from an event and is to be stored. Storing it twice has no second effect.

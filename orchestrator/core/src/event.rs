@@ -1,9 +1,7 @@
 //! One entry of a run's log, read from the stored message.
 
 use chrono::{DateTime, Utc};
-use mesh_schemas::payload::{
-    CancelSignal, TaskCompleted, TaskError, TaskFailed, WorkflowStarted, code,
-};
+use mesh_schemas::payload::{CancelSignal, TaskCompleted, TaskError, TaskFailed, WorkflowStarted, code};
 use mesh_schemas::{
     Decoded, Envelope, Namespace, RunId, StoredMessage, Subject, TaskKey, TaskVerb, Timer, TraceContext,
     WorkflowName, WorkflowVerb,
@@ -93,7 +91,11 @@ impl Event {
             Subject::Signalled { signal, .. } => match signal.as_str() {
                 "cancel" => (Fact::Cancel(cancel(stored)?), None),
                 "check" => (Fact::Check, None),
-                _ => return Err(Unreadable::UnknownType(format!("unknown signal '{signal}': use cancel or check"))),
+                _ => {
+                    return Err(Unreadable::UnknownType(format!(
+                        "unknown signal '{signal}': use cancel or check"
+                    )));
+                }
             },
             Subject::Task { verb: TaskVerb::Completed, key } => {
                 outcome(stored, key, |key, data| Fact::Completed(key, Box::new(data)))
@@ -126,7 +128,8 @@ fn decode(stored: &StoredMessage) -> Result<Decoded, Unreadable> {
 }
 
 fn data<T: serde::de::DeserializeOwned>(decoded: &Decoded) -> Result<T, Unreadable> {
-    T::deserialize(decoded.data()).map_err(|error| Unreadable::Malformed(format!("the data is wrong: {error}")))
+    T::deserialize(decoded.data())
+        .map_err(|error| Unreadable::Malformed(format!("the data is wrong: {error}")))
 }
 
 fn started(workflow: Option<WorkflowName>, stored: &StoredMessage) -> Result<Started, Unreadable> {

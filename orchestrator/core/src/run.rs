@@ -104,7 +104,13 @@ pub struct Step {
 impl Run {
     /// The run that a `started` event begins, and what follows from it.
     #[must_use]
-    pub fn start(run: RunId, plan: Arc<Plan>, started: &Started, id: &str, at: DateTime<Utc>) -> (Self, Step) {
+    pub fn start(
+        run: RunId,
+        plan: Arc<Plan>,
+        started: &Started,
+        id: &str,
+        at: DateTime<Utc>,
+    ) -> (Self, Step) {
         let header = Header {
             run,
             workflow: started.workflow.clone(),

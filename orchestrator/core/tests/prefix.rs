@@ -139,7 +139,7 @@ impl World {
             }
             6..=8 if !self.open.is_empty() => {
                 let key = self.open.remove(pick(self.open.len()));
-                self.push(Fact::Failed(key, error(choice % 2 == 0)));
+                self.push(Fact::Failed(key, error(choice.is_multiple_of(2))));
             }
             9 if !self.open.is_empty() => {
                 // The attempt is answered twice, in both ways.
@@ -151,13 +151,11 @@ impl World {
                 let timer = self.timers.remove(pick(self.timers.len()));
                 self.push(Fact::Fired(timer));
             }
-            12 if !self.unstored.is_empty() => {
-                match self.unstored.remove(pick(self.unstored.len())).action {
-                    Action::GiveUp(key, error) => self.push(Fact::Failed(key, error)),
-                    _ => self.push(Fact::Ended),
-                }
-            }
-            13 if choice / 16 % 8 == 0 => self.push(Fact::Cancel(CancelSignal::default())),
+            12 if !self.unstored.is_empty() => match self.unstored.remove(pick(self.unstored.len())).action {
+                Action::GiveUp(key, error) => self.push(Fact::Failed(key, error)),
+                _ => self.push(Fact::Ended),
+            },
+            13 if (choice / 16).is_multiple_of(8) => self.push(Fact::Cancel(CancelSignal::default())),
             14 => self.push(Fact::Check),
             15 => {
                 let task = format!("t{}", pick(9)).parse().unwrap();

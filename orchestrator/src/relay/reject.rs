@@ -72,7 +72,8 @@ pub(super) async fn unknown_workflow(shared: &Shared, name: &WorkflowName) -> Re
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, key)| format!("; did you mean '{key}'?"));
-    let hint = nearest.unwrap_or_else(|| "; apply its definition first (`mesh workflow apply FILE`)".to_owned());
+    let hint =
+        nearest.unwrap_or_else(|| "; apply its definition first (`mesh workflow apply FILE`)".to_owned());
     Ok(Rejection::new("unknown_workflow", format!("no workflow '{name}' is registered{hint}")))
 }
 

@@ -137,14 +137,12 @@ async fn find(
     loop {
         let found = match target {
             Target::Workflow(name) => latest(shared, name).await,
-            Target::Task(capability) => {
-                capabilities::ensure(&*shared.bus, capability).await.map(|()| {
-                    let known = shared.definitions.single_task(capability);
-                    known.map(|known| (Arc::clone(&known), known.plan.digest.clone())).ok_or_else(|| {
-                        Rejection::new("invalid_capability", format!("'{capability}' cannot be requested"))
-                    })
+            Target::Task(capability) => capabilities::ensure(&*shared.bus, capability).await.map(|()| {
+                let known = shared.definitions.single_task(capability);
+                known.map(|known| (Arc::clone(&known), known.plan.digest.clone())).ok_or_else(|| {
+                    Rejection::new("invalid_capability", format!("'{capability}' cannot be requested"))
                 })
-            }
+            }),
         };
         match found {
             Ok(found) => return Ok(found),

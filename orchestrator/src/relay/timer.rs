@@ -17,13 +17,13 @@ pub(super) async fn relay(
     timer: Timer,
 ) -> Result<(), Lost> {
     let bus = &*shared.bus;
-    let read = Envelope::decode(&stored.message.headers, &stored.message.payload)
-        .and_then(|decoded| match decoded {
-            Decoded::Event(event) => event.data::<TimerFired>().map(|data| (event, data)),
-            Decoded::Bare(_) => {
-                Err(EnvelopeError::NotCloudEvent("it has no specversion".to_owned()))
-            }
-        });
+    let read =
+        Envelope::decode(&stored.message.headers, &stored.message.payload).and_then(
+            |decoded| match decoded {
+                Decoded::Event(event) => event.data::<TimerFired>().map(|data| (event, data)),
+                Decoded::Bare(_) => Err(EnvelopeError::NotCloudEvent("it has no specversion".to_owned())),
+            },
+        );
     let (event, data) = match read {
         Ok(read) => read,
         Err(error) => {

@@ -210,7 +210,11 @@ impl Follower {
     async fn plan(&self, started: &Started) -> Option<Arc<Plan>> {
         let data = &started.data;
         if data.rules > RULES_VERSION {
-            warn!(rules = data.rules, known = RULES_VERSION, "a run of newer rules: left to newer orchestrators");
+            warn!(
+                rules = data.rules,
+                known = RULES_VERSION,
+                "a run of newer rules: left to newer orchestrators"
+            );
             return None;
         }
         let definitions = &self.shared.definitions;

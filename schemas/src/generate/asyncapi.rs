@@ -123,7 +123,6 @@ fn messages(event: &EventType, generator: &mut SchemaGenerator) -> Vec<(String, 
         Body::Input => json_schema!({ "description": "The input, any JSON." }),
         Body::Event(schema) | Body::EventOrBare(schema) => schema(generator),
         Body::Original => return vec![(camel(event.name), dead_letter(event))],
-        Body::Empty => return vec![(camel(event.name), head(event, "text/plain", []))],
     };
     let data = Node::from(data.to_value());
     // NATS copies the body of `timer.set`, so a timer that is due says so by its subject alone.

@@ -64,8 +64,6 @@ pub enum Body {
     EventOrBare(fn(&mut SchemaGenerator) -> Schema),
     /// The message that was given up, byte by byte; what there is to say about it stands in the headers.
     Original,
-    /// Nothing: the subject says it all.
-    Empty,
 }
 
 /// What is done with a channel.
@@ -217,8 +215,9 @@ pub const EVENTS: &[EventType] = &[
         subject: "task.cancelled.{capability}.{lane}.{shard}.{run}.{task}.{attempt}",
         stream: None,
         writers: &[Writer::Orchestrator],
-        description: "Nobody waits for an attempt any more: the agent that is at it may stop.",
-        body: Body::Empty,
+        description: "Nobody waits for an attempt any more: the agent that is at it may stop. Says what was stored as \
+                      its outcome.",
+        body: Body::Event(schema::<TaskFailed>),
         operation: Some((Action::Receive, Role::Agent)),
     },
     EventType {

@@ -18,7 +18,6 @@ pub(super) fn schemas() -> Vec<(&'static str, Node)> {
             Body::Event(schema) | Body::EventOrBare(schema) => document(event.name, schema),
             Body::Original => document(event.name, schema_of::<DeadLetter>),
             Body::Input => any(event.name),
-            Body::Empty => continue,
         };
         schemas.push((event.name, node));
     }

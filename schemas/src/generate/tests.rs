@@ -3,7 +3,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::catalogue::{Body, EVENTS, PARAMETERS};
+use super::catalogue::{EVENTS, PARAMETERS};
 use super::{files, subject_table};
 use crate::{AgentVerb, Namespace, Subject, TaskVerb, WorkflowVerb};
 
@@ -102,10 +102,9 @@ fn schemas_say_what_they_are() {
 }
 
 #[test]
-fn every_event_with_data_has_a_schema() {
+fn every_event_has_a_schema() {
     let paths: BTreeSet<String> = files().into_iter().map(|(path, _)| path).collect();
     for event in EVENTS {
-        let has_schema = paths.contains(&format!("json/{}.json", event.name));
-        assert_eq!(has_schema, !matches!(event.body, Body::Empty), "{}", event.name);
+        assert!(paths.contains(&format!("json/{}.json", event.name)), "{}", event.name);
     }
 }

@@ -141,7 +141,8 @@ async fn an_agent_drains_when_it_is_stopped() -> Result<()> {
     }
     world.first(Stream::Notes, "task.assigned.>").await?;
     first.stop().await?;
-    let second = world.agent(Agent::builder("slow").id("second").capacity(6).capability("slow", slow)).await?;
+    let second =
+        world.agent(Agent::builder("slow").id("second").capacity(6).capability("slow", slow)).await?;
     for run in runs {
         let outcome = world.ended(run).await?;
         assert!(matches!(outcome, RunOutcome::Completed(_)), "{outcome:?}");

@@ -108,7 +108,10 @@ async fn failed_attempts_are_repeated_until_one_goes_well() -> Result<()> {
     let RunOutcome::Failed(failed) = world.run("flaky", json!({"failures": 3})).await? else {
         bail!("the run did not fail")
     };
-    assert_eq!((failed.error.code.as_str(), failed.task.map(String::from)), ("busy", Some("work".to_owned())));
+    assert_eq!(
+        (failed.error.code.as_str(), failed.task.map(String::from)),
+        ("busy", Some("work".to_owned()))
+    );
     let audit = Audit::when_idle(&world, &["flaky"]).await?;
     assert_eq!(audit.created.len(), 6);
     agent.stop().await?;
@@ -203,7 +206,9 @@ async fn a_run_is_cancelled_by_a_signal() -> Result<()> {
     world.first(Stream::Tasks, ">").await?;
     world.publish(&format!("workflow.signalled.-.-.{run}.cancel.1"), r#"{"reason": "enough"}"#).await?;
     let outcome = world.ended(run).await?;
-    assert!(matches!(outcome, RunOutcome::Cancelled(cancelled) if cancelled.reason.as_deref() == Some("enough")));
+    assert!(
+        matches!(outcome, RunOutcome::Cancelled(cancelled) if cancelled.reason.as_deref() == Some("enough"))
+    );
     let failed = world.first(Stream::Events, "task.failed.>").await?;
     let text = String::from_utf8_lossy(&failed.message.payload).into_owned();
     assert!(text.contains("run_ended"), "{text}");

@@ -146,6 +146,13 @@ async fn an_unreadable_request_is_rejected_and_put_aside() -> Result<()> {
     let letter = world.first(Stream::Dead, "dead.inbox.malformed").await?;
     assert_eq!(letter.message.payload, "{ this is not JSON");
     patiently("the namespace to be idle", Audit::when_idle(&world, &[])).await??;
-    assert!(world.bus.read_run(&world.run_of(&world.request("one", "1", json!({}))?).await?).await?.events.is_empty());
+    assert!(
+        world
+            .bus
+            .read_run(&world.run_of(&world.request("one", "1", json!({}))?).await?)
+            .await?
+            .events
+            .is_empty()
+    );
     orchestrator.stop().await
 }

@@ -35,11 +35,5 @@ impl Agents {
 
 fn row(agent: AgentRegistered) -> [String; 5] {
     let capabilities: Vec<&str> = agent.capabilities.iter().map(|capability| capability.as_str()).collect();
-    [
-        agent.agent.to_string(),
-        agent.type_,
-        capabilities.join(","),
-        agent.capacity.to_string(),
-        agent.version,
-    ]
+    [agent.agent.to_string(), agent.type_, capabilities.join(","), agent.capacity.to_string(), agent.version]
 }

@@ -167,7 +167,10 @@ fn print(details: &Details) -> anyhow::Result<()> {
     output::line(&format!("started  {}", summary.started.to_rfc3339_opts(SecondsFormat::Millis, true)))?;
     if let Some(ended) = summary.ended {
         let took = (ended - summary.started).num_milliseconds();
-        output::line(&format!("ended    {} ({took} ms)", ended.to_rfc3339_opts(SecondsFormat::Millis, true)))?;
+        output::line(&format!(
+            "ended    {} ({took} ms)",
+            ended.to_rfc3339_opts(SecondsFormat::Millis, true)
+        ))?;
     }
     output::line(&format!("input    {}", details.input))?;
     if let Some(result) = &summary.result {

@@ -51,7 +51,8 @@ impl Up {
         let ready = {
             let (url, data) = (url.clone(), self.data.display().to_string());
             move || {
-                let _ = output::line(&format!("mesh is up: NATS on {url}, data in {data}. Ctrl-C stops both."));
+                let _ =
+                    output::line(&format!("mesh is up: NATS on {url}, data in {data}. Ctrl-C stops both."));
             }
         };
         mesh_orchestrator::run_with(Arc::new(bus), self.layout.options(), stop.clone(), ready)

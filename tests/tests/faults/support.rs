@@ -1,0 +1,159 @@
+//! A workflow and an agent to load the mesh with, and what must be true afterwards.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use mesh_agents::{Agent, AgentBuilder, Context, TaskFailure};
+use mesh_bus::topology::{AGENT_ACK_WAIT, Stream, agent_consumer};
+use mesh_bus::{Bus as _, ConsumerSpec, From, submit};
+use mesh_schemas::{Lane, RunId, StoredMessage, Subject, WorkflowVerb};
+use mesh_tests::{Audit, World, patiently};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// Three tasks in a row. The second fails once in every fourth run; its pause is a timer.
+pub(crate) const CHAIN: &str = "
+mesh: v1
+name: chain
+output: '${tasks.c.output.n}'
+tasks:
+  a: {agent: work}
+  b:
+    agent: work
+    needs: [a]
+    with: {n: '${input.n}', failures: '${input.n % 4 == 0 ? 1 : 0}'}
+    retry: {max_attempts: 3, initial: 200ms, jitter: 0}
+  c: {agent: work, needs: [b], with: {n: '${input.n}'}}
+";
+
+/// One task that nobody does unless a test does.
+pub(crate) const HELD: &str = "
+mesh: v1
+name: held
+output: '${tasks.t.output}'
+tasks: {t: {agent: held, retry: {max_attempts: 2, initial: 0s}}}
+";
+
+/// Requests on their way at once while a load is submitted.
+const AT_ONCE: usize = 16;
+
+/// Returns its input, after as many failed attempts as that asks for.
+async fn work(context: Context, input: Value) -> Result<Value, TaskFailure> {
+    if u64::from(context.attempt().get()) <= input["failures"].as_u64().unwrap_or_default() {
+        return Err(TaskFailure::retryable("busy", "not now"));
+    }
+    Ok(input)
+}
+
+/// An agent for [`CHAIN`].
+pub(crate) fn worker() -> AgentBuilder {
+    Agent::builder("worker").capacity(32).capability("work", work)
+}
+
+/// Submits this many runs of [`CHAIN`].
+pub(crate) async fn load(world: &World, count: u64) -> Result<Vec<RunId>> {
+    let requests = (0..count).map(|n| world.request("chain", &Uuid::new_v4().to_string(), json!({"n": n})));
+    let requests: Vec<_> = requests.collect::<Result<_>>()?;
+    let submitted = stream::iter(&requests).map(|request| submit(&*world.bus, request));
+    Ok(submitted.buffer_unordered(AT_ONCE).try_collect().await?)
+}
+
+/// Waits until so many runs have ended, and tells how each did. Servers may come and go meanwhile.
+pub(crate) async fn ends(world: &World, count: usize) -> Result<BTreeMap<RunId, WorkflowVerb>> {
+    let mut ends = BTreeMap::new();
+    each(world, Stream::Events, "workflow.*.*.-.>", |stored| {
+        if let Ok(Subject::Workflow { verb, run, .. }) = Subject::parse(&world.namespace, &stored.message.subject)
+            && verb != WorkflowVerb::Started
+        {
+            ends.insert(run, verb);
+        }
+        ends.len() >= count
+    })
+    .await?;
+    Ok(ends)
+}
+
+/// Shows every message of a stream, those that are there and those that come, until one is the last to be seen.
+pub(crate) async fn each(
+    world: &World,
+    stream: Stream,
+    filter: &str,
+    mut is_last: impl FnMut(&StoredMessage) -> bool,
+) -> Result<()> {
+    let filters = vec![format!("{}.{filter}", world.namespace)];
+    let mut messages = world.bus.follow(stream, filters, From::Begin).await?;
+    let wait = async {
+        while let Some(message) = messages.next().await {
+            // An error means that the server was away: the stream goes on where it was.
+            if let Ok(Some(stored)) = message
+                && is_last(&stored)
+            {
+                return;
+            }
+        }
+    };
+    patiently(&format!("messages on {filter}"), wait).await
+}
+
+/// Waits for all of these runs to complete.
+pub(crate) async fn all_complete(world: &World, runs: &[RunId]) -> Result<()> {
+    let ends = ends(world, runs.len()).await?;
+    for run in runs {
+        ensure!(ends.get(run) == Some(&WorkflowVerb::Completed), "run {run} ended as {:?}", ends.get(run));
+    }
+    Ok(())
+}
+
+/// After a fault: a further run completes, and then nobody has anything in hand and the log is as it must be.
+pub(crate) async fn is_well(world: &World) -> Result<Audit> {
+    ensure!(world.output("chain", json!({"n": 4})).await? == json!(4), "the output is wrong");
+    Audit::when_idle(world, &["work"]).await
+}
+
+/// [`is_well`], where nothing was put aside.
+pub(crate) async fn is_well_and_complete(world: &World) -> Result<Audit> {
+    let letters = world.stored(Stream::Dead, "dead.>").await?;
+    ensure!(letters.is_empty(), "put aside: {letters:?}");
+    is_well(world).await
+}
+
+/// Makes the consumer of a capability before any agent does, with less patience for agents that say nothing.
+pub(crate) async fn impatient_consumer(world: &World, capability: &str) -> Result<()> {
+    let spec = agent_consumer(&world.namespace, &capability.parse()?, &Lane::Normal);
+    assert!(spec.ack_wait == AGENT_ACK_WAIT && spec.ack_wait > IMPATIENT);
+    world.bus.ensure_consumer(&ConsumerSpec { ack_wait: IMPATIENT, ..spec }).await?;
+    Ok(())
+}
+
+/// How long an agent may say nothing where a test waits for it to be given up.
+const IMPATIENT: Duration = Duration::from_secs(1);
+
+/// Waits for the letter about a message: on the right subject, with the message in it.
+pub(crate) async fn letter(world: &World, stream: &str, reason: &str, about: &Letter<'_>) -> Result<()> {
+    let subject = format!("{}.{}", world.namespace, about.subject);
+    let found = world.until(Stream::Dead, &format!("dead.{stream}.{reason}"), |letter| {
+        letter.message.headers.get("ce-subject") == Some(subject.as_str())
+            && letter.message.payload == about.payload
+    });
+    let found = found.await.with_context(|| format!("no letter {stream}.{reason} about {subject}"))?;
+    ensure!(found.message.headers.get("ce-error").is_some_and(|error| !error.is_empty()), "no error is named");
+    Ok(())
+}
+
+/// What a letter is about.
+pub(crate) struct Letter<'a> {
+    /// Without the namespace.
+    pub(crate) subject: &'a str,
+    pub(crate) payload: &'a [u8],
+}
+
+/// Runs something while the test does another thing, and gives both results.
+pub(crate) async fn both<A, B>(
+    one: impl Future<Output = Result<A>>,
+    other: impl Future<Output = Result<B>>,
+) -> Result<(A, B)> {
+    futures::try_join!(one, other)
+}
