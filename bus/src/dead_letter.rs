@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use mesh_schemas::{Decoded, Envelope, Headers, Message, StoredMessage};
 use serde_json::Value;
 
@@ -68,8 +69,8 @@ impl std::fmt::Display for Reason {
 ///
 /// The letter is a CloudEvent in binary mode: its body is the message, byte by byte, its attributes are those of
 /// [`mesh_schemas::payload::DeadLetter`], and the message's own headers stand beside them. Sending it again is
-/// safe. A message so large that the letter would not fit is left where it is, and the letter refers to it with
-/// `dataref`. Acknowledge the message after this, not before.
+/// safe. A message with a body or headers so large that the letter would not fit is left where it is, and the letter
+/// refers to it with `dataref`. Acknowledge the message after this, not before.
 ///
 /// # Errors
 /// [`PublishError`]; after a retryable one the message must not be acknowledged.
@@ -80,31 +81,40 @@ pub async fn dead_letter(
     reason: Reason,
     error: &str,
 ) -> Result<(), PublishError> {
-    let letter = letter(bus, from, stored, reason, error);
-    match bus.publish(Publish::plain(letter.clone())).await {
+    let whole = letter(bus, from, stored, reason, error, Content::Whole);
+    match bus.publish(Publish::plain(whole)).await {
         Err(PublishError::TooLarge(_)) => {
-            let reference = format!("nats:{}/{}", from.name(bus.namespace()), stored.sequence);
-            let headers = letter.headers.with("ce-dataref", reference);
-            let without_body = Message { headers, payload: bytes::Bytes::new(), ..letter };
-            bus.publish(Publish::plain(without_body)).await.map(drop)
+            let reference = letter(bus, from, stored, reason, error, Content::Reference);
+            bus.publish(Publish::plain(reference)).await.map(drop)
         }
         stored => stored.map(drop),
     }
 }
 
-fn letter(bus: &dyn Bus, from: Stream, stored: &StoredMessage, reason: Reason, error: &str) -> Message {
+/// How much of a message its letter repeats.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// Its body, its headers, and what its envelope says of its origin.
+    Whole,
+    /// Nothing: the body, the headers or the envelope may be what is too large.
+    Reference,
+}
+
+fn letter(
+    bus: &dyn Bus,
+    from: Stream,
+    stored: &StoredMessage,
+    reason: Reason,
+    error: &str,
+    content: Content,
+) -> Message {
     let namespace = bus.namespace();
     let original = &stored.message;
     let id = format!("{}/{}", from.name(namespace), stored.sequence);
     let mut event = Envelope::new(&id, format!("/{namespace}"), TYPE, Value::Null);
     event.dataschema = None;
-    event.datacontenttype = original.headers.get(mesh_schemas::CONTENT_TYPE).map(ToOwned::to_owned);
     event.subject = Some(original.subject.clone());
     event.time = Some(bus.now());
-    if let Ok(Decoded::Event(read)) = Envelope::decode(&original.headers, &original.payload) {
-        event.correlationid = read.correlationid;
-        event.causationid = read.causationid;
-    }
     let extensions = [
         ("stream", from.short_name().into()),
         ("sequence", stored.sequence.into()),
@@ -112,10 +122,19 @@ fn letter(bus: &dyn Bus, from: Stream, stored: &StoredMessage, reason: Reason, e
         ("error", shorten(error).into()),
     ];
     event.extensions.extend(extensions.map(|(name, value): (_, Value)| (name.to_owned(), value)));
+    let subject = format!("{namespace}.dead.{}.{reason}", from.short_name());
+    if content == Content::Reference {
+        let headers = event.binary_headers().with("ce-dataref", format!("nats:{id}")).with(MESSAGE_ID, id);
+        return Message { subject, headers, payload: Bytes::new() };
+    }
+    event.datacontenttype = original.headers.get(mesh_schemas::CONTENT_TYPE).map(ToOwned::to_owned);
+    if let Ok(Decoded::Event(read)) = Envelope::decode(&original.headers, &original.payload) {
+        event.correlationid = read.correlationid;
+        event.causationid = read.causationid;
+    }
     let mut headers = event.binary_headers();
     keep_own(&original.headers, &mut headers);
     headers.set(MESSAGE_ID, id);
-    let subject = format!("{namespace}.dead.{}.{reason}", from.short_name());
     Message { subject, headers, payload: original.payload.clone() }
 }
 

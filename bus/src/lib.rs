@@ -3,7 +3,7 @@
 //! - [`Bus`] is the trait: publish once, consume and acknowledge, read a run, keep small values by key.
 //! - [`nats::NatsBus`] is its implementation on NATS JetStream.
 //! - [`topology`] names the streams, consumers and buckets of a namespace as data.
-//! - [`submit`] asks for a run, [`RunWaiter`] waits for its end, [`dead_letter`] puts a message aside.
+//! - [`submit`] asks for a run, [`RunWaiter`] waits for its end, [`dead_letter()`] puts a message aside.
 
 mod bus;
 mod clock;

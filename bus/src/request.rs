@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mesh_schemas::{
-    Capability, Envelope, MAX_DATA_BYTES, Message, RequestId, RunId, Shards, Subject, TraceContext,
-    WorkflowName,
+    Capability, Envelope, MAX_DATA_BYTES, MAX_DATA_DEPTH, Message, RequestId, RunId, Shards, Subject, TraceContext,
+    WorkflowName, is_too_deep,
 };
 use serde_json::Value;
 use tokio::time::Instant;
@@ -77,6 +77,9 @@ pub enum SubmitError {
         /// Its size.
         bytes: usize,
     },
+    /// The input is nested deeper than a request may be.
+    #[error("the input is nested deeper than {MAX_DATA_DEPTH} levels of lists and objects")]
+    TooDeep,
     /// The input cannot be written as JSON.
     #[error("the input cannot be written as JSON: {0}")]
     Input(String),
@@ -95,7 +98,7 @@ impl SubmitError {
         match self {
             Self::Bus(error) => error.is_retryable(),
             Self::Publish(error) => error.is_retryable(),
-            Self::NoIdentity | Self::TooLarge { .. } | Self::Input(_) => false,
+            Self::NoIdentity | Self::TooLarge { .. } | Self::TooDeep | Self::Input(_) => false,
         }
     }
 }
@@ -142,6 +145,9 @@ fn message(bus: &dyn Bus, request: &Request) -> Result<Message, SubmitError> {
     let input = serde_json::to_vec(&request.input).map_err(|error| SubmitError::Input(error.to_string()))?;
     if input.len() > MAX_DATA_BYTES {
         return Err(SubmitError::TooLarge { bytes: input.len() });
+    }
+    if is_too_deep(&request.input) {
+        return Err(SubmitError::TooDeep);
     }
     let subject = request.target.subject();
     let mut event = Envelope::new(id, source, subject.event_type(), request.input.clone());

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, Publish, PublishError, Reason};
 use mesh_core::{Action, Decision, End, Header};
-use mesh_schemas::payload::{RunError, TaskError, WorkflowFailed, code};
+use mesh_schemas::payload::{RunError, TaskError, WorkflowCancelled, WorkflowFailed, code};
 use mesh_schemas::{StoredMessage, TraceContext};
 use tracing::{debug, warn};
 
@@ -17,6 +17,9 @@ use crate::lease::Lease;
 const AT_ONCE: usize = 512;
 /// First and longest pause before a message that was not stored is sent again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// Bytes that are kept of a text that was too large.
+const MAX_SHORT_BYTES: usize = 4 * 1024;
 
 /// The lease was lost before everything was stored.
 #[derive(Debug, PartialEq, Eq)]
@@ -119,9 +122,23 @@ fn without_content(decision: Decision, error: &str) -> Option<Decision> {
             duration_ms: end.duration_ms,
             tasks: end.tasks,
         })),
-        Action::GiveUp(..) | Action::SetTimer(..) | Action::End(_) => return None,
+        Action::End(End::Failed(end)) => {
+            let error = RunError { code: shorten(&end.error.code), message: shorten(&end.error.message) };
+            Action::End(End::Failed(WorkflowFailed { error, ..end }))
+        }
+        Action::End(End::Cancelled(end)) => {
+            let reason = end.reason.as_deref().map(shorten);
+            Action::End(End::Cancelled(WorkflowCancelled { reason, ..end }))
+        }
+        Action::GiveUp(..) | Action::SetTimer(..) => return None,
     };
     Some(Decision { action, ..decision })
+}
+
+/// The beginning of a text that leaves no room for what stands beside it.
+pub(crate) fn shorten(text: &str) -> String {
+    let end = text.floor_char_boundary(MAX_SHORT_BYTES);
+    if end == text.len() { text.to_owned() } else { format!("{}… ({} bytes)", &text[..end], text.len()) }
 }
 
 /// What those who are not reading the log should know at once. Nothing depends on it.

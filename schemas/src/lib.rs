@@ -5,6 +5,7 @@
 //! generated from these types by `mesh schema`.
 
 pub mod definition;
+mod depth;
 mod envelope;
 pub mod generate;
 mod id;
@@ -15,6 +16,7 @@ mod subject;
 mod trace;
 
 pub use definition::Definition;
+pub use depth::{MAX_DATA_DEPTH, is_too_deep};
 pub use envelope::{Decoded, Envelope, EnvelopeError};
 pub use id::{Attempt, Digest, RequestId, RunId, Shards};
 pub use message::{CONTENT_TYPE, Headers, Message, StoredMessage};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
-use mesh_bus::Bus as _;
+use mesh_bus::{Bus as _, Reason};
 use mesh_bus::topology::{Stream, agent_consumer, relay_consumer, shard_consumer};
 use mesh_schemas::{Decoded, Envelope, Lane, RunId, StoredMessage, Subject, TaskKey, TaskVerb, WorkflowVerb};
 
@@ -105,12 +105,15 @@ pub async fn until_idle(world: &World, capabilities: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Short name of the stream and sequence of each message that there is a dead letter about.
+/// Short name of the stream and sequence of each message that there is a dead letter about. Poison is real work,
+/// and stays.
 async fn put_aside(world: &World) -> Result<BTreeSet<(String, u64)>> {
     let letters = world.stored(Stream::Dead, "dead.>").await?;
     let place = |letter: &StoredMessage| {
         let headers = &letter.message.headers;
-        Some((headers.get("ce-stream")?.to_owned(), headers.get("ce-sequence")?.parse().ok()?))
+        let is_poison = headers.get("ce-reason") == Some(Reason::Poison.as_str());
+        let place = (headers.get("ce-stream")?.to_owned(), headers.get("ce-sequence")?.parse().ok()?);
+        (!is_poison).then_some(place)
     };
     Ok(letters.iter().filter_map(place).collect())
 }

@@ -21,13 +21,13 @@ use crate::consume::Flow;
 use crate::error::BusError;
 use crate::topology::SHARD_PULL_EXPIRES;
 
-/// How long the server keeps a request. Long, as an idle receiver asks again each time; short enough that a
-/// request which the server forgot is repeated before anyone asks why nothing happens.
-const EXPIRES: Duration = Duration::from_secs(30);
-/// How often the server tells that it still knows of a request; twice this without a word is a lost request.
+/// Shortest and longest time that the server keeps a request; between them it is the consumer's `ack_wait`. An idle
+/// receiver asks again each time. A receiver that was stopped in its tracks goes on being sent messages until its
+/// request ends, and each of them is lost to the others for `ack_wait`.
+const EXPIRES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// Longest time between two signs that the server still knows of a request; twice this without a word is a lost
+/// request. It is a third of a shorter request: the server demands that it is at most half.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// The same for pinned consumers, whose requests are short: at most half of them, as the server demands.
-const PINNED_HEARTBEAT: Duration = Duration::from_millis(300);
 /// Pause before asking again after the server refused a request, so that a standing refusal costs little.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 /// How long a stopping receiver waits for what is on its way.
@@ -62,6 +62,8 @@ pub(super) struct Pull {
     stream: String,
     consumer: String,
     pinned: bool,
+    /// How long the server keeps a request.
+    expires: Duration,
     pin: Option<String>,
     pub(super) window: Window,
     inbox: String,
@@ -81,9 +83,11 @@ impl Pull {
         api: Api,
         stream: String,
         consumer: String,
+        ack_wait: Duration,
         pinned: bool,
         flow: Flow,
     ) -> Result<Self, BusError> {
+        let expires = if pinned { SHARD_PULL_EXPIRES } else { ack_wait.clamp(EXPIRES.0, EXPIRES.1) };
         let link = api.link();
         let (inbox, subscriber) = open_inbox(&api).await?;
         let window = Window::new(flow);
@@ -94,6 +98,7 @@ impl Pull {
             stream,
             consumer,
             pinned,
+            expires,
             pin,
             window,
             inbox,
@@ -166,7 +171,7 @@ impl Pull {
     }
 
     fn heartbeat(&self) -> Duration {
-        if self.pinned { PINNED_HEARTBEAT } else { HEARTBEAT }
+        HEARTBEAT.min(self.expires / 3)
     }
 
     fn note_link(&mut self) {
@@ -183,10 +188,9 @@ impl Pull {
         if batch == 0 {
             return Ok(());
         }
-        let expires = if self.pinned { SHARD_PULL_EXPIRES } else { EXPIRES };
         let ask = Ask {
             batch,
-            expires: expires.as_nanos(),
+            expires: self.expires.as_nanos(),
             idle_heartbeat: self.heartbeat().as_nanos(),
             group: self.pinned.then_some(PIN_GROUP),
             id: self.pin.as_deref(),

@@ -1,9 +1,9 @@
 //! One entry of a run's log, read from the stored message.
 
 use chrono::{DateTime, Utc};
-use mesh_schemas::payload::{CancelSignal, TaskCompleted, TaskError, TaskFailed, WorkflowStarted, code};
+use mesh_schemas::payload::{CancelSignal, TaskCompleted, TaskError, TaskFailed, TimerFired, WorkflowStarted, code};
 use mesh_schemas::{
-    Decoded, Envelope, Namespace, RunId, StoredMessage, Subject, TaskKey, TaskVerb, Timer, TraceContext,
+    Decoded, Envelope, Namespace, RunId, StoredMessage, Subject, SubjectError, TaskKey, TaskVerb, Timer, TraceContext,
     WorkflowName, WorkflowVerb,
 };
 
@@ -71,14 +71,19 @@ impl Event {
     /// Reads a message of the log.
     ///
     /// An outcome that cannot be read is the outcome all the same, for its subject is taken for good: it counts as
-    /// a failure that is not worth another attempt, and [`Event::defect`] says what is wrong with it.
+    /// a failure that is not worth another attempt, and [`Event::defect`] says what is wrong with it. In the same
+    /// way a timer has fired, or it never would.
     ///
     /// # Errors
     /// [`Unreadable`] if the message is no event that the fold could take; no reading again helps.
     pub fn read(namespace: &Namespace, stored: &StoredMessage) -> Result<Self, Unreadable> {
         let StoredMessage { message, sequence, time } = stored;
-        let subject = Subject::parse(namespace, &message.subject)
-            .map_err(|error| Unreadable::Malformed(error.to_string()))?;
+        let subject = Subject::parse(namespace, &message.subject).map_err(|error| match error {
+            SubjectError::Unknown { .. } => Unreadable::UnknownType(error.to_string()),
+            SubjectError::Namespace { .. } | SubjectError::Token { .. } => {
+                Unreadable::Malformed(error.to_string())
+            }
+        })?;
         let run = subject.run().ok_or_else(|| unknown(&message.subject))?;
         let (fact, defect) = match subject {
             Subject::Workflow { verb: WorkflowVerb::Started, workflow, .. } => {
@@ -103,7 +108,10 @@ impl Event {
             Subject::Task { verb: TaskVerb::Failed, key } => {
                 outcome(stored, key, |key, data: TaskFailed| Fact::Failed(key, data.error))
             }
-            Subject::TimerFired { timer, .. } => (Fact::Fired(timer), None),
+            Subject::TimerFired { timer, .. } => {
+                let read = decode(stored).and_then(|decoded| data::<TimerFired>(&decoded));
+                (Fact::Fired(timer), read.err().map(|error| error.to_string()))
+            }
             _ => return Err(unknown(&message.subject)),
         };
         Ok(Self { run, id: message.subject.clone(), sequence: *sequence, time: *time, fact, defect })
@@ -135,9 +143,14 @@ fn data<T: serde::de::DeserializeOwned>(decoded: &Decoded) -> Result<T, Unreadab
 fn started(workflow: Option<WorkflowName>, stored: &StoredMessage) -> Result<Started, Unreadable> {
     let decoded = decode(stored)?;
     let envelope = decoded.envelope();
+    let data: WorkflowStarted = data(&decoded)?;
+    if workflow.is_none() && data.capability.is_none() {
+        let error = "a run has a workflow in its subject or a capability in its data, and this has neither";
+        return Err(Unreadable::Malformed(error.to_owned()));
+    }
     Ok(Started {
         workflow,
-        data: data(&decoded)?,
+        data,
         correlation_id: envelope.and_then(|envelope| envelope.correlationid.clone()),
         trace: envelope.and_then(Envelope::trace),
     })

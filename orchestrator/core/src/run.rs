@@ -155,13 +155,11 @@ impl Run {
             self.end = EndState::Stored;
             return Step::default();
         }
+        if let Some(stray) = self.stray(event) {
+            return Step { decisions: Vec::new(), stray: Some(stray) };
+        }
         if self.end != EndState::Open {
             return Step::default();
-        }
-        if let Fact::Completed(key, _) | Fact::Failed(key, _) = &event.fact
-            && let Some(stray) = self.stray(key)
-        {
-            return Step { decisions: Vec::new(), stray: Some(stray) };
         }
         let mut fold = Fold::new(self, &event.id, event.time);
         match &event.fact {
@@ -219,25 +217,41 @@ impl Run {
         if self.has_ended() { None } else { self.tasks.get(self.plan.index(task)?).copied() }
     }
 
-    /// Why an outcome belongs to nothing that this run ever asked for.
-    fn stray(&self, key: &TaskKey) -> Option<String> {
-        let Some(index) = self.plan.index(&key.task) else {
-            return Some(format!("the workflow has no task '{}'", key.task));
-        };
-        let agent = &self.plan.tasks[index].definition.agent;
-        if *agent != key.capability || key.lane != Lane::Normal {
-            return Some(format!(
+    /// Why an event belongs to nothing that this run has asked for so far, if so. Changes nothing, so that it can
+    /// be asked about an event that was taken already.
+    #[must_use]
+    pub fn stray(&self, event: &Event) -> Option<String> {
+        match &event.fact {
+            Fact::Completed(key, _) | Fact::Failed(key, _) => {
+                self.stray_attempt(&key.task, key.attempt).or_else(|| self.misrouted(key))
+            }
+            Fact::Fired(Timer::Retry { task, after }) => self.stray_attempt(task, *after),
+            Fact::Started(_) | Fact::Ended | Fact::Check | Fact::Cancel(_) | Fact::Fired(Timer::Deadline) => {
+                None
+            }
+        }
+    }
+
+    fn misrouted(&self, key: &TaskKey) -> Option<String> {
+        let agent = &self.plan.tasks[self.plan.index(&key.task)?].definition.agent;
+        (*agent != key.capability || key.lane != Lane::Normal).then(|| {
+            format!(
                 "task '{}' went to '{agent}' in the lane 'normal', not to '{}' in '{}'",
                 key.task, key.capability, key.lane
-            ));
-        }
+            )
+        })
+    }
+
+    fn stray_attempt(&self, task: &TaskId, attempt: Attempt) -> Option<String> {
+        let Some(index) = self.plan.index(task) else {
+            return Some(format!("the workflow has no task '{task}'"));
+        };
         let last = match &self.tasks[index] {
             TaskState::Waiting(_) | TaskState::Skipped => 0,
             TaskState::Active(attempt) | TaskState::Pausing(attempt) => attempt.get(),
             TaskState::Done | TaskState::Failed => u32::MAX,
         };
-        (key.attempt.get() > last)
-            .then(|| format!("attempt {} of task '{}' was never created", key.attempt, key.task))
+        (attempt.get() > last).then(|| format!("attempt {attempt} of task '{task}' was never created"))
     }
 
     fn key(&self, index: usize, attempt: Attempt) -> TaskKey {

@@ -11,6 +11,9 @@ use crate::lease::Lease;
 use crate::service::Shared;
 use crate::store::{self, Lost};
 
+/// Reasons that are told where all of them together are too large for one event.
+const MAX_REASONS: usize = 100;
+
 /// Why a request starts no run.
 pub(super) struct Rejection {
     pub(super) code: &'static str,
@@ -89,7 +92,7 @@ async fn tell(
     rejection: Rejection,
 ) -> Result<(), Lost> {
     info!(request.source, request.id, code = rejection.code, reasons = ?rejection.reasons, "request rejected");
-    let data = RequestRejected {
+    let mut data = RequestRejected {
         subject: stored.message.subject.clone(),
         request: request.clone(),
         code: rejection.code.to_owned(),
@@ -104,8 +107,18 @@ async fn tell(
         trace: trace.as_ref(),
         hop: trace.as_ref(),
     };
-    let message = frame.message(&Subject::RequestRejected { name, id }, &data);
-    store::message(&*shared.bus, lease, Publish::plain(message)).await.map(|_| ())
+    let subject = Subject::RequestRejected { name, id };
+    let message = Publish::plain(frame.message(&subject, &data));
+    if let store::Outcome::TooLarge(_) = store::message(&*shared.bus, lease, message).await? {
+        // Reasons quote the input.
+        let more = data.reasons.len().saturating_sub(MAX_REASONS);
+        data.reasons = data.reasons.iter().take(MAX_REASONS).map(|reason| store::shorten(reason)).collect();
+        if more > 0 {
+            data.reasons.push(format!("and {more} more reasons"));
+        }
+        store::message(&*shared.bus, lease, Publish::plain(frame.message(&subject, &data))).await?;
+    }
+    Ok(())
 }
 
 /// The token that names what was asked for.

@@ -5,8 +5,8 @@ use mesh_bus::topology::Stream;
 use mesh_bus::{BusError, Target};
 use mesh_schemas::payload::WorkflowStarted;
 use mesh_schemas::{
-    Decoded, Digest, Envelope, RULES_VERSION, RequestId, RunId, StoredMessage, Subject, TraceContext,
-    WorkflowName, WorkflowVerb,
+    Decoded, Digest, Envelope, MAX_DATA_DEPTH, RULES_VERSION, RequestId, RunId, StoredMessage, Subject, TraceContext,
+    WorkflowName, WorkflowVerb, is_too_deep,
 };
 use mesh_telemetry::{names, propagation};
 use serde_json::Value;
@@ -88,6 +88,11 @@ async fn start(
     request: Request,
     hop: Option<TraceContext>,
 ) -> Result<(), Lost> {
+    if is_too_deep(&request.input) {
+        let reason = format!("input: nested deeper than {MAX_DATA_DEPTH} levels of lists and objects");
+        let rejection = Rejection::new("invalid_input", reason);
+        return reject::request(shared, lease, stored, &request, rejection).await;
+    }
     let known = match find(shared, lease, &request.target).await? {
         Ok((known, _)) if !known.input_errors(&request.input).is_empty() => {
             let reasons = known.input_errors(&request.input);

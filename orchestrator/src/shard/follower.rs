@@ -40,7 +40,7 @@ pub(super) enum Settled {
 enum Verdict {
     /// Store these, then acknowledge.
     Store { header: Box<Header>, decisions: Vec<Decision>, letter: Option<(Reason, String)> },
-    /// Nothing of a run: put it among the dead letters, then acknowledge.
+    /// Nothing to store but a dead letter; then acknowledge.
     Bury(Reason, String),
     /// A signal that came before its run began: store it again, behind `started`.
     Resend,
@@ -108,7 +108,7 @@ impl Follower {
     async fn judge(&mut self, lease: &Lease, event: Event, delivered: u64) -> Verdict {
         let first_delivery = delivered == 1;
         match self.cache.standing(&event.run, event.sequence, first_delivery) {
-            Standing::Covered => self.covered(&event),
+            Standing::Covered => self.covered(event),
             Standing::Next => self.next(event),
             Standing::Unknown => match &event.fact {
                 Fact::Started(started) if first_delivery => {
@@ -120,10 +120,16 @@ impl Follower {
         }
     }
 
-    fn covered(&mut self, event: &Event) -> Verdict {
-        match self.cache.get(&event.run) {
-            Some(cached) if event.is_signal() && event.sequence < cached.begin => Verdict::Resend,
-            _ => Verdict::Done,
+    /// What follows from the event is stored, but nobody may have looked yet at what is wrong with it.
+    fn covered(&mut self, event: Event) -> Verdict {
+        let Some(cached) = self.cache.get(&event.run) else { return Verdict::Later };
+        if event.is_signal() && event.sequence < cached.begin {
+            return Verdict::Resend;
+        }
+        let stray = cached.run.stray(&event);
+        match objection(event.defect, stray) {
+            None => Verdict::Done,
+            Some((reason, error)) => Verdict::Bury(reason, error),
         }
     }
 
@@ -143,9 +149,7 @@ impl Follower {
         if event.fact == Fact::Ended {
             self.cache.forget(&event.run);
         }
-        let stray = step.stray.map(|error| (Reason::UnknownTask, error));
-        let letter = event.defect.map(|error| (Reason::Malformed, error)).or(stray);
-        Verdict::Store { header, decisions: step.decisions, letter }
+        Verdict::Store { header, decisions: step.decisions, letter: objection(event.defect, step.stray) }
     }
 
     /// Makes the run anew from the log. All decisions that may be missing are stored again.
@@ -165,9 +169,9 @@ impl Follower {
         if event.is_signal() && event.sequence < begin {
             return Verdict::Resend;
         }
-        let Some((mut run, decisions)) = replay(&plan, &events) else { return Verdict::Later };
-        let stray = run.apply(&event).stray.map(|error| (Reason::UnknownTask, error));
-        let letter = event.defect.map(|error| (Reason::Malformed, error)).or(stray);
+        let Some((run, decisions)) = replay(&plan, &events) else { return Verdict::Later };
+        let stray = run.stray(&event);
+        let letter = objection(event.defect, stray);
         let header = Box::new(run.header.clone());
         // Stored before the run is cached: events up to `end` are then acknowledged without storing anything.
         if store::decisions(&*self.shared.bus, lease, &header, decisions, None).await.is_err() {
@@ -263,6 +267,12 @@ impl Follower {
             .instrument(span),
         )
     }
+}
+
+/// Why an event goes among the dead letters, whether or not it counts.
+fn objection(defect: Option<String>, stray: Option<String>) -> Option<(Reason, String)> {
+    let malformed = defect.map(|error| (Reason::Malformed, error));
+    malformed.or_else(|| stray.map(|error| (Reason::UnknownTask, error)))
 }
 
 /// Does what was decided about an event, and acknowledges it.

@@ -1,17 +1,17 @@
 //! Messages that mean nothing, on every subject that somebody reads.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus as _, Publish, RunOutcome};
 use mesh_schemas::payload::code;
 use mesh_schemas::{Headers, Message, RequestId, RunId, Shards};
-use mesh_tests::{TestServer, World};
-use serde_json::json;
+use mesh_tests::{TestServer, World, until_idle};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{CHAIN, HELD, Letter, is_well, letter, worker};
+use crate::support::{CHAIN, HELD, is_well, letter, letter_about, worker};
 
 /// What cannot be read at all, whatever it is meant to be.
 const UNREADABLE: [&[u8]; 8] = [
@@ -37,7 +37,7 @@ fn nobodys() -> RunId {
 /// Publishes, and waits for the letter about it.
 async fn buried(world: &World, subject: &str, payload: &[u8], stream: &str, reason: &str) -> Result<()> {
     world.publish(subject, Bytes::copy_from_slice(payload)).await?;
-    letter(world, stream, reason, &Letter { subject, payload }).await
+    letter(world, stream, reason, subject, payload).await
 }
 
 #[tokio::test]
@@ -69,15 +69,13 @@ async fn requests_and_timers() -> Result<()> {
     let rejected = world.stored(Stream::Notes, "request.rejected.>").await?.len();
     ensure!(rejected >= 2 * UNREADABLE.len(), "{rejected} rejections");
     let RunOutcome::Rejected(rejected) = world.run("nowhere", json!({})).await? else {
-        anyhow::bail!("an unknown workflow was not rejected")
+        bail!("an unknown workflow was not rejected")
     };
     ensure!(rejected.code == "unknown_workflow", "{rejected:?}");
     // A timer of a run that does not exist is readable, and fires for nobody.
     let due = json!({"specversion": "1.0", "id": "1", "source": "/x", "type": "timer.due", "data": {"due": Utc::now()}});
     world.publish(&format!("timer.due.-.-.{run}.deadline"), due.to_string()).await?;
-    let fired = format!("{}.timer.fired.-.-.{run}.deadline", world.namespace);
-    let about_it = |letter: &mesh_schemas::StoredMessage| letter.message.headers.get("ce-subject") == Some(&fired);
-    world.until(Stream::Dead, "dead.events.unknown_run", about_it).await?;
+    letter_about(&world, "events", "unknown_run", &format!("timer.fired.-.-.{run}.deadline")).await?;
     is_well(&world).await?;
     agent.stop().await?;
     orchestrator.stop().await
@@ -94,14 +92,22 @@ async fn headers_that_lie(world: &World) -> Result<()> {
         let message =
             Message { subject: format!("{}.{subject}", world.namespace), headers, payload: payload.clone() };
         world.bus.publish(Publish::plain(message)).await?;
-        letter(world, "inbox", "malformed", &Letter { subject, payload: &payload }).await?;
+        letter(world, "inbox", "malformed", subject, &payload).await?;
     }
-    let odd = json!({
-        "specversion": "1.0", "id": "line\r\nbreak: é", "source": "/odd\n", "type": "x", "correlationid": "a\r\nb: c",
-        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=b\r\nc: d",
-        "data": {"n": 1}
-    });
-    world.publish(subject, odd.to_string()).await?;
+    let odd = |id: &str, correlation: &str| {
+        json!({
+            "specversion": "1.0", "id": id, "source": "/odd source", "type": "x", "correlationid": correlation,
+            "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=é",
+            "data": {"n": 1}
+        })
+    };
+    for (id, correlation) in [("line\r\nbreak: 1", "fine"), ("2", "a\r\nb: c"), ("3", "\u{7f}")] {
+        let payload = Bytes::from(odd(id, correlation).to_string());
+        world.publish(subject, payload.clone()).await?;
+        letter(world, "inbox", "malformed", subject, &payload).await?;
+    }
+    // Odd, and allowed.
+    world.publish(subject, odd("é.*.> %0d%0a", "\u{1f600}").to_string()).await?;
     world.first(Stream::Events, "workflow.completed.chain.>").await?;
     Ok(())
 }
@@ -174,8 +180,8 @@ async fn events_of_a_run() -> Result<()> {
     let outcome = world.ended(run).await?;
     ensure!(matches!(&outcome, RunOutcome::Completed(end) if end.output == "mine"), "{outcome:?}");
     // What a run never had, it does not have after its end either.
-    let late = format!("task.completed.held.normal.{run}.other.1");
-    buried(&world, &late, b"{}", "events", "unknown_task").await?;
+    let late = format!("task.completed.held.normal.{run}.other.2");
+    buried(&world, &late, br#"{"output": 1}"#, "events", "unknown_task").await?;
     is_well(&world).await?;
     agent.stop().await?;
     orchestrator.stop().await
@@ -183,7 +189,8 @@ async fn events_of_a_run() -> Result<()> {
 
 /// Outcomes and timers of tasks, attempts and capabilities that the run does not have.
 async fn strays(world: &World, run: RunId) -> Result<()> {
-    let good = br#"{"output": 1}"#;
+    // Good as `completed`, as `failed` and as a timer.
+    let good = br#"{"output": 1, "error": {"code": "no", "message": "no"}, "due": "2026-01-01T00:00:00Z"}"#;
     for subject in [
         format!("task.completed.held.normal.{run}.other.1"),
         format!("task.failed.held.normal.{run}.other.1"),
@@ -212,7 +219,7 @@ async fn an_outcome_that_cannot_be_read_is_a_failure_that_says_so() -> Result<()
         let verb = if n % 2 == 0 { "completed" } else { "failed" };
         let subject = format!("task.{verb}.held.normal.{run}.t.1");
         buried(&world, &subject, payload, "events", "malformed").await?;
-        let RunOutcome::Failed(failed) = world.ended(run).await? else { anyhow::bail!("run {run} went on") };
+        let RunOutcome::Failed(failed) = world.ended(run).await? else { bail!("run {run} went on") };
         ensure!(failed.error.code == code::MALFORMED_OUTCOME, "{failed:?}");
     }
     is_well(&world).await?;
@@ -257,14 +264,14 @@ async fn events_that_came_while_nobody_was_there() -> Result<()> {
     let check = format!("workflow.signalled.held.-.{run}.check.1");
     let stray = format!("task.completed.held.normal.{run}.other.1");
     let outcome = format!("task.completed.held.normal.{run}.t.1");
-    for (subject, payload) in [(&check, ""), (&stray, "{}"), (&outcome, "no JSON")] {
+    for (subject, payload) in [(&check, ""), (&stray, r#"{"output": 1}"#), (&outcome, "no JSON")] {
         world.publish(subject, payload).await?;
     }
     let orchestrator = world.orchestrator().await?;
-    let RunOutcome::Failed(failed) = world.ended(run).await? else { anyhow::bail!("run {run} went on") };
+    let RunOutcome::Failed(failed) = world.ended(run).await? else { bail!("run {run} went on") };
     ensure!(failed.error.code == code::MALFORMED_OUTCOME, "{failed:?}");
-    letter(&world, "events", "unknown_task", &Letter { subject: &stray, payload: b"{}" }).await?;
-    letter(&world, "events", "malformed", &Letter { subject: &outcome, payload: b"no JSON" }).await?;
+    letter(&world, "events", "unknown_task", &stray, br#"{"output": 1}"#).await?;
+    letter(&world, "events", "malformed", &outcome, b"no JSON").await?;
     is_well(&world).await?;
     agent.stop().await?;
     orchestrator.stop().await
@@ -282,36 +289,34 @@ async fn work_that_is_none() -> Result<()> {
         let subject = format!("task.created.work.normal.{run}.a.1");
         buried(&world, &subject, payload, "tasks", "malformed").await?;
         // The attempt, if it is one, has failed: nobody would do it.
-        let failed = format!("{}.task.failed.work.normal.{run}.a.1", world.namespace);
-        let about_it = |letter: &mesh_schemas::StoredMessage| letter.message.headers.get("ce-subject") == Some(&failed);
-        world.until(Stream::Dead, "dead.events.unknown_run", about_it).await?;
+        letter_about(&world, "events", "unknown_run", &format!("task.failed.work.normal.{run}.a.1")).await?;
     }
     let run = nobodys();
     for subject in ["task.created.work.normal.0.no-uuid.a.1", &format!("task.created.work.normal.{run}.A.1")] {
         buried(&world, subject, b"{}", "tasks", "malformed").await?;
     }
-    // Work of a run that does not exist: new, it is done and its outcome put aside; old, it is not even done.
-    let started = world.output("chain", json!({"n": 1})).await;
-    started.context("a run between")?;
-    let model = world.first(Stream::Tasks, "task.created.work.normal.*.*.a.1").await?;
-    let mut task: serde_json::Value = serde_json::from_slice(&model.message.payload)?;
-    let mut task = task["data"].take();
-    for (age, done) in [(TimeDelta::zero(), true), (TimeDelta::hours(1), false)] {
-        let run = nobodys();
-        task["basis"] = json!(Utc::now() - age);
-        world.publish(&format!("task.created.work.normal.{run}.a.1"), task.to_string()).await?;
-        if done {
-            let outcome = format!("{}.task.completed.work.normal.{run}.a.1", world.namespace);
-            let about_it =
-                |letter: &mesh_schemas::StoredMessage| letter.message.headers.get("ce-subject") == Some(&outcome);
-            world.until(Stream::Dead, "dead.events.unknown_run", about_it).await?;
-        }
-    }
-    mesh_tests::until_idle(&world, &["work"]).await?;
-    let assigned = world.stored(Stream::Notes, &format!("task.assigned.work.normal.{run}.>")).await?;
-    ensure!(assigned.is_empty(), "old work of no run was done: {assigned:?}");
+    is_well(&world).await?;
+    work_of_no_run(&world).await?;
     world.output("chain", json!({"n": 4})).await?;
-    mesh_tests::until_idle(&world, &["work"]).await?;
+    until_idle(&world, &["work"]).await?;
     agent.stop().await?;
     orchestrator.stop().await
+}
+
+/// Work of a run that does not exist: new, it is done and its outcome put aside; old, it is not even done.
+async fn work_of_no_run(world: &World) -> Result<()> {
+    let model = world.first(Stream::Tasks, "task.created.work.normal.*.*.c.1").await?;
+    let mut model: Value = serde_json::from_slice(&model.message.payload)?;
+    let mut task = model["data"].take();
+    let (new, old) = (nobodys(), nobodys());
+    for (run, age) in [(old, TimeDelta::hours(1)), (new, TimeDelta::zero())] {
+        task["basis"] = json!(Utc::now() - age);
+        world.publish(&format!("task.created.work.normal.{run}.c.1"), task.to_string()).await?;
+    }
+    let outcome = format!("task.completed.work.normal.{new}.c.1");
+    letter_about(world, "events", "unknown_run", &outcome).await?;
+    until_idle(world, &["work"]).await?;
+    let assigned = world.stored(Stream::Notes, &format!("task.assigned.work.normal.{old}.>")).await?;
+    ensure!(assigned.is_empty(), "old work of no run was done: {assigned:?}");
+    Ok(())
 }

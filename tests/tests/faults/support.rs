@@ -1,7 +1,6 @@
 //! A workflow and an agent to load the mesh with, and what must be true afterwards.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -84,18 +83,25 @@ pub(crate) async fn each(
     mut is_last: impl FnMut(&StoredMessage) -> bool,
 ) -> Result<()> {
     let filters = vec![format!("{}.{filter}", world.namespace)];
-    let mut messages = world.bus.follow(stream, filters, From::Begin).await?;
     let wait = async {
+        let mut messages = loop {
+            match world.bus.follow(stream, filters.clone(), From::Begin).await {
+                Ok(messages) => break messages,
+                Err(error) if error.is_retryable() => {}
+                Err(error) => return Err(error),
+            }
+        };
         while let Some(message) = messages.next().await {
             // An error means that the server was away: the stream goes on where it was.
             if let Ok(Some(stored)) = message
                 && is_last(&stored)
             {
-                return;
+                break;
             }
         }
+        Ok(())
     };
-    patiently(&format!("messages on {filter}"), wait).await
+    Ok(patiently(&format!("messages on {filter}"), wait).await??)
 }
 
 /// Waits for all of these runs to complete.
@@ -131,29 +137,28 @@ pub(crate) async fn impatient_consumer(world: &World, capability: &str) -> Resul
 /// How long an agent may say nothing where a test waits for it to be given up.
 const IMPATIENT: Duration = Duration::from_secs(1);
 
-/// Waits for the letter about a message: on the right subject, with the message in it.
-pub(crate) async fn letter(world: &World, stream: &str, reason: &str, about: &Letter<'_>) -> Result<()> {
-    let subject = format!("{}.{}", world.namespace, about.subject);
-    let found = world.until(Stream::Dead, &format!("dead.{stream}.{reason}"), |letter| {
-        letter.message.headers.get("ce-subject") == Some(subject.as_str())
-            && letter.message.payload == about.payload
-    });
-    let found = found.await.with_context(|| format!("no letter {stream}.{reason} about {subject}"))?;
+/// Waits for the letter about a message, given without the namespace: for the right reason, with the message in it.
+pub(crate) async fn letter(
+    world: &World,
+    stream: &str,
+    reason: &str,
+    subject: &str,
+    payload: &[u8],
+) -> Result<()> {
+    let about = format!("{}.{subject}", world.namespace);
+    let fits = |letter: &StoredMessage| {
+        letter.message.headers.get("ce-subject") == Some(&about) && letter.message.payload == payload
+    };
+    let found = world.until(Stream::Dead, &format!("dead.{stream}.{reason}"), fits).await;
+    let found = found.with_context(|| format!("no letter {stream}.{reason} about {subject}"))?;
     ensure!(found.message.headers.get("ce-error").is_some_and(|error| !error.is_empty()), "no error is named");
     Ok(())
 }
 
-/// What a letter is about.
-pub(crate) struct Letter<'a> {
-    /// Without the namespace.
-    pub(crate) subject: &'a str,
-    pub(crate) payload: &'a [u8],
-}
-
-/// Runs something while the test does another thing, and gives both results.
-pub(crate) async fn both<A, B>(
-    one: impl Future<Output = Result<A>>,
-    other: impl Future<Output = Result<B>>,
-) -> Result<(A, B)> {
-    futures::try_join!(one, other)
+/// Waits for the letter about a message that only the mesh knows.
+pub(crate) async fn letter_about(world: &World, stream: &str, reason: &str, subject: &str) -> Result<StoredMessage> {
+    let about = format!("{}.{subject}", world.namespace);
+    let fits = |letter: &StoredMessage| letter.message.headers.get("ce-subject") == Some(&about);
+    let found = world.until(Stream::Dead, &format!("dead.{stream}.{reason}"), fits).await;
+    found.with_context(|| format!("no letter {stream}.{reason} about {subject}"))
 }

@@ -205,7 +205,7 @@ pub(super) struct Writer {
 }
 
 /// Deepest nesting of a value. Readers of JSON commonly refuse more than 128, and an envelope stands around it.
-pub(super) const MAX_VALUE_DEPTH: usize = 100;
+pub(super) const MAX_VALUE_DEPTH: usize = mesh_schemas::MAX_DATA_DEPTH;
 
 impl Writer {
     pub(super) fn write(&mut self, value: &Val<'_>, depth: usize) -> Result<Value, Fault> {
