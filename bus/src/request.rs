@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mesh_schemas::{
-    Capability, Envelope, MAX_DATA_BYTES, MAX_DATA_DEPTH, Message, RequestId, RunId, Shards, Subject, TraceContext,
-    WorkflowName, is_too_deep,
+    Capability, Envelope, MAX_DATA_BYTES, MAX_DATA_DEPTH, Message, RequestId, RunId, Shards, Subject,
+    TraceContext, WorkflowName, is_too_deep,
 };
 use serde_json::Value;
 use tokio::time::Instant;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
-use mesh_bus::{Bus as _, Reason};
 use mesh_bus::topology::{Stream, agent_consumer, relay_consumer, shard_consumer};
+use mesh_bus::{Bus as _, Reason};
 use mesh_schemas::{Decoded, Envelope, Lane, RunId, StoredMessage, Subject, TaskKey, TaskVerb, WorkflowVerb};
 
 use crate::world::{World, patiently};

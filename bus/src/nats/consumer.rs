@@ -73,8 +73,8 @@ impl NatsBus {
     ) -> Result<Box<dyn Deliveries>, BusError> {
         self.ensure(spec, Existing::Keep).await?;
         let stream = spec.stream.name(&self.namespace);
-        let pull =
-            Pull::start(self.api.clone(), stream, spec.name.clone(), spec.pinned.is_some(), flow).await?;
+        let (name, pinned) = (spec.name.clone(), spec.pinned.is_some());
+        let pull = Pull::start(self.api.clone(), stream, name, spec.ack_wait, pinned, flow).await?;
         Ok(Box::new(NatsDeliveries { client: self.api.client.clone(), pull }))
     }
 

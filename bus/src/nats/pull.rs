@@ -26,7 +26,7 @@ use crate::topology::SHARD_PULL_EXPIRES;
 /// request ends, and each of them is lost to the others for `ack_wait`.
 const EXPIRES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// Longest time between two signs that the server still knows of a request; twice this without a word is a lost
-/// request. It is a third of a shorter request: the server demands that it is at most half.
+/// request. For a short request it is two fifths of that: the server demands that it is at most half.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Pause before asking again after the server refused a request, so that a standing refusal costs little.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
@@ -171,7 +171,7 @@ impl Pull {
     }
 
     fn heartbeat(&self) -> Duration {
-        HEARTBEAT.min(self.expires / 3)
+        HEARTBEAT.min(self.expires * 2 / 5)
     }
 
     fn note_link(&mut self) {

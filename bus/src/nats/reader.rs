@@ -61,8 +61,9 @@ impl Reader {
         let arguments = json!({ "stream_name": self.stream, "config": config });
         let info: consumer::Info =
             self.api.call(&format!("CONSUMER.CREATE.{}", self.stream), &arguments).await?;
-        let pull =
-            Pull::start(self.api.clone(), self.stream.clone(), info.name, false, Flow::Continuous(IN_FLIGHT));
+        let (api, stream) = (self.api.clone(), self.stream.clone());
+        // Nobody shares the consumer, and nothing is acknowledged.
+        let pull = Pull::start(api, stream, info.name, INACTIVE, false, Flow::Continuous(IN_FLIGHT));
         self.pull = Some(pull.await.map_err(|error| Failure::Unavailable(error.to_string()))?);
         self.position = 0;
         if self.begin == DeliverPolicy::New && self.last.is_none() {

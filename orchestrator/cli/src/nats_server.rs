@@ -1,5 +1,6 @@
 //! The NATS server that `mesh up` runs.
 
+use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ const LOG_TAIL: u64 = 2_000;
 pub(crate) struct NatsServer {
     process: Child,
     log: PathBuf,
+    /// Held for as long as we live: two servers on one folder would destroy each other's data.
+    _lock: File,
 }
 
 impl NatsServer {
@@ -35,6 +38,7 @@ impl NatsServer {
             )
         })?;
         std::fs::create_dir_all(data).with_context(|| format!("making {}", data.display()))?;
+        let lock = lock(data)?;
         let configuration = data.join("nats-server.conf");
         std::fs::write(&configuration, CONFIGURATION)
             .with_context(|| format!("writing {}", configuration.display()))?;
@@ -59,7 +63,7 @@ impl NatsServer {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
-        Ok(Self { process, log })
+        Ok(Self { process, log, _lock: lock })
     }
 
     /// Waits until the server has ended by itself, and says why.
@@ -96,6 +100,21 @@ impl NatsServer {
             std::io::Result::Ok(String::from_utf8_lossy(&text).into_owned())
         };
         tail().unwrap_or_else(|error| format!("(no log at {}: {error})", self.log.display()))
+    }
+}
+
+fn lock(data: &Path) -> anyhow::Result<File> {
+    let path = data.join("mesh.lock");
+    let file = File::create(&path).with_context(|| format!("making {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!(
+                "another `mesh up` uses the folder {}; stop it, or choose another with --data",
+                data.display()
+            )
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
     }
 }
 

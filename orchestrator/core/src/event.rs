@@ -1,10 +1,12 @@
 //! One entry of a run's log, read from the stored message.
 
 use chrono::{DateTime, Utc};
-use mesh_schemas::payload::{CancelSignal, TaskCompleted, TaskError, TaskFailed, TimerFired, WorkflowStarted, code};
+use mesh_schemas::payload::{
+    CancelSignal, TaskCompleted, TaskError, TaskFailed, TimerFired, WorkflowStarted, code,
+};
 use mesh_schemas::{
-    Decoded, Envelope, Namespace, RunId, StoredMessage, Subject, SubjectError, TaskKey, TaskVerb, Timer, TraceContext,
-    WorkflowName, WorkflowVerb,
+    Decoded, Envelope, Namespace, RunId, StoredMessage, Subject, SubjectError, TaskKey, TaskVerb, Timer,
+    TraceContext, WorkflowName, WorkflowVerb,
 };
 
 /// An event of a run, as the fold takes it.

@@ -5,8 +5,8 @@ use mesh_bus::topology::Stream;
 use mesh_bus::{BusError, Target};
 use mesh_schemas::payload::WorkflowStarted;
 use mesh_schemas::{
-    Decoded, Digest, Envelope, MAX_DATA_DEPTH, RULES_VERSION, RequestId, RunId, StoredMessage, Subject, TraceContext,
-    WorkflowName, WorkflowVerb, is_too_deep,
+    Decoded, Digest, Envelope, MAX_DATA_DEPTH, RULES_VERSION, RequestId, RunId, StoredMessage, Subject,
+    TraceContext, WorkflowName, WorkflowVerb, is_too_deep,
 };
 use mesh_telemetry::{names, propagation};
 use serde_json::Value;

@@ -107,11 +107,15 @@ async fn what_kills_everyone_who_takes_it_is_poison() -> Result<()> {
     let RunOutcome::Failed(failed) = mesh.world.ended(run).await? else { bail!("not failed") };
     ensure!(failed.error.code == code::POISON, "{failed:?}");
     ensure!(mesh.executions()?.len() == 5, "{:?}", mesh.executions());
-    let letter = letter_about(&mesh.world, "tasks", "poison", &format!("task.created.fragile.normal.{run}.t.1")).await?;
+    let letter =
+        letter_about(&mesh.world, "tasks", "poison", &format!("task.created.fragile.normal.{run}.t.1"))
+            .await?;
     let task: Value = serde_json::from_slice(&letter.message.payload)?;
     ensure!(task["data"]["input"]["do"] == "die", "{task}");
     // The one that is left still works.
-    let RunOutcome::Completed(_) = mesh.world.run("one", json!({"do": "return"})).await? else { bail!("no agent") };
+    let RunOutcome::Completed(_) = mesh.world.run("one", json!({"do": "return"})).await? else {
+        bail!("no agent")
+    };
     is_well(&mesh.world).await?;
     drop(agents);
     mesh.end().await

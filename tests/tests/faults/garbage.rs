@@ -26,7 +26,8 @@ const UNREADABLE: [&[u8]; 8] = [
 ];
 
 /// JSON that has none of the forms that the mesh's own events have.
-const WRONG_TYPES: [&[u8]; 4] = [b"42", b"[]", b"{}", br#"{"due": 7, "error": "no", "digest": [], "agent": 1}"#];
+const WRONG_TYPES: [&[u8]; 4] =
+    [b"42", b"[]", b"{}", br#"{"due": 7, "error": "no", "digest": [], "agent": 1}"#];
 
 /// A run that nobody asked for.
 fn nobodys() -> RunId {
@@ -292,7 +293,8 @@ async fn work_that_is_none() -> Result<()> {
         letter_about(&world, "events", "unknown_run", &format!("task.failed.work.normal.{run}.a.1")).await?;
     }
     let run = nobodys();
-    for subject in ["task.created.work.normal.0.no-uuid.a.1", &format!("task.created.work.normal.{run}.A.1")] {
+    for subject in ["task.created.work.normal.0.no-uuid.a.1", &format!("task.created.work.normal.{run}.A.1")]
+    {
         buried(&world, subject, b"{}", "tasks", "malformed").await?;
     }
     is_well(&world).await?;

@@ -166,7 +166,9 @@ async fn cancel_and_completion_race() -> Result<()> {
 }
 
 async fn cancel(world: &World, run: RunId) -> Result<()> {
-    world.publish(&format!("workflow.signalled.quick.-.{run}.cancel.1"), r#"{"reason": "changed my mind"}"#).await
+    world
+        .publish(&format!("workflow.signalled.quick.-.{run}.cancel.1"), r#"{"reason": "changed my mind"}"#)
+        .await
 }
 
 /// How each run must end: by what stands first in the log after its beginning.
@@ -176,7 +178,9 @@ async fn first_of_each(world: &World) -> Result<BTreeMap<RunId, WorkflowVerb>> {
     for stored in world.stored(Stream::Events, ">").await? {
         let subject = Subject::parse(&world.namespace, &stored.message.subject)?;
         match subject {
-            Subject::Workflow { verb: WorkflowVerb::Started, run, .. } => drop(begun.insert(run, stored.sequence)),
+            Subject::Workflow { verb: WorkflowVerb::Started, run, .. } => {
+                drop(begun.insert(run, stored.sequence))
+            }
             Subject::Signalled { run, .. } if begun.contains_key(&run) => {
                 first.entry(run).or_insert(WorkflowVerb::Cancelled);
             }

@@ -75,10 +75,13 @@ async fn a_run_is_told() -> Result<()> {
     let agent = world.agent(worker().capability("large", large)).await?;
     world.apply(CHAIN).await?;
     world.apply(LARGE).await?;
-    for (place, bytes) in [("result", 2 * MAX_PAYLOAD), ("result", MAX_PAYLOAD - 200), ("output", 600_000), ("input", 600_000)]
+    for (place, bytes) in
+        [("result", 2 * MAX_PAYLOAD), ("result", MAX_PAYLOAD - 200), ("output", 600_000), ("input", 600_000)]
     {
         let input = json!({"place": place, "bytes": bytes});
-        let RunOutcome::Failed(failed) = world.run("large", input).await? else { bail!("{place}: no failure") };
+        let RunOutcome::Failed(failed) = world.run("large", input).await? else {
+            bail!("{place}: no failure")
+        };
         ensure!(failed.error.code == code::PAYLOAD_TOO_LARGE, "{place}: {failed:?}");
     }
     // An error whose text fits into the event of the task, but not into that of the run.
@@ -158,7 +161,8 @@ async fn a_letter_has_room() -> Result<()> {
         "correlationid": "c".repeat(70_000),
     });
     publish("correlation", Headers::new(), Bytes::from(event.to_string())).await?;
-    for (task, reason) in [("body", "malformed"), ("header", "unknown_task"), ("correlation", "unknown_task")] {
+    for (task, reason) in [("body", "malformed"), ("header", "unknown_task"), ("correlation", "unknown_task")]
+    {
         letter_about(&world, "events", reason, &format!("task.completed.held.normal.{run}.{task}.1")).await?;
     }
     world.publish(&format!("task.completed.held.normal.{run}.t.1"), r#"{"output": 1}"#).await?;
@@ -176,7 +180,9 @@ async fn depth_is_told_as_size_is() -> Result<()> {
     let orchestrator = world.orchestrator().await?;
     let agent = world.agent(worker().capability("large", deep)).await?;
     world.apply(CHAIN).await?;
-    world.apply(&LARGE.replace("output: {left: '${tasks.left.output}', right: '${tasks.right.output}'}", "")).await?;
+    world
+        .apply(&LARGE.replace("output: {left: '${tasks.left.output}', right: '${tasks.right.output}'}", ""))
+        .await?;
     for depth in [90, 120, 124, 125, 126, 127] {
         let bare = format!(r#"{{"bytes": {depth}, "deep": {}}}"#, nested(depth - 1, "1"));
         world.publish("workflow.requested.large", bare.clone()).await?;
@@ -189,7 +195,10 @@ async fn depth_is_told_as_size_is() -> Result<()> {
     }
     for depth in [90, 120, 124, 125, 126, 127] {
         let outcome = world.run("large", json!({"bytes": depth})).await?;
-        ensure!(matches!(outcome, RunOutcome::Completed(_) | RunOutcome::Failed(_)), "depth {depth}: {outcome:?}");
+        ensure!(
+            matches!(outcome, RunOutcome::Completed(_) | RunOutcome::Failed(_)),
+            "depth {depth}: {outcome:?}"
+        );
     }
     is_well(&world).await?;
     Audit::when_idle(&world, &["large"]).await?;

@@ -64,7 +64,8 @@ pub(crate) async fn load(world: &World, count: u64) -> Result<Vec<RunId>> {
 pub(crate) async fn ends(world: &World, count: usize) -> Result<BTreeMap<RunId, WorkflowVerb>> {
     let mut ends = BTreeMap::new();
     each(world, Stream::Events, "workflow.*.*.-.>", |stored| {
-        if let Ok(Subject::Workflow { verb, run, .. }) = Subject::parse(&world.namespace, &stored.message.subject)
+        if let Ok(Subject::Workflow { verb, run, .. }) =
+            Subject::parse(&world.namespace, &stored.message.subject)
             && verb != WorkflowVerb::Started
         {
             ends.insert(run, verb);
@@ -151,12 +152,20 @@ pub(crate) async fn letter(
     };
     let found = world.until(Stream::Dead, &format!("dead.{stream}.{reason}"), fits).await;
     let found = found.with_context(|| format!("no letter {stream}.{reason} about {subject}"))?;
-    ensure!(found.message.headers.get("ce-error").is_some_and(|error| !error.is_empty()), "no error is named");
+    ensure!(
+        found.message.headers.get("ce-error").is_some_and(|error| !error.is_empty()),
+        "no error is named"
+    );
     Ok(())
 }
 
 /// Waits for the letter about a message that only the mesh knows.
-pub(crate) async fn letter_about(world: &World, stream: &str, reason: &str, subject: &str) -> Result<StoredMessage> {
+pub(crate) async fn letter_about(
+    world: &World,
+    stream: &str,
+    reason: &str,
+    subject: &str,
+) -> Result<StoredMessage> {
     let about = format!("{}.{subject}", world.namespace);
     let fits = |letter: &StoredMessage| letter.message.headers.get("ce-subject") == Some(&about);
     let found = world.until(Stream::Dead, &format!("dead.{stream}.{reason}"), fits).await;
