@@ -1,6 +1,7 @@
 //! Agent processes that die at work.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use mesh_bus::RunOutcome;
@@ -33,7 +34,7 @@ impl Fragile {
         let server = TestServer::start()?;
         let world = World::on(&server.url()).await?;
         let orchestrator = world.orchestrator().await?;
-        impatient_consumer(&world, "fragile").await?;
+        impatient_consumer(&world, "fragile", Duration::from_secs(1)).await?;
         world.apply(CHAIN).await?;
         world.apply(ONE).await?;
         let worker = world.agent(worker()).await?;

@@ -12,8 +12,7 @@ use mesh_schemas::payload::code;
 use mesh_tests::{Process, TestServer, World, patiently};
 use serde_json::{Value, json};
 
-use crate::outcomes::set_up;
-use crate::support::{ends, is_well_and_complete, worker};
+use crate::support::{ends, is_well_and_complete, set_up, worker};
 
 const PATIENT: &str = "
 mesh: v1

@@ -3,8 +3,7 @@
 use anyhow::{Result, ensure};
 use mesh_tests::{Process, TestServer, World};
 
-use crate::outcomes::set_up;
-use crate::support::{all_complete, ends, is_well_and_complete, load, worker};
+use crate::support::{all_complete, ends, is_well_and_complete, load, set_up, worker};
 
 #[tokio::test]
 async fn killed_and_started_again() -> Result<()> {

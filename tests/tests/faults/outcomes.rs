@@ -1,6 +1,6 @@
 //! Two outcomes for one attempt, and cancelling at the moment of completion: what stands first in the log counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -11,7 +11,7 @@ use mesh_schemas::{RunId, Subject, TaskVerb, WorkflowVerb};
 use mesh_tests::{Process, TestServer, World, mesh_binary, patiently};
 use serde_json::{Value, json};
 
-use crate::support::{CHAIN, HELD, ends, is_well_and_complete, worker};
+use crate::support::{CHAIN, ends, is_well_and_complete, set_up, worker};
 
 const COMPLETED: &str = r#"{"output": "done"}"#;
 const FATAL: &str = r#"{"error": {"code": "no", "message": "never", "retryable": false}}"#;
@@ -62,22 +62,6 @@ async fn the_first_outcome_counts_whoever_reads_the_log() -> Result<()> {
     agent.stop().await?;
     ensure!(second.terminate()?, "the orchestrator did not end well");
     Ok(())
-}
-
-/// Applies the definitions once the namespace is there.
-pub(crate) async fn set_up(world: &World) -> Result<()> {
-    let ready = async {
-        while world.bus.shards().await.is_err() {
-            tokio::task::yield_now().await;
-        }
-    };
-    patiently("the namespace", ready).await?;
-    patiently("the bucket of definitions", async {
-        while world.apply(CHAIN).await.is_err() || world.apply(HELD).await.is_err() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
 }
 
 /// A run for each case, whose attempt waits for an outcome.
@@ -136,8 +120,10 @@ async fn cancel_and_completion_race() -> Result<()> {
         let run = world.start("quick", json!({"n": n})).await?;
         match n % 3 {
             0 => cancel(&world, run).await?,
-            1 => drop(cancel_when.insert(run, TaskVerb::Created)),
-            _ => drop(cancel_when.insert(run, TaskVerb::Completed)),
+            turn => {
+                let verb = if turn == 1 { TaskVerb::Created } else { TaskVerb::Completed };
+                cancel_when.insert(run, verb);
+            }
         }
     }
     while !cancel_when.is_empty() {
@@ -173,15 +159,15 @@ async fn cancel(world: &World, run: RunId) -> Result<()> {
 
 /// How each run must end: by what stands first in the log after its beginning.
 async fn first_of_each(world: &World) -> Result<BTreeMap<RunId, WorkflowVerb>> {
-    let mut begun = BTreeMap::new();
+    let mut begun = BTreeSet::new();
     let mut first = BTreeMap::new();
     for stored in world.stored(Stream::Events, ">").await? {
         let subject = Subject::parse(&world.namespace, &stored.message.subject)?;
         match subject {
             Subject::Workflow { verb: WorkflowVerb::Started, run, .. } => {
-                drop(begun.insert(run, stored.sequence))
+                begun.insert(run);
             }
-            Subject::Signalled { run, .. } if begun.contains_key(&run) => {
+            Subject::Signalled { run, .. } if begun.contains(&run) => {
                 first.entry(run).or_insert(WorkflowVerb::Cancelled);
             }
             Subject::Task { verb: TaskVerb::Completed, key } => {

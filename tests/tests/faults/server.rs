@@ -3,8 +3,7 @@
 use anyhow::{Result, ensure};
 use mesh_tests::{Process, TestServer, World};
 
-use crate::outcomes::set_up;
-use crate::support::{all_complete, ends, is_well_and_complete, load, worker};
+use crate::support::{all_complete, ends, is_well_and_complete, load, set_up, worker};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_under_load() -> Result<()> {

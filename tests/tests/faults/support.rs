@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use mesh_agents::{Agent, AgentBuilder, Context, TaskFailure};
-use mesh_bus::topology::{AGENT_ACK_WAIT, Stream, agent_consumer};
+use mesh_bus::topology::{Stream, agent_consumer};
 use mesh_bus::{Bus as _, ConsumerSpec, From, submit};
 use mesh_schemas::{Lane, RunId, StoredMessage, Subject, WorkflowVerb};
 use mesh_tests::{Audit, World, patiently};
@@ -127,16 +127,33 @@ pub(crate) async fn is_well_and_complete(world: &World) -> Result<Audit> {
     is_well(world).await
 }
 
-/// Makes the consumer of a capability before any agent does, with less patience for agents that say nothing.
-pub(crate) async fn impatient_consumer(world: &World, capability: &str) -> Result<()> {
-    let spec = agent_consumer(&world.namespace, &capability.parse()?, &Lane::Normal);
-    assert!(spec.ack_wait == AGENT_ACK_WAIT && spec.ack_wait > IMPATIENT);
-    world.bus.ensure_consumer(&ConsumerSpec { ack_wait: IMPATIENT, ..spec }).await?;
-    Ok(())
+/// Waits until an orchestrator has made the namespace, and applies the definitions. Agents of [`CHAIN`] that say
+/// nothing are given up soon: what a dead server kept of their acknowledgements is the time that the test takes.
+pub(crate) async fn set_up(world: &World) -> Result<()> {
+    until_it_works("the namespace", || async { Ok(world.bus.shards().await?) }).await?;
+    until_it_works("a consumer", || impatient_consumer(world, "work", Duration::from_secs(3))).await?;
+    until_it_works("a definition", || world.apply(CHAIN)).await?;
+    world.apply(HELD).await
 }
 
-/// How long an agent may say nothing where a test waits for it to be given up.
-const IMPATIENT: Duration = Duration::from_secs(1);
+/// Tries again at once: each try waits for the server.
+async fn until_it_works<T, F: Future<Output = Result<T>>>(what: &str, attempt: impl Fn() -> F) -> Result<T> {
+    let tries = async {
+        loop {
+            if let Ok(done) = attempt().await {
+                return done;
+            }
+        }
+    };
+    patiently(what, tries).await
+}
+
+/// Makes the consumer of a capability before anyone else does, with less patience for agents that say nothing.
+pub(crate) async fn impatient_consumer(world: &World, capability: &str, ack_wait: Duration) -> Result<()> {
+    let spec = agent_consumer(&world.namespace, &capability.parse()?, &Lane::Normal);
+    ensure!(ack_wait < spec.ack_wait, "that is not impatient");
+    Ok(world.bus.ensure_consumer(&ConsumerSpec { ack_wait, ..spec }).await?)
+}
 
 /// Waits for the letter about a message, given without the namespace: for the right reason, with the message in it.
 pub(crate) async fn letter(
