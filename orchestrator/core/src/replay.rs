@@ -16,7 +16,7 @@ pub fn replay(plan: &Arc<Plan>, events: &[Event]) -> Option<(Run, Vec<Decision>)
     let begin = events.iter().position(|event| matches!(event.fact, Fact::Started(_)))?;
     let (first, rest) = events[begin..].split_first()?;
     let Fact::Started(started) = &first.fact else { return None };
-    let (mut run, step) = Run::start(first.run, Arc::clone(plan), started, &first.id, first.time);
+    let (mut run, step) = Run::start(first, started, Arc::clone(plan));
     let mut decisions = step.decisions;
     for event in rest {
         decisions.extend(run.apply(event).decisions);

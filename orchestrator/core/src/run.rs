@@ -35,6 +35,8 @@ pub struct Run {
     /// Outputs of tasks that have ended; null for those that were skipped or failed.
     outputs: BTreeMap<TaskId, Value>,
     end: EndState,
+    /// Sequence of the last event that was taken.
+    upto: u64,
 }
 
 /// What every event of a run carries along.
@@ -104,13 +106,8 @@ pub struct Step {
 impl Run {
     /// The run that a `started` event begins, and what follows from it.
     #[must_use]
-    pub fn start(
-        run: RunId,
-        plan: Arc<Plan>,
-        started: &Started,
-        id: &str,
-        at: DateTime<Utc>,
-    ) -> (Self, Step) {
+    pub fn start(event: &Event, started: &Started, plan: Arc<Plan>) -> (Self, Step) {
+        let (run, at) = (event.run, event.time);
         let header = Header {
             run,
             workflow: started.workflow.clone(),
@@ -135,8 +132,9 @@ impl Run {
             tasks,
             outputs: BTreeMap::new(),
             end: EndState::Open,
+            upto: event.sequence,
         };
-        let mut fold = Fold::new(&mut state, id, at);
+        let mut fold = Fold::new(&mut state, &event.id, at);
         let deadline = fold.run.header.deadline;
         fold.decide(Action::SetTimer(Timer::Deadline, deadline));
         for task in 0..fold.run.tasks.len() {
@@ -151,6 +149,10 @@ impl Run {
     /// Takes the next event of the log. What it decides is decided for good: later events take nothing back. An
     /// event that was taken before changes nothing.
     pub fn apply(&mut self, event: &Event) -> Step {
+        if event.sequence <= self.upto {
+            return Step::default();
+        }
+        self.upto = event.sequence;
         if let Fact::Ended = event.fact {
             self.end = EndState::Stored;
             return Step::default();

@@ -94,7 +94,7 @@ impl World {
         };
         let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
         let event = event(1, now, Fact::Started(Box::new(started.clone())));
-        let (run, step) = Run::start(run_id(), Arc::clone(&plan), &started, &event.id, event.time);
+        let (run, step) = Run::start(&event, &started, Arc::clone(&plan));
         let mut world = Self {
             plan,
             log: vec![event],
@@ -167,6 +167,8 @@ impl World {
                     task,
                     attempt,
                 };
+                // It may answer an attempt that is open, or one that never was.
+                self.open.retain(|open| *open != key);
                 self.push(Fact::Failed(key, error(true)));
             }
             _ => self.push(Fact::Check),
@@ -188,7 +190,7 @@ fn error(retryable: bool) -> TaskError {
 
 fn all_decisions(plan: &Arc<Plan>, log: &[Event]) -> Vec<Decision> {
     let Fact::Started(started) = &log[0].fact else { unreachable!("a log begins with started") };
-    let (mut run, step) = Run::start(run_id(), Arc::clone(plan), started, &log[0].id, log[0].time);
+    let (mut run, step) = Run::start(&log[0], started, Arc::clone(plan));
     let mut decisions = step.decisions;
     for event in &log[1..] {
         decisions.extend(run.apply(event).decisions);

@@ -134,7 +134,7 @@ impl Follower {
     }
 
     fn begin(&mut self, event: &Event, started: &Started, plan: Arc<Plan>) -> Verdict {
-        let (run, step) = Run::start(event.run, plan, started, &event.id, event.time);
+        let (run, step) = Run::start(event, started, plan);
         let header = Box::new(run.header.clone());
         let sequence = event.sequence;
         self.cache.keep(event.run, Cached { run, begin: sequence, upto: sequence, covered: 0 });
