@@ -97,7 +97,7 @@ async fn what_a_receiver_leaves_unseen_comes_to_another_at_once() -> Result<()> 
     }
     let mut deliveries = world.bus.consume(&agents(&world)?, Flow::Continuous(10)).await?;
     next(&mut deliveries).await?.acker.ack().await;
-    drop(deliveries);
+    deliveries.stop().await;
     let mut other = connect(&world.server).await?.consume(&agents(&world)?, Flow::Continuous(10)).await?;
     let begun = Instant::now();
     for _ in 1..10 {
