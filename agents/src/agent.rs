@@ -103,23 +103,3 @@ impl Agent {
         }
     }
 }
-
-/// A token that is cancelled by SIGTERM or Ctrl-C.
-pub(crate) fn stop_signal() -> Result<CancellationToken, std::io::Error> {
-    let stop = CancellationToken::new();
-    #[cfg(unix)]
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let token = stop.clone();
-    tokio::spawn(async move {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-        #[cfg(not(unix))]
-        let _ = tokio::signal::ctrl_c().await;
-        info!("asked to stop: letting running tasks end");
-        token.cancel();
-    });
-    Ok(stop)
-}

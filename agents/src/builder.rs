@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::agent::{Agent, AgentError, stop_signal};
+use crate::agent::{Agent, AgentError};
 use crate::context::Context;
 use crate::failure::TaskFailure;
 use crate::handler::{Handler, Output, Raw, Typed};
@@ -125,7 +125,7 @@ impl AgentBuilder {
     /// # Errors
     /// [`AgentError`] if a name is not valid, no capability was given, or NATS cannot be reached.
     pub async fn run(self) -> Result<(), AgentError> {
-        let stop = stop_signal()?;
+        let stop = crate::stop_signal()?;
         self.run_until(stop).await
     }
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use mesh_bus::topology::AGENT_ACK_WAIT;
-use mesh_bus::{Bus, Delivery, Reason};
+use mesh_bus::{Bus, BusError, Delivery, Reason};
 use mesh_schemas::payload::{TaskAssigned, TaskCreated, TaskError, code};
 use mesh_schemas::{AgentId, Decoded, Envelope, Subject, TaskKey, TaskVerb, TraceContext};
-use mesh_telemetry::{names, propagation};
+use mesh_telemetry::{names, span};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, Span, debug, debug_span, warn};
+use tracing::{Instrument, Span, debug, warn};
 
 use crate::cancel::Cancellations;
 use crate::context::{Context, Inner};
@@ -21,10 +21,11 @@ use crate::failure::{TaskFailure, timeout};
 use crate::handler::{Handler, Output};
 use crate::look;
 use crate::outcome::{self, Outcome};
+use crate::release;
 
-/// Deliveries of one attempt that are executed. An attempt that comes once more has ended none of them, most likely
-/// because it kills whoever takes it.
-const MAX_DELIVERIES: u64 = 5;
+/// Deliveries of one attempt that may be lost: neither brought to an outcome nor given back. An attempt that comes
+/// once more most likely kills whoever takes it.
+const MAX_LOST: u64 = 5;
 /// What a handler that was told to stop gets before it is dropped.
 const GRACE: Duration = Duration::from_secs(5);
 /// The form of the subjects of work.
@@ -33,7 +34,7 @@ const TEMPLATE: &str = "task.created.{capability}.{lane}.{shard}.{run}.{task}.{a
 const SCHEMA: &str = "urn:mesh:schema:task.created:1";
 /// Pause before a task of a newer schema is offered again, to an agent that knows it.
 const NEWER_PAUSE: Duration = Duration::from_secs(30);
-/// Pause before the log is asked again whether a task is wanted.
+/// Pause before the bus is asked again.
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
 
 pub(crate) struct Execution {
@@ -60,17 +61,25 @@ impl Execution {
                 settled = &mut work => {
                     match settled {
                         Settled::Ack => delivery.acker.ack().await,
-                        Settled::Again(pause) => delivery.acker.nak(pause).await,
+                        Settled::Release(pause) => self.release(&delivery, pause).await,
                     }
                     return;
                 }
-                () = abandon.cancelled() => {
-                    delivery.acker.nak(Duration::ZERO).await;
-                    return;
-                }
+                () = abandon.cancelled() => return self.release(&delivery, Duration::ZERO).await,
                 _ = marks.tick() => delivery.acker.progress().await,
             }
         }
+    }
+
+    /// Gives a delivery back for others to do, which is not to die with it.
+    pub(crate) async fn release(&self, delivery: &Delivery, pause: Duration) {
+        let message = &delivery.stored.message;
+        if let Ok(Subject::Task { key, .. }) = Subject::parse(self.bus.namespace(), &message.subject) {
+            let decoded = Envelope::decode(&message.headers, &message.payload).ok();
+            let envelope = decoded.as_ref().and_then(Decoded::envelope);
+            release::note(&self.context(&key, envelope, None, delivery, None)).await;
+        }
+        delivery.acker.nak(pause).await;
     }
 
     async fn handle(&self, delivery: &Delivery) -> Settled {
@@ -85,7 +94,7 @@ impl Execution {
             Ok(read) => read,
             Err(Unreadable::Newer(schema)) => {
                 warn!(%schema, "a task of a newer schema is left to newer agents");
-                return Settled::Again(NEWER_PAUSE);
+                return Settled::Release(NEWER_PAUSE);
             }
             Err(Unreadable::Malformed(error)) => {
                 let failure = TaskFailure::retryable("malformed_task", &error);
@@ -100,31 +109,17 @@ impl Execution {
         }
         let deadline = deadline(bus.now(), &task);
         let context = self.context(&key, envelope.as_ref(), Some(&task), delivery, deadline);
-        if delivery.delivered > MAX_DELIVERIES {
-            let message = format!("{MAX_DELIVERIES} deliveries ended without an outcome");
+        if self.is_poison(&key, delivery.delivered).await {
+            let message = format!("{MAX_LOST} deliveries ended without an outcome");
             outcome::store(&context, Outcome::Failed(fatal(code::POISON, &message))).await;
             return self.bury(delivery, Reason::Poison, &message).await;
         }
-        let span = debug_span!(
-            "process",
-            { names::SPAN_NAME } = format!("process {TEMPLATE}"),
-            { names::SPAN_KIND } = names::KIND_CONSUMER,
-            { names::MESSAGING_SYSTEM } = names::SYSTEM_NATS,
-            { names::MESSAGING_OPERATION_TYPE } = names::OPERATION_PROCESS,
-            { names::MESSAGING_DESTINATION_NAME } = stored.message.subject,
-            { names::MESSAGING_DESTINATION_TEMPLATE } = TEMPLATE,
-            { names::MESSAGING_CONVERSATION_ID } = context.correlation_id,
-            { names::RUN_ID } = %key.run,
-            { names::TASK_ID } = %key.task,
-            { names::ATTEMPT } = key.attempt.get(),
-            { names::SPAN_STATUS } = tracing::field::Empty,
-            { names::ERROR_TYPE } = tracing::field::Empty,
-        );
-        if let Some(hop) =
-            TraceContext::from_headers(&stored.message.headers).or_else(|| context.trace.clone())
-        {
-            propagation::continue_from(&span, &hop);
-        }
+        let hop = TraceContext::from_headers(&stored.message.headers).or_else(|| context.trace.clone());
+        let span = span::process(TEMPLATE, &stored.message.subject, hop.as_ref());
+        span.record(names::MESSAGING_CONVERSATION_ID, &context.correlation_id)
+            .record(names::RUN_ID, tracing::field::display(key.run))
+            .record(names::TASK_ID, tracing::field::display(&key.task))
+            .record(names::ATTEMPT, key.attempt.get());
         self.execute(context, task).instrument(span).await;
         Settled::Ack
     }
@@ -157,13 +152,12 @@ impl Execution {
         if !look::is_needed(&*self.bus, task, delivered) {
             return true;
         }
-        loop {
-            match look::is_wanted(&*self.bus, key, task).await {
-                Ok(wanted) => return wanted,
-                Err(error) => debug!(%error, "the log cannot be asked yet"),
-            }
-            tokio::time::sleep(LOOK_PAUSE).await;
-        }
+        until_answered(|| look::is_wanted(&*self.bus, key, task)).await
+    }
+
+    async fn is_poison(&self, key: &TaskKey, delivered: u64) -> bool {
+        delivered > MAX_LOST
+            && until_answered(|| release::lost_before(&*self.bus, key, delivered)).await >= MAX_LOST
     }
 
     fn context(
@@ -202,10 +196,22 @@ impl Execution {
     }
 }
 
-/// What to tell the bus about a delivery.
+/// Asks the bus until it answers.
+async fn until_answered<T, F: Future<Output = Result<T, BusError>>>(ask: impl Fn() -> F) -> T {
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) => debug!(%error, "the bus does not answer yet"),
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
+    }
+}
+
+/// What to do with a delivery.
 enum Settled {
     Ack,
-    Again(Duration),
+    /// Give it back, to come again after this time.
+    Release(Duration),
 }
 
 enum Unreadable {

@@ -29,6 +29,8 @@ mod handler;
 mod look;
 mod outcome;
 mod registry;
+mod release;
+mod stop;
 mod worker;
 
 pub use agent::{Agent, AgentError};
@@ -39,4 +41,5 @@ pub use handler::Output;
 pub use mesh_bus::nats::ConnectOptions;
 pub use mesh_schemas::payload::TaskCreated;
 pub use mesh_telemetry::{Telemetry, init as init_tracing};
+pub use stop::stop_signal;
 pub use tokio_util::sync::CancellationToken;

@@ -1,18 +1,13 @@
 //! Stores the outcome of an attempt, until it is stored.
 
-use std::time::Duration;
-
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, Publish, PublishError, Reason};
+use mesh_bus::{Bus, Persisted, Publish, PublishError, Reason, persist};
 use mesh_schemas::payload::{TaskCompleted, TaskError, TaskFailed, code};
 use mesh_schemas::{StoredMessage, TaskVerb};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::context::Inner;
 use crate::handler::Output;
-
-/// First and longest pause before a message that was not stored is sent again.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
 
 /// How an attempt ended.
 pub(crate) enum Outcome {
@@ -63,20 +58,10 @@ async fn publish(bus: &dyn Bus, publish: Publish) -> Result<(), String> {
 
 /// Repeats a publication until it is stored; the error is that the message is larger than the server takes.
 async fn until_stored<F: Future<Output = Result<(), PublishError>>>(
-    mut publish: impl FnMut() -> F,
+    publish: impl FnMut() -> F,
 ) -> Result<(), String> {
-    let (mut pause, longest) = PAUSES;
-    loop {
-        match publish().await {
-            Ok(()) => return Ok(()),
-            Err(PublishError::TooLarge(error)) => return Err(error),
-            Err(PublishError::Retry(error)) => debug!(error, "not stored yet"),
-            Err(error @ PublishError::Refused(_)) => {
-                warn!(%error, "trying again until it is mended");
-                pause = longest;
-            }
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(longest);
+    match persist(|| false, publish).await {
+        Persisted::Stored | Persisted::GivenUp => Ok(()),
+        Persisted::TooLarge(error) => Err(error),
     }
 }

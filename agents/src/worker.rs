@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use mesh_bus::topology::agent_consumer;
-use mesh_bus::{Bus, Deliveries, Flow};
+use mesh_bus::{Bus, Deliveries, Delivery, Flow};
 use mesh_schemas::{AgentId, Capability, Lane};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -16,8 +17,8 @@ use crate::handler::Handler;
 
 /// Pause before the consumer is asked for again, when it could not be had.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// What a handler that was told to stop gets before it is dropped.
-const LAST_MOMENT: Duration = Duration::from_secs(1);
+/// What handing back takes at most.
+const LAST_MOMENT: Duration = Duration::from_secs(2);
 
 /// One capability of an agent.
 pub(crate) struct Worker {
@@ -43,7 +44,8 @@ impl Worker {
             let Some(mut deliveries) = self.consume(&stop).await else { break };
             deliveries.request(self.capacity - running.len());
             self.take(&mut *deliveries, &mut running, &stop, &abandon).await;
-            deliveries.stop().await;
+            let untouched = deliveries.drain().await;
+            join_all(untouched.into_iter().map(|delivery| self.release(delivery, &abandon))).await;
         }
         let all = async {
             while let Some(ended) = running.join_next().await {
@@ -57,6 +59,21 @@ impl Worker {
             let _ = tokio::time::timeout(LAST_MOMENT, &mut all).await;
         }
         listening.abort();
+    }
+
+    fn execution(&self, abandon: &CancellationToken) -> Execution {
+        Execution {
+            bus: Arc::clone(&self.bus),
+            agent: self.agent.clone(),
+            type_: self.type_.clone(),
+            handler: Arc::clone(&self.handler),
+            cancellations: self.cancellations.clone(),
+            abandon: abandon.clone(),
+        }
+    }
+
+    async fn release(&self, untouched: Delivery, abandon: &CancellationToken) {
+        self.execution(abandon).release(&untouched, Duration::ZERO).await;
     }
 
     async fn consume(&self, stop: &CancellationToken) -> Option<Box<dyn Deliveries>> {
@@ -99,15 +116,7 @@ impl Worker {
                 }
                 delivery = deliveries.next() => match delivery {
                     Ok(delivery) => {
-                        let execution = Execution {
-                            bus: Arc::clone(&self.bus),
-                            agent: self.agent.clone(),
-                            type_: self.type_.clone(),
-                            handler: Arc::clone(&self.handler),
-                            cancellations: self.cancellations.clone(),
-                            abandon: abandon.clone(),
-                        };
-                        running.spawn(execution.run(delivery));
+                        running.spawn(self.execution(abandon).run(delivery));
                     }
                     Err(error) => {
                         warn!(capability = %self.capability, %error, "lost the source of work: asking anew");

@@ -50,9 +50,17 @@ pub trait Deliveries: Send {
     /// is delivered. The request is sent by the next call of [`Deliveries::next`].
     fn request(&mut self, more: usize);
 
+    /// Asks for nothing more, and returns what is here or on its way, for the caller to settle. Nothing comes after
+    /// this.
+    async fn drain(&mut self) -> Vec<Delivery>;
+
     /// Asks for nothing more, and hands back what is here or on its way, so that others get it at once instead of
     /// after `ack_wait`. Nothing comes after this.
-    async fn stop(&mut self);
+    async fn stop(&mut self) {
+        for delivery in self.drain().await {
+            delivery.acker.nak(Duration::ZERO).await;
+        }
+    }
 }
 
 /// One delivery of a message.

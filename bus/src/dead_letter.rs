@@ -18,8 +18,6 @@ const MESSAGE_ID: &str = "Nats-Msg-Id";
 pub enum Reason {
     /// It cannot be read: no JSON, no valid CloudEvent, or a subject of no known form.
     Malformed,
-    /// It can be read, but its data does not have the form that its type asks for.
-    InvalidData,
     /// It is of a type, or of a version of one, that is not known.
     UnknownType,
     /// It belongs to a run that does not exist.
@@ -28,33 +26,22 @@ pub enum Reason {
     UnknownTask,
     /// It was delivered as often as is allowed, and nobody who took it reported an outcome.
     Poison,
-    /// It is larger than the mesh takes.
-    TooLarge,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 7] = [
-        Self::Malformed,
-        Self::InvalidData,
-        Self::UnknownType,
-        Self::UnknownRun,
-        Self::UnknownTask,
-        Self::Poison,
-        Self::TooLarge,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Malformed, Self::UnknownType, Self::UnknownRun, Self::UnknownTask, Self::Poison];
 
     /// The token in the letter's subject, and its extension `reason`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
-            Self::InvalidData => "invalid_data",
             Self::UnknownType => "unknown_type",
             Self::UnknownRun => "unknown_run",
             Self::UnknownTask => "unknown_task",
             Self::Poison => "poison",
-            Self::TooLarge => "too_large",
         }
     }
 }

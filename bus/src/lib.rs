@@ -12,6 +12,7 @@ mod dead_letter;
 mod error;
 pub mod nats;
 mod outcome;
+mod persist;
 mod request;
 pub mod topology;
 
@@ -21,4 +22,5 @@ pub use consume::{Acker, ConsumerSpec, Deliveries, Delivery, Flow};
 pub use dead_letter::{Reason, dead_letter};
 pub use error::{BusError, PublishError};
 pub use outcome::{RunOutcome, RunWaiter};
+pub use persist::{Persisted, persist};
 pub use request::{Request, SubmitError, Target, run_id, submit};

@@ -97,6 +97,7 @@ impl Stream {
             Self::Tasks => per_shard(&["task.created.*.*.{shard}.*.*.*"]),
             Self::Notes => vec![
                 format!("{namespace}.task.assigned.>"),
+                format!("{namespace}.task.released.>"),
                 format!("{namespace}.agent.registered.*"),
                 format!("{namespace}.agent.deregistered.*"),
                 format!("{namespace}.request.rejected.*.*"),

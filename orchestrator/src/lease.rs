@@ -9,13 +9,16 @@ use mesh_bus::{Acker, BootInstant, Delivery};
 pub(crate) struct Lease {
     acker: Box<dyn Acker>,
     ack_wait: Duration,
+    /// How often the message has been delivered.
+    pub(crate) delivered: u64,
     /// When the bus was last told that we are at it.
     renewed: Mutex<BootInstant>,
 }
 
 impl Lease {
     pub(crate) fn new(delivery: Delivery, ack_wait: Duration) -> Self {
-        Self { acker: delivery.acker, ack_wait, renewed: Mutex::new(delivery.received) }
+        let Delivery { acker, delivered, received, .. } = delivery;
+        Self { acker, ack_wait, delivered, renewed: Mutex::new(received) }
     }
 
     /// Whether the bus may have given the delivery to another by now. The clock also runs while the process or

@@ -1,23 +1,18 @@
 //! Stores what was decided, until it is stored or no longer ours to store.
 
-use std::time::Duration;
-
 use futures::StreamExt;
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, Publish, PublishError, Reason};
+use mesh_bus::{Bus, Persisted, Publish, PublishError, Reason, persist};
 use mesh_core::{Action, Decision, End, Header};
 use mesh_schemas::payload::{RunError, TaskError, WorkflowCancelled, WorkflowFailed, code};
 use mesh_schemas::{StoredMessage, TraceContext};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::encode;
 use crate::lease::Lease;
 
 /// Decisions of one event that are on their way at once: a wide fan-out must not take the whole connection.
 const AT_ONCE: usize = 512;
-/// First and longest pause before a message that was not stored is sent again.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
-
 /// Bytes that are kept of a text that was too large.
 const MAX_SHORT_BYTES: usize = 4 * 1024;
 
@@ -87,24 +82,12 @@ pub(crate) async fn letter(
 
 async fn until_stored<F: Future<Output = Result<(), PublishError>>>(
     lease: &Lease,
-    mut publish: impl FnMut() -> F,
+    publish: impl FnMut() -> F,
 ) -> Result<Outcome, Lost> {
-    let (mut pause, longest) = PAUSES;
-    loop {
-        if lease.is_lost() {
-            return Err(Lost);
-        }
-        match publish().await {
-            Ok(()) => return Ok(Outcome::Stored),
-            Err(PublishError::TooLarge(error)) => return Ok(Outcome::TooLarge(error)),
-            Err(error @ PublishError::Refused(_)) => {
-                warn!(%error, "trying again until it is mended");
-                pause = longest;
-            }
-            Err(PublishError::Retry(error)) => debug!(error, "not stored yet"),
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(longest);
+    match persist(|| lease.is_lost(), publish).await {
+        Persisted::Stored => Ok(Outcome::Stored),
+        Persisted::TooLarge(error) => Ok(Outcome::TooLarge(error)),
+        Persisted::GivenUp => Err(Lost),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::name::{
 
 /// Token that stands where a name does not apply.
 const NONE: &str = "-";
-/// Most tokens that a subject has behind the namespace: those of `task.assigned`.
+/// Most tokens that a subject has behind the namespace: those of `task.assigned` and `task.released`.
 const MAX_TOKENS: usize = 9;
 /// Room for most subjects, so that one is written without growing: a run id and the words take 80 bytes.
 const USUAL_BYTES: usize = 160;
@@ -153,6 +153,8 @@ pub enum Subject {
     Task { verb: TaskVerb, key: TaskKey },
     /// `task.assigned.<capability>.<lane>.<shard>.<run>.<task>.<attempt>.<delivery>`
     TaskAssigned { key: TaskKey, delivery: u64 },
+    /// `task.released.<capability>.<lane>.<shard>.<run>.<task>.<attempt>.<delivery>`
+    TaskReleased { key: TaskKey, delivery: u64 },
     /// `task.routed.-.-.<shard>.<run>.<task>.<attempt>`
     TaskRouted { run: RunId, task: TaskId, attempt: Attempt },
     /// `timer.set.-.-.<shard>.<run>.<timer>`
@@ -190,7 +192,9 @@ impl Subject {
             | Self::TimerDue { run, .. }
             | Self::TimerFired { run, .. }
             | Self::History { run, .. } => Some(*run),
-            Self::Task { key, .. } | Self::TaskAssigned { key, .. } => Some(key.run),
+            Self::Task { key, .. } | Self::TaskAssigned { key, .. } | Self::TaskReleased { key, .. } => {
+                Some(key.run)
+            }
             Self::WorkflowRequested { .. }
             | Self::TaskRequested { .. }
             | Self::Agent { .. }
@@ -223,7 +227,7 @@ impl Subject {
                 write!(out, ".{}.-.{run}.{signal}.{id}", name(workflow))
             }
             Self::Task { key, .. } => key.write_tail(out),
-            Self::TaskAssigned { key, delivery } => {
+            Self::TaskAssigned { key, delivery } | Self::TaskReleased { key, delivery } => {
                 key.write_tail(out)?;
                 write!(out, ".{delivery}")
             }
@@ -268,6 +272,7 @@ impl Subject {
             Self::Signalled { .. } => ("workflow", "signalled"),
             Self::Task { verb, .. } => ("task", verb.as_str()),
             Self::TaskAssigned { .. } => ("task", "assigned"),
+            Self::TaskReleased { .. } => ("task", "released"),
             Self::TaskRouted { .. } => ("task", "routed"),
             Self::TimerSet { .. } => ("timer", "set"),
             Self::TimerDue { .. } => ("timer", "due"),
@@ -285,6 +290,16 @@ impl TaskKey {
     #[must_use]
     pub fn subject(&self, verb: TaskVerb) -> Subject {
         Subject::Task { verb, key: self.clone() }
+    }
+
+    /// The subjects on which deliveries of this attempt are released, as a filter.
+    #[must_use]
+    pub fn released(&self, namespace: &Namespace) -> String {
+        let mut filter = format!("{namespace}.task.released");
+        // Writing to a string does not fail.
+        let _ = self.write_tail(&mut filter);
+        filter.push_str(".*");
+        filter
     }
 
     fn write_tail(&self, out: &mut String) -> fmt::Result {
@@ -331,9 +346,12 @@ fn parse_tokens(tokens: &[&str]) -> Result<Option<Subject>, NameError> {
         ["task", "routed", NONE, NONE, shard, uuid, task, attempt] => {
             Subject::TaskRouted { run: run(shard, uuid)?, task: task.parse()?, attempt: attempt.parse()? }
         }
-        ["task", "assigned", key @ .., delivery] => {
+        ["task", verb @ ("assigned" | "released"), key @ .., delivery] => {
             let (Some(key), Some(delivery)) = (task_key(key)?, number(delivery)) else { return Ok(None) };
-            Subject::TaskAssigned { key, delivery }
+            match *verb {
+                "assigned" => Subject::TaskAssigned { key, delivery },
+                _ => Subject::TaskReleased { key, delivery },
+            }
         }
         ["task", verb, key @ ..] => {
             let Some(verb) = TaskVerb::parse(verb) else { return Ok(None) };

@@ -8,8 +8,8 @@ use mesh_schemas::generate::catalogue::{Body, EVENTS, EventType};
 use mesh_schemas::generate::files;
 use mesh_schemas::payload::{
     AgentDeregistered, AgentRegistered, CancelSignal, DeadLetter, RequestRejected, TaskAssigned,
-    TaskCompleted, TaskCreated, TaskFailed, TaskProgress, TimerFired, WorkflowCancelled, WorkflowCompleted,
-    WorkflowFailed, WorkflowStarted,
+    TaskCompleted, TaskCreated, TaskFailed, TaskProgress, TaskReleased, TimerFired, WorkflowCancelled,
+    WorkflowCompleted, WorkflowFailed, WorkflowStarted,
 };
 use mesh_schemas::{Decoded, Definition, Envelope, Headers, Namespace, RequestId, RunId, Shards, Subject};
 use serde::Serialize;
@@ -72,6 +72,7 @@ fn assert_data_round_trip(event: &str, data: &Value) {
         "task.completed" => assert_round_trip::<TaskCompleted>,
         "task.failed" => assert_round_trip::<TaskFailed>,
         "task.assigned" => assert_round_trip::<TaskAssigned>,
+        "task.released" => assert_round_trip::<TaskReleased>,
         "task.cancelled" => assert_round_trip::<TaskFailed>,
         "task.progress" => assert_round_trip::<TaskProgress>,
         "timer.set" | "timer.due" | "timer.fired" => assert_round_trip::<TimerFired>,

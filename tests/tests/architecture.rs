@@ -15,7 +15,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("mesh-telemetry", &["mesh-schemas"]),
     ("mesh-orchestrator", &["mesh-bus", "mesh-core", "mesh-schemas", "mesh-telemetry"]),
     ("mesh-agents", &["mesh-bus", "mesh-schemas", "mesh-telemetry"]),
-    ("mesh-cli", &["mesh-bus", "mesh-core", "mesh-orchestrator", "mesh-schemas", "mesh-telemetry"]),
+    (
+        "mesh-cli",
+        &["mesh-agents", "mesh-bus", "mesh-core", "mesh-orchestrator", "mesh-schemas", "mesh-telemetry"],
+    ),
     ("merchant-onboarding", &["mesh-agents"]),
 ];
 

@@ -13,6 +13,7 @@ use super::api::Failure;
 use super::bus::NatsBus;
 use super::pull::Pull;
 use super::wire::Received;
+use crate::clock::BootInstant;
 use crate::consume::{Acker, ConsumerSpec, Deliveries, Delivery, Flow};
 use crate::error::BusError;
 
@@ -168,28 +169,34 @@ struct NatsDeliveries {
     pull: Pull,
 }
 
-#[async_trait]
-impl Deliveries for NatsDeliveries {
-    async fn next(&mut self) -> Result<Delivery, BusError> {
-        let (Received { stored, place, pin, reply }, received) = self.pull.next().await?;
-        Ok(Delivery {
+impl NatsDeliveries {
+    fn delivery(&self, message: Received, received: BootInstant) -> Delivery {
+        let Received { stored, place, pin, reply } = message;
+        Delivery {
             stored,
             consumer_sequence: place.consumer_sequence,
             delivered: place.delivered,
             pin,
             received,
             acker: Box::new(NatsAcker { client: self.client.clone(), reply }),
-        })
+        }
+    }
+}
+
+#[async_trait]
+impl Deliveries for NatsDeliveries {
+    async fn next(&mut self) -> Result<Delivery, BusError> {
+        let (message, received) = self.pull.next().await?;
+        Ok(self.delivery(message, received))
     }
 
     fn request(&mut self, more: usize) {
         self.pull.window.allow(more);
     }
 
-    async fn stop(&mut self) {
-        for received in self.pull.stop().await {
-            NatsAcker { client: self.client.clone(), reply: received.reply }.nak(Duration::ZERO).await;
-        }
+    async fn drain(&mut self) -> Vec<Delivery> {
+        let (messages, received) = self.pull.stop().await;
+        messages.into_iter().map(|message| self.delivery(message, received)).collect()
     }
 }
 

@@ -150,8 +150,9 @@ impl Pull {
         }
     }
 
-    /// Tells the server to send nothing more, and takes what it had sent by then.
-    pub(super) async fn stop(&mut self) -> Vec<Received> {
+    /// Tells the server to send nothing more, and takes what it had sent by then. With it comes the earliest moment at
+    /// which that may have come.
+    pub(super) async fn stop(&mut self) -> (Vec<Received>, BootInstant) {
         let tell = async { self.subscriber.drain().await.is_ok() && self.api.client.flush().await.is_ok() };
         if timeout(STOP_TIME, tell).await == Ok(true) {
             // The subscription ends once everything that was sent before is here.
@@ -161,7 +162,7 @@ impl Pull {
                 }
             }
         }
-        self.leftovers()
+        (self.leftovers(), self.quiet)
     }
 
     /// What is here and was not handed out, with nothing more to come.

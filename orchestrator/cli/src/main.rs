@@ -4,7 +4,6 @@ mod commands;
 mod exit;
 mod nats_server;
 mod output;
-mod stop;
 
 use std::process::ExitCode;
 

@@ -5,12 +5,12 @@ use mesh_bus::topology::Stream;
 use mesh_bus::{BusError, Target};
 use mesh_schemas::payload::WorkflowStarted;
 use mesh_schemas::{
-    Decoded, Digest, Envelope, MAX_DATA_DEPTH, RULES_VERSION, RequestId, RunId, StoredMessage, Subject,
-    TraceContext, WorkflowName, WorkflowVerb, is_too_deep,
+    Decoded, Envelope, MAX_DATA_DEPTH, RULES_VERSION, RequestId, RunId, StoredMessage, Subject, TraceContext,
+    WorkflowName, WorkflowVerb, is_too_deep,
 };
-use mesh_telemetry::{names, propagation};
+use mesh_telemetry::{names, propagation, span};
 use serde_json::Value;
-use tracing::{Instrument, Span, debug, debug_span, info};
+use tracing::{Instrument, Span, debug, info};
 
 use super::reject::{self, Rejection};
 use crate::capabilities;
@@ -19,6 +19,10 @@ use crate::encode::{self, Frame};
 use crate::lease::Lease;
 use crate::service::Shared;
 use crate::store::{self, Lost};
+
+/// Pause before the bus is asked again.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
 /// A request that was read.
 pub(super) struct Request {
     pub(super) target: Target,
@@ -64,20 +68,9 @@ pub(super) async fn relay(
             Decoded::Bare(value) => value,
         },
     };
-    let span = debug_span!(
-        "process",
-        { names::SPAN_NAME } = format!("process {}", template(&request.target)),
-        { names::SPAN_KIND } = names::KIND_CONSUMER,
-        { names::MESSAGING_SYSTEM } = names::SYSTEM_NATS,
-        { names::MESSAGING_OPERATION_TYPE } = names::OPERATION_PROCESS,
-        { names::MESSAGING_DESTINATION_NAME } = stored.message.subject,
-        { names::MESSAGING_DESTINATION_TEMPLATE } = template(&request.target),
-        { names::RUN_ID } = %run,
-    );
     let hop = TraceContext::from_headers(&stored.message.headers).or_else(|| request.trace.clone());
-    if let Some(hop) = &hop {
-        propagation::continue_from(&span, hop);
-    }
+    let span = span::process(template(&request.target), &stored.message.subject, hop.as_ref());
+    span.record(names::RUN_ID, tracing::field::display(run));
     start(shared, lease, stored, request, hop).instrument(span).await
 }
 
@@ -94,18 +87,16 @@ async fn start(
         return reject::request(shared, lease, stored, &request, rejection).await;
     }
     let known = match find(shared, lease, &request.target).await? {
-        Ok((known, _)) if !known.input_errors(&request.input).is_empty() => {
-            let reasons = known.input_errors(&request.input);
-            let rejection = Rejection { code: "invalid_input", reasons };
-            return reject::request(shared, lease, stored, &request, rejection).await;
-        }
         Ok(known) => known,
         Err(rejection) => return reject::request(shared, lease, stored, &request, rejection).await,
     };
-    let (known, digest) = known;
-    debug_assert_eq!(known.plan.digest, digest);
+    let reasons = known.input_errors(&request.input);
+    if !reasons.is_empty() {
+        let rejection = Rejection { code: "invalid_input", reasons };
+        return reject::request(shared, lease, stored, &request, rejection).await;
+    }
     let data = WorkflowStarted {
-        digest,
+        digest: known.plan.digest.clone(),
         rules: RULES_VERSION,
         input: request.input,
         request: request.id,
@@ -138,13 +129,12 @@ async fn find(
     shared: &Shared,
     lease: &Lease,
     target: &Target,
-) -> Result<Result<(Arc<Known>, Digest), Rejection>, Lost> {
+) -> Result<Result<Arc<Known>, Rejection>, Lost> {
     loop {
         let found = match target {
             Target::Workflow(name) => latest(shared, name).await,
             Target::Task(capability) => capabilities::ensure(&*shared.bus, capability).await.map(|()| {
-                let known = shared.definitions.single_task(capability);
-                known.map(|known| (Arc::clone(&known), known.plan.digest.clone())).ok_or_else(|| {
+                shared.definitions.single_task(capability).ok_or_else(|| {
                     Rejection::new("invalid_capability", format!("'{capability}' cannot be requested"))
                 })
             }),
@@ -160,15 +150,12 @@ async fn find(
     }
 }
 
-async fn latest(
-    shared: &Shared,
-    name: &WorkflowName,
-) -> Result<Result<(Arc<Known>, Digest), Rejection>, BusError> {
+async fn latest(shared: &Shared, name: &WorkflowName) -> Result<Result<Arc<Known>, Rejection>, BusError> {
     let Some(digest) = shared.definitions.latest(name).await? else {
         return reject::unknown_workflow(shared, name).await.map(Err);
     };
     Ok(match shared.definitions.get(name, &digest).await? {
-        Some(known) => Ok((known, digest)),
+        Some(known) => Ok(known),
         None => Err(Rejection::new(
             "unusable_workflow",
             format!(
@@ -178,9 +165,6 @@ async fn latest(
         )),
     })
 }
-
-/// Pause before the bus is asked again.
-const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// What makes the request the same request: the envelope's source and id or, for bare JSON, its place in the
 /// inbox.

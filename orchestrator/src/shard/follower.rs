@@ -8,18 +8,19 @@ use mesh_bus::topology::{SHARD_ACK_WAIT, Stream};
 use mesh_bus::{ConsumerSpec, Delivery, Publish, Reason};
 use mesh_core::{Decision, Event, Fact, Header, Plan, Run, Started, Unreadable, replay};
 use mesh_schemas::{Message, RULES_VERSION, RunId, SignalId, StoredMessage, Subject, TraceContext};
-use mesh_telemetry::{names, propagation};
-use tracing::{Instrument, Span, debug, debug_span, warn};
+use mesh_telemetry::{names, propagation, span};
+use tracing::{Instrument, Span, debug, warn};
 
 use super::cache::{Cache, Cached, Standing};
 use crate::lease::Lease;
 use crate::service::Shared;
 use crate::store::{self, Lost};
 
-/// Pause before an event is delivered again whose run this instance does not know (yet).
-const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
-/// How often a signal may come before its run is there: with [`UNKNOWN_PAUSE`] between, about ten seconds.
-const EARLY_SIGNALS: u64 = 10;
+/// Pause before an event is delivered again whose run this instance does not know (yet): first, and at most. It grows
+/// by the first with each delivery, so that a run which nobody here knows costs little.
+const UNKNOWN_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// How often a signal may come before its run is there: about ten seconds.
+const EARLY_SIGNALS: u64 = 5;
 /// The form of the subjects that a shard delivers.
 const TEMPLATE: &str = "{kind}.{verb}.{name}.{lane}.{shard}.{run}";
 /// Pause before a run is read again from a server that has not caught up.
@@ -243,18 +244,9 @@ impl Follower {
     fn work(&self, lease: Lease, stored: StoredMessage, run: Option<RunId>, verdict: Verdict) -> Work {
         let shared = Arc::clone(&self.shared);
         let hop = TraceContext::from_headers(&stored.message.headers);
-        let span = debug_span!(
-            "process",
-            { names::SPAN_NAME } = format!("process {TEMPLATE}"),
-            { names::SPAN_KIND } = names::KIND_CONSUMER,
-            { names::MESSAGING_SYSTEM } = names::SYSTEM_NATS,
-            { names::MESSAGING_OPERATION_TYPE } = names::OPERATION_PROCESS,
-            { names::MESSAGING_DESTINATION_NAME } = stored.message.subject,
-            { names::MESSAGING_DESTINATION_TEMPLATE } = TEMPLATE,
-            { names::RUN_ID } = run.map(tracing::field::display),
-        );
-        if let Some(hop) = &hop {
-            propagation::continue_from(&span, hop);
+        let span = span::process(TEMPLATE, &stored.message.subject, hop.as_ref());
+        if let Some(run) = run {
+            span.record(names::RUN_ID, tracing::field::display(run));
         }
         Box::pin(
             async move {
@@ -302,7 +294,9 @@ async fn settle(
         }
         Verdict::Later if lease.is_lost() => return Err(Lost),
         Verdict::Later => {
-            lease.nak(UNKNOWN_PAUSE).await;
+            let (first, longest) = UNKNOWN_PAUSES;
+            let deliveries = u32::try_from(lease.delivered).unwrap_or(u32::MAX);
+            lease.nak(first.saturating_mul(deliveries).min(longest)).await;
             return Ok(());
         }
         Verdict::Done => {}

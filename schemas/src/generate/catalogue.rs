@@ -4,8 +4,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::payload::{
     AgentDeregistered, AgentRegistered, CancelSignal, RequestRejected, TaskAssigned, TaskCompleted,
-    TaskCreated, TaskFailed, TaskProgress, TimerFired, WorkflowCancelled, WorkflowCompleted, WorkflowFailed,
-    WorkflowStarted,
+    TaskCreated, TaskFailed, TaskProgress, TaskReleased, TimerFired, WorkflowCancelled, WorkflowCompleted,
+    WorkflowFailed, WorkflowStarted,
 };
 
 /// A type of event.
@@ -199,6 +199,16 @@ pub const EVENTS: &[EventType] = &[
         writers: &[Writer::Agent],
         description: "An agent took an attempt. Advisory: nothing is decided by it.",
         body: Body::Event(schema::<TaskAssigned>),
+        operation: Some((Action::Send, Role::Agent)),
+    },
+    EventType {
+        name: "task.released",
+        subject: "task.released.{capability}.{lane}.{shard}.{run}.{task}.{attempt}.{delivery}",
+        stream: Some("NOTES"),
+        writers: &[Writer::Agent],
+        description: "An agent gave an attempt back for others to do, as it stops or does not know its schema: the \
+                      delivery does not count towards poison.",
+        body: Body::Event(schema::<TaskReleased>),
         operation: Some((Action::Send, Role::Agent)),
     },
     EventType {

@@ -58,6 +58,7 @@ fn every_type_of_event_is_listed_once() {
         "task.requested",
         "workflow.signalled",
         "task.assigned",
+        "task.released",
         "request.rejected",
         "dead",
     ]

@@ -7,7 +7,9 @@ mod workflow;
 
 pub use agent::{AgentDeregistered, AgentRegistered};
 pub use request::{DeadLetter, RequestRejected, TimerFired};
-pub use task::{TaskAssigned, TaskCompleted, TaskCreated, TaskError, TaskFailed, TaskProgress, code};
+pub use task::{
+    TaskAssigned, TaskCompleted, TaskCreated, TaskError, TaskFailed, TaskProgress, TaskReleased, code,
+};
 pub use workflow::{
     CancelSignal, RunError, TaskCounts, WorkflowCancelled, WorkflowCompleted, WorkflowFailed, WorkflowStarted,
 };

@@ -24,10 +24,6 @@ pub mod code {
     pub const EXPRESSION: &str = "expression";
     /// The run ended while the task was still open.
     pub const RUN_ENDED: &str = "run_ended";
-    /// A task failed for good and the run with it.
-    pub const TASK_FAILED: &str = "task_failed";
-    /// The agent is stopping and hands the task back.
-    pub const AGENT_STOPPED: &str = "agent_stopped";
 }
 
 /// Data of `task.created`: work for an agent. Run, task and attempt are also in the subject.
@@ -112,6 +108,19 @@ pub struct TaskAssigned {
     pub agent: AgentId,
     /// Which delivery of the attempt, from 1.
     pub delivery: u64,
+}
+
+/// Data of `task.released`: an agent gave a delivery back in order, without an outcome. Advisory: it is not part of a
+/// run's log, but it keeps the attempt from being taken for poison.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskReleased {
+    /// Who gave it back.
+    pub agent: AgentId,
+    /// Which delivery of the attempt, from 1.
+    pub delivery: u64,
+    /// How many earlier deliveries of the attempt had neither an outcome nor a release: agents that died, or were
+    /// silent for too long.
+    pub lost: u64,
 }
 
 /// Data of `task.progress`, over core NATS only.

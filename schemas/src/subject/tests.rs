@@ -73,6 +73,7 @@ fn subject() -> impl Strategy<Value = Subject> {
         }),
         (select(TaskVerb::ALL), key()).prop_map(|(verb, key)| Subject::Task { verb, key }),
         (key(), any::<u64>()).prop_map(|(key, delivery)| Subject::TaskAssigned { key, delivery }),
+        (key(), any::<u64>()).prop_map(|(key, delivery)| Subject::TaskReleased { key, delivery }),
         (run(), task(), attempt()).prop_map(|(run, task, attempt)| Subject::TaskRouted {
             run,
             task,
@@ -148,6 +149,7 @@ fn another_namespace_is_told_from_an_unknown_kind() {
         format!("mesh.task.created.risk.normal.3.{UUID}.a"),
         format!("mesh.task.assigned.risk.normal.3.{UUID}.a.1.x"),
         format!("mesh.task.assigned.risk.normal.3.{UUID}.a.1.01"),
+        format!("mesh.task.released.risk.normal.3.{UUID}.a.1"),
         format!("mesh.task.assigned.risk.normal.3.{UUID}.a.1.1.1.1.1"),
         format!("mesh.timer.stopped.-.-.3.{UUID}.deadline"),
         format!("mesh.agent.moved.{UUID}"),

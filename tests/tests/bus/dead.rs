@@ -60,8 +60,8 @@ async fn a_letter_that_would_be_too_large_refers_to_the_message() -> Result<()> 
     let mut large = event(run(1), 1);
     large.message.payload = vec![b'x'; 1024 * 1024 - 100].into();
     let original = stored(&world, large, Stream::Events).await?;
-    dead_letter(world.bus.as_ref(), Stream::Events, &original, Reason::TooLarge, "too large").await?;
-    let letter = world.bus.last(Stream::Dead, "mesh.dead.events.too_large").await?.context("a letter")?;
+    dead_letter(world.bus.as_ref(), Stream::Events, &original, Reason::Malformed, "no JSON").await?;
+    let letter = world.bus.last(Stream::Dead, "mesh.dead.events.malformed").await?.context("a letter")?;
     assert_eq!(letter.message.headers.get("ce-dataref"), Some("nats:MESH_EVENTS/1"));
     assert!(letter.message.payload.is_empty());
     Ok(())

@@ -1,5 +1,6 @@
 //! What agents promise.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -10,6 +11,7 @@ use mesh_bus::{Bus as _, RunOutcome};
 use mesh_tests::{Audit, TestServer, World, patiently};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 #[derive(Deserialize)]
 struct Numbers {
@@ -126,21 +128,33 @@ async fn an_agent_is_known_while_it_lives() -> Result<()> {
 /// An agent that stops lets running tasks end, takes no more, and leaves the rest to others at once.
 #[tokio::test]
 async fn an_agent_drains_when_it_is_stopped() -> Result<()> {
-    async fn slow(_ctx: Context, input: Value) -> Result<Value, TaskFailure> {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        Ok(input)
-    }
+    let gate = Arc::new(Semaphore::new(0));
+    let slow = {
+        let gate = Arc::clone(&gate);
+        move |_ctx: Context, input: Value| {
+            let gate = Arc::clone(&gate);
+            async move {
+                gate.acquire()
+                    .await
+                    .map_err(|closed| TaskFailure::fatal("gate", closed.to_string()))?
+                    .forget();
+                Ok::<_, TaskFailure>(input)
+            }
+        }
+    };
     let server = TestServer::start()?;
     let world = World::on(&server.url()).await?;
     let orchestrator = world.orchestrator().await?;
-    world.apply(&single("slow")).await?;
-    let first = world.agent(Agent::builder("slow").id("first").capacity(2).capability("slow", slow)).await?;
+    world.apply(&single("slow").replace("timeout: 500ms, ", "")).await?;
+    let first = Agent::builder("slow").id("first").capacity(2).capability("slow", slow.clone());
+    let first = world.agent(first).await?;
     let mut runs = Vec::new();
     for n in 0..6 {
         runs.push(world.start("single", json!(n)).await?);
     }
     world.first(Stream::Notes, "task.assigned.>").await?;
-    first.stop().await?;
+    let (stopped, ()) = tokio::join!(first.stop(), async { gate.add_permits(runs.len()) });
+    stopped?;
     let second =
         world.agent(Agent::builder("slow").id("second").capacity(6).capability("slow", slow)).await?;
     for run in runs {
@@ -149,6 +163,35 @@ async fn an_agent_drains_when_it_is_stopped() -> Result<()> {
     }
     Audit::when_idle(&world, &["slow"]).await?;
     second.stop().await?;
+    orchestrator.stop().await
+}
+
+/// Work may be handed back as often as agents stop: only those that die with it make it poison.
+#[tokio::test]
+async fn work_that_is_handed_back_is_not_poison() -> Result<()> {
+    async fn hang(_ctx: Context, _input: Value) -> Result<Value, TaskFailure> {
+        std::future::pending().await
+    }
+    async fn echo(_ctx: Context, input: Value) -> Result<Value, TaskFailure> {
+        Ok(input)
+    }
+    let server = TestServer::start()?;
+    let world = World::on(&server.url()).await?;
+    let orchestrator = world.orchestrator().await?;
+    world.apply(&single("patient").replace("timeout: 500ms, ", "")).await?;
+    let run = world.start("single", json!("at last")).await?;
+    for delivery in 1..=7 {
+        let hasty = Agent::builder("hasty").drain_timeout(Duration::ZERO).capability("patient", hang);
+        let agent = world.agent(hasty).await?;
+        world.first(Stream::Notes, &format!("task.assigned.patient.normal.{run}.work.1.{delivery}")).await?;
+        agent.stop().await?;
+    }
+    let agent = world.agent(Agent::builder("echo").capability("patient", echo)).await?;
+    let outcome = world.ended(run).await?;
+    let RunOutcome::Completed(completed) = outcome else { bail!("not completed: {outcome:?}") };
+    assert_eq!(completed.output, json!("at last"));
+    Audit::when_idle(&world, &["patient"]).await?;
+    agent.stop().await?;
     orchestrator.stop().await
 }
 

@@ -8,7 +8,6 @@ use mesh_schemas::Shards;
 
 use crate::Connection;
 use crate::exit::Outcome;
-use crate::stop;
 
 /// Run an orchestrator against a NATS server that is there
 #[derive(Args)]
@@ -37,7 +36,7 @@ impl Layout {
 
 impl Orchestrator {
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
-        let stop = stop::on_signal()?;
+        let stop = mesh_agents::stop_signal()?;
         let bus = Arc::new(connection.connect().await?);
         mesh_orchestrator::run(bus, self.layout.options(), stop).await.context("the orchestrator stopped")?;
         Ok(Outcome::Done)

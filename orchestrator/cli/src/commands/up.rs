@@ -13,7 +13,6 @@ use crate::Connection;
 use crate::exit::Outcome;
 use crate::nats_server::NatsServer;
 use crate::output;
-use crate::stop;
 
 /// Pause between attempts to reach a server that is starting.
 const KNOCK: Duration = Duration::from_millis(50);
@@ -33,7 +32,7 @@ pub(crate) struct Up {
 
 impl Up {
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
-        let stop = stop::on_signal()?;
+        let stop = mesh_agents::stop_signal()?;
         let mut server = NatsServer::start(&self.data, self.port)?;
         let result = tokio::select! {
             result = self.serve(connection, &stop) => result,

@@ -1,7 +1,10 @@
 use tokio_util::sync::CancellationToken;
 
-/// A token that is cancelled by Ctrl-C or SIGTERM.
-pub(crate) fn on_signal() -> anyhow::Result<CancellationToken> {
+/// A token that is cancelled when the process is asked to stop, by SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// If the operating system does not let the process listen for signals.
+pub fn stop_signal() -> std::io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     #[cfg(unix)]
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -14,6 +17,7 @@ pub(crate) fn on_signal() -> anyhow::Result<CancellationToken> {
         }
         #[cfg(not(unix))]
         let _ = tokio::signal::ctrl_c().await;
+        tracing::info!("asked to stop");
         token.cancel();
     });
     Ok(stop)

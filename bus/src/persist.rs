@@ -1,0 +1,44 @@
+use std::time::Duration;
+
+use tracing::{debug, warn};
+
+use crate::error::PublishError;
+
+/// Pause before a message that was not stored is sent again for the first time; it doubles from there.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// Longest pause: short, as whoever waits for the message has waited long already.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// What became of a message that was sent until that was known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Persisted {
+    /// It is stored.
+    Stored,
+    /// It is larger than the server takes, with the server's words.
+    TooLarge(String),
+    /// Nobody needs it from here any more; it may be stored or not.
+    GivenUp,
+}
+
+/// Publishes until the message is stored, however long that takes, unless `is_over` says that it is not ours to store
+/// any more.
+pub async fn persist<F: Future<Output = Result<(), PublishError>>>(
+    is_over: impl Fn() -> bool,
+    mut publish: impl FnMut() -> F,
+) -> Persisted {
+    let mut pause = FIRST_PAUSE;
+    while !is_over() {
+        match publish().await {
+            Ok(()) => return Persisted::Stored,
+            Err(PublishError::TooLarge(error)) => return Persisted::TooLarge(error),
+            Err(PublishError::Retry(error)) => debug!(error, "not stored yet"),
+            Err(error @ PublishError::Refused(_)) => {
+                warn!(%error, "trying again until it is mended");
+                pause = LONGEST_PAUSE;
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = LONGEST_PAUSE.min(pause * 2);
+    }
+    Persisted::GivenUp
+}
