@@ -9,7 +9,7 @@ use lru::LruCache;
 use mesh_bus::topology::Bucket;
 use mesh_bus::{Bus, BusError};
 use mesh_core::Plan;
-use mesh_schemas::definition::{Format, Position, Problem, Problems};
+use mesh_schemas::document::{Format, Position, Problem, Problems};
 use mesh_schemas::{Capability, Definition, Digest, WorkflowName};
 use serde_json::Value;
 

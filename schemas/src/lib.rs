@@ -6,6 +6,7 @@
 
 pub mod definition;
 mod depth;
+pub mod document;
 mod envelope;
 pub mod generate;
 mod id;

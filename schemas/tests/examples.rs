@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use mesh_schemas::definition::{Format, parse};
+use mesh_schemas::definition::parse;
+use mesh_schemas::document::Format;
 use mesh_schemas::generate::catalogue::{Body, EVENTS, EventType};
 use mesh_schemas::generate::files;
 use mesh_schemas::payload::{

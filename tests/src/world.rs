@@ -11,7 +11,7 @@ use mesh_bus::nats::{ConnectOptions, NatsBus};
 use mesh_bus::topology::{Bucket, Stream};
 use mesh_bus::{Bus, From, Publish, Request, RunOutcome, RunWaiter, Target, run_id, submit};
 use mesh_orchestrator::{Options, definitions};
-use mesh_schemas::definition::Format;
+use mesh_schemas::document::Format;
 use mesh_schemas::{Headers, Message, Namespace, RequestId, RunId, StoredMessage};
 use serde_json::Value;
 use tokio::task::JoinHandle;

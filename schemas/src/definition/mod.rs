@@ -3,7 +3,6 @@
 mod builder;
 mod duration;
 mod parse;
-mod problem;
 mod task;
 mod write;
 
@@ -15,8 +14,7 @@ use serde_json::Value;
 
 pub use builder::{DefinitionBuilder, TaskBuilder};
 pub use duration::{DurationError, Span};
-pub use parse::{Format, MAX_TEXT_BYTES, nearest, parse, parse_with_positions};
-pub use problem::{Position, Positions, Problem, Problems};
+pub use parse::{parse, parse_with_positions};
 pub use task::{OnFailure, OnSkipped, Retry, Task};
 
 use crate::id::Digest;

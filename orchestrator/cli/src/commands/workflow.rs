@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use mesh_orchestrator::definitions;
 use mesh_schemas::Definition;
-use mesh_schemas::definition::Format;
+use mesh_schemas::document::Format;
 
 use crate::Connection;
 use crate::exit::Outcome;

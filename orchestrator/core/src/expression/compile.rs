@@ -1,7 +1,7 @@
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, operators};
 use mesh_schemas::TaskId;
-use mesh_schemas::definition::nearest;
+use mesh_schemas::document::nearest;
 use regex::RegexBuilder;
 
 use super::error::Fault;

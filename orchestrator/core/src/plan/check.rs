@@ -1,5 +1,6 @@
 use mesh_schemas::Definition;
-use mesh_schemas::definition::{Format, Problems, parse_with_positions};
+use mesh_schemas::definition::parse_with_positions;
+use mesh_schemas::document::{Format, Problems};
 
 use super::Plan;
 

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
-use mesh_schemas::definition::{Problem, Task};
+use mesh_schemas::definition::Task;
+use mesh_schemas::document::Problem;
 use mesh_schemas::{Definition, TaskId};
 use serde_json::Value;
 

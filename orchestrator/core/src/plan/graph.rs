@@ -1,4 +1,4 @@
-use mesh_schemas::definition::{Problem, nearest};
+use mesh_schemas::document::{Problem, nearest};
 use mesh_schemas::{Definition, TaskId};
 
 use super::{MAX_DEPTH, problem};

@@ -1,5 +1,6 @@
 use mesh_schemas::Definition;
-use mesh_schemas::definition::{Problem, Retry, Span};
+use mesh_schemas::definition::{Retry, Span};
+use mesh_schemas::document::Problem;
 
 use super::{MAX_TASKS, problem};
 

@@ -11,7 +11,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mesh_schemas::definition::{DEFAULT_RUN_TIMEOUT, Problem, Span, Task};
+use mesh_schemas::definition::{DEFAULT_RUN_TIMEOUT, Span, Task};
+use mesh_schemas::document::Problem;
 use mesh_schemas::{Definition, Digest, TaskId};
 
 pub use check::check;

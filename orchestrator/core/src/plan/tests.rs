@@ -1,7 +1,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use mesh_schemas::definition::{Format, Problems, TaskBuilder};
+use mesh_schemas::definition::TaskBuilder;
+use mesh_schemas::document::{Format, Problems};
 use mesh_schemas::{Definition, TaskId};
 use serde_json::{Value, json};
 

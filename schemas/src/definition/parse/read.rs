@@ -5,9 +5,8 @@ use std::str::FromStr;
 use serde_json::{Number, Value};
 
 use super::keys;
-use super::node::{Content, Entry, Node, join};
-use super::{Position, Problem, nearest};
 use crate::definition::{Definition, OnFailure, OnSkipped, Retry, Span, Task, Version};
+use crate::document::{Content, Entry, Node, Position, Problem, join, nearest};
 use crate::name::TaskId;
 
 const DEFINITION: [&str; 7] = ["mesh", "name", "description", "input", "output", "timeout", "tasks"];

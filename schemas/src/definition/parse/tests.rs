@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::definition::{OnFailure, OnSkipped, Retry, Span, TaskBuilder};
+use crate::document::MAX_TEXT_BYTES;
 use crate::name::TaskId;
 
 const YAML: &str = r#"# Onboards a merchant.
@@ -112,7 +113,7 @@ fn positions_lead_to_values_and_to_the_keys_of_objects() {
     assert_eq!(of(""), Some((2, 1)));
 
     let text = "{\"mesh\": \"v1\", \"name\": \"ä\\u00e4\",\n  \"x\": [{\"tasks\": 1}]}";
-    let (positions, _) = json::tree(text).unwrap().survey();
+    let (positions, _) = tree(text, Format::Json).unwrap().survey();
     assert_eq!(positions.of("name").map(|p| (p.line, p.column)), Some((1, 24)));
     assert_eq!(positions.of("x[0].tasks").map(|p| (p.line, p.column)), Some((2, 19)));
 }
@@ -223,7 +224,7 @@ fn json_errors_read_like_json() {
     assert_eq!(parse(text, Format::Json).unwrap_err().to_string(), expected);
     assert!(parse(YAML, Format::Json).is_err(), "YAML is not JSON");
     let (text, emoji) = (r#"{"a": "\/\ud83d\ude00\\", "b": [1e2, {}, [], -0.5]}"#, "/\u{1f600}\\");
-    assert_eq!(json::tree(text).unwrap().to_value(), json!({"a": emoji, "b": [1e2, {}, [], -0.5]}));
+    assert_eq!(tree(text, Format::Json).unwrap().to_value(), json!({"a": emoji, "b": [1e2, {}, [], -0.5]}));
 }
 
 #[test]
@@ -254,7 +255,7 @@ fn texts_are_bounded() {
 
 #[test]
 fn plain_scalars_follow_the_core_schema() {
-    let value = |text: &str| yaml::tree(text).map(|node| node.to_value());
+    let value = |text: &str| tree(text, Format::Yaml).map(|node| node.to_value());
     for (text, expected) in [
         ("yes", json!("yes")),
         ("on", json!("on")),

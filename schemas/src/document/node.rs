@@ -4,13 +4,13 @@ use super::{Position, Positions, Problem};
 
 /// A part of a text, and where it stands.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) at: Position,
-    pub(super) content: Content,
+pub(crate) struct Node {
+    pub(crate) at: Position,
+    pub(crate) content: Content,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Content {
+pub(crate) enum Content {
     Null,
     Bool(bool),
     Number(Number),
@@ -21,15 +21,15 @@ pub(super) enum Content {
 
 /// A key of an object with its value.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) at: Position,
-    pub(super) value: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) at: Position,
+    pub(crate) value: Node,
 }
 
 impl Node {
     /// The plain data. The last of several equal keys counts; they are problems anyway.
-    pub(super) fn to_value(&self) -> Value {
+    pub(crate) fn to_value(&self) -> Value {
         match &self.content {
             Content::Null => Value::Null,
             Content::Bool(value) => Value::Bool(*value),
@@ -43,7 +43,7 @@ impl Node {
     }
 
     /// What it is, in words that follow "found".
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match &self.content {
             Content::Null => "nothing",
             Content::Bool(_) => "a boolean",
@@ -55,7 +55,7 @@ impl Node {
     }
 
     /// How many nodes it is made of, itself included.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         1 + match &self.content {
             Content::List(items) => items.iter().map(Self::count).sum(),
             Content::Map(entries) => entries.iter().map(|entry| entry.value.count()).sum(),
@@ -64,7 +64,7 @@ impl Node {
     }
 
     /// How many lists and objects stand inside each other here.
-    pub(super) fn depth(&self) -> usize {
+    pub(crate) fn depth(&self) -> usize {
         match &self.content {
             Content::List(items) => 1 + items.iter().map(Self::depth).max().unwrap_or_default(),
             Content::Map(entries) => 1 + entries.iter().map(|e| e.value.depth()).max().unwrap_or_default(),
@@ -73,7 +73,7 @@ impl Node {
     }
 
     /// The positions of all parts, and the keys that are there twice.
-    pub(super) fn survey(&self) -> (Positions, Vec<Problem>) {
+    pub(crate) fn survey(&self) -> (Positions, Vec<Problem>) {
         let mut positions = Positions::default();
         let mut problems = Vec::new();
         positions.insert("", self.at);
@@ -124,7 +124,7 @@ impl Entry {
 }
 
 /// Appends a key to a path.
-pub(super) fn join(path: &mut String, key: &str) {
+pub(crate) fn join(path: &mut String, key: &str) {
     if !path.is_empty() {
         path.push('.');
     }

@@ -10,7 +10,7 @@ use super::{MAX_DEPTH, Position, Problem, malformed};
 const MAX_ALIASED_NODES: usize = 10_000;
 
 /// Reads the one document of a YAML text.
-pub(super) fn tree(text: &str) -> Result<Node, Problem> {
+pub(crate) fn tree(text: &str) -> Result<Node, Problem> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| syntax(&error, text))?;

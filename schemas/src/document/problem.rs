@@ -16,10 +16,10 @@ impl fmt::Display for Position {
     }
 }
 
-/// One thing that is wrong with a definition.
+/// One thing that is wrong with a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where in the definition: `tasks.risk.when`; empty for the whole.
+    /// Where in the document: `tasks.risk.when`; empty for the whole.
     pub path: String,
     /// Where in the text, if it came from one.
     pub position: Option<Position>,
@@ -39,7 +39,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a definition; never empty.
+/// Everything that is wrong with a text; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Problems(pub Vec<Problem>);
 
@@ -67,7 +67,7 @@ impl fmt::Display for Problems {
     }
 }
 
-/// Where the parts of a definition stand in its text.
+/// Where the parts of a document stand in its text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Positions(BTreeMap<String, Position>);
 

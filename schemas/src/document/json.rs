@@ -4,7 +4,7 @@ use super::node::{Content, Entry, Node};
 use super::{MAX_DEPTH, Position, Problem, malformed};
 
 /// Reads a JSON text.
-pub(super) fn tree(text: &str) -> Result<Node, Problem> {
+pub(crate) fn tree(text: &str) -> Result<Node, Problem> {
     // serde_json judges the syntax, and says well what is wrong with it; the scanner then only has to find
     // where the parts stand.
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| syntax(&error))?;

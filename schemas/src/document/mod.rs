@@ -1,0 +1,55 @@
+//! Texts that people write, as trees that know where each part stands; so every problem is told with its place,
+//! whichever way the text is written.
+
+mod json;
+mod nearest;
+mod node;
+mod problem;
+mod settings;
+mod yaml;
+
+pub use nearest::nearest;
+pub use problem::{Position, Positions, Problem, Problems};
+pub use settings::{Setting, settings};
+
+pub(crate) use node::{Content, Entry, Node, join};
+
+/// Longest text that is read, in bytes: what NATS takes as one message by default.
+pub const MAX_TEXT_BYTES: usize = 1024 * 1024;
+
+/// Deepest nesting of lists and objects, small enough that no reader's stack is in danger.
+const MAX_DEPTH: usize = 64;
+
+/// How a text is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// YAML 1.2: one document, without tags and merge keys.
+    Yaml,
+    /// JSON.
+    Json,
+}
+
+impl Format {
+    /// By the ending of a file's name: `.json` is JSON, all else YAML.
+    #[must_use]
+    pub fn of(file: &std::path::Path) -> Self {
+        if file.extension().is_some_and(|ending| ending == "json") { Self::Json } else { Self::Yaml }
+    }
+}
+
+/// Reads a text.
+pub(crate) fn tree(text: &str, format: Format) -> Result<Node, Problem> {
+    if text.len() > MAX_TEXT_BYTES {
+        let message = format!("the text has {} bytes; at most {MAX_TEXT_BYTES} are read", text.len());
+        return Err(Problem { path: String::new(), position: None, message });
+    }
+    match format {
+        Format::Yaml => yaml::tree(text),
+        Format::Json => json::tree(text),
+    }
+}
+
+/// A text that is not YAML or JSON at all.
+fn malformed(position: Position, message: impl Into<String>) -> Problem {
+    Problem { path: String::new(), position: Some(position), message: message.into() }
+}
