@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mesh_bus::nats::SettingsError;
 use mesh_bus::{Bus, BusError};
 use mesh_schemas::payload::AgentRegistered;
 use mesh_schemas::{AgentId, Capability, NameError};
@@ -35,6 +36,9 @@ pub enum AgentError {
     /// The capabilities are not as they should be.
     #[error("the agent's capabilities: {0}")]
     Capabilities(String),
+    /// It is not clear how to connect.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// The bus cannot be used.
     #[error(transparent)]
     Bus(#[from] BusError),

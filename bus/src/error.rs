@@ -26,8 +26,40 @@ impl PublishError {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum BusError {
     /// No server could be reached.
-    #[error("cannot connect to NATS at {url}: {error}. Is a server running there? `mesh up` starts one")]
+    #[error(
+        "cannot connect to NATS at {url}: {error}. Is a server running there? `mesh up` starts one; MESH_NATS_URL or \
+         --nats-url names another"
+    )]
     Connect {
+        /// Where.
+        url: String,
+        /// What the client said.
+        error: String,
+    },
+    /// An address cannot be one.
+    #[error("{url} is no address of a NATS server: {error}. Write nats://HOST:PORT, or tls://HOST:PORT")]
+    Address {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// The server does not believe who we are.
+    #[error(
+        "NATS at {url} lets nobody in who does not prove who they are, or not with this proof: {error}. Give user and \
+         password, a token, an nkey, a credentials file or a client certificate (see `mesh --help`)"
+    )]
+    Denied {
+        /// Where.
+        url: String,
+        /// What the client said.
+        error: String,
+    },
+    /// No encrypted connection could be made.
+    #[error(
+        "no TLS connection to NATS at {url}: {error}. If the server's certificate is your own, name its authority with MESH_NATS_CA"
+    )]
+    Tls {
         /// Where.
         url: String,
         /// What the client said.

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use async_nats::{Client, Event, ServerAddr};
+use async_nats::{Client, ConnectErrorKind, Event, ServerAddr};
+use percent_encoding::percent_decode_str;
 use tokio::sync::{OnceCell, watch};
 
 use super::api::{Api, Link};
@@ -24,24 +25,53 @@ impl NatsBus {
     /// # Errors
     /// [`BusError::Connect`] if there is no server, it refuses us, or a file cannot be read;
     /// [`BusError::Unsuitable`] if the server is too old or has no JetStream.
-    pub async fn connect(options: ConnectOptions) -> Result<Self, BusError> {
-        let url = options.urls.join(",");
+    pub async fn connect(mut options: ConnectOptions) -> Result<Self, BusError> {
+        let url = options.urls.iter().map(|url| without_secret(url)).collect::<Vec<_>>().join(",");
         let error = |error: String| BusError::Connect { url: url.clone(), error };
-        let servers: Vec<ServerAddr> = options
-            .urls
-            .iter()
-            .map(|url| url.parse())
-            .collect::<Result<_, _>>()
-            .map_err(|e: std::io::Error| error(e.to_string()))?;
+        let servers: Vec<ServerAddr> =
+            options
+                .urls
+                .iter()
+                .map(|url| url.parse())
+                .collect::<Result<_, _>>()
+                .map_err(|e: std::io::Error| BusError::Address { url: url.clone(), error: e.to_string() })?;
+        if let Auth::None = options.auth {
+            options.auth = servers.iter().find_map(auth_in).unwrap_or_default();
+        }
         let (sender, link) = watch::channel(Link::default());
         let client = client_options(&options, sender)
             .await
             .map_err(|e| error(e.to_string()))?
             .connect(servers)
             .await
-            .map_err(|e| error(e.to_string()))?;
+            .map_err(|e| match e.kind() {
+                ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                    BusError::Denied { url: url.clone(), error: e.to_string() }
+                }
+                ConnectErrorKind::Tls => BusError::Tls { url: url.clone(), error: e.to_string() },
+                _ => error(e.to_string()),
+            })?;
         check_server(&client)?;
         Ok(Self { api: Api::new(client, link), namespace: options.namespace, shards: OnceCell::new() })
+    }
+}
+
+/// The user and password, or the token, in an address: the client passes them over.
+fn auth_in(server: &ServerAddr) -> Option<Auth> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let user = decoded(server.username()?);
+    Some(match server.password() {
+        Some(password) => Auth::UserPassword { user, password: decoded(password) },
+        None => Auth::Token(user),
+    })
+}
+
+/// An address without the password or token that may stand in it.
+fn without_secret(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 < at => format!("{}***{}", &url[..scheme + 3], &url[at..]),
+        (None, Some(at)) => format!("***{}", &url[at..]),
+        _ => url.to_owned(),
     }
 }
 
@@ -60,6 +90,11 @@ async fn client_options(
             note(&link, &event);
             std::future::ready(())
         });
+    let client = if options.tls_first { client.tls_first() } else { client };
+    let client = match &options.inbox_prefix {
+        Some(prefix) => client.custom_inbox_prefix(prefix),
+        None => client,
+    };
     let client = match &options.ca {
         Some(ca) => client.add_root_certificates(ca.clone()),
         None => client,
@@ -169,6 +204,23 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn addresses_may_say_who_we_are() {
+        let auth = |url: &str| url.parse().ok().as_ref().and_then(auth_in);
+        assert!(
+            matches!(auth("nats://me:a%40b@h"), Some(Auth::UserPassword { user, password }) if user == "me" && password == "a@b")
+        );
+        assert!(matches!(auth("nats://t0ken@h:4222"), Some(Auth::Token(token)) if token == "t0ken"));
+        assert!(auth("nats://h:4222").is_none());
+    }
+
+    #[test]
+    fn secrets_in_addresses_are_not_shown() {
+        assert_eq!(without_secret("nats://me:hunter2@a:4222"), "nats://***@a:4222");
+        assert_eq!(without_secret("hunter2@a:4222"), "***@a:4222");
+        assert_eq!(without_secret("nats://a:4222"), "nats://a:4222");
     }
 
     #[test]

@@ -12,9 +12,11 @@ mod pull;
 mod read;
 mod reader;
 mod service;
+pub mod settings;
 mod topology;
 mod window;
 mod wire;
 
 pub use bus::NatsBus;
 pub use options::{Auth, ConnectOptions, DEFAULT_URL};
+pub use settings::{ConnectSettings, SettingsError};

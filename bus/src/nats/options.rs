@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
-use mesh_schemas::{NameError, Namespace};
+use mesh_schemas::Namespace;
+
+use super::settings::{ConnectSettings, SettingsError};
 
 /// Where a server listens if nothing else is said.
 pub const DEFAULT_URL: &str = "nats://127.0.0.1:4222";
@@ -49,6 +51,8 @@ pub struct ConnectOptions {
     pub(super) ca: Option<PathBuf>,
     pub(super) client_certificate: Option<(PathBuf, PathBuf)>,
     pub(super) require_tls: bool,
+    pub(super) tls_first: bool,
+    pub(super) inbox_prefix: Option<String>,
 }
 
 impl Default for ConnectOptions {
@@ -70,21 +74,17 @@ impl ConnectOptions {
             ca: None,
             client_certificate: None,
             require_tls: false,
+            tls_first: false,
+            inbox_prefix: None,
         }
     }
 
-    /// As the environment says: servers in `MESH_NATS_URL`, else [`DEFAULT_URL`]; the namespace in
-    /// `MESH_NAMESPACE`, else `mesh`.
+    /// As the environment says; see [`variable`](super::settings::variable).
     ///
     /// # Errors
-    /// [`NameError`] if `MESH_NAMESPACE` cannot be a namespace.
-    pub fn from_env() -> Result<Self, NameError> {
-        let set = |variable| std::env::var(variable).ok().filter(|value| !value.is_empty());
-        let options = Self::new(set("MESH_NATS_URL").as_deref().unwrap_or(DEFAULT_URL));
-        match set("MESH_NAMESPACE") {
-            Some(namespace) => Ok(options.namespace(Namespace::new(namespace)?)),
-            None => Ok(options),
-        }
+    /// [`SettingsError`] if what it says cannot be followed.
+    pub fn from_env() -> Result<Self, SettingsError> {
+        ConnectSettings::from_env()?.options()
     }
 
     /// What the server shows as the name of the connection.
@@ -128,6 +128,21 @@ impl ConnectOptions {
     #[must_use]
     pub fn require_tls(mut self) -> Self {
         self.require_tls = true;
+        self
+    }
+
+    /// Begin with TLS before the server has greeted, for servers that have `handshake_first`.
+    #[must_use]
+    pub fn tls_first(mut self) -> Self {
+        self.tls_first = true;
+        self.require_tls()
+    }
+
+    /// What the subjects begin with on which answers come (default `_INBOX`), for accounts that may listen nowhere
+    /// else.
+    #[must_use]
+    pub fn inbox_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.inbox_prefix = Some(prefix.into());
         self
     }
 }

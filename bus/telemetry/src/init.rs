@@ -18,8 +18,8 @@ use crate::export;
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What is logged when neither `MESH_LOG` nor `RUST_LOG` says. The NATS client reports at `info` each
-/// connection that it makes; what matters of that, the mesh logs itself.
-const DEFAULT_LOG: &str = "info,async_nats=warn";
+/// connection that it makes, and each that fails; what matters of that, the mesh says itself, once.
+const DEFAULT_LOG: &str = "info,async_nats=warn,async_nats::connector=off";
 
 /// Crates that work for the exporter or for the connection: their spans are never exported, because exporting
 /// them would make more of them.
@@ -46,10 +46,15 @@ pub struct Telemetry {
 /// Nothing here can fail a process: what cannot be set up is logged and left out. If the process already has a
 /// subscriber for `tracing`, that one stays and nothing is exported.
 pub fn init(service: &str) -> Telemetry {
+    init_with_log(service, None)
+}
+
+/// Sets up the telemetry of this process as [`init`] does, with what to log as the caller says, if it says.
+pub fn init_with_log(service: &str, log: Option<&str>) -> Telemetry {
     let stderr = io::stderr;
     let colours = stderr().is_terminal() && !is_set("NO_COLOR");
     let logs =
-        tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(colours).with_filter(log_filter());
+        tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(colours).with_filter(log_filter(log));
     let exporting = is_set("OTEL_EXPORTER_OTLP_ENDPOINT") || is_set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
     let built = exporting.then(|| export::provider(service)).transpose();
     let (provider, error) = match built {
@@ -98,9 +103,12 @@ fn is_set(variable: &str) -> bool {
     env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
-fn log_filter() -> EnvFilter {
-    let chosen = ["MESH_LOG", "RUST_LOG"].into_iter().find(|variable| is_set(variable));
-    let directives = chosen.and_then(|variable| env::var(variable).ok());
+fn log_filter(given: Option<&str>) -> EnvFilter {
+    let from_env = || {
+        let chosen = ["MESH_LOG", "RUST_LOG"].into_iter().find(|variable| is_set(variable));
+        chosen.and_then(|variable| env::var(variable).ok())
+    };
+    let directives = given.map(ToOwned::to_owned).or_else(from_env);
     EnvFilter::builder().parse_lossy(directives.as_deref().unwrap_or(DEFAULT_LOG))
 }
 

@@ -14,4 +14,4 @@ pub mod names;
 pub mod propagation;
 pub mod span;
 
-pub use init::{SHUTDOWN_TIMEOUT, Telemetry, init};
+pub use init::{SHUTDOWN_TIMEOUT, Telemetry, init, init_with_log};

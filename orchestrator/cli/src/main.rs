@@ -1,90 +1,24 @@
 //! `mesh`: the command line of the mesh. Data goes to stdout, everything else to stderr.
 
+mod cli;
 mod commands;
+mod config;
+mod connection;
 mod exit;
 mod nats_server;
 mod output;
+mod select;
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-use mesh_bus::nats::{ConnectOptions, DEFAULT_URL, NatsBus};
-use mesh_schemas::Namespace;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
+use crate::cli::Cli;
+use crate::config::ConfigFile;
 use crate::exit::Outcome;
 
-/// Coordinates agents through events on NATS JetStream.
-#[derive(Parser)]
-#[command(name = "mesh", version, after_help = exit::HELP)]
-struct Cli {
-    #[command(flatten)]
-    connection: Connection,
-    #[command(subcommand)]
-    command: Command,
-}
-
-/// Where the mesh is.
-#[derive(Args, Clone)]
-struct Connection {
-    /// NATS servers, with commas between
-    #[arg(long, global = true, env = "MESH_NATS_URL", default_value = DEFAULT_URL)]
-    nats: String,
-    /// First token of every subject; keeps meshes on one server apart
-    #[arg(long, global = true, env = "MESH_NAMESPACE", default_value = "mesh")]
-    namespace: Namespace,
-}
-
-impl Connection {
-    async fn connect(&self) -> Result<NatsBus, mesh_bus::BusError> {
-        NatsBus::connect(self.options()).await
-    }
-
-    fn options(&self) -> ConnectOptions {
-        ConnectOptions::new(&self.nats).namespace(self.namespace.clone()).name("mesh-cli")
-    }
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Start a NATS server and an orchestrator here, until Ctrl-C
-    Up(commands::up::Up),
-    /// Run an orchestrator against a NATS server that is there
-    Orchestrator(commands::orchestrator::Orchestrator),
-    /// Check and register workflow definitions
-    #[command(alias = "workflows")]
-    Workflow {
-        #[command(subcommand)]
-        command: commands::workflow::Workflow,
-    },
-    /// Start a run of a workflow
-    Start(commands::start::Start),
-    /// Look at runs
-    #[command(alias = "run")]
-    Runs {
-        #[command(subcommand)]
-        command: commands::runs::Runs,
-    },
-    /// Show events, in the order of the log
-    #[command(alias = "event")]
-    Events(commands::events::Events),
-    /// List the agents that are alive
-    #[command(alias = "agent")]
-    Agents(commands::agents::Agents),
-    /// Write the JSON Schemas and the AsyncAPI document
-    #[command(alias = "schemas")]
-    Schema(commands::schema::Schema),
-    /// Run nats-server so that it ends with this process's parent
-    #[command(hide = true)]
-    NatsServer(nats_server::Tethered),
-}
-
-#[tokio::main]
-async fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let telemetry = mesh_telemetry::init("mesh");
-    let result = run(cli).await;
-    telemetry.shutdown();
-    match result {
+fn main() -> ExitCode {
+    match begin() {
         Ok(outcome) => outcome.into(),
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -93,17 +27,37 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: Cli) -> anyhow::Result<Outcome> {
-    let connection = cli.connection;
-    match cli.command {
-        Command::Up(up) => up.run(&connection).await,
-        Command::Orchestrator(orchestrator) => orchestrator.run(&connection).await,
-        Command::Workflow { command } => command.run(&connection).await,
-        Command::Start(start) => start.run(&connection).await,
-        Command::Runs { command } => command.run(&connection).await,
-        Command::Events(events) => events.run(&connection).await,
-        Command::Agents(agents) => agents.run(&connection).await,
-        Command::Schema(schema) => schema.run(),
-        Command::NatsServer(tethered) => tethered.run(),
+fn begin() -> anyhow::Result<Outcome> {
+    let command = Cli::command();
+    // Only to learn which file; whatever is wrong with the rest is told by the parser that knows the file.
+    let early =
+        command.clone().try_get_matches().ok().and_then(|matches| Cli::from_arg_matches(&matches).ok());
+    let named = match early {
+        Some(cli) => cli.configuration.config,
+        None => std::env::var_os("MESH_CONFIG").filter(|path| !path.is_empty()).map(Into::into),
+    };
+    let file = ConfigFile::read(named.as_deref(), &command)?;
+    let matches = config::with_file(command.clone(), &file).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    for warning in config::misspelt(&command) {
+        eprintln!("warning: {warning}");
     }
+    if cli.configuration.print_config {
+        let mut built = command;
+        built.build();
+        output::text(&config::effective(&built, &matches, &file))?;
+        return Ok(Outcome::Done);
+    }
+    run(cli)
 }
+
+#[tokio::main]
+async fn run(cli: Cli) -> anyhow::Result<Outcome> {
+    let telemetry = mesh_telemetry::init_with_log("mesh", cli.configuration.log.as_deref());
+    let result = cli.command.run(&cli.connection).await;
+    telemetry.shutdown();
+    result
+}
+
+#[cfg(test)]
+mod tests;

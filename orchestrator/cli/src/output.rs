@@ -1,8 +1,8 @@
-//! Data on stdout: a table for people, JSON for programs.
+//! Data on stdout: a table for people, JSON or YAML for programs.
 
 use std::io::{self, Write};
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 /// How data is printed.
@@ -13,6 +13,44 @@ pub(crate) enum Format {
     Table,
     /// JSON, a document or one object a line
     Json,
+    /// YAML
+    Yaml,
+}
+
+/// How a command prints its data.
+#[derive(Args, Debug, Clone, Copy)]
+pub(crate) struct Output {
+    /// How to print data
+    #[arg(long = "output", short = 'o', env = "MESH_OUTPUT", hide_env = true, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+impl Output {
+    /// Prints one document, for people as `table` says.
+    pub(crate) fn document(
+        self,
+        value: &impl Serialize,
+        table: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        match self.format {
+            Format::Table => table(),
+            Format::Json => Ok(json(value)?),
+            Format::Yaml => Ok(text(&mesh_schemas::document::to_yaml(value))?),
+        }
+    }
+
+    /// Prints one of many objects that come one after another.
+    pub(crate) fn item(
+        self,
+        value: &impl Serialize,
+        line: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        match self.format {
+            Format::Table => line(),
+            Format::Json => Ok(self::line(&serde_json::to_string(value)?)?),
+            Format::Yaml => Ok(text(&format!("---\n{}", mesh_schemas::document::to_yaml(value)))?),
+        }
+    }
 }
 
 /// Prints one JSON document.
@@ -21,15 +59,20 @@ pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
 }
 
 /// Prints one line. A reader that has gone away is no error.
-pub(crate) fn line(text: &str) -> io::Result<()> {
-    match writeln!(io::stdout(), "{text}") {
+pub(crate) fn line(line: &str) -> io::Result<()> {
+    text(&format!("{line}\n"))
+}
+
+/// Prints text that ends its own lines. A reader that has gone away is no error.
+pub(crate) fn text(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         result => result,
     }
 }
 
 /// Prints rows under a heading, each column as wide as its widest cell.
-pub(crate) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> io::Result<()> {
+pub(crate) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> anyhow::Result<()> {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([heading[column].len()]).max().unwrap_or_default()
@@ -40,5 +83,6 @@ pub(crate) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) ->
         line(padded.collect::<Vec<_>>().join("  ").trim_end())
     };
     print(heading)?;
-    rows.iter().try_for_each(|row| print(std::array::from_fn(|column| row[column].as_str())))
+    rows.iter().try_for_each(|row| print(std::array::from_fn(|column| row[column].as_str())))?;
+    Ok(())
 }

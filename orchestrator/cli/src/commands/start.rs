@@ -9,7 +9,7 @@ use mesh_schemas::{RequestId, WorkflowName};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::Connection;
+use crate::connection::Connection;
 use crate::exit::Outcome;
 use crate::output;
 

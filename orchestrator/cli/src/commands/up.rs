@@ -9,7 +9,7 @@ use mesh_bus::nats::{ConnectOptions, NatsBus};
 use tokio_util::sync::CancellationToken;
 
 use super::orchestrator::Layout;
-use crate::Connection;
+use crate::connection::Connection;
 use crate::exit::Outcome;
 use crate::nats_server::NatsServer;
 use crate::output;
@@ -23,8 +23,9 @@ pub(crate) struct Up {
     /// Folder for everything that must survive; made if it is not there
     #[arg(long, env = "MESH_DATA", default_value = "mesh-data")]
     data: PathBuf,
+    // Not MESH_PORT: a cluster sets that for every process beside a service called `mesh`.
     /// Port that NATS listens on, on 127.0.0.1
-    #[arg(long, default_value_t = 4222)]
+    #[arg(long, env = "MESH_UP_PORT", default_value_t = 4222)]
     port: u16,
     #[command(flatten)]
     layout: Layout,
@@ -45,7 +46,7 @@ impl Up {
     async fn serve(&self, connection: &Connection, stop: &CancellationToken) -> anyhow::Result<()> {
         let url = format!("nats://127.0.0.1:{}", self.port);
         let options =
-            ConnectOptions::new(&url).namespace(connection.namespace.clone()).name("mesh-orchestrator");
+            ConnectOptions::new(&url).namespace(connection.namespace().clone()).name("mesh-orchestrator");
         let Some(bus) = knock(&options, stop).await? else { return Ok(()) };
         let ready = {
             let (url, data) = (url.clone(), self.data.display().to_string());

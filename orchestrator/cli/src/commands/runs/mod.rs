@@ -13,25 +13,24 @@ use mesh_schemas::{Decoded, Envelope, RunId, StoredMessage, Subject, WorkflowNam
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::Connection;
+use crate::connection::Connection;
 use crate::exit::Outcome;
-use crate::output::{self, Format};
+use crate::output::{self, Output};
+use crate::select::RunSelector;
 
 #[derive(Subcommand)]
 pub(crate) enum Runs {
     /// List runs, oldest first
     List {
-        /// How to print them
-        #[arg(long, short, value_enum, default_value_t)]
-        output: Format,
+        #[command(flatten)]
+        output: Output,
     },
     /// Show one run: how it stands, its tasks, its output or error
     Show {
-        /// The run, as `mesh start` printed it
-        run: RunId,
-        /// How to print it
-        #[arg(long, short, value_enum, default_value_t)]
-        output: Format,
+        /// The run: its id, the beginning of it, or @last
+        run: RunSelector,
+        #[command(flatten)]
+        output: Output,
     },
 }
 
@@ -40,7 +39,10 @@ impl Runs {
         let bus: Arc<dyn Bus> = Arc::new(connection.connect().await?);
         match self {
             Self::List { output } => list(&*bus, output).await?,
-            Self::Show { run, output } => show(bus, run, output).await?,
+            Self::Show { run, output } => {
+                let run = run.resolve(&*bus).await?;
+                show(bus, run, output).await?;
+            }
         }
         Ok(Outcome::Done)
     }
@@ -83,7 +85,7 @@ impl Summary {
     }
 }
 
-async fn list(bus: &dyn Bus, format: Format) -> anyhow::Result<()> {
+async fn list(bus: &dyn Bus, output: Output) -> anyhow::Result<()> {
     let filter = format!("{}.workflow.*.*.-.*.*", bus.namespace());
     let mut events = bus.follow(Stream::Events, vec![filter], From::Begin).await?;
     let mut runs: BTreeMap<RunId, Summary> = BTreeMap::new();
@@ -99,14 +101,10 @@ async fn list(bus: &dyn Bus, format: Format) -> anyhow::Result<()> {
     }
     let mut runs: Vec<Summary> = runs.into_values().collect();
     runs.sort_by_key(|run| run.started);
-    match format {
-        Format::Json => output::json(&runs)?,
-        Format::Table => {
-            let rows: Vec<_> = runs.iter().map(row).collect();
-            output::table(["RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK"], &rows)?;
-        }
-    }
-    Ok(())
+    output.document(&runs, || {
+        let rows: Vec<_> = runs.iter().map(row).collect();
+        output::table(["RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK"], &rows)
+    })
 }
 
 fn row(run: &Summary) -> [String; 5] {
@@ -129,7 +127,7 @@ struct Details {
     tasks: Vec<mesh_core::TaskView>,
 }
 
-async fn show(bus: Arc<dyn Bus>, run: RunId, format: Format) -> anyhow::Result<()> {
+async fn show(bus: Arc<dyn Bus>, run: RunId, output: Output) -> anyhow::Result<()> {
     let log = bus.read_run(&run).await?;
     let read = |stored: &StoredMessage| Event::read(bus.namespace(), stored).ok();
     let events: Vec<Event> = log.events.iter().filter_map(read).collect();
@@ -154,11 +152,7 @@ async fn show(bus: Arc<dyn Bus>, run: RunId, format: Format) -> anyhow::Result<(
     let known = known.with_context(|| format!("the definition {} is not there", started.data.digest))?;
     let (state, _) = replay(&known.plan, &events).context("the run has no beginning")?;
     let details = Details { summary, input: started.data.input.clone(), tasks: state.tasks() };
-    match format {
-        Format::Json => output::json(&details)?,
-        Format::Table => print(&details)?,
-    }
-    Ok(())
+    output.document(&details, || print(&details))
 }
 
 fn print(details: &Details) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ use mesh_orchestrator::definitions;
 use mesh_schemas::Definition;
 use mesh_schemas::document::Format;
 
-use crate::Connection;
+use crate::connection::Connection;
 use crate::exit::Outcome;
 use crate::output;
 
@@ -63,9 +63,7 @@ fn read_all(files: &[PathBuf]) -> anyhow::Result<Option<Vec<(&Path, Definition)>
     let mut sound = true;
     for file in files {
         let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-        let format =
-            if file.extension().is_some_and(|ending| ending == "json") { Format::Json } else { Format::Yaml };
-        match definitions::check(&text, format) {
+        match definitions::check(&text, Format::of(file)) {
             Ok(definition) => definitions.push((file.as_path(), definition)),
             Err(problems) => {
                 sound = false;

@@ -1,0 +1,77 @@
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+use crate::config::Configuration;
+use crate::connection::Connection;
+use crate::exit::{self, Outcome};
+use crate::nats_server;
+
+/// Coordinates agents through events on NATS JetStream.
+#[derive(Parser)]
+#[command(name = "mesh", version, after_help = exit::HELP)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Start a NATS server and an orchestrator here, until Ctrl-C
+    Up(commands::up::Up),
+    /// Run an orchestrator against a NATS server that is there
+    #[command(alias = "orchestrators")]
+    Orchestrator(commands::orchestrator::Orchestrator),
+    /// Check and register workflow definitions
+    #[command(visible_alias = "workflows")]
+    Workflow {
+        #[command(subcommand)]
+        command: commands::workflow::Workflow,
+    },
+    /// Start a run of a workflow
+    Start(commands::start::Start),
+    /// Look at runs
+    #[command(visible_alias = "run")]
+    Runs {
+        #[command(subcommand)]
+        command: commands::runs::Runs,
+    },
+    /// Show events, in the order of the log
+    #[command(visible_alias = "event")]
+    Events(commands::events::Events),
+    /// Run agents, and see which are alive
+    #[command(visible_alias = "agents")]
+    Agent {
+        #[command(subcommand)]
+        command: commands::agent::Agent,
+    },
+    /// Write the JSON Schemas and the AsyncAPI document
+    #[command(alias = "schemas")]
+    Schema(commands::schema::Schema),
+    /// Print a script that completes commands in a shell
+    #[command(alias = "completion")]
+    Completions(commands::completions::Completions),
+    /// Run nats-server so that it ends with this process's parent
+    #[command(hide = true)]
+    NatsServer(nats_server::Tethered),
+}
+
+impl Command {
+    pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
+        match self {
+            Self::Up(up) => up.run(connection).await,
+            Self::Orchestrator(orchestrator) => orchestrator.run(connection).await,
+            Self::Workflow { command } => command.run(connection).await,
+            Self::Start(start) => start.run(connection).await,
+            Self::Runs { command } => command.run(connection).await,
+            Self::Events(events) => events.run(connection).await,
+            Self::Agent { command } => command.run(connection).await,
+            Self::Schema(schema) => schema.run(),
+            Self::Completions(completions) => completions.run(),
+            Self::NatsServer(tethered) => tethered.run(),
+        }
+    }
+}

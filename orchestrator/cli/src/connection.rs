@@ -1,0 +1,75 @@
+use std::path::PathBuf;
+
+use clap::Args;
+use mesh_bus::nats::{ConnectOptions, ConnectSettings, NatsBus, SettingsError, settings::variable};
+use mesh_schemas::Namespace;
+
+/// Where the mesh is, and who asks.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Connection {
+    /// NATS servers, with commas between [default: nats://127.0.0.1:4222]
+    #[arg(long, short = 's', global = true, env = variable::URL, alias = "nats", value_name = "URL")]
+    nats_url: Option<String>,
+    /// First token of every subject; keeps meshes on one server apart
+    #[arg(long, global = true, env = variable::NAMESPACE, default_value = "mesh", value_name = "NAME")]
+    namespace: Namespace,
+    /// Connect as a context of the `nats` command line does
+    #[arg(long, global = true, env = variable::CONTEXT, hide_env = true, value_name = "NAME")]
+    nats_context: Option<String>,
+    /// User name
+    #[arg(long, global = true, env = variable::USER, hide_env = true, value_name = "USER")]
+    nats_user: Option<String>,
+    /// Password of the user; better given by the environment or a file than on the command line
+    #[arg(long, global = true, env = variable::PASSWORD, hide_env = true, value_name = "PASSWORD")]
+    nats_password: Option<String>,
+    /// Token; better given by the environment or a file than on the command line
+    #[arg(long, global = true, env = variable::TOKEN, hide_env = true, value_name = "TOKEN")]
+    nats_token: Option<String>,
+    /// File with the seed of an NKey
+    #[arg(long, global = true, env = variable::NKEY, hide_env = true, value_name = "FILE")]
+    nats_nkey: Option<PathBuf>,
+    /// Credentials file: a JWT and the seed of its key
+    #[arg(long, global = true, env = variable::CREDS, hide_env = true, value_name = "FILE")]
+    nats_creds: Option<PathBuf>,
+    /// PEM file of the authority that signed the server's certificate; makes TLS required
+    #[arg(long, global = true, env = variable::CA, hide_env = true, value_name = "FILE")]
+    nats_ca: Option<PathBuf>,
+    /// PEM file of a client certificate
+    #[arg(long, global = true, env = variable::CERT, hide_env = true, value_name = "FILE")]
+    nats_cert: Option<PathBuf>,
+    /// PEM file of the client certificate's key
+    #[arg(long, global = true, env = variable::KEY, hide_env = true, value_name = "FILE")]
+    nats_key: Option<PathBuf>,
+    /// What the subjects begin with on which answers come, for accounts that may listen nowhere else
+    #[arg(long, global = true, env = variable::INBOX_PREFIX, hide_env = true, value_name = "PREFIX")]
+    nats_inbox_prefix: Option<String>,
+}
+
+impl Connection {
+    /// Connects, or says why that cannot be done.
+    pub(crate) async fn connect(&self) -> anyhow::Result<NatsBus> {
+        Ok(NatsBus::connect(self.options()?.name("mesh-cli")).await?)
+    }
+
+    pub(crate) fn options(&self) -> Result<ConnectOptions, SettingsError> {
+        let mut settings = ConnectSettings::default();
+        settings.url.clone_from(&self.nats_url);
+        settings.namespace = Some(self.namespace.clone());
+        settings.context.clone_from(&self.nats_context);
+        settings.user.clone_from(&self.nats_user);
+        settings.password.clone_from(&self.nats_password);
+        settings.token.clone_from(&self.nats_token);
+        settings.nkey.clone_from(&self.nats_nkey);
+        settings.creds.clone_from(&self.nats_creds);
+        settings.ca.clone_from(&self.nats_ca);
+        settings.cert.clone_from(&self.nats_cert);
+        settings.key.clone_from(&self.nats_key);
+        settings.inbox_prefix.clone_from(&self.nats_inbox_prefix);
+        settings.options()
+    }
+
+    pub(crate) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+}

@@ -1,0 +1,83 @@
+//! Runs as people name them.
+
+use std::str::FromStr;
+
+use anyhow::{Context as _, bail};
+use futures::StreamExt as _;
+use mesh_bus::topology::Stream;
+use mesh_bus::{Bus, From};
+use mesh_schemas::{RunId, Subject};
+
+/// How many of several runs are named in an error.
+const NAMED: usize = 5;
+
+/// A run: its id, a prefix of the id or of its UUID that no other run has, or `@last` for the newest.
+#[derive(Debug, Clone)]
+pub(crate) enum RunSelector {
+    Id(RunId),
+    Last,
+    Prefix(String),
+}
+
+impl FromStr for RunSelector {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "@last" {
+            return Ok(Self::Last);
+        }
+        if let Ok(run) = text.parse() {
+            return Ok(Self::Id(run));
+        }
+        let is_part = |c: char| c.is_ascii_hexdigit() || c == '-' || c == '.';
+        if text.is_empty() || !text.chars().all(is_part) {
+            return Err(
+                "write a run id as `mesh start` printed it, the beginning of one, or @last".to_owned()
+            );
+        }
+        Ok(Self::Prefix(text.to_ascii_lowercase()))
+    }
+}
+
+impl RunSelector {
+    /// The run that is meant.
+    pub(crate) async fn resolve(&self, bus: &dyn Bus) -> anyhow::Result<RunId> {
+        let started = format!("{}.workflow.started.*.-.*.*", bus.namespace());
+        match self {
+            Self::Id(run) => Ok(*run),
+            Self::Last => {
+                let last = bus.last(Stream::Events, &started).await?.context("there are no runs yet")?;
+                Subject::parse(bus.namespace(), &last.message.subject)?.run().context("an event of a run")
+            }
+            Self::Prefix(prefix) => one_of(prefix, matching(bus, &started, prefix).await?),
+        }
+    }
+}
+
+async fn matching(bus: &dyn Bus, started: &str, prefix: &str) -> anyhow::Result<Vec<RunId>> {
+    let mut events = bus.follow(Stream::Events, vec![started.to_owned()], From::Begin).await?;
+    let mut found = Vec::new();
+    while let Some(event) = events.next().await {
+        let Some(stored) = event? else { break };
+        let run =
+            Subject::parse(bus.namespace(), &stored.message.subject).ok().and_then(|subject| subject.run());
+        found.extend(
+            run.filter(|run| {
+                run.to_string().starts_with(prefix) || run.uuid().to_string().starts_with(prefix)
+            }),
+        );
+    }
+    Ok(found)
+}
+
+fn one_of(prefix: &str, found: Vec<RunId>) -> anyhow::Result<RunId> {
+    match found.as_slice() {
+        [run] => Ok(*run),
+        [] => bail!("no run begins with '{prefix}': `mesh runs list` shows those there are"),
+        many => {
+            let named: Vec<String> = many.iter().take(NAMED).map(ToString::to_string).collect();
+            let more = if many.len() > NAMED { " …" } else { "" };
+            bail!("{} runs begin with '{prefix}': {}{more}", many.len(), named.join(", "))
+        }
+    }
+}

@@ -1,0 +1,19 @@
+use clap::CommandFactory as _;
+
+use crate::cli::Cli;
+use crate::config;
+
+#[test]
+fn the_command_line_is_sound() {
+    Cli::command().debug_assert();
+}
+
+/// The README of the folder has what is generated from the types, word by word.
+#[test]
+fn the_readme_has_every_setting() {
+    let readme = include_str!("../README.md");
+    let mut command = Cli::command();
+    command.build();
+    let reference = config::reference(&command);
+    assert!(readme.contains(&reference), "orchestrator/cli/README.md must contain this table:\n{reference}");
+}

@@ -1,0 +1,4 @@
+//! The binary `mesh` as people use it: what it prints where, and how it ends.
+
+mod configuration;
+mod support;
