@@ -5,7 +5,7 @@ use std::time::Duration;
 use mesh_bus::nats::SettingsError;
 use mesh_bus::{Bus, BusError};
 use mesh_schemas::payload::AgentRegistered;
-use mesh_schemas::{AgentId, Capability, NameError};
+use mesh_schemas::{AgentId, Capability, ErrorCode, NameError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -48,6 +48,20 @@ pub enum AgentError {
     /// A part of the agent died, which is a defect.
     #[error("the agent stopped unexpectedly: {0}")]
     Died(String),
+}
+
+impl AgentError {
+    /// What kind of error it is.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Name(_) => ErrorCode::InvalidName,
+            Self::Capabilities(_) => ErrorCode::NoCapability,
+            Self::Settings(error) => error.code(),
+            Self::Bus(error) => error.code(),
+            Self::Signals(_) | Self::Died(_) => ErrorCode::Died,
+        }
+    }
 }
 
 impl Agent {

@@ -1,3 +1,5 @@
+use mesh_schemas::ErrorCode;
+
 /// Why a message was not, or may not have been, stored.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PublishError {
@@ -102,6 +104,22 @@ pub enum BusError {
 }
 
 impl BusError {
+    /// What kind of error it is.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Connect { .. } => ErrorCode::Unreachable,
+            Self::Address { .. } => ErrorCode::BadAddress,
+            Self::Denied { .. } => ErrorCode::Denied,
+            Self::Tls { .. } => ErrorCode::NoTls,
+            Self::Unsuitable(_) => ErrorCode::UnsuitableServer,
+            Self::Conflict { .. } => ErrorCode::Conflict,
+            Self::NotSetUp(_) => ErrorCode::NotSetUp,
+            Self::Unavailable { .. } => ErrorCode::Unavailable,
+            Self::Refused { .. } => ErrorCode::Refused,
+        }
+    }
+
     /// Whether trying again can help without anybody changing anything.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

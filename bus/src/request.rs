@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mesh_schemas::{
-    Capability, Envelope, MAX_DATA_BYTES, MAX_DATA_DEPTH, Message, RequestId, RunId, Shards, Subject,
-    TraceContext, WorkflowName, is_too_deep,
+    Capability, Envelope, ErrorCode, MAX_DATA_BYTES, MAX_DATA_DEPTH, Message, RequestId, RunId, Shards,
+    Subject, TraceContext, WorkflowName, is_too_deep,
 };
 use serde_json::Value;
 use tokio::time::Instant;
@@ -92,6 +92,18 @@ pub enum SubmitError {
 }
 
 impl SubmitError {
+    /// What kind of error it is.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::NoIdentity => ErrorCode::InvalidName,
+            Self::TooLarge { .. } | Self::TooDeep => ErrorCode::OversizedInput,
+            Self::Input(_) => ErrorCode::UnreadableInput,
+            Self::Bus(error) => error.code(),
+            Self::Publish(_) => ErrorCode::NotStored,
+        }
+    }
+
     /// Whether trying again can help without anybody changing anything.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

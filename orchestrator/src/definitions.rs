@@ -10,7 +10,7 @@ use mesh_bus::topology::Bucket;
 use mesh_bus::{Bus, BusError};
 use mesh_core::Plan;
 use mesh_schemas::document::{Format, Position, Problem, Problems};
-use mesh_schemas::{Capability, Definition, Digest, WorkflowName};
+use mesh_schemas::{Capability, Definition, Digest, ErrorCode, WorkflowName};
 use serde_json::Value;
 
 /// How many compiled definitions an orchestrator keeps; more are compiled again when they are needed.
@@ -140,6 +140,17 @@ pub enum ApplyError {
     Bus(#[from] BusError),
 }
 
+impl ApplyError {
+    /// What kind of error it is: for an unsound definition, its first problem.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Unsound(problems) => problems.0.first().map_or(ErrorCode::Syntax, |problem| problem.code),
+            Self::Bus(error) => error.code(),
+        }
+    }
+}
+
 /// The definition in an entry of the bucket, if the entry is a definition.
 pub(crate) fn stored_definition(key: &str, value: &[u8]) -> Option<Definition> {
     key.contains('.').then(|| serde_json::from_slice(value).ok()).flatten()
@@ -158,6 +169,7 @@ fn compile(definition: &Definition) -> Result<Known, Problems> {
 fn input_schema(definition: &Definition) -> Result<Option<Validator>, Problem> {
     let Some(schema) = &definition.input else { return Ok(None) };
     jsonschema::draft202012::options().build(schema).map(Some).map_err(|error| Problem {
+        code: ErrorCode::InvalidSchema,
         path: "input".to_owned(),
         position: None::<Position>,
         message: format!("not a valid JSON Schema (2020-12): {error}"),

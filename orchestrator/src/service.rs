@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use mesh_bus::topology::Topology;
 use mesh_bus::{Bus, BusError};
+use mesh_schemas::ErrorCode;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -45,6 +46,17 @@ pub enum OrchestratorError {
         /// What it died of.
         error: String,
     },
+}
+
+impl OrchestratorError {
+    /// What kind of error it is.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Bus(error) => error.code(),
+            Self::Died { .. } => ErrorCode::Died,
+        }
+    }
 }
 
 /// What every part of an orchestrator shares.

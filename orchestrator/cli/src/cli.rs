@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// Print a script that completes commands in a shell
     #[command(alias = "completion")]
     Completions(commands::completions::Completions),
+    /// Say what an error means and what to do about it
+    #[command(alias = "errors")]
+    Explain(commands::explain::Explain),
     /// Run nats-server so that it ends with this process's parent
     #[command(hide = true)]
     NatsServer(nats_server::Tethered),
@@ -71,6 +74,7 @@ impl Command {
             Self::Agent { command } => command.run(connection).await,
             Self::Schema(schema) => schema.run(),
             Self::Completions(completions) => completions.run(),
+            Self::Explain(explain) => explain.run(),
             Self::NatsServer(tethered) => tethered.run(),
         }
     }

@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod connection;
 mod exit;
+mod failure;
 mod nats_server;
 mod output;
 mod select;
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
     match begin() {
         Ok(outcome) => outcome.into(),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            failure::tell(&error);
             Outcome::Error.into()
         }
     }

@@ -14,6 +14,8 @@ pub use settings::{Setting, settings};
 
 pub(crate) use node::{Content, Entry, Node, join};
 
+use crate::ErrorCode;
+
 /// Longest text that is read, in bytes: what NATS takes as one message by default.
 pub const MAX_TEXT_BYTES: usize = 1024 * 1024;
 
@@ -48,7 +50,7 @@ pub fn to_yaml(value: &impl serde::Serialize) -> String {
 pub(crate) fn tree(text: &str, format: Format) -> Result<Node, Problem> {
     if text.len() > MAX_TEXT_BYTES {
         let message = format!("the text has {} bytes; at most {MAX_TEXT_BYTES} are read", text.len());
-        return Err(Problem { path: String::new(), position: None, message });
+        return Err(Problem { code: ErrorCode::Syntax, path: String::new(), position: None, message });
     }
     match format {
         Format::Yaml => yaml::tree(text),
@@ -58,5 +60,10 @@ pub(crate) fn tree(text: &str, format: Format) -> Result<Node, Problem> {
 
 /// A text that is not YAML or JSON at all.
 fn malformed(position: Position, message: impl Into<String>) -> Problem {
-    Problem { path: String::new(), position: Some(position), message: message.into() }
+    Problem {
+        code: ErrorCode::Syntax,
+        path: String::new(),
+        position: Some(position),
+        message: message.into(),
+    }
 }

@@ -1,5 +1,7 @@
 use serde_json::{Number, Value};
 
+use crate::ErrorCode;
+
 use super::{Position, Positions, Problem};
 
 /// A part of a text, and where it stands.
@@ -97,6 +99,7 @@ impl Node {
                 for entry in entries {
                     if let Some(first) = seen.insert(&entry.key, entry.at) {
                         problems.push(Problem {
+                            code: ErrorCode::Duplicate,
                             path: path.clone(),
                             position: Some(entry.at),
                             message: format!("the key '{}' is already there, at {first}", entry.key),

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::ErrorCode;
+
 /// A place in a text, both from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
@@ -19,6 +21,8 @@ impl fmt::Display for Position {
 /// One thing that is wrong with a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    /// What kind of problem it is.
+    pub code: ErrorCode,
     /// Where in the document: `tasks.risk.when`; empty for the whole.
     pub path: String,
     /// Where in the text, if it came from one.

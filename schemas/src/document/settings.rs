@@ -1,3 +1,5 @@
+use crate::ErrorCode;
+
 use super::{Content, Entry, Format, Position, Problem, Problems, nearest, tree};
 
 /// One setting of a configuration file.
@@ -22,7 +24,12 @@ pub fn settings(text: &str, format: Format, known: &[&str]) -> Result<Vec<Settin
         Content::Null => return Ok(Vec::new()),
         _ => {
             let message = format!("expected settings, one 'key: value' a line, but found {}", root.kind());
-            return Err(Problems(vec![Problem { path: String::new(), position: Some(root.at), message }]));
+            return Err(Problems(vec![Problem {
+                code: ErrorCode::InvalidConfiguration,
+                path: String::new(),
+                position: Some(root.at),
+                message,
+            }]));
         }
     };
     let (positions, mut problems) = root.survey();
@@ -44,7 +51,12 @@ fn read(entry: &Entry, known: &[&str]) -> Result<Setting, Problem> {
             None => format!("the settings are {}", known.join(", ")),
         };
         let message = format!("unknown setting '{key}': {hint}");
-        return Err(Problem { path: String::new(), position: Some(*at), message });
+        return Err(Problem {
+            code: ErrorCode::InvalidConfiguration,
+            path: String::new(),
+            position: Some(*at),
+            message,
+        });
     }
     let text = match &value.content {
         Content::Bool(value) => value.to_string(),
@@ -52,7 +64,12 @@ fn read(entry: &Entry, known: &[&str]) -> Result<Setting, Problem> {
         Content::Text(value) => value.clone(),
         Content::Null | Content::List(_) | Content::Map(_) => {
             let message = format!("expected one value, but found {}", value.kind());
-            return Err(Problem { path: key.clone(), position: Some(value.at), message });
+            return Err(Problem {
+                code: ErrorCode::InvalidConfiguration,
+                path: key.clone(),
+                position: Some(value.at),
+                message,
+            });
         }
     };
     Ok(Setting { key: key.clone(), value: text, at: value.at })

@@ -3,6 +3,7 @@
 
 mod asyncapi;
 pub mod catalogue;
+mod errors;
 mod json_schema;
 mod node;
 mod table;
@@ -22,6 +23,7 @@ pub fn files() -> Vec<File> {
         .map(|(name, schema)| (format!("json/{name}.json"), schema.to_json()))
         .collect();
     files.push(("asyncapi.yaml".to_owned(), asyncapi::document().to_yaml()));
+    files.push(("errors.md".to_owned(), errors::document()));
     files.sort();
     files
 }

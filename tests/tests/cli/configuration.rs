@@ -60,7 +60,10 @@ async fn mistakes_in_the_file_are_told_with_their_place() -> Result<()> {
         assert!(said.err.contains(expected), "{expected} is not in\n{}", said.err);
     }
     let said = person.says(&["up", "--config", "nowhere.yaml"]).await?;
-    assert!(said.err.contains("reading the configuration file nowhere.yaml"), "{said:?}");
+    assert!(
+        said.err.starts_with("error[MESH-201]: cannot read the configuration file nowhere.yaml"),
+        "{said:?}"
+    );
     Ok(())
 }
 

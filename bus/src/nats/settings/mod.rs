@@ -4,7 +4,7 @@ mod context;
 
 use std::path::{Path, PathBuf};
 
-use mesh_schemas::{NameError, Namespace};
+use mesh_schemas::{ErrorCode, NameError, Namespace};
 
 use super::options::{Auth, ConnectOptions, DEFAULT_URL};
 
@@ -86,6 +86,19 @@ pub enum SettingsError {
         /// Why not, and what to do.
         error: String,
     },
+}
+
+impl SettingsError {
+    /// What kind of error it is.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Namespace(_) => ErrorCode::InvalidName,
+            Self::Contradiction(_) => ErrorCode::Contradiction,
+            Self::File { .. } => ErrorCode::UnreadableSecret,
+            Self::Context { .. } => ErrorCode::UnusableContext,
+        }
+    }
 }
 
 impl ConnectSettings {

@@ -1,6 +1,7 @@
 pub(crate) mod agent;
 pub(crate) mod completions;
 pub(crate) mod events;
+pub(crate) mod explain;
 pub(crate) mod orchestrator;
 pub(crate) mod runs;
 pub(crate) mod schema;

@@ -1,8 +1,10 @@
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
 use clap::{Arg, Command};
+use mesh_schemas::ErrorCode;
 use mesh_schemas::document::{Format, Setting, nearest, settings as read_settings};
+
+use crate::failure::Failure;
 
 use super::{PREFIX, settings, takes_value};
 
@@ -42,17 +44,24 @@ impl ConfigFile {
                 None => return Ok(Self::default()),
             },
         };
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("reading the configuration file {}", path.display()))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            let message = format!("cannot read the configuration file {}: {error}", path.display());
+            Failure::new(ErrorCode::UnreadableConfiguration, message)
+        })?;
         let known = settings(command);
         let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
         let found = read_settings(&text, Format::of(&path), &names).map_err(|problems| {
             let lines = problems.0.iter().map(|problem| format!("\n{}:{problem}", path.display()));
-            anyhow::anyhow!("the configuration file cannot be used:{}", lines.collect::<String>())
+            let message = format!("the configuration file cannot be used:{}", lines.collect::<String>());
+            Failure::new(ErrorCode::InvalidConfiguration, message)
         })?;
         for setting in &found {
             if let Some((_, arg)) = known.iter().find(|(name, _)| *name == setting.key) {
-                check(setting, arg).with_context(|| format!("{}:{}", path.display(), setting.at))?;
+                check(setting, arg).map_err(|reason| {
+                    let (path, Setting { key, value, at }) = (path.display(), setting);
+                    let message = format!("{path}:{at}: {key}: '{value}' is not possible: {reason}");
+                    Failure::new(ErrorCode::InvalidConfiguration, message)
+                })?;
             }
         }
         Ok(Self { path: Some(path), settings: found })
@@ -65,7 +74,7 @@ impl ConfigFile {
 }
 
 /// Has the argument's own rule judge the value, so that a mistake is told with its place in the file.
-fn check(setting: &Setting, arg: &Arg) -> anyhow::Result<()> {
+fn check(setting: &Setting, arg: &Arg) -> Result<(), String> {
     let Some(long) = arg.get_long().filter(|_| takes_value(arg)) else { return Ok(()) };
     let alone = arg.clone().env(None::<&str>).required(false);
     let parsed = Command::new("setting")
@@ -74,8 +83,7 @@ fn check(setting: &Setting, arg: &Arg) -> anyhow::Result<()> {
     let Err(error) = parsed else { return Ok(()) };
     let text = error.to_string();
     let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    let reason = reason.rsplit_once(">': ").map_or(reason, |(_, reason)| reason);
-    bail!("{}: '{}' is not possible: {reason}", setting.key, setting.value)
+    Err(reason.rsplit_once(">': ").map_or(reason, |(_, reason)| reason).to_owned())
 }
 
 fn usual_place() -> Option<PathBuf> {

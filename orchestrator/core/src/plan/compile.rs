@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use mesh_schemas::definition::Task;
 use mesh_schemas::document::Problem;
-use mesh_schemas::{Definition, TaskId};
+use mesh_schemas::{Definition, ErrorCode, TaskId};
 use serde_json::Value;
 
 use super::graph::{self, Graph};
@@ -86,17 +86,26 @@ impl Compiler<'_> {
 
     fn condition(&mut self, path: &str, text: &str) -> Option<Condition> {
         let compiled = Condition::compile(text);
-        compiled.map_err(|messages| self.problems.extend(messages.into_iter().map(|m| problem(path, m)))).ok()
+        compiled
+            .map_err(|messages| {
+                self.problems.extend(messages.into_iter().map(|m| problem(ErrorCode::Expression, path, m)))
+            })
+            .ok()
     }
 
     fn template(&mut self, path: &str, data: &Value) -> Option<Template> {
         // Absent and null are written alike in JSON, so null could not be told from an absent key.
         if data.is_null() {
-            self.problems.push(problem(path, "has no value: write one, or leave the key out"));
+            self.problems.push(problem(
+                ErrorCode::MissingKey,
+                path,
+                "has no value: write one, or leave the key out",
+            ));
             return None;
         }
         let compiled = Template::compile(data);
-        let located = |(at, message): (String, String)| problem(format!("{path}{at}"), message);
+        let located =
+            |(at, message): (String, String)| problem(ErrorCode::Expression, format!("{path}{at}"), message);
         compiled.map_err(|problems| self.problems.extend(problems.into_iter().map(located))).ok()
     }
 
@@ -105,20 +114,24 @@ impl Compiler<'_> {
     fn references(&mut self, path: String, references: &References, task: Option<usize>, result: bool) {
         if references.result && !result {
             let message = "'result' is what the agent returned: only the output of a task can use it";
-            self.problems.push(problem(path.as_str(), message));
+            self.problems.push(problem(ErrorCode::Expression, path.as_str(), message));
         }
         for used in &references.tasks {
-            let message = match (self.ids.binary_search(&used), task) {
-                (Err(_), _) => graph::unknown(used, self.ids),
+            let (code, message) = match (self.ids.binary_search(&used), task) {
+                (Err(_), _) => (ErrorCode::UnknownTask, graph::unknown(used, self.ids)),
                 (Ok(other), Some(task)) if other == task => {
-                    "a task cannot use its own output: use 'result' in its output".to_owned()
+                    let message = "a task cannot use its own output: use 'result' in its output".to_owned();
+                    (ErrorCode::Expression, message)
                 }
                 (Ok(other), Some(task)) if !self.graph.precedes(other, task) => {
-                    format!("uses the output of '{used}', which may not have ended: add '{used}' to needs")
+                    let message = format!(
+                        "uses the output of '{used}', which may not have ended: add '{used}' to needs"
+                    );
+                    (ErrorCode::Expression, message)
                 }
                 _ => continue,
             };
-            self.problems.push(problem(path.as_str(), message));
+            self.problems.push(problem(code, path.as_str(), message));
         }
     }
 }

@@ -1,5 +1,5 @@
 use mesh_schemas::document::{Problem, nearest};
-use mesh_schemas::{Definition, TaskId};
+use mesh_schemas::{Definition, ErrorCode, TaskId};
 
 use super::{MAX_DEPTH, problem};
 
@@ -44,7 +44,7 @@ impl Graph {
             // Only the first one of a chain is told; all after it are too deep as well.
             if depths[task] == MAX_DEPTH {
                 let message = format!("a chain of tasks that need each other has more than {MAX_DEPTH}");
-                problems.push(problem(format!("tasks.{}.needs", ids[task]), message));
+                problems.push(problem(ErrorCode::WrongValue, format!("tasks.{}.needs", ids[task]), message));
             }
         }
         Self { needs, dependents, ancestors }
@@ -62,16 +62,18 @@ fn needs(definition: &Definition, ids: &[&TaskId], problems: &mut Vec<Problem>) 
     for (place, (id, task)) in definition.tasks.iter().enumerate() {
         let mut needs: Vec<usize> = Vec::with_capacity(task.needs.len());
         for (at, need) in task.needs.iter().enumerate() {
-            let message = match ids.binary_search(&need) {
-                Err(_) => unknown(need, ids),
-                Ok(other) if other == place => "a task cannot need itself".to_owned(),
-                Ok(other) if needs.contains(&other) => format!("'{need}' is already in the list"),
+            let (code, message) = match ids.binary_search(&need) {
+                Err(_) => (ErrorCode::UnknownTask, unknown(need, ids)),
+                Ok(other) if other == place => (ErrorCode::Circle, "a task cannot need itself".to_owned()),
+                Ok(other) if needs.contains(&other) => {
+                    (ErrorCode::Duplicate, format!("'{need}' is already in the list"))
+                }
                 Ok(other) => {
                     needs.push(other);
                     continue;
                 }
             };
-            problems.push(problem(format!("tasks.{id}.needs[{at}]"), message));
+            problems.push(problem(code, format!("tasks.{id}.needs[{at}]"), message));
         }
         needs.sort_unstable();
         all.push(needs);
@@ -132,5 +134,5 @@ fn circle(cycle: &[usize], ids: &[&TaskId]) -> Problem {
     let names: Vec<&str> =
         cycle[first..].iter().chain(&cycle[..=first]).map(|&task| ids[task].as_str()).collect();
     let message = format!("tasks need each other in a cycle: {}", names.join(" → "));
-    problem(format!("tasks.{}.needs", names[0]), message)
+    problem(ErrorCode::Circle, format!("tasks.{}.needs", names[0]), message)
 }

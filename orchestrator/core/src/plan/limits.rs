@@ -1,15 +1,16 @@
-use mesh_schemas::Definition;
 use mesh_schemas::definition::{Retry, Span};
 use mesh_schemas::document::Problem;
+use mesh_schemas::{Definition, ErrorCode};
 
 use super::{MAX_TASKS, problem};
 
 /// What is out of its documented range.
 pub(super) fn check(definition: &Definition, problems: &mut Vec<Problem>) {
     match definition.tasks.len() {
-        0 => problems.push(problem("tasks", "a workflow has at least one task")),
+        0 => problems.push(problem(ErrorCode::MissingKey, "tasks", "a workflow has at least one task")),
         count if count > MAX_TASKS => {
             problems.push(problem(
+                ErrorCode::WrongValue,
                 "tasks",
                 format!("a workflow has at most {MAX_TASKS} tasks, this one {count}"),
             ));
@@ -20,7 +21,11 @@ pub(super) fn check(definition: &Definition, problems: &mut Vec<Problem>) {
     for (id, task) in &definition.tasks {
         let path = format!("tasks.{id}");
         if id.as_str().contains(':') {
-            problems.push(problem(&path, "a task id has no ':': that marks the items of a task"));
+            problems.push(problem(
+                ErrorCode::InvalidName,
+                &path,
+                "a task id has no ':': that marks the items of a task",
+            ));
         }
         not_zero(&format!("{path}.timeout"), task.timeout, problems);
         retry(&format!("{path}.retry"), &task.retry, problems);
@@ -29,12 +34,14 @@ pub(super) fn check(definition: &Definition, problems: &mut Vec<Problem>) {
 
 fn not_zero(path: &str, timeout: Option<Span>, problems: &mut Vec<Problem>) {
     if timeout.is_some_and(|timeout| timeout.get().is_zero()) {
-        problems.push(problem(path, "a timeout is longer than 0s"));
+        problems.push(problem(ErrorCode::WrongValue, path, "a timeout is longer than 0s"));
     }
 }
 
 fn retry(path: &str, retry: &Retry, problems: &mut Vec<Problem>) {
-    let mut refuse = |key: &str, message: String| problems.push(problem(format!("{path}.{key}"), message));
+    let mut refuse = |key: &str, message: String| {
+        problems.push(problem(ErrorCode::WrongValue, format!("{path}.{key}"), message))
+    };
     if !(1..=1_000).contains(&retry.max_attempts) {
         refuse("max_attempts", format!("must be from 1 to 1000, not {}", retry.max_attempts));
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use mesh_schemas::definition::{DEFAULT_RUN_TIMEOUT, Span, Task};
 use mesh_schemas::document::Problem;
-use mesh_schemas::{Definition, Digest, TaskId};
+use mesh_schemas::{Definition, Digest, ErrorCode, TaskId};
 
 pub use check::check;
 
@@ -80,6 +80,6 @@ impl Plan {
     }
 }
 
-fn problem(path: impl Into<String>, message: impl Into<String>) -> Problem {
-    Problem { path: path.into(), position: None, message: message.into() }
+fn problem(code: ErrorCode, path: impl Into<String>, message: impl Into<String>) -> Problem {
+    Problem { code, path: path.into(), position: None, message: message.into() }
 }

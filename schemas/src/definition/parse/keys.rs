@@ -1,3 +1,4 @@
+use crate::ErrorCode;
 use crate::document::nearest;
 
 /// Keys that the format reserves for what the mesh cannot do yet.
@@ -23,12 +24,13 @@ const PLANNED: [&str; 18] = [
 ];
 
 /// What to say about a key that is not one of the known ones.
-pub(super) fn unknown(key: &str, known: &[&str]) -> String {
+pub(super) fn unknown(key: &str, known: &[&str]) -> (ErrorCode, String) {
     if PLANNED.contains(&key) {
-        return format!("'{key}' is not supported yet");
+        return (ErrorCode::NotSupported, format!("'{key}' is not supported yet"));
     }
-    match nearest(key, known.iter().copied()) {
+    let message = match nearest(key, known.iter().copied()) {
         Some(near) => format!("unknown key '{key}': did you mean '{near}'?"),
         None => format!("unknown key '{key}': the keys here are {}", known.join(", ")),
-    }
+    };
+    (ErrorCode::UnknownKey, message)
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use serde_json::{Number, Value};
 
 use super::keys;
+use crate::ErrorCode;
 use crate::definition::{Definition, OnFailure, OnSkipped, Retry, Span, Task, Version};
 use crate::document::{Content, Entry, Node, Position, Problem, join, nearest};
 use crate::name::TaskId;
@@ -33,14 +34,24 @@ fn read_tasks(node: &Node, path: &str, problems: &mut Vec<Problem>) -> BTreeMap<
     let mut tasks = BTreeMap::new();
     let Content::Map(entries) = &node.content else {
         let message = expected("an object with a task for each id", node);
-        problems.push(Problem { path: path.to_owned(), position: Some(node.at), message });
+        problems.push(Problem {
+            code: ErrorCode::WrongValue,
+            path: path.to_owned(),
+            position: Some(node.at),
+            message,
+        });
         return tasks;
     };
     for Entry { key, at, value } in entries {
         let mut path = path.to_owned();
         join(&mut path, key);
         let id = TaskId::new(key.as_str()).map_err(|error| {
-            problems.push(Problem { path: path.clone(), position: Some(*at), message: error.to_string() });
+            problems.push(Problem {
+                code: ErrorCode::InvalidName,
+                path: path.clone(),
+                position: Some(*at),
+                message: error.to_string(),
+            });
         });
         if let (Some(task), Ok(id)) = (read_task(value, path, *at, problems), id) {
             tasks.insert(id, task);
@@ -113,13 +124,13 @@ impl<'n, 'p> Object<'n, 'p> {
     fn new(node: &'n Node, path: String, known: &[&str], problems: &'p mut Vec<Problem>) -> Option<Self> {
         let Content::Map(entries) = &node.content else {
             let message = expected(&format!("an object with the keys {}", known.join(", ")), node);
-            problems.push(Problem { path, position: Some(node.at), message });
+            problems.push(Problem { code: ErrorCode::WrongValue, path, position: Some(node.at), message });
             return None;
         };
         for Entry { key, at, .. } in entries {
             if !known.contains(&key.as_str()) {
-                let message = keys::unknown(key, known);
-                problems.push(Problem { path: path.clone(), position: Some(*at), message });
+                let (code, message) = keys::unknown(key, known);
+                problems.push(Problem { code, path: path.clone(), position: Some(*at), message });
             }
         }
         Some(Self { entries, path, at: node.at, problems })
@@ -131,8 +142,8 @@ impl<'n, 'p> Object<'n, 'p> {
         path
     }
 
-    fn problem(&mut self, path: String, position: Position, message: String) {
-        self.problems.push(Problem { path, position: Some(position), message });
+    fn problem(&mut self, code: ErrorCode, path: String, position: Position, message: String) {
+        self.problems.push(Problem { code, path, position: Some(position), message });
     }
 
     fn optional<T>(&mut self, key: &str, read: impl FnOnce(&'n Node) -> Result<T, String>) -> Option<T> {
@@ -140,13 +151,13 @@ impl<'n, 'p> Object<'n, 'p> {
         // An empty value would be read as an absent one by some and as null by others.
         if matches!(entry.value.content, Content::Null) {
             let message = "has no value: write one, or leave the key out".to_owned();
-            self.problem(self.path_of(key), entry.at, message);
+            self.problem(ErrorCode::MissingKey, self.path_of(key), entry.at, message);
             return None;
         }
         match read(&entry.value) {
             Ok(value) => Some(value),
             Err(message) => {
-                self.problem(self.path_of(key), entry.value.at, message);
+                self.problem(ErrorCode::WrongValue, self.path_of(key), entry.value.at, message);
                 None
             }
         }
@@ -162,7 +173,7 @@ impl<'n, 'p> Object<'n, 'p> {
             // A key that is only misspelt was already told.
             if self.entries.iter().all(|entry| nearest(&entry.key, [key]).is_none()) {
                 let message = format!("the key '{key}' is missing: {advice}");
-                self.problem(self.path.clone(), self.at, message);
+                self.problem(ErrorCode::MissingKey, self.path.clone(), self.at, message);
             }
             return None;
         }
@@ -178,7 +189,12 @@ impl<'n, 'p> Object<'n, 'p> {
         for (index, item) in items.unwrap_or_default().iter().enumerate() {
             match read(item) {
                 Ok(value) => values.push(value),
-                Err(message) => self.problem(format!("{}[{index}]", self.path_of(key)), item.at, message),
+                Err(message) => self.problem(
+                    ErrorCode::WrongValue,
+                    format!("{}[{index}]", self.path_of(key)),
+                    item.at,
+                    message,
+                ),
             }
         }
         values

@@ -1,0 +1,51 @@
+//! What kind of error it is that ends a command, for people to look up.
+
+use std::fmt;
+
+use mesh_agents::AgentError;
+use mesh_bus::nats::SettingsError;
+use mesh_bus::{BusError, SubmitError};
+use mesh_orchestrator::OrchestratorError;
+use mesh_orchestrator::definitions::ApplyError;
+use mesh_schemas::{ErrorCode, NameError};
+
+/// An error that a command finds itself.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: ErrorCode,
+    message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The code of an error, whatever was said around it.
+pub(crate) fn code_of(error: &anyhow::Error) -> Option<ErrorCode> {
+    None.or_else(|| error.downcast_ref().map(|error: &Failure| error.code))
+        .or_else(|| error.downcast_ref().map(BusError::code))
+        .or_else(|| error.downcast_ref().map(SubmitError::code))
+        .or_else(|| error.downcast_ref().map(SettingsError::code))
+        .or_else(|| error.downcast_ref().map(ApplyError::code))
+        .or_else(|| error.downcast_ref().map(AgentError::code))
+        .or_else(|| error.downcast_ref().map(OrchestratorError::code))
+        .or_else(|| error.downcast_ref().map(|_: &NameError| ErrorCode::InvalidName))
+}
+
+/// Tells an error on stderr.
+pub(crate) fn tell(error: &anyhow::Error) {
+    match code_of(error) {
+        Some(code) => eprintln!("error[{code}]: {error:#}"),
+        None => eprintln!("error: {error:#}"),
+    }
+}
