@@ -27,8 +27,9 @@ pub struct Agent {
     pub(crate) handlers: BTreeMap<Capability, Arc<dyn Handler>>,
 }
 
-/// Why an agent could not run.
-#[derive(Debug, thiserror::Error)]
+/// Why an agent could not run. A `main` that returns it prints what its `Debug` says, so that says the same as
+/// `Display`, with the [code](AgentError::code).
+#[derive(thiserror::Error)]
 pub enum AgentError {
     /// A name is not valid.
     #[error(transparent)]
@@ -48,6 +49,12 @@ pub enum AgentError {
     /// A part of the agent died, which is a defect.
     #[error("the agent stopped unexpectedly: {0}")]
     Died(String),
+}
+
+impl std::fmt::Debug for AgentError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{}] {self}", self.code())
+    }
 }
 
 impl AgentError {

@@ -52,6 +52,9 @@ impl AgentBuilder {
 
     /// Adds a capability with a handler that takes the input as any type that `serde` reads and returns any type
     /// that it writes. An input that does not fit the type is a fatal failure with the code `invalid_input`.
+    ///
+    /// A handler must not block: while it computes for long or waits without `await`, its time limit is not kept and
+    /// its task is not marked in progress. Wrap such work in [`tokio::task::spawn_blocking`].
     #[must_use]
     pub fn capability<H, I, O, F>(mut self, capability: &str, handler: H) -> Self
     where

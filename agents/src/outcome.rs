@@ -61,7 +61,7 @@ async fn until_stored<F: Future<Output = Result<(), PublishError>>>(
     publish: impl FnMut() -> F,
 ) -> Result<(), String> {
     match persist(|| false, publish).await {
-        Persisted::Stored | Persisted::GivenUp => Ok(()),
+        Persisted::Stored(()) | Persisted::GivenUp => Ok(()),
         Persisted::TooLarge(error) => Err(error),
     }
 }

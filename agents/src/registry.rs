@@ -30,7 +30,7 @@ pub(crate) async fn keep_alive(bus: Arc<dyn Bus>, agent: AgentRegistered, farewe
     loop {
         tokio::select! {
             () = farewell.cancelled() => break,
-            _ = ticks.tick() => {}
+            planned = ticks.tick() => warn_if_late(planned),
         }
         let entry = Bytes::from(serde_json::to_vec(&agent).unwrap_or_default());
         let put = tokio::select! {
@@ -49,6 +49,19 @@ pub(crate) async fn keep_alive(bus: Arc<dyn Bus>, agent: AgentRegistered, farewe
     }
     if tokio::time::timeout(GOODBYE, say_goodbye(&*bus, &agent)).await.is_err() {
         warn!("the bus does not answer: the agent's entry stays in the registry until it expires");
+    }
+}
+
+/// A heartbeat that comes late tells that something keeps the process from its other work: then tasks are not marked
+/// in progress either, and others get them too.
+fn warn_if_late(planned: tokio::time::Instant) {
+    let late = planned.elapsed();
+    if late > AGENT_HEARTBEAT {
+        warn!(
+            seconds = late.as_secs(),
+            "nothing could be done beside the handlers for too long: is one of them blocking? Use \
+             tokio::task::spawn_blocking for what computes or waits without `await`"
+        );
     }
 }
 

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::{Fuse, select};
-use mesh_schemas::payload::{RequestRejected, WorkflowCancelled, WorkflowCompleted, WorkflowFailed};
+use mesh_schemas::payload::{
+    RequestRejected, WorkflowCancelled, WorkflowCompleted, WorkflowFailed, WorkflowStarted,
+};
 use mesh_schemas::{Envelope, EnvelopeError, Namespace, RunId, StoredMessage, Subject, WorkflowVerb};
 use serde::de::DeserializeOwned;
 
@@ -99,9 +101,10 @@ impl RunWaiter {
     /// As [`RunWaiter::wait`], and [`BusError::Unavailable`] while the bus cannot be reached.
     pub async fn look(&mut self) -> Result<Option<RunOutcome>, BusError> {
         let log = self.bus.read_run(&self.run).await?;
-        if !log.events.is_empty() {
+        let namespace = self.bus.namespace();
+        if log.events.iter().any(|stored| is_beginning(namespace, stored)) {
             // A run that began was not rejected, whatever became of earlier tries of its request.
-            return ended(self.bus.namespace(), &log).map_err(|error| self.unreadable(&error));
+            return ended(namespace, &log).map_err(|error| self.unreadable(&error));
         }
         let rejection = last_rejection(self.bus.as_ref(), &self.run).await?;
         let rejection = rejection.filter(|stored| stored.sequence > self.rejected_before);
@@ -121,6 +124,13 @@ async fn last_rejection(bus: &dyn Bus, run: &RunId) -> Result<Option<StoredMessa
 
 fn rejections(namespace: &Namespace, run: &RunId) -> String {
     format!("{namespace}.request.rejected.*.{}", run.uuid())
+}
+
+fn is_beginning(namespace: &Namespace, stored: &StoredMessage) -> bool {
+    matches!(
+        Subject::parse(namespace, &stored.message.subject),
+        Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. })
+    ) && data::<WorkflowStarted>(stored).is_ok()
 }
 
 /// The first event of a log that ends its run.

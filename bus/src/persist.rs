@@ -11,9 +11,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What became of a message that was sent until that was known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Persisted {
-    /// It is stored.
-    Stored,
+pub enum Persisted<T> {
+    /// It is stored, with what the publication returned.
+    Stored(T),
     /// It is larger than the server takes, with the server's words.
     TooLarge(String),
     /// Nobody needs it from here any more; it may be stored or not.
@@ -22,14 +22,14 @@ pub enum Persisted {
 
 /// Publishes until the message is stored, however long that takes, unless `is_over` says that it is not ours to store
 /// any more.
-pub async fn persist<F: Future<Output = Result<(), PublishError>>>(
+pub async fn persist<T, F: Future<Output = Result<T, PublishError>>>(
     is_over: impl Fn() -> bool,
     mut publish: impl FnMut() -> F,
-) -> Persisted {
+) -> Persisted<T> {
     let mut pause = FIRST_PAUSE;
     while !is_over() {
         match publish().await {
-            Ok(()) => return Persisted::Stored,
+            Ok(stored) => return Persisted::Stored(stored),
             Err(PublishError::TooLarge(error)) => return Persisted::TooLarge(error),
             Err(PublishError::Retry(error)) => debug!(error, "not stored yet"),
             Err(error @ PublishError::Refused(_)) => {

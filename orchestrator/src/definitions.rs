@@ -9,7 +9,7 @@ use lru::LruCache;
 use mesh_bus::topology::Bucket;
 use mesh_bus::{Bus, BusError};
 use mesh_core::Plan;
-use mesh_schemas::document::{Format, Position, Problem, Problems};
+use mesh_schemas::document::{Format, Problem, Problems};
 use mesh_schemas::{Capability, Definition, Digest, ErrorCode, WorkflowName};
 use serde_json::Value;
 
@@ -109,9 +109,8 @@ impl Definitions {
 /// # Errors
 /// [`Problems`]: everything that is wrong with it, with positions.
 pub fn check(text: &str, format: Format) -> Result<Definition, Problems> {
-    let (definition, _) = mesh_core::check(text, format)?;
-    input_schema(&definition).map_err(|problem| Problems(vec![problem]))?;
-    Ok(definition)
+    let schema = |definition: &Definition| input_schema(definition).err().into_iter().collect();
+    mesh_core::check(text, format, schema).map(|(definition, _)| definition)
 }
 
 /// Keeps a definition for new runs of its workflow. Runs that have begun go on with theirs.
@@ -170,8 +169,8 @@ fn input_schema(definition: &Definition) -> Result<Option<Validator>, Problem> {
     let Some(schema) = &definition.input else { return Ok(None) };
     jsonschema::draft202012::options().build(schema).map(Some).map_err(|error| Problem {
         code: ErrorCode::InvalidSchema,
-        path: "input".to_owned(),
-        position: None::<Position>,
+        path: format!("input{}", error.instance_path().as_str().replace('/', ".")),
+        position: None,
         message: format!("not a valid JSON Schema (2020-12): {error}"),
     })
 }

@@ -2,7 +2,7 @@
 
 use futures::StreamExt;
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, Persisted, Publish, PublishError, Reason, persist};
+use mesh_bus::{Bus, Persisted, Publish, PublishError, Reason, Stored, persist};
 use mesh_core::{Action, Decision, End, Header};
 use mesh_schemas::payload::{RunError, TaskError, WorkflowCancelled, WorkflowFailed, code};
 use mesh_schemas::{StoredMessage, TraceContext};
@@ -57,14 +57,14 @@ async fn one(
 
 /// What became of a message that is no longer ours to send.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Stored,
+pub(crate) enum Outcome<T> {
+    Stored(T),
     TooLarge(String),
 }
 
 /// Stores a message, however long it takes, as long as the lease is ours.
-pub(crate) async fn message(bus: &dyn Bus, lease: &Lease, publish: Publish) -> Result<Outcome, Lost> {
-    until_stored(lease, || async { bus.publish(publish.clone()).await.map(drop) }).await
+pub(crate) async fn message(bus: &dyn Bus, lease: &Lease, publish: Publish) -> Result<Outcome<Stored>, Lost> {
+    until_stored(lease, || bus.publish(publish.clone())).await
 }
 
 /// Puts a message among the dead letters, however long it takes, as long as the lease is ours.
@@ -80,12 +80,12 @@ pub(crate) async fn letter(
     until_stored(lease, || mesh_bus::dead_letter(bus, from, stored, reason, error)).await.map(drop)
 }
 
-async fn until_stored<F: Future<Output = Result<(), PublishError>>>(
+async fn until_stored<T, F: Future<Output = Result<T, PublishError>>>(
     lease: &Lease,
     publish: impl FnMut() -> F,
-) -> Result<Outcome, Lost> {
+) -> Result<Outcome<T>, Lost> {
     match persist(|| lease.is_lost(), publish).await {
-        Persisted::Stored => Ok(Outcome::Stored),
+        Persisted::Stored(stored) => Ok(Outcome::Stored(stored)),
         Persisted::TooLarge(error) => Ok(Outcome::TooLarge(error)),
         Persisted::GivenUp => Err(Lost),
     }

@@ -101,6 +101,8 @@ codes! {
             "Remove one of the needs that the message lists."
         Expression "310" "An expression cannot be compiled, or refers to what it cannot see."
             "Expressions are CEL over `input`, `tasks.<id>.output` of tasks that are needed, and `run`."
+        MissingNeed "312" "An expression uses the output of a task that may not have ended."
+            "Add that task to the `needs` of the task whose expression it is."
         InvalidSchema "311" "The input's schema is no valid JSON Schema."
             "Write it as JSON Schema 2020-12."
     }

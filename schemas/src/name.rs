@@ -24,8 +24,7 @@ pub struct NameError {
 
 const NAME_RULE: &str =
     "use 1 to 64 characters of a-z, 0-9, '_' and '-', beginning with a letter, a digit or '_'";
-const TASK_RULE: &str = "use at most 64 characters of a-z, 0-9 and '_', beginning with a letter, \
-     and ':<number>' for an item or iteration";
+const TASK_RULE: &str = "use at most 64 characters of a-z, 0-9 and '_', beginning with a letter";
 
 fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME_BYTES

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use mesh_schemas::payload::{
-    CancelSignal, TaskCompleted, TaskError, TaskFailed, TimerFired, WorkflowStarted, code,
+    CancelSignal, TaskCompleted, TaskError, TaskFailed, TimerFired, WorkflowCancelled, WorkflowCompleted,
+    WorkflowFailed, WorkflowStarted, code,
 };
 use mesh_schemas::{
     Decoded, Envelope, Namespace, RunId, StoredMessage, Subject, SubjectError, TaskKey, TaskVerb, Timer,
@@ -74,7 +75,7 @@ impl Event {
     ///
     /// An outcome that cannot be read is the outcome all the same, for its subject is taken for good: it counts as
     /// a failure that is not worth another attempt, and [`Event::defect`] says what is wrong with it. In the same
-    /// way a timer has fired, or it never would.
+    /// way a timer has fired, or it never would, and a run has ended.
     ///
     /// # Errors
     /// [`Unreadable`] if the message is no event that the fold could take; no reading again helps.
@@ -91,10 +92,9 @@ impl Event {
             Subject::Workflow { verb: WorkflowVerb::Started, workflow, .. } => {
                 (Fact::Started(Box::new(started(workflow, stored)?)), None)
             }
-            Subject::Workflow {
-                verb: WorkflowVerb::Completed | WorkflowVerb::Failed | WorkflowVerb::Cancelled,
-                ..
-            } => (Fact::Ended, None),
+            Subject::Workflow { verb: WorkflowVerb::Completed, .. } => end::<WorkflowCompleted>(stored),
+            Subject::Workflow { verb: WorkflowVerb::Failed, .. } => end::<WorkflowFailed>(stored),
+            Subject::Workflow { verb: WorkflowVerb::Cancelled, .. } => end::<WorkflowCancelled>(stored),
             Subject::Signalled { signal, .. } => match signal.as_str() {
                 "cancel" => (Fact::Cancel(cancel(stored)?), None),
                 "check" => (Fact::Check, None),
@@ -156,6 +156,11 @@ fn started(workflow: Option<WorkflowName>, stored: &StoredMessage) -> Result<Sta
         correlation_id: envelope.and_then(|envelope| envelope.correlationid.clone()),
         trace: envelope.and_then(Envelope::trace),
     })
+}
+
+fn end<T: serde::de::DeserializeOwned>(stored: &StoredMessage) -> (Fact, Option<String>) {
+    let read = decode(stored).and_then(|decoded| data::<T>(&decoded));
+    (Fact::Ended, read.err().map(|error| error.to_string()))
 }
 
 /// A cancel without a body is a cancel without a reason.

@@ -72,6 +72,6 @@ async fn relay(shared: &Shared, lease: &Lease, stored: &StoredMessage) -> Result
             let error = "the inbox takes requests and timers only";
             store::letter(&*shared.bus, lease, Stream::Inbox, stored, Reason::UnknownType, error).await
         }
-        Err(error) => reject::malformed(shared, lease, stored, &error.to_string()).await,
+        Err(error) => reject::malformed(shared, lease, stored, None, &error.to_string()).await,
     }
 }

@@ -1,11 +1,12 @@
 use mesh_bus::topology::{Bucket, Stream};
-use mesh_bus::{BusError, Publish, Reason, Target};
+use mesh_bus::{BusError, Publish, Reason};
+use mesh_core::Event;
 use mesh_schemas::payload::RequestRejected;
 use mesh_schemas::{RequestId, RunId, Shards, StoredMessage, Subject, TraceContext, WorkflowName};
 use tracing::info;
 use uuid::Uuid;
 
-use super::request::{Request, request_id, started_subject};
+use super::request::{Request, request_id, started_subject, workflow_or_capability};
 use crate::encode::Frame;
 use crate::lease::Lease;
 use crate::service::Shared;
@@ -44,16 +45,53 @@ pub(super) async fn request(
             return Err(Lost);
         }
     }
-    let correlation_id = request.correlation_id.clone().unwrap_or_else(|| request.run.to_string());
-    let name = name(&request.target);
+    tell_requester(shared, lease, stored, request, rejection).await
+}
+
+/// Rejects a request whose run has something as its first event that cannot be one: nothing can take its place. A
+/// request that only came again is fine.
+pub(super) async fn if_not_started(
+    shared: &Shared,
+    lease: &Lease,
+    stored: &StoredMessage,
+    request: &Request,
+) -> Result<(), Lost> {
+    let subject = started_subject(request).render(shared.bus.namespace());
+    let first = match shared.bus.last(Stream::Events, &subject).await {
+        Ok(Some(first)) => first,
+        // It was removed meanwhile, with its run; or it cannot be known now, and the request comes again.
+        Ok(None) => return Ok(()),
+        Err(error) => {
+            info!(%error, "the log cannot be read: the request will be delivered again");
+            return Err(Lost);
+        }
+    };
+    let Err(error) = Event::read(shared.bus.namespace(), &first) else { return Ok(()) };
+    let reason = format!(
+        "the run {} cannot start: what somebody published on {subject} is no beginning of a run ({error}). Send the \
+         request under another id",
+        request.run
+    );
+    tell_requester(shared, lease, stored, request, Rejection::new("run_id_taken", reason)).await
+}
+
+async fn tell_requester(
+    shared: &Shared,
+    lease: &Lease,
+    stored: &StoredMessage,
+    request: &Request,
+    rejection: Rejection,
+) -> Result<(), Lost> {
+    let (name, correlation_id) = (workflow_or_capability(&request.target), request.correlation_id());
     tell(shared, lease, stored, name, &request.id, request.run.uuid(), &correlation_id, rejection).await
 }
 
-/// A request that cannot be read: a dead letter, and a rejection for whoever waits.
+/// A request for a target, if that can be told, that cannot be read: a dead letter, and a rejection for whoever waits.
 pub(super) async fn malformed(
     shared: &Shared,
     lease: &Lease,
     stored: &StoredMessage,
+    target: Option<WorkflowName>,
     error: &str,
 ) -> Result<(), Lost> {
     store::letter(&*shared.bus, lease, Stream::Inbox, stored, Reason::Malformed, error).await?;
@@ -61,7 +99,7 @@ pub(super) async fn malformed(
     let run = RunId::for_request("malformed", &id, Shards::default());
     let rejection = Rejection::new("malformed", error.to_owned());
     let correlation_id = run.uuid().to_string();
-    tell(shared, lease, stored, None, &id, run.uuid(), &correlation_id, rejection).await
+    tell(shared, lease, stored, target, &id, run.uuid(), &correlation_id, rejection).await
 }
 
 /// The rejection of a request for a workflow that nobody applied.
@@ -119,12 +157,4 @@ async fn tell(
         store::message(&*shared.bus, lease, Publish::plain(frame.message(&subject, &data))).await?;
     }
     Ok(())
-}
-
-/// The token that names what was asked for.
-fn name(target: &Target) -> Option<WorkflowName> {
-    match target {
-        Target::Workflow(workflow) => Some(workflow.clone()),
-        Target::Task(capability) => capability.as_str().parse().ok(),
-    }
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_bus::topology::Stream;
-use mesh_bus::{BusError, Target};
+use mesh_bus::{BusError, Stored, Target};
 use mesh_schemas::payload::WorkflowStarted;
 use mesh_schemas::{
     Decoded, Envelope, MAX_DATA_DEPTH, RULES_VERSION, RequestId, RunId, StoredMessage, Subject, TraceContext,
@@ -28,11 +28,17 @@ pub(super) struct Request {
     pub(super) target: Target,
     pub(super) id: RequestId,
     pub(super) run: RunId,
-    pub(super) correlation_id: Option<String>,
+    correlation_id: Option<String>,
     /// Id of the event in the envelope; what the run is caused by.
     event_id: String,
     trace: Option<TraceContext>,
     input: Value,
+}
+
+impl Request {
+    pub(super) fn correlation_id(&self) -> String {
+        self.correlation_id.clone().unwrap_or_else(|| self.run.to_string())
+    }
 }
 
 /// Starts the run that a request asks for, or rejects the request with every reason.
@@ -51,7 +57,10 @@ pub(super) async fn relay(
     };
     let decoded = match Envelope::decode(&stored.message.headers, &stored.message.payload) {
         Ok(decoded) => decoded,
-        Err(error) => return reject::malformed(shared, lease, stored, &error.to_string()).await,
+        Err(error) => {
+            let target = workflow_or_capability(&target);
+            return reject::malformed(shared, lease, stored, target, &error.to_string()).await;
+        }
     };
     let id = request_id(shared, stored, decoded.envelope());
     let run = RunId::for_request(&target.to_string(), &id, shards);
@@ -78,7 +87,7 @@ async fn start(
     shared: &Shared,
     lease: &Lease,
     stored: &StoredMessage,
-    request: Request,
+    mut request: Request,
     hop: Option<TraceContext>,
 ) -> Result<(), Lost> {
     if is_too_deep(&request.input) {
@@ -98,16 +107,16 @@ async fn start(
     let data = WorkflowStarted {
         digest: known.plan.digest.clone(),
         rules: RULES_VERSION,
-        input: request.input,
-        request: request.id,
+        input: std::mem::take(&mut request.input),
+        request: request.id.clone(),
         capability: match &request.target {
             Target::Task(capability) => Some(capability.clone()),
             Target::Workflow(_) => None,
         },
     };
     let hop = propagation::current(&Span::current()).or(hop);
-    let trace = request.trace.or_else(|| hop.clone());
-    let correlation_id = request.correlation_id.unwrap_or_else(|| request.run.to_string());
+    let trace = request.trace.clone().or_else(|| hop.clone());
+    let correlation_id = request.correlation_id();
     let frame = Frame {
         namespace: shared.bus.namespace(),
         correlation_id: &correlation_id,
@@ -117,11 +126,19 @@ async fn start(
         hop: hop.as_ref(),
     };
     let started = encode::started(&frame, workflow(&request.target), request.run, &data);
-    if let store::Outcome::TooLarge(error) = store::message(&*shared.bus, lease, started).await? {
-        return reject::malformed(shared, lease, stored, &error).await;
+    match store::message(&*shared.bus, lease, started).await? {
+        store::Outcome::Stored(Stored::Now(_)) => {
+            info!(run = %request.run, target = %request.target, "run started");
+            Ok(())
+        }
+        store::Outcome::Stored(Stored::Already) => {
+            reject::if_not_started(shared, lease, stored, &request).await
+        }
+        store::Outcome::TooLarge(error) => {
+            let target = workflow_or_capability(&request.target);
+            reject::malformed(shared, lease, stored, target, &error).await
+        }
     }
-    info!(run = %request.run, target = %request.target, "run started");
-    Ok(())
 }
 
 /// The definition that the run is to follow.
@@ -190,6 +207,14 @@ fn workflow(target: &Target) -> Option<WorkflowName> {
     match target {
         Target::Workflow(workflow) => Some(workflow.clone()),
         Target::Task(_) => None,
+    }
+}
+
+/// The token that names what was asked for, in the subject of a rejection.
+pub(super) fn workflow_or_capability(target: &Target) -> Option<WorkflowName> {
+    match target {
+        Target::Workflow(workflow) => Some(workflow.clone()),
+        Target::Task(capability) => capability.as_str().parse().ok(),
     }
 }
 

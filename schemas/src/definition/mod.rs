@@ -14,7 +14,7 @@ use serde_json::Value;
 
 pub use builder::{DefinitionBuilder, TaskBuilder};
 pub use duration::{DurationError, Span};
-pub use parse::{parse, parse_with_positions};
+pub use parse::{Reading, parse, read};
 pub use task::{OnFailure, OnSkipped, Retry, Task};
 
 use crate::id::Digest;

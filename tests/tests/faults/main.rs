@@ -4,6 +4,7 @@
 mod agents;
 mod clocks;
 mod consumers;
+mod forged;
 mod garbage;
 mod orchestrators;
 mod outcomes;

@@ -42,7 +42,7 @@ impl Compiled {
     pub(super) fn new(text: &str) -> Result<Self, Vec<String>> {
         let shown = text.trim().to_owned();
         let tree =
-            syntax::parse(text).map_err(|message| vec![format!("{message} in ${{{}}}", excerpt(&shown))])?;
+            syntax::parse(text).map_err(|message| vec![format!("{message} in `{}`", excerpt(&shown))])?;
         let mut compiler = Compiler::default();
         match compiler.node(&tree) {
             Some(node) if compiler.problems.is_empty() => {
@@ -50,7 +50,7 @@ impl Compiled {
             }
             _ => {
                 let problems = compiler.problems.into_iter();
-                Err(problems.map(|message| format!("{message} in ${{{}}}", excerpt(&shown))).collect())
+                Err(problems.map(|message| format!("{message} in `{}`", excerpt(&shown))).collect())
             }
         }
     }

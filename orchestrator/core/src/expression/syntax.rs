@@ -60,7 +60,7 @@ fn tree(text: &str) -> Result<IdedExpr, String> {
         Some(error) if error.pos.0 > 0 => {
             let (line, column) = error.pos;
             let line = if line > 1 { format!("line {line}, ") } else { String::new() };
-            format!("{} at {line}character {column}", plain_words(&error.msg))
+            format!("{}, at {line}character {column},", plain_words(&error.msg))
         }
         Some(error) => plain_words(&error.msg),
         None => "it is not CEL".to_owned(),
@@ -70,6 +70,16 @@ fn tree(text: &str) -> Result<IdedExpr, String> {
 /// The parser's message without the list of every token that could have stood there.
 fn plain_words(message: &str) -> String {
     let message = message.trim().trim_start_matches("Syntax error: ");
-    let message = message.split(" expecting {").next().unwrap_or(message);
-    message.replace("'<EOF>'", "the end").replace("<EOF>", "the end")
+    let message = message.split(" expecting ").next().unwrap_or(message);
+    for unexpected in ["mismatched input ", "extraneous input ", "no viable alternative at input "] {
+        if let Some(found) = message.strip_prefix(unexpected) {
+            let ends = found.contains("<EOF>");
+            return if ends { "it ends too early".to_owned() } else { format!("unexpected {found}") };
+        }
+    }
+    match message.strip_prefix("token recognition error at: ") {
+        Some("'$'") => "an expression has no ${…} in it".to_owned(),
+        Some(found) => format!("{found} cannot stand in an expression"),
+        None => message.replace("<EOF>", "the end"),
+    }
 }

@@ -127,7 +127,7 @@ impl Compiler<'_> {
                     let message = format!(
                         "uses the output of '{used}', which may not have ended: add '{used}' to needs"
                     );
-                    (ErrorCode::Expression, message)
+                    (ErrorCode::MissingNeed, message)
                 }
                 _ => continue,
             };

@@ -12,7 +12,7 @@ use crate::expression::Scope;
 const HEAD: &str = "mesh: v1\nname: w\n";
 
 fn compile(text: &str) -> Result<Plan, Problems> {
-    check(text, Format::Yaml).map(|(_, plan)| plan)
+    check(text, Format::Yaml, |_| Vec::new()).map(|(_, plan)| plan)
 }
 
 /// A workflow of the tasks `a`, `b` (needs a) and `c` (needs b), the last one with these further lines.

@@ -10,26 +10,41 @@ mod read;
 mod tests;
 
 use super::Definition;
-use crate::document::{Format, Positions, Problems, tree};
+use crate::document::{Format, Positions, Problem, Problems, tree};
 
 /// Reads a definition.
 ///
 /// # Errors
 /// [`Problems`] lists everything that is wrong with the text.
 pub fn parse(text: &str, format: Format) -> Result<Definition, Problems> {
-    parse_with_positions(text, format).map(|(definition, _)| definition)
-}
-
-/// Reads a definition, and tells where its parts stand in the text.
-///
-/// # Errors
-/// [`Problems`] lists everything that is wrong with the text.
-pub fn parse_with_positions(text: &str, format: Format) -> Result<(Definition, Positions), Problems> {
-    let root = tree(text, format).map_err(|problem| Problems(vec![problem]))?;
-    let (positions, mut problems) = root.survey();
-    let definition = read::definition(&root, &mut problems);
+    let Reading { definition, positions, problems } = read(text, format);
     match definition {
-        Some(definition) if problems.is_empty() => Ok((definition, positions)),
+        Some(definition) if problems.is_empty() => Ok(definition),
         _ => Err(Problems(problems).located(&positions)),
     }
+}
+
+/// What a text says, as far as it can be read.
+#[derive(Debug)]
+pub struct Reading {
+    /// The definition without what is wrong in it; none if a part is missing that everything else hangs on.
+    pub definition: Option<Definition>,
+    /// Where the parts stand in the text.
+    pub positions: Positions,
+    /// What is wrong with it so far.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads what can be read of a definition, so that the rest can be checked beside what is wrong already.
+#[must_use]
+pub fn read(text: &str, format: Format) -> Reading {
+    let root = match tree(text, format) {
+        Ok(root) => root,
+        Err(problem) => {
+            return Reading { definition: None, positions: Positions::default(), problems: vec![problem] };
+        }
+    };
+    let (positions, mut problems) = root.survey();
+    let definition = read::definition(&root, &mut problems);
+    Reading { definition, positions, problems }
 }

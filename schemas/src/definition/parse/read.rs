@@ -26,12 +26,12 @@ pub(super) fn definition(root: &Node, problems: &mut Vec<Problem>) -> Option<Def
     let timeout = fields.optional("timeout", span);
     let tasks = fields.required("tasks", "a workflow has at least one task", Ok);
     let path = fields.path_of("tasks");
-    let tasks = tasks.map(|node| read_tasks(node, &path, problems));
+    let tasks = tasks.and_then(|node| read_tasks(node, &path, problems));
     Some(Definition { mesh: mesh?, name: name?, description, input, output, timeout, tasks: tasks? })
 }
 
-fn read_tasks(node: &Node, path: &str, problems: &mut Vec<Problem>) -> BTreeMap<TaskId, Task> {
-    let mut tasks = BTreeMap::new();
+/// The tasks, if each could be read: one that is missing would make others wrong that refer to it.
+fn read_tasks(node: &Node, path: &str, problems: &mut Vec<Problem>) -> Option<BTreeMap<TaskId, Task>> {
     let Content::Map(entries) = &node.content else {
         let message = expected("an object with a task for each id", node);
         problems.push(Problem {
@@ -40,8 +40,10 @@ fn read_tasks(node: &Node, path: &str, problems: &mut Vec<Problem>) -> BTreeMap<
             position: Some(node.at),
             message,
         });
-        return tasks;
+        return None;
     };
+    let mut all = true;
+    let mut tasks = BTreeMap::new();
     for Entry { key, at, value } in entries {
         let mut path = path.to_owned();
         join(&mut path, key);
@@ -53,11 +55,12 @@ fn read_tasks(node: &Node, path: &str, problems: &mut Vec<Problem>) -> BTreeMap<
                 message: error.to_string(),
             });
         });
-        if let (Some(task), Ok(id)) = (read_task(value, path, *at, problems), id) {
-            tasks.insert(id, task);
+        match (read_task(value, path, *at, problems), id) {
+            (Some(task), Ok(id)) => drop(tasks.insert(id, task)),
+            _ => all = false,
         }
     }
-    tasks
+    all.then_some(tasks)
 }
 
 fn read_task(node: &Node, path: String, at: Position, problems: &mut Vec<Problem>) -> Option<Task> {

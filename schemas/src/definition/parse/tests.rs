@@ -103,7 +103,7 @@ fn a_minimal_definition_takes_the_defaults() {
 
 #[test]
 fn positions_lead_to_values_and_to_the_keys_of_objects() {
-    let (_, positions) = parse_with_positions(YAML, Format::Yaml).unwrap();
+    let positions = read(YAML, Format::Yaml).positions;
     let of = |path: &str| positions.of(path).map(|p| (p.line, p.column));
     assert_eq!(of("tasks.open.when"), Some((29, 11)));
     assert_eq!(of("tasks.open.needs[0]"), Some((28, 13)));
