@@ -102,9 +102,10 @@ impl RunWaiter {
     pub async fn look(&mut self) -> Result<Option<RunOutcome>, BusError> {
         let log = self.bus.read_run(&self.run).await?;
         let namespace = self.bus.namespace();
-        if log.events.iter().any(|stored| is_beginning(namespace, stored)) {
-            // A run that began was not rejected, whatever became of earlier tries of its request.
-            return ended(namespace, &log).map_err(|error| self.unreadable(&error));
+        let outcome = ended(namespace, &log).map_err(|error| self.unreadable(&error))?;
+        // A run that began was not rejected, whatever became of earlier tries of its request.
+        if outcome.is_some() || log.events.iter().any(|stored| is_beginning(namespace, stored)) {
+            return Ok(outcome);
         }
         let rejection = last_rejection(self.bus.as_ref(), &self.run).await?;
         let rejection = rejection.filter(|stored| stored.sequence > self.rejected_before);

@@ -85,7 +85,7 @@ async fn who_cannot_prove_who_they_are_is_kept_out() -> Result<()> {
         NatsBus::connect(options.clone().auth(right)).await?;
         for wrong in [wrong, Auth::None] {
             let refused = NatsBus::connect(options.clone().auth(wrong)).await;
-            assert!(matches!(refused, Err(BusError::Connect { .. })), "{refused:?}");
+            assert!(matches!(refused, Err(BusError::Denied { .. })), "{refused:?}");
         }
     }
     Ok(())
