@@ -1,3 +1,4 @@
+use std::error::Error as _;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectErrorKind, Event, ServerAddr};
@@ -49,11 +50,18 @@ impl NatsBus {
                     BusError::Denied { url: url.clone(), error: e.to_string() }
                 }
                 ConnectErrorKind::Tls => BusError::Tls { url: url.clone(), error: e.to_string() },
+                _ if is_about_tls(&e) => BusError::Tls { url: url.clone(), error: e.to_string() },
                 _ => error(e.to_string()),
             })?;
         check_server(&client)?;
         Ok(Self { api: Api::new(client, link), namespace: options.namespace, shards: OnceCell::new() })
     }
+}
+
+/// Whether an error that the client takes for one of input and output was one of TLS.
+fn is_about_tls(error: &async_nats::ConnectError) -> bool {
+    let io = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+    io.and_then(|io| io.get_ref()).is_some_and(|inner| inner.is::<async_nats::rustls::Error>())
 }
 
 /// The user and password, or the token, in an address: the client passes them over.

@@ -8,6 +8,9 @@ use mesh_schemas::{ErrorCode, NameError, Namespace};
 
 use super::options::{Auth, ConnectOptions, DEFAULT_URL};
 
+/// What the seed of a user's NKey begins with.
+const USER_SEED: &str = "SU";
+
 /// Names of the environment's variables, one for each field of [`ConnectSettings`].
 pub mod variable {
     /// Addresses of the servers.
@@ -200,7 +203,12 @@ impl ConnectSettings {
         if let Some(path) = &self.nkey {
             let path = readable("nkey", path.clone())?;
             let seed = std::fs::read_to_string(&path).map_err(|error| unreadable("nkey", &path, &error))?;
-            return Ok(Auth::NkeySeed(seed.trim().to_owned()));
+            let seed = seed.trim();
+            if !seed.starts_with(USER_SEED) {
+                let error = format!("it holds no seed of a user's NKey, which begins with {USER_SEED}");
+                return Err(SettingsError::File { setting: "nkey", path, error });
+            }
+            return Ok(Auth::NkeySeed(seed.to_owned()));
         }
         if let Some(path) = &self.creds {
             return Ok(Auth::CredentialsFile(readable("creds", path.clone())?));
