@@ -1,0 +1,137 @@
+"""What the streams say of an attempt: whether it is still wanted, and how often it was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from . import envelope
+from .context import Parts
+from .envelope import Unreadable, decode
+from .errors import MeshError, SettingError
+from .link import Link
+from .names import TaskKey, name
+from .store import store
+
+log = logging.getLogger("mesh_agent")
+
+#: From this age on, a task is looked up before it is done: a consumer that was made anew delivers old tasks as if for
+#: the first time.
+_OLD = timedelta(seconds=30)
+#: Seconds that the note of a release may take to be stored. An agent that stops has little time, and without the note
+#: the delivery only counts as lost.
+_NOTE_TIME = 1.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """Data of `task.created`."""
+
+    workflow: str
+    action: str | None
+    input: Any
+    timeout: timedelta | None
+    deadline: datetime | None
+    basis: datetime
+    idempotency_key: str
+
+    @classmethod
+    def read(cls, data: Any) -> Task:
+        """Reads the data of an event; :class:`Unreadable` names the field that is wrong."""
+        if not isinstance(data, dict):
+            raise Unreadable("the data of task.created is no object")
+        for field in ("workflow", "digest", "task", "idempotency_key"):
+            if not isinstance(data.get(field), str):
+                raise Unreadable(f"the data of task.created is wrong: {field} is missing or no string")
+        if "input" not in data:
+            raise Unreadable("the data of task.created is wrong: input is missing")
+        action, timeout, deadline = data.get("action"), data.get("timeout_ms"), data.get("deadline")
+        if action is not None and not isinstance(action, str):
+            raise Unreadable("the data of task.created is wrong: action is no string")
+        if timeout is not None and (not isinstance(timeout, int) or isinstance(timeout, bool) or timeout < 0):
+            raise Unreadable("the data of task.created is wrong: timeout_ms is no whole number from 0")
+        return cls(
+            workflow=data["workflow"],
+            action=action,
+            input=data["input"],
+            timeout=None if timeout is None else _milliseconds(timeout),
+            deadline=None if deadline is None else envelope.time(deadline),
+            basis=envelope.time(data.get("basis")),
+            idempotency_key=data["idempotency_key"],
+        )
+
+    def end(self, now: datetime) -> datetime | None:
+        """The end of the time that an execution may take from now: its own timeout, and the run's deadline."""
+        ends = [self.deadline] if self.deadline else []
+        if self.timeout is not None and self.timeout < datetime.max.replace(tzinfo=timezone.utc) - now:
+            ends.append(now + self.timeout)
+        return min(ends, default=None)
+
+    def must_look(self, delivered: int) -> bool:
+        """Whether the delivery is one that the log must be asked about."""
+        return delivered > 1 or datetime.now(timezone.utc) - self.basis > _OLD
+
+
+async def is_wanted(link: Link, key: TaskKey, task: Task) -> bool:
+    """Whether the attempt has no outcome yet and its run is still kept."""
+    for verb in ("completed", "failed"):
+        if await link.last("EVENTS", key.subject(verb)):
+            return False
+    try:
+        workflow = name("workflow name", task.workflow)
+    except SettingError:
+        workflow = "-"
+    return await link.last("EVENTS", f"{link.namespace}.workflow.started.{workflow}.-.{key.run}") is not None
+
+
+async def lost_before(link: Link, key: TaskKey, delivered: int) -> int:
+    """How many deliveries of the attempt before this one had neither an outcome nor a release.
+
+    NATS counts every delivery, those too that were given back. So whoever gives one back leaves a note, and each note
+    says how many deliveries before it were lost: the last note of an attempt is all that has to be read.
+    """
+    if delivered <= 1:
+        return 0
+    note: dict[str, Any] = {}
+    stored = await link.last("NOTES", f"{key.subject('released')}.*")
+    if stored is not None:
+        try:
+            data = decode(stored.headers, stored.data).data
+            note = {field: int(data[field]) for field in ("delivery", "lost")}
+        except (Unreadable, KeyError, TypeError, ValueError):
+            note = {}
+    return lost_count(note.get("delivery", 0), note.get("lost", 0), delivered)
+
+
+def lost_count(released: int, lost: int, delivered: int) -> int:
+    """Deliveries that were lost before this one, if `released` was the last to be given back and `lost` were lost
+    before that."""
+    return lost + max(0, delivered - released - 1)
+
+
+async def note_release(parts: Parts, delivery: int) -> None:
+    """Notes that a delivery is given back, if that can be done soon."""
+    try:
+        await asyncio.wait_for(_note_release(parts, delivery), _NOTE_TIME)
+    except (MeshError, asyncio.TimeoutError) as error:
+        log.debug(
+            "a release was not noted, so it counts as a lost delivery: %s", error or "it takes too long"
+        )
+
+
+async def _note_release(parts: Parts, delivery: int) -> None:
+    link = parts.identity.link
+    lost = await lost_before(link, parts.key, delivery)
+    data = {"agent": parts.identity.agent, "delivery": delivery, "lost": lost}
+    subject, body, headers = parts.event("released", data, delivery=delivery)
+    await store(link, subject, body, headers)
+
+
+def _milliseconds(count: int) -> timedelta:
+    try:
+        return timedelta(milliseconds=count)
+    except OverflowError:
+        return timedelta.max

@@ -1,0 +1,148 @@
+"""Starting runs and waiting for them."""
+
+from __future__ import annotations
+
+import uuid
+from types import TracebackType
+from typing import Any, final
+
+from . import names
+from .envelope import Trace
+from .errors import InputError, MeshError
+from .link import Link
+from .request import Request, checked_input, last_rejection, submit
+from .runs import Run
+from .settings import Connection
+
+
+def connect(
+    url: str | None = None, *, connection: Connection | None = None, name: str = "mesh-python"
+) -> Mesh:
+    """A client, to be entered: `async with connect() as mesh: …`.
+
+    :param url: Servers, with commas between.
+    :param connection: Everything else that there is to say; what is not given is taken from the environment.
+    :param name: What the server shows as the name of the connection.
+    """
+    if url is not None and connection is not None:
+        raise InputError("give either url or connection, whose url then counts")
+    return Mesh(connection or Connection(url=url), name)
+
+
+@final
+class Mesh:
+    """A client of the mesh. Made by :func:`connect`."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        """Not connected before it is entered."""
+        self._connection = connection
+        self._name = name
+        self._connected: Link | None = None
+
+    async def __aenter__(self) -> Mesh:
+        """Connects; raises :class:`ConnectError` or :class:`SettingError` if that cannot be."""
+        self._connected = await Link.open(self._connection, self._name)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends the connection. Runs go on."""
+        if self._connected is not None:
+            await self._connected.close()
+
+    async def start(
+        self,
+        workflow: str,
+        input: Any = None,
+        *,
+        id: str | None = None,
+        source: str | None = None,
+        correlation_id: str | None = None,
+        traceparent: str | None = None,
+    ) -> Run:
+        """Asks for a run of a workflow. Returns when the request is stored; whether it is accepted is told by
+        :meth:`Run.result`.
+
+        :param input: The input of the run, anything that is JSON; dataclasses and pydantic models too.
+        :param id: Your own id of the request: starting again with the same id is the same run. Random if none is given.
+        :param source: Who asks, as a URI reference (default `/<namespace>/python`); ids are unique for a source.
+        :param correlation_id: What you call the whole piece of work; the run id if nothing is said.
+        :param traceparent: The trace that the request belongs to (W3C Trace Context).
+
+        Raises :class:`InputError`, :class:`SettingError` for a name that cannot be, :class:`Unavailable` if it could
+        not be stored within half a minute.
+        """
+        return await self._request("workflow", workflow, input, id, source, correlation_id, traceparent)
+
+    async def call(
+        self,
+        capability: str,
+        input: Any = None,
+        *,
+        timeout: float | None = None,
+        id: str | None = None,
+        source: str | None = None,
+        correlation_id: str | None = None,
+        traceparent: str | None = None,
+    ) -> Any:
+        """Has whoever has the capability do one task, without a workflow, and gives its output.
+
+        The arguments are those of :meth:`start`, the errors those of :meth:`start` and :meth:`Run.result`.
+        """
+        run = await self._request("task", capability, input, id, source, correlation_id, traceparent)
+        return await run.result(timeout)
+
+    def run(self, id: str) -> Run:
+        """A run that was started before, here or elsewhere; raises :class:`SettingError` if that is no run id."""
+        return Run(self._link(), names.checked_run_id(id))
+
+    async def _request(
+        self,
+        kind: str,
+        name: str,
+        input: Any,
+        id: str | None,
+        source: str | None,
+        correlation_id: str | None,
+        traceparent: str | None,
+    ) -> Run:
+        link = self._link()
+        names.name("workflow name" if kind == "workflow" else "capability", name)
+        request = Request(
+            kind=kind,
+            name=name,
+            source=_text("source", source, f"/{link.namespace}/python"),
+            id=_text("id", id, str(uuid.uuid4())),
+            input=checked_input(input),
+            correlation=_text("correlation_id", correlation_id, "") or None,
+            trace=_trace(traceparent),
+        )
+        run = request.run(await link.shards())
+        # Read before: a rejection that stands already was the answer to an earlier try.
+        rejected_before = await last_rejection(link, run)
+        await submit(link, request)
+        return Run(link, run, rejected_before)
+
+    def _link(self) -> Link:
+        if self._connected is None:
+            raise MeshError("the client is not connected: use `async with connect() as mesh:`")
+        return self._connected
+
+
+def _text(what: str, given: str | None, default: str) -> str:
+    """A text that CloudEvents allows as an attribute."""
+    if given is None:
+        return default
+    if not isinstance(given, str) or not given or any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in given):
+        raise InputError(f"{what} is {given!r}: give a text that is not empty and has no control characters")
+    return given
+
+
+def _trace(traceparent: str | None) -> Trace | None:
+    if traceparent is None:
+        return None
+    trace = Trace.of({"traceparent": traceparent})
+    if trace is None:
+        raise InputError(f"{traceparent!r} is no traceparent: see W3C Trace Context for its form")
+    return trace

@@ -1,0 +1,205 @@
+"""Runs, as whoever started them sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from nats.aio.msg import Msg
+
+from . import envelope, names
+from .envelope import Unreadable, decode
+from .errors import Refused, Unavailable
+from .link import Link
+from .pull import Pull
+from .request import Outcome, Waiter
+from .store import store, structured
+
+#: Messages under way to a reader: enough that it never waits for the next request.
+_IN_FLIGHT = 256
+#: Seconds that the server keeps the consumer of a reader that went away.
+_INACTIVE = 30
+#: Seconds before the server is asked again.
+_RETRY_PAUSE = 0.25
+_SECOND = 1_000_000_000
+_ENDS = ("workflow.completed", "workflow.failed", "workflow.cancelled")
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event of a run, as it is in the log."""
+
+    #: What happened: `task.completed`, `workflow.started`…
+    type: str
+    #: The subject it was stored on.
+    subject: str
+    #: Its place in the log.
+    sequence: int
+    #: When it was stored.
+    time: datetime
+    #: What it says; none if it cannot be read.
+    data: Any
+    #: The other attributes of its envelope: `id`, `source`, `correlationid`, `traceparent`…; empty for bare JSON.
+    attributes: dict[str, Any]
+    #: The task that it is about, if it is about one.
+    task: str | None = None
+    #: The attempt that it is about, if it is about one.
+    attempt: int | None = None
+    #: Why it cannot be read, if it cannot.
+    unreadable: str | None = None
+
+
+class Run:
+    """One run of a workflow, or of one task."""
+
+    def __init__(self, link: Link, id: str, rejected_before: int = 0) -> None:
+        """Made by :meth:`Mesh.start` and :meth:`Mesh.run`."""
+        self._link = link
+        self._id = id
+        self._rejected_before = rejected_before
+
+    def __repr__(self) -> str:
+        """`Run('4.e1fe…')`."""
+        return f"Run({self._id!r})"
+
+    @property
+    def id(self) -> str:
+        """`<shard>.<uuid>`."""
+        return self._id
+
+    async def result(self, timeout: float | None = None) -> Any:
+        """Waits until the run has ended, over lost connections too, and gives its output.
+
+        :param timeout: Longest time in seconds to wait, else as long as it takes. After it the run goes on, and
+            `asyncio.TimeoutError` is raised.
+
+        Raises :class:`RunFailed`, :class:`RunCancelled` or :class:`RequestRejected`.
+        """
+        try:
+            outcome = await asyncio.wait_for(self._outcome(), timeout)
+        except asyncio.TimeoutError:
+            raise asyncio.TimeoutError(
+                f"run {self._id} has not ended within {timeout} s; it goes on"
+            ) from None
+        return outcome.output(self._id)
+
+    async def events(self) -> AsyncIterator[Event]:
+        """The events of the run in the order of the log: first those that are there, then those that come, up to the
+        end of the run. Raises :class:`RequestRejected` if there is no such run because its request was rejected."""
+        rejected = asyncio.ensure_future(self._outcome())
+        prefix = f"{self._link.namespace}.*.*.*.*.{self._id}"
+        reader = _read(self._link, "EVENTS", [prefix, f"{prefix}.>"])
+        try:
+            while True:
+                message = await _first(asyncio.ensure_future(reader.__anext__()), rejected, self._id)
+                event = _event(message)
+                yield event
+                if event.type in _ENDS:
+                    return
+        finally:
+            rejected.cancel()
+            await reader.aclose()
+
+    async def cancel(self, reason: str | None = None) -> None:
+        """Asks the mesh to end the run. Returns when that is stored; a run that has ended stays as it is."""
+        namespace, id = self._link.namespace, str(uuid.uuid4())
+        subject = f"{namespace}.workflow.signalled.-.-.{self._id}.cancel.{id}"
+        data = {} if reason is None else {"reason": reason}
+        event = envelope.event(
+            subject, f"/{namespace}/python", "workflow.signalled", data, correlation=self._id
+        )
+        body, headers = structured(event)
+        await store(self._link, subject, body, headers, once=True)
+
+    async def _outcome(self) -> Outcome:
+        async with Waiter(self._link, self._id, self._rejected_before) as waiter:
+            return await waiter.outcome()
+
+
+async def _first(next: asyncio.Future[Msg], outcome: asyncio.Future[Outcome], run: str) -> Msg:
+    """The next event; that the request was rejected is told instead of waiting for ever."""
+    try:
+        both: list[asyncio.Future[Any]] = [next, outcome]
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not next.done() and outcome.result().verb == "rejected":
+            outcome.result().output(run)
+        return await next
+    finally:
+        next.cancel()
+
+
+async def _read(link: Link, stream: str, filters: list[str]) -> AsyncGenerator[Msg, None]:
+    """Reads the messages of a stream in order, each once, with a consumer of its own that is made anew whenever it is
+    lost."""
+    name, last = names.stream(link.namespace, stream), 0
+    while True:
+        config: dict[str, Any] = {
+            "ack_policy": "none",
+            "deliver_policy": "by_start_sequence" if last else "all",
+            "filter_subjects": filters,
+            "inactive_threshold": _INACTIVE * _SECOND,
+            "num_replicas": 1,
+            "mem_storage": True,
+        }
+        config.update({"opt_start_seq": last + 1} if last else {})
+        try:
+            made = await link.api(f"CONSUMER.CREATE.{name}", {"stream_name": name, "config": config})
+        except Unavailable:
+            await asyncio.sleep(_RETRY_PAUSE)
+            continue
+        received: asyncio.Queue[Msg] = asyncio.Queue()
+        room = functools.partial(_room, received)
+        pull = Pull(link, name, made["name"], _INACTIVE, room, received.put_nowait)
+        pulling = asyncio.ensure_future(pull.run())
+        position = 0
+        try:
+            while True:
+                next = asyncio.ensure_future(received.get())
+                await asyncio.wait({next, pulling}, return_when=asyncio.FIRST_COMPLETED)
+                if not next.done():
+                    next.cancel()
+                    break
+                message = next.result()
+                if message.metadata.sequence.consumer != position + 1:
+                    # One was lost on the way.
+                    break
+                position, last = position + 1, message.metadata.sequence.stream
+                yield message
+                pull.nudge()
+            if pulling.done() and link.client.is_closed:
+                raise Refused(f"the connection is closed: {link.why_closed}")
+        finally:
+            pulling.cancel()
+            await pull.stop()
+
+
+def _room(received: asyncio.Queue[Msg]) -> int:
+    return _IN_FLIGHT - received.qsize()
+
+
+def _event(message: Msg) -> Event:
+    tokens = message.subject.split(".")
+    type = ".".join(tokens[1:3])
+    task = tokens[7] if tokens[1] == "task" and len(tokens) == 9 else None
+    attributes: dict[str, Any] = {}
+    data, unreadable = None, None
+    try:
+        attributes, data = decode(message.headers, message.data)
+    except Unreadable as error:
+        unreadable = str(error)
+    return Event(
+        type=type,
+        subject=message.subject,
+        sequence=message.metadata.sequence.stream,
+        time=message.metadata.timestamp,
+        data=data,
+        attributes=attributes,
+        task=task,
+        attempt=int(tokens[8]) if task and tokens[8].isdigit() else None,
+        unreadable=unreadable,
+    )
