@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import names
 from .errors import Fatal, InputError, Retryable, SettingError
-from .request import Outcome, Request, Waiter, checked_input, last_rejection, submit
+from .request import Outcome, Request, Waiter, checked_input, submit
 
 if TYPE_CHECKING:
     from .context import Context
@@ -53,9 +53,8 @@ async def call(context: Context, capability: str, input: Any) -> Any:
 
 
 async def _ask(link: Link, request: Request) -> Outcome:
-    run = request.run(await link.shards())
-    async with Waiter(link, run, await last_rejection(link, run)) as waiter:
-        await submit(link, request)
+    run, rejected_before = await submit(link, request)
+    async with Waiter(link, run, rejected_before) as waiter:
         return await waiter.outcome()
 
 

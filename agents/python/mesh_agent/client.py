@@ -10,7 +10,7 @@ from . import names
 from .envelope import Trace
 from .errors import InputError, MeshError
 from .link import Link
-from .request import Request, checked_input, last_rejection, submit
+from .request import Request, checked_input, submit
 from .runs import Run
 from .settings import Connection
 
@@ -118,11 +118,7 @@ class Mesh:
             correlation=_text("correlation_id", correlation_id, "") or None,
             trace=_trace(traceparent),
         )
-        run = request.run(await link.shards())
-        # Read before: a rejection that stands already was the answer to an earlier try.
-        rejected_before = await last_rejection(link, run)
-        await submit(link, request)
-        return Run(link, run, rejected_before)
+        return Run(link, *await submit(link, request))
 
     def _link(self) -> Link:
         if self._connected is None:

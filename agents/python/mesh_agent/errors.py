@@ -37,13 +37,12 @@ class RunFailed(MeshError):
     """A run ended with an error."""
 
     def __init__(self, run: str, code: str, message: str, task: str | None = None) -> None:
-        where = f"task {task} of run {run}" if task else f"run {run}"
-        super().__init__(f"{where} failed: {code}: {message}")
+        super().__init__(f"run {run} failed: {code}: {message}")
         #: The run.
         self.run = run
         #: Stable and short, for programs; the failed task's own code where a task failed.
         self.code = code
-        #: For people.
+        #: For people; it names the task that failed.
         self.message = message
         #: The task that failed, if it was a task.
         self.task = task

@@ -41,6 +41,10 @@ class _Newer(Exception):
     """A task of a newer schema."""
 
 
+class _Unexpected(Retryable):
+    """An error that the handler did not mean to raise: whoever mends it needs to see where it came from."""
+
+
 @dataclass
 class Worksite:
     """What the executions of one capability share."""
@@ -142,12 +146,9 @@ class Execution:
             try:
                 output = await _run_handler(self._site.handler, context, task.input)
             except TaskFailure as failure:
+                cause = failure.__cause__ if isinstance(failure, _Unexpected) else None
                 log.warning(
-                    "task %s of run %s failed: %s",
-                    context.task,
-                    context.run,
-                    failure,
-                    exc_info=failure.__cause__,
+                    "task %s of run %s failed: %s", parts.key.task, parts.key.run, failure, exc_info=cause
                 )
                 await self._fail(parts, failure)
             else:
@@ -279,7 +280,7 @@ async def _handled(handler: Handler, context: Context, input: Any) -> Output:
     except TaskFailure:
         raise
     except (Exception, SystemExit, KeyboardInterrupt) as error:
-        raise Retryable("error", _told(error)) from error
+        raise _Unexpected("error", _told(error)) from error
 
 
 def _told(error: BaseException) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, NamedTuple, final
+from typing import Any, Callable, NamedTuple, TypeVar, final
 
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -18,6 +19,7 @@ from .link import Link, Stored, quietly
 from .store import store, structured
 
 log = logging.getLogger("mesh_agent")
+T = TypeVar("T")
 
 #: Seconds that a request is tried to be stored: longer than a server takes to start again.
 _SUBMIT_FOR = 30.0
@@ -84,8 +86,14 @@ def checked_input(input: Any) -> Any:
     return value
 
 
-async def submit(link: Link, request: Request) -> None:
-    """Returns when the request is stored. Tries for half a minute while the bus cannot be reached."""
+async def submit(link: Link, request: Request) -> tuple[str, int]:
+    """Asks for a run and gives its id when the request is stored, with the sequence of the last rejection before that.
+
+    Tries for half a minute each while the bus cannot be reached.
+    """
+    run = request.run(await _for_a_while(link.shards))
+    # Read before: a rejection that stands already was the answer to an earlier try.
+    rejection = await _for_a_while(lambda: link.last("NOTES", rejections(link, run)))
     type = f"{request.kind}.requested"
     # The data is the requester's own: its schema is that of the workflow's input.
     event = envelope.event(
@@ -99,15 +107,20 @@ async def submit(link: Link, request: Request) -> None:
         schema=False,
     )
     body, headers = structured(event, request.trace)
+    await _for_a_while(lambda: store(link, f"{link.namespace}.{type}.{request.name}", body, headers))
+    return run, rejection.sequence if rejection else 0
+
+
+async def _for_a_while(ask: Callable[[], Awaitable[T]]) -> T:
     loop = asyncio.get_running_loop()
     give_up = loop.time() + _SUBMIT_FOR
     while True:
         try:
-            return await store(link, f"{link.namespace}.{type}.{request.name}", body, headers)
+            return await ask()
         except Unavailable as error:
             if loop.time() + _SUBMIT_PAUSE >= give_up:
                 raise
-            log.debug("submitting again: %s", error)
+            log.debug("trying again: %s", error)
         await asyncio.sleep(_SUBMIT_PAUSE)
 
 
@@ -178,12 +191,6 @@ class Waiter:
 
     async def _on_event(self, _message: Msg) -> None:
         self._wake.set()
-
-
-async def last_rejection(link: Link, run: str) -> int:
-    """Sequence of the last rejection of a request for a run, 0 if there is none."""
-    rejection = await link.last("NOTES", rejections(link, run))
-    return rejection.sequence if rejection else 0
 
 
 def rejections(link: Link, run: str) -> str:

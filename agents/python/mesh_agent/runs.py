@@ -131,6 +131,8 @@ async def _first(next: asyncio.Future[Msg], outcome: asyncio.Future[Outcome], ru
         return await next
     finally:
         next.cancel()
+        # A reader must not be closed while it is at work.
+        await asyncio.wait([next])
 
 
 async def _read(link: Link, stream: str, filters: list[str]) -> AsyncGenerator[Msg, None]:
