@@ -8,7 +8,7 @@ from typing import Any, final
 
 from . import names
 from .envelope import Trace
-from .errors import InputError, MeshError
+from .errors import InputError, MeshError, SettingError
 from .link import Link
 from .request import Request, checked_input, submit
 from .runs import Run
@@ -25,7 +25,7 @@ def connect(
     :param name: What the server shows as the name of the connection.
     """
     if url is not None and connection is not None:
-        raise InputError("give either url or connection, whose url then counts")
+        raise SettingError("give either url or connection, whose url then counts")
     return Mesh(connection or Connection(url=url), name)
 
 

@@ -82,6 +82,7 @@ class Execution:
                     return await (self._settle(b"+ACK") if pause is None else self.release(pause))
                 if self._site.abandon.done():
                     self._cancelled.set()
+                    work.cancel()
                     return await self.release()
                 await self._settle(b"+WPI")
         except Exception:
@@ -253,6 +254,7 @@ async def _run_handler(handler: Handler, context: Context, input: Any) -> Output
         if left <= 0:
             raise Retryable("timeout", "the time for the task was over before it could begin")
     handling = asyncio.ensure_future(_handled(handler, context, input))
+    handling.add_done_callback(_forget)
     cancelled = asyncio.ensure_future(context.cancelled.wait())
     try:
         await asyncio.wait({handling, cancelled}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
@@ -281,6 +283,12 @@ async def _handled(handler: Handler, context: Context, input: Any) -> Output:
         raise
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         raise _Unexpected("error", _told(error)) from error
+
+
+def _forget(ended: asyncio.Future[Output]) -> None:
+    """Takes note of how a handler ended that nobody waits for any more, which asyncio would complain about."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 def _told(error: BaseException) -> str:

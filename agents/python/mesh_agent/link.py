@@ -12,6 +12,7 @@ from typing import Any, Callable, NamedTuple
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from . import names
 from .envelope import dumps, lower
@@ -136,13 +137,20 @@ class Link:
         except nats.errors.TimeoutError:
             raise Unavailable(f"no answer within {TIME_LIMIT:g} s") from None
         except nats.errors.ConnectionClosedError:
-            raise Refused(f"the connection is closed: {self.why_closed}") from None
+            raise self._is_closed() from None
         except (nats.errors.BadSubjectError, nats.errors.BadHeaderError) as error:
             raise Refused(str(error)) from None
         except (nats.errors.Error, OSError) as error:
             raise Unavailable(str(error)) from None
         finally:
             answer.cancel()
+
+    async def subscribe(self, subject: str, take: Callable[[Msg], Awaitable[None]]) -> Subscription:
+        """Hands on what is sent to a subject from now on, over lost connections too."""
+        try:
+            return await self.client.subscribe(subject, cb=take)
+        except nats.errors.ConnectionClosedError:
+            raise self._is_closed() from None
 
     async def api(self, operation: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
         """Calls an operation of the JetStream API; raises :class:`ApiError` if the server says no."""
@@ -163,7 +171,7 @@ class Link:
         name = names.stream(self.namespace, stream)
         found = []
         try:
-            inbox = await self.client.subscribe(self.client.new_inbox(), cb=answers.put)
+            inbox = await self.subscribe(self.client.new_inbox(), answers.put)
             try:
                 get = f"$JS.API.DIRECT.GET.{name}"
                 await self.client.publish(get, dumps({"multi_last": [subject]}), reply=inbox.subject)
@@ -176,7 +184,7 @@ class Link:
             finally:
                 await quietly(inbox.unsubscribe())
         except nats.errors.ConnectionClosedError:
-            raise Refused(f"the connection is closed: {self.why_closed}") from None
+            raise self._is_closed() from None
         except (nats.errors.Error, asyncio.TimeoutError) as error:
             raise Unavailable(f"{subject} cannot be read: {error or 'no answer'}") from None
         if (answer.headers or {}).get("Status") not in _NO_MORE:
@@ -215,6 +223,9 @@ class Link:
     def why_closed(self) -> str:
         """What the server said when it ended the connection."""
         return str(self.client.last_error or "it was closed here")
+
+    def _is_closed(self) -> Refused:
+        return Refused(f"the connection is closed: {self.why_closed}")
 
     async def _connect(self, name: str) -> None:
         settings = self._settings

@@ -128,9 +128,8 @@ class Pull:
         if self._inbox is not None:
             with contextlib.suppress(nats.errors.Error):
                 await self._inbox.unsubscribe()
-        client = self._link.client
         self._outstanding, self._lost, self._refused = 0, False, False
-        self._inbox = await client.subscribe(client.new_inbox(), cb=self._receive)
+        self._inbox = await self._link.subscribe(self._link.client.new_inbox(), self._receive)
 
     async def _is_there(self) -> bool:
         while True:

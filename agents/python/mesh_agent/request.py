@@ -144,9 +144,8 @@ class Waiter:
 
     async def __aenter__(self) -> Waiter:
         """Begins to listen."""
-        client = self._link.client
         for filter in (self._ends, self._rejections):
-            self._heard.append(await client.subscribe(filter, cb=self._on_event))
+            self._heard.append(await self._link.subscribe(filter, self._on_event))
         return self
 
     async def __aexit__(

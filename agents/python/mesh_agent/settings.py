@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import os
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -68,7 +69,8 @@ class Connection:
     @property
     def servers(self) -> list[str]:
         """The servers, one URL each."""
-        return [url.strip() for url in (self.url or DEFAULT_URL).split(",") if url.strip()]
+        urls = (url.strip() for url in (self.url or DEFAULT_URL).split(","))
+        return [url if "://" in url else f"nats://{url}" for url in urls if url]
 
     @property
     def needs_tls(self) -> bool:
@@ -77,9 +79,7 @@ class Connection:
 
     def shown(self) -> str:
         """The servers without the passwords that may be in their URLs."""
-        return ",".join(
-            url.replace(f"{urlsplit(url).netloc.rpartition('@')[0]}@", "") for url in self.servers
-        )
+        return ",".join(re.sub(r"//[^/]*@", "//", url) for url in self.servers)
 
     def client_options(self) -> dict[str, Any]:
         """The arguments of `nats.connect` that these settings stand for, passwords and tokens apart."""
@@ -157,7 +157,7 @@ def _read(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _check_url(url: str) -> None:
     try:
-        parts = urlsplit(url if "://" in url else f"nats://{url}")
+        parts = urlsplit(url)
         usable = bool(parts.hostname) and parts.scheme in ("nats", "tls", "ws", "wss") and parts.port != 0
     except ValueError:
         usable = False

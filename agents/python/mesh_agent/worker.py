@@ -50,7 +50,7 @@ class Worker:
         """Works until `stop`, then lets what is running end."""
         stopped = asyncio.ensure_future(stop.wait())
         filter = f"{self._link.namespace}.task.cancelled.{self._capability}.>"
-        cancellations = await self._link.client.subscribe(filter, cb=self._on_cancelled)
+        cancellations = await self._link.subscribe(filter, self._on_cancelled)
         try:
             while not stop.is_set():
                 self._pull = await self._bind(stopped)

@@ -36,19 +36,22 @@ MESH = os.environ.get("MESH_BIN", str(ROOT / "target/debug/mesh"))
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
+def clean_environment() -> dict[str, str]:
+    """The environment without settings of the developer's own, which must not get in."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MESH_")}
+
+
 class Process:
     """A program whose log is read, so that it never blocks, and can be waited for."""
 
     def __init__(self, command: list[str], environment: dict[str, str] | None = None) -> None:
         """Starts it."""
-        # Settings of the developer's own must not get in.
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("MESH_")}
         self.log: list[str] = []
         self._changed = threading.Condition()
         self._ended = False
         self.child = subprocess.Popen(
             command,
-            env={**clean, **(environment or {})},
+            env={**clean_environment(), **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -122,13 +125,14 @@ class Server:
 class World:
     """A server with an orchestrator."""
 
-    def __init__(self, folder: str) -> None:
-        """Starts both."""
+    def __init__(self, folder: str, *arguments: str, user: str = "") -> None:
+        """Starts both; the server with further arguments, the orchestrator as `user:password`."""
         self.folder = folder
-        self.server = Server(os.path.join(folder, "data"))
+        self.server = Server(os.path.join(folder, "data"), *arguments)
+        self.url = self.server.url.replace("//", f"//{user}@") if user else self.server.url
         self.orchestrator: Process | None = None
         try:
-            self.environment = {"MESH_NATS_URL": self.server.url, "NO_COLOR": "1"}
+            self.environment = {"MESH_NATS_URL": self.url, "NO_COLOR": "1"}
             self.orchestrator = Process([MESH, "orchestrator"], self.environment)
             self.orchestrator.until("orchestrator ready")
         except BaseException:
@@ -147,7 +151,7 @@ class World:
         Path(path).write_text(definition, encoding="utf-8")
         done = subprocess.run(
             [MESH, "workflow", "apply", path],
-            env={**os.environ, **self.environment},
+            env={**clean_environment(), **self.environment},
             capture_output=True,
             text=True,
             check=False,
@@ -180,21 +184,28 @@ class MeshTest(unittest.IsolatedAsyncioTestCase):
         cls.world = cls.new_world()
 
     @classmethod
-    def new_world(cls) -> World:
-        """A world that ends with the tests of the class."""
+    def new_world(cls, config: str = "", user: str = "") -> World:
+        """A world that ends with the tests of the class; the server may have a configuration."""
         folder = tempfile.TemporaryDirectory(prefix="mesh-agent-")
         cls.addClassCleanup(folder.cleanup)
-        world = World(folder.name)
+        arguments = []
+        if config:
+            path = Path(folder.name) / "server.conf"
+            path.write_text(f"{config}\njetstream {{store_dir: '{folder.name}/data'}}\n", encoding="utf-8")
+            arguments = ["--config", str(path)]
+        world = World(folder.name, *arguments, user=user)
         cls.addClassCleanup(world.stop)
         return world
 
     async def asyncSetUp(self) -> None:
         """Connects a client, and a plain NATS client to look at what is on the wire."""
-        self.connection = Connection(url=self.world.server.url)
+        # Starting programs takes a moment.
+        asyncio.get_running_loop().slow_callback_duration = PATIENCE
+        self.connection = Connection(url=self.world.url)
         mesh = mesh_agent.connect(connection=self.connection)
         self.mesh: Mesh = await mesh.__aenter__()
         self.addAsyncCleanup(mesh.__aexit__, None, None, None)
-        self.nats = await nats.connect(self.world.server.url, error_cb=_ignore, max_reconnect_attempts=-1)
+        self.nats = await nats.connect(self.world.url, error_cb=_ignore, max_reconnect_attempts=-1)
         self.addAsyncCleanup(self.nats.close)
         self.js = self.nats.jetstream()
 

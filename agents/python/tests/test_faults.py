@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 
-from mesh_agent import RunFailed, attempt
+from mesh_agent import Agent, Connection, RunFailed, attempt
 from tests.support import PATIENCE, MeshTest
 
 
@@ -95,7 +95,7 @@ class Processes(MeshTest):
         try:
             worker = self.world.worker("alone")
         finally:
-            self.world.environment["MESH_NATS_URL"] = self.world.server.url
+            self.world.environment["MESH_NATS_URL"] = self.world.url
         self.addCleanup(worker.kill)
         self.assertEqual(await asyncio.to_thread(worker.ended), 1)
         self.assertIn("cannot connect to NATS at nats://127.0.0.1:1", worker.log[-1])
@@ -188,6 +188,46 @@ class Messages(MeshTest):
         await self.js.publish(created.subject, json.dumps(json.loads(created.data)["data"]).encode())
         async with self.greeter("bare"):
             self.assertEqual(await run.result(PATIENCE), "x")
+
+
+class Permissions(MeshTest):
+    """An agent that may do no more than its work needs."""
+
+    CONFIG = """
+    authorization {
+      users: [
+        {user: all, password: p}
+        {user: agent, password: p, permissions: {
+          publish: [
+            "mesh.task.completed.least.>", "mesh.task.failed.least.>", "$JS.ACK.MESH_TASKS.agent-least-normal.>",
+            "$JS.API.CONSUMER.INFO.MESH_TASKS.agent-least-normal",
+            "$JS.API.CONSUMER.MSG.NEXT.MESH_TASKS.agent-least-normal"
+          ]
+          subscribe: "_INBOX_agent.>"
+        }}
+      ]
+    }
+    """
+
+    @classmethod
+    def setUpClass(cls):
+        cls.world = cls.new_world(cls.CONFIG, user="all:p")
+
+    async def test_the_fewest_permissions_are_enough(self):
+        self.world.one("least")
+        url = self.world.server.url
+        limited = Connection(url=url, user="agent", password="p", inbox_prefix="_INBOX_agent")
+        agent = Agent("tested", connection=limited)
+
+        @agent.capability("least")
+        async def least(ctx, input):
+            return input
+
+        with self.assertLogs("mesh_agent", "WARNING") as logs:
+            async with self.serving(agent):
+                self.assertEqual([await self.output("least", n) for n in range(3)], [0, 1, 2])
+        text = "\n".join(logs.output)
+        self.assertEqual(text.lower().count('permissions violation for publish to "mesh.agent.registered'), 1)
 
 
 class Servers(MeshTest):

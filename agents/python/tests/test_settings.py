@@ -44,7 +44,7 @@ class Settings(unittest.TestCase):
         self.assertEqual((found.user, found.password, found.token), (None, None, "t"))
 
     def test_secrets_are_not_shown(self):
-        connection = Connection(url="nats://u:hunter2@a", password="hunter2", token="hunter2")
+        connection = Connection(url="nats://u:hunter2@a,u:hunter2@b", password="hunter2", token="hunter2")
         self.assertNotIn("hunter2", repr(connection) + connection.shown())
 
     def test_mistakes_are_named_with_what_to_do(self):
@@ -75,11 +75,10 @@ class Settings(unittest.TestCase):
 
     def test_a_missing_package_is_named(self):
         seed = self.file("user.nk", "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY")
-        with mock.patch("importlib.util.find_spec", return_value=None):
-            with self.assertRaisesRegex(
-                SettingError, r"MESH_NATS_NKEY needs.*pip install 'mesh-agent\[nkeys\]'"
-            ):
-                Connection(nkey=seed).resolved({})
+        missing = mock.patch("importlib.util.find_spec", return_value=None)
+        text = r"MESH_NATS_NKEY needs.*pip install 'mesh-agent\[nkeys\]'"
+        with missing, self.assertRaisesRegex(SettingError, text):
+            Connection(nkey=seed).resolved({})
 
 
 class Connecting(unittest.IsolatedAsyncioTestCase):
@@ -108,7 +107,10 @@ class Connecting(unittest.IsolatedAsyncioTestCase):
         await self.refused(
             Connection(url="nats://u:secret@127.0.0.1:1"), "at nats://127.0.0.1:1: .*`mesh up` starts"
         )
-        await self.refused(Connection(url="127.0.0.1:1,127.0.0.1:2"), "127.0.0.1:1,127.0.0.1:2")
+        await self.refused(
+            Connection(url="127.0.0.1:1,127.0.0.1:2"),
+            "at nats://127.0.0.1:1,nats://127.0.0.1:2: ",
+        )
 
     async def test_the_first_that_answers(self):
         url = self.server("jetstream {store_dir: '$FOLDER'}")

@@ -1,5 +1,7 @@
 """JSON as the types of handlers, and back."""
 
+# ruff: noqa: UP006, UP035, FA100 - handlers of any age are taken
+
 import enum
 import unittest
 from dataclasses import dataclass, field
