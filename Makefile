@@ -10,7 +10,11 @@ TOOLS := $(CURDIR)/target/tools
 WITH_TOOLS = NATS_SERVER="$${NATS_SERVER:-$(TOOLS)/nats-server}" \
 	PYTHONPATH="$(TOOLS)/python$${PYTHONPATH:+:$$PYTHONPATH}"
 
-.PHONY: help tools build demo test check schemas clean-tools
+# The tests of the Python package start the binary as well as the server.
+TEST_PYTHON = $(WITH_TOOLS) MESH_BIN="$(TARGET)/debug/mesh" $(PYTHON) -m unittest discover \
+	--start-directory agents/python/tests --top-level-directory agents/python
+
+.PHONY: help tools build demo test test-python check schemas clean-tools
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -26,6 +30,11 @@ demo: tools build ## Onboard the merchants of the example through a mesh and sev
 
 test: tools build ## Run every test, on real NATS servers
 	$(WITH_TOOLS) $(CARGO) test --workspace
+	$(TEST_PYTHON)
+
+test-python: tools ## Run the tests of the Python package
+	$(CARGO) build --package mesh-cli
+	$(TEST_PYTHON)
 
 check: ## Check formatting, lints and documentation
 	$(CARGO) fmt --all --check

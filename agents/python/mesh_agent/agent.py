@@ -168,6 +168,8 @@ class Agent:
             if closed.done():
                 raise ConnectError(f"the NATS server ended the connection: {identity.link.why_closed}")
             ending.set()
+            # One that died does not keep the others from finishing.
+            await asyncio.wait(workers)
             await asyncio.gather(*workers)
         finally:
             for task in (stopped, closed, *workers):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 from collections.abc import Awaitable, Mapping
 from typing import Any, Callable, NamedTuple
 
@@ -309,8 +310,10 @@ class Link:
             if self._failures >= len(self._settings.servers):
                 raise error if isinstance(error, MeshError) else self._cannot_connect(error)
         elif "ermissions" in str(error) or isinstance(error, nats.errors.SlowConsumerError):
-            if str(error) not in self._said:
-                self._said.add(str(error))
+            # Once for each kind of subject: their ends differ for every task.
+            kind = re.sub(r'"((?:[^".]+\.){2}[^".]+)[^"]*"', r"\1", str(error))
+            if kind not in self._said:
+                self._said.add(kind)
                 log.warning("NATS reports: %s", error)
         else:
             log.debug("NATS client: %r", error)
