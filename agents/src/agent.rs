@@ -12,7 +12,10 @@ use tracing::{info, warn};
 
 use crate::builder::AgentBuilder;
 use crate::cancel::Cancellations;
+#[cfg(unix)]
+use crate::exec::ExecError;
 use crate::handler::Handler;
+use crate::http::HttpError;
 use crate::registry;
 use crate::worker::Worker;
 
@@ -40,6 +43,13 @@ pub enum AgentError {
     /// It is not clear how to connect.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// A program cannot do a capability.
+    #[cfg(unix)]
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// An HTTP service cannot do a capability.
+    #[error(transparent)]
+    Http(#[from] HttpError),
     /// The bus cannot be used.
     #[error(transparent)]
     Bus(#[from] BusError),
@@ -65,6 +75,9 @@ impl AgentError {
             Self::Name(_) => ErrorCode::InvalidName,
             Self::Capabilities(_) => ErrorCode::NoCapability,
             Self::Settings(error) => error.code(),
+            #[cfg(unix)]
+            Self::Exec(_) => ErrorCode::NoProgram,
+            Self::Http(_) => ErrorCode::BadUrl,
             Self::Bus(error) => error.code(),
             Self::Signals(_) | Self::Died(_) => ErrorCode::Died,
         }

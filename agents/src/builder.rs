@@ -15,14 +15,20 @@ use uuid::Uuid;
 
 use crate::agent::{Agent, AgentError};
 use crate::context::Context;
+#[cfg(unix)]
+use crate::exec::Exec;
 use crate::failure::TaskFailure;
 use crate::handler::{Handler, Output, Raw, Typed};
+use crate::http::Http;
 
 /// Tasks of one capability at once, unless something else is said: some for handlers that wait for others, few
 /// enough for those that compute.
 const DEFAULT_CAPACITY: usize = 10;
 /// Time that running tasks get to end when the agent is stopped.
 const DEFAULT_DRAIN: Duration = Duration::from_secs(25);
+
+/// Makes a handler, or says what stands in its way, before the agent takes any work.
+type Prepare = Box<dyn FnOnce() -> Result<Arc<dyn Handler>, AgentError> + Send>;
 
 /// Assembles an [`Agent`].
 pub struct AgentBuilder {
@@ -31,7 +37,7 @@ pub struct AgentBuilder {
     version: String,
     capacity: usize,
     drain: Duration,
-    handlers: Vec<(String, Arc<dyn Handler>)>,
+    handlers: Vec<(String, Prepare)>,
     connection: Option<ConnectOptions>,
     bus: Option<Arc<dyn Bus>>,
 }
@@ -56,27 +62,38 @@ impl AgentBuilder {
     /// A handler must not block: while it computes for long or waits without `await`, its time limit is not kept and
     /// its task is not marked in progress. Wrap such work in [`tokio::task::spawn_blocking`].
     #[must_use]
-    pub fn capability<H, I, O, F>(mut self, capability: &str, handler: H) -> Self
+    pub fn capability<H, I, O, F>(self, capability: &str, handler: H) -> Self
     where
         H: Fn(Context, I) -> F + Send + Sync + 'static,
         I: DeserializeOwned + 'static,
         O: Serialize + 'static,
         F: Future<Output = Result<O, TaskFailure>> + Send + 'static,
     {
-        self.handlers.push((capability.to_owned(), Arc::new(Typed(handler, PhantomData))));
-        self
+        self.handler(capability, || Ok(Arc::new(Typed(handler, PhantomData))))
     }
 
     /// Adds a capability with a handler that takes the task as it came and returns an [`Output`], which may say
     /// how good it is and what it cost.
     #[must_use]
-    pub fn raw_capability<H, F>(mut self, capability: &str, handler: H) -> Self
+    pub fn raw_capability<H, F>(self, capability: &str, handler: H) -> Self
     where
         H: Fn(Context, TaskCreated) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Output, TaskFailure>> + Send + 'static,
     {
-        self.handlers.push((capability.to_owned(), Arc::new(Raw(handler))));
-        self
+        self.handler(capability, || Ok(Arc::new(Raw(handler))))
+    }
+
+    /// Adds a capability that a program has: one process for each task.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn exec(self, capability: &str, exec: Exec) -> Self {
+        self.handler(capability, || Ok(Arc::new(exec.prepare()?)))
+    }
+
+    /// Adds a capability that an HTTP service has: one request for each task.
+    #[must_use]
+    pub fn http(self, capability: &str, http: Http) -> Self {
+        self.handler(capability, || Ok(Arc::new(http.prepare()?)))
     }
 
     /// How many tasks of each capability run at once, at least 1 (default 10). Each capability has room of its own,
@@ -126,7 +143,8 @@ impl AgentBuilder {
     /// Runs the agent until the process is asked to stop by SIGTERM or Ctrl-C, then lets running tasks end.
     ///
     /// # Errors
-    /// [`AgentError`] if a name is not valid, no capability was given, or NATS cannot be reached.
+    /// [`AgentError`] if a name is not valid, no capability was given, a program or URL cannot be used, or NATS cannot
+    /// be reached.
     pub async fn run(self) -> Result<(), AgentError> {
         let stop = crate::stop_signal()?;
         self.run_until(stop).await
@@ -135,19 +153,29 @@ impl AgentBuilder {
     /// Runs the agent until `stop`, then lets running tasks end.
     ///
     /// # Errors
-    /// [`AgentError`] if a name is not valid, no capability was given, or NATS cannot be reached.
+    /// [`AgentError`] if a name is not valid, no capability was given, a program or URL cannot be used, or NATS cannot
+    /// be reached.
     pub async fn run_until(self, stop: CancellationToken) -> Result<(), AgentError> {
         self.build().await?.run_until(stop).await
     }
 
+    fn handler(
+        mut self,
+        capability: &str,
+        prepare: impl FnOnce() -> Result<Arc<dyn Handler>, AgentError> + Send + 'static,
+    ) -> Self {
+        self.handlers.push((capability.to_owned(), Box::new(prepare)));
+        self
+    }
+
     async fn build(self) -> Result<Agent, AgentError> {
         let mut handlers = BTreeMap::new();
-        for (name, handler) in self.handlers {
+        for (name, prepare) in self.handlers {
             let capability = Capability::new(name)?;
             if handlers.contains_key(&capability) {
                 return Err(AgentError::Capabilities(format!("'{capability}' has two handlers")));
             }
-            handlers.insert(capability, handler);
+            handlers.insert(capability, prepare()?);
         }
         if handlers.is_empty() {
             return Err(AgentError::Capabilities("there is none: add one with .capability(…)".to_owned()));

@@ -41,10 +41,16 @@ impl Output {
 }
 
 pub(crate) type Handling = Pin<Box<dyn Future<Output = Result<Output, TaskFailure>> + Send>>;
+pub(crate) type Settling<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// What does the work, whatever form it was given in.
 pub(crate) trait Handler: Send + Sync {
     fn handle(&self, context: Context, task: TaskCreated) -> Handling;
+
+    /// Waits until nothing is left of handlers that were dropped. A stopping agent awaits it last of all.
+    fn settled(&self) -> Settling<'_> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// A handler of the task as it came.

@@ -2,6 +2,7 @@
 //!
 //! An agent is a handler for a capability; the rest is done here: taking work when there is room for it,
 //! deadlines, cancellation, retries of what the network lost, heartbeats, traces, and an orderly stop.
+//! A capability that a program or an HTTP service has needs no handler: see [`Exec`] and [`Http`].
 //!
 //! ```no_run
 //! use mesh_agents::{Agent, Context, TaskFailure};
@@ -23,23 +24,31 @@ mod builder;
 mod call;
 mod cancel;
 mod context;
+#[cfg(unix)]
+mod exec;
 mod execute;
 mod failure;
 mod handler;
+mod http;
 mod look;
 mod outcome;
 mod registry;
 mod release;
+mod runner;
 mod stop;
 mod worker;
 
+pub use self::http::{Http, HttpError};
 pub use agent::{Agent, AgentError};
 pub use builder::AgentBuilder;
 pub use context::Context;
+#[cfg(unix)]
+pub use exec::{Exec, ExecError};
 pub use failure::TaskFailure;
 pub use handler::Output;
 pub use mesh_bus::nats::ConnectOptions;
 pub use mesh_schemas::payload::TaskCreated;
 pub use mesh_telemetry::{Telemetry, init as init_tracing};
+pub use runner::DEFAULT_OUTPUT_LIMIT;
 pub use stop::stop_signal;
 pub use tokio_util::sync::CancellationToken;

@@ -58,6 +58,7 @@ impl Worker {
             abandon.cancel();
             let _ = tokio::time::timeout(LAST_MOMENT, &mut all).await;
         }
+        self.handler.settled().await;
         listening.abort();
     }
 

@@ -13,6 +13,8 @@ use serde_json::{Map, Value};
 use crate::message::{CONTENT_TYPE, Headers};
 use crate::trace::TraceContext;
 
+pub use binary::percent_encode;
+
 /// Content type of an event in structured mode.
 const STRUCTURED: &str = "application/cloudevents+json";
 /// Content types that begin so mean structured mode, in one format or another.

@@ -75,9 +75,10 @@ pub(super) fn headers(event: &Envelope) -> Headers {
     headers
 }
 
-/// Space, `"`, `%` and all that is not printable ASCII is written as `%` and the hexadecimal digits of its UTF-8
-/// bytes.
-pub(super) fn percent_encode(value: &str) -> String {
+/// What an event attribute looks like in a header, as the CloudEvents bindings have it: space, `"`, `%` and all that is
+/// not printable ASCII is written as `%` and the hexadecimal digits of its UTF-8 bytes.
+#[must_use]
+pub fn percent_encode(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     for byte in value.bytes() {
         match byte {
