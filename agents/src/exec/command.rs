@@ -41,9 +41,12 @@ use crate::runner::DEFAULT_OUTPUT_LIMIT;
 /// **Nothing stays behind.** The program leads a process group of its own. At the deadline, when the task is
 /// cancelled, and when the agent stops and the task has not ended in time, the whole group gets SIGTERM, and SIGKILL
 /// when the program has ended or after 2 seconds. What a program leaves running when it ends is killed too, after half
-/// a second in which it may close the program's stdout and stderr. The same happens when the agent itself is killed:
-/// beside each program waits a shell (`/bin/sh`) that notices. Only a process that leaves the group by itself
+/// a second in which it may close the program's stdout and stderr. Only a process that leaves the group by itself
 /// (`setsid`) gets away. After a timeout the next attempt may begin while the last group is still on its way out.
+///
+/// The same happens when the agent itself is killed: beside each program waits a shell (`/bin/sh`) that notices. It is
+/// there before the input comes, so a program that reads its input first is never left alone; one that does not may
+/// be, if the agent is killed in the millisecond after it was started.
 #[derive(Clone)]
 pub struct Exec {
     pub(super) program: OsString,

@@ -7,10 +7,11 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 use tracing::warn;
 
-/// Waits in the group for the end of its stdin, which comes when the agent lets go of it or dies, then asks the group
-/// to end, and makes it. An ordinary end kills it before.
+/// Waits in the group for the end of its stdin, which comes when the agent dies, then asks the group to end, and makes
+/// it. An ordinary end kills it before.
 ///
-/// The parent-death signal of Linux would not do: it reaches the program only, not what that started.
+/// The parent-death signal of Linux would not do: it reaches the program only, not what that started. And the program,
+/// not the tether, leads the group, because programs such as `timeout` make themselves leaders of a new one otherwise.
 const TETHER: &str = "trap '' HUP INT TERM; read -r _; kill -s TERM 0; sleep 2; kill -s KILL 0";
 
 /// A process group. Dropping it kills whatever of it is left.

@@ -150,7 +150,8 @@ async fn agent_process() -> Result<()> {
     if std::env::var_os("PIPE").is_none() {
         return Ok(());
     }
-    let script = "exec 3> \"$PIPE\"; trap '' TERM; sleep 1000 & \
+    // The input comes when there is somebody who notices the agent's death.
+    let script = "exec 3> \"$PIPE\"; trap '' TERM; cat > /dev/null; sleep 1000 & \
         echo begun ${MESH_NATS_PASSWORD-unset} ${MESH_NATS_OTHER-unset} ${MESH_ACTION-unset} >&3; \
         echo $MESH_NATS_URL >&3; while :; do sleep 1000; done";
     let options = ConnectOptions::from_env()?;

@@ -145,7 +145,7 @@ async fn serve(
     Ok(())
 }
 
-async fn read(stream: &mut (impl AsyncRead + AsyncWrite + Unpin + AsyncBufRead)) -> Result<Option<Request>> {
+async fn read(stream: &mut (impl AsyncBufRead + AsyncWrite + Unpin)) -> Result<Option<Request>> {
     let mut line = String::new();
     if stream.read_line(&mut line).await? == 0 {
         return Ok(None);
