@@ -2,4 +2,5 @@
 
 mod configuration;
 mod proof;
+mod runners;
 mod support;

@@ -22,7 +22,7 @@ pub(crate) use reference::reference;
 /// What the names of all settings begin with in the environment.
 const PREFIX: &str = "MESH_";
 /// Settings that are not shown.
-const SECRETS: [&str; 2] = ["nats_password", "nats_token"];
+const SECRETS: [&str; 3] = ["nats_password", "nats_token", "agent_header"];
 
 /// Where settings come from, and a look at them.
 #[derive(Args, Clone)]

@@ -1,4 +1,7 @@
+mod exec;
+mod http;
 mod list;
+mod service;
 
 use clap::Subcommand;
 
@@ -7,12 +10,16 @@ use crate::exit::Outcome;
 
 #[derive(Subcommand)]
 pub(crate) enum Agent {
+    Exec(exec::Exec),
+    Http(http::Http),
     List(list::List),
 }
 
 impl Agent {
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
         match self {
+            Self::Exec(exec) => exec.run(connection).await,
+            Self::Http(http) => http.run(connection).await,
             Self::List(list) => list.run(connection).await,
         }
     }
