@@ -20,7 +20,9 @@ pub(super) fn find(program: &OsStr, path: &OsStr, folder: Option<&Path>) -> Resu
             Ok(_) => Err(ExecError::NotExecutable(path)),
         };
     }
-    let mut candidates = std::env::split_paths(path).map(|folder| folder.join(program));
+    // An empty entry stands for the working folder, which is a surprise more often than a wish.
+    let folders = std::env::split_paths(path).filter(|folder| !folder.as_os_str().is_empty());
+    let mut candidates = folders.map(|folder| folder.join(program));
     let found = candidates.find(|candidate| !program.is_empty() && is_executable(candidate));
     let found = found.map(|path| std::path::absolute(&path).unwrap_or(path));
     found.ok_or_else(|| ExecError::NotOnPath(program.to_string_lossy().into_owned()))
@@ -49,6 +51,8 @@ mod tests {
     #[test]
     fn what_is_no_program_is_said() {
         assert!(matches!(look("no-such-program"), Err(ExecError::NotOnPath(_))));
+        let in_no_folder = find(OsStr::new("sh"), OsStr::new(":"), Some(Path::new("/bin")));
+        assert!(matches!(in_no_folder, Err(ExecError::NotOnPath(_))));
         assert!(matches!(look(""), Err(ExecError::NotOnPath(_))));
         assert!(matches!(look("/no/such/program"), Err(ExecError::NotThere { .. })));
         assert!(matches!(look("/bin/"), Err(ExecError::NotExecutable(_))));

@@ -167,7 +167,8 @@ async fn a_request_that_nobody_waits_for_is_dropped() -> Result<()> {
     let cancelled = mesh.start("ask", "", json!("hang")).await?;
     service.asked().await?;
     mesh.cancel(cancelled).await?;
-    service.hung_up().await?;
+    // A handler that does not heed the cancel is dropped after 5 seconds.
+    tokio::time::timeout(Duration::from_secs(4), service.hung_up()).await??;
     let outcome = mesh.world.ended(cancelled).await?;
     ensure!(matches!(outcome, RunOutcome::Cancelled(_)), "not cancelled: {outcome:?}");
     mesh.start("ask", "timeout: 1h,", json!("hang")).await?;
