@@ -51,8 +51,6 @@ mod tests {
     #[test]
     fn what_is_no_program_is_said() {
         assert!(matches!(look("no-such-program"), Err(ExecError::NotOnPath(_))));
-        let in_no_folder = find(OsStr::new("sh"), OsStr::new(":"), Some(Path::new("/bin")));
-        assert!(matches!(in_no_folder, Err(ExecError::NotOnPath(_))));
         assert!(matches!(look(""), Err(ExecError::NotOnPath(_))));
         assert!(matches!(look("/no/such/program"), Err(ExecError::NotThere { .. })));
         assert!(matches!(look("/bin/"), Err(ExecError::NotExecutable(_))));
