@@ -92,8 +92,7 @@ class Link:
             await link._connect(name)
             link._check_server()
         except BaseException:
-            with contextlib.suppress(Exception):
-                await link.client.close()
+            await link._end()
             raise
         link._connecting, link._open = False, True
         return link
@@ -104,8 +103,7 @@ class Link:
         if self.client.is_connected:
             # Not cancelled when it takes too long: the client takes that badly.
             await asyncio.wait({asyncio.ensure_future(quietly(self.client.flush(2)))}, timeout=2)
-        with contextlib.suppress(Exception):
-            await self.client.close()
+        await self._end()
 
     async def request(self, subject: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Msg:
         """Sends a message and waits for the answer to it.
@@ -228,6 +226,12 @@ class Link:
     def _is_closed(self) -> Refused:
         return Refused(f"the connection is closed: {self.why_closed}")
 
+    async def _end(self) -> None:
+        # The client waits for ever for the end of a connection whose TLS handshake failed.
+        ending = asyncio.ensure_future(quietly(self.client.close()))
+        await asyncio.wait({ending}, timeout=_PAUSE)
+        ending.cancel()
+
     async def _connect(self, name: str) -> None:
         settings = self._settings
         options = settings.client_options()
@@ -236,7 +240,7 @@ class Link:
             if value:
                 options[secret] = self._guarded(value)
         try:
-            await self.client.connect(
+            connecting = self.client.connect(
                 name=name,
                 connect_timeout=_GREETING,
                 ping_interval=_PING,
@@ -248,10 +252,12 @@ class Link:
                 closed_cb=self._on_close,
                 **options,
             )
+            # Longer than the client takes by itself, unless it waits for ever.
+            await asyncio.wait_for(connecting, (2 * _GREETING + _PAUSE) * len(settings.servers))
         except MeshError:
             raise
         except Exception as error:
-            raise self._cannot_connect(error) from error
+            raise self._cannot_connect(self.client.last_error or error) from error
 
     def _check_server(self) -> None:
         if not self.client.is_connected:
