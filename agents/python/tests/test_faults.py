@@ -180,6 +180,23 @@ class Messages(MeshTest):
             self.assertEqual((await settled.next_msg(PATIENCE)).data, b"+ACK")
         self.assertEqual((await run.result(PATIENCE), self.executed), ("theirs", 0))
 
+    async def test_an_outcome_that_stands_already_is_as_good_as_stored(self):
+        self.world.one("twice")
+        agent = self.agent()
+
+        @agent.capability("twice")
+        async def twice(ctx, input):
+            # Another agent, which was given up for dead, is quicker.
+            subject = f"mesh.task.completed.twice.normal.{ctx.run}.t.1"
+            await self.js.publish(subject, b'{"output": "theirs"}')
+            return "ours"
+
+        settled = await self.nats.subscribe("$JS.ACK.MESH_TASKS.agent-twice-normal.>")
+        await self.nats.flush()
+        async with self.serving(agent):
+            self.assertEqual(await self.output("twice"), "theirs")
+            self.assertEqual((await settled.next_msg(PATIENCE)).data, b"+ACK")
+
     async def test_bare_work_is_done(self):
         self.world.one("bare")
         run = await self.mesh.start("bare", "x")
