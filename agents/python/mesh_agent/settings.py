@@ -145,13 +145,20 @@ def _variable(setting: str) -> str:
 
 
 def _read(environment: Mapping[str, str]) -> dict[str, str]:
-    """The settings of the environment. Empty variables are as good as absent."""
+    """The settings of the environment. Empty variables are as good as absent.
+
+    Variables that look like a misspelt setting are refused, other unknown ones are not: a cluster gives every process
+    variables about its services (``MESH_NATS_SERVICE_HOST``), and one of them may be called ``mesh-nats``.
+    """
     known = {_variable(item.name): item.name for item in fields(Connection)}
     for variable, value in environment.items():
-        if variable.startswith(_PREFIX) and variable not in known and value:
-            near = difflib.get_close_matches(variable, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-            raise SettingError(f"the variable {variable} is no setting of a Python agent or client: {hint}")
+        if not variable.startswith(_PREFIX) or variable in known or not value:
+            continue
+        if variable == "MESH_NATS_CONTEXT":
+            raise SettingError(f"{variable} is not followed in Python: set MESH_NATS_URL and a proof instead")
+        near = difflib.get_close_matches(variable, known, n=1, cutoff=0.9)
+        if near:
+            raise SettingError(f"the variable {variable} is no setting: did you mean {near[0]}?")
     return {name: environment[variable] for variable, name in known.items() if environment.get(variable)}
 
 

@@ -51,7 +51,7 @@ class Settings(unittest.TestCase):
         creds, seed = self.file("wrong.creds", "nothing"), self.file("wrong.nk", "nothing")
         mistakes = [
             ({"MESH_NATS_PASWORD": "x"}, "MESH_NATS_PASWORD is no setting.*did you mean MESH_NATS_PASSWORD"),
-            ({"MESH_NATS_CONTEXT": "x"}, "MESH_NATS_CONTEXT is no setting"),
+            ({"MESH_NATS_CONTEXT": "x"}, "MESH_NATS_CONTEXT is not followed in Python"),
             ({"MESH_NAMESPACE": "My.Mesh"}, "'My.Mesh' is not a valid namespace: use"),
             ({"MESH_NATS_URL": ","}, "names no server"),
             ({"MESH_NATS_URL": "http://a"}, "'http://a' is no address of a NATS server: give one such as"),

@@ -1,6 +1,7 @@
 mod exec;
 mod http;
 mod list;
+mod new;
 mod service;
 
 use clap::Subcommand;
@@ -13,6 +14,7 @@ pub(crate) enum Agent {
     Exec(exec::Exec),
     Http(http::Http),
     List(list::List),
+    New(new::New),
 }
 
 impl Agent {
@@ -20,6 +22,7 @@ impl Agent {
         match self {
             Self::Exec(exec) => exec.run(connection).await,
             Self::Http(http) => http.run(connection).await,
+            Self::New(new) => new.run(),
             Self::List(list) => list.run(connection).await,
         }
     }
