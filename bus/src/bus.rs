@@ -8,6 +8,7 @@ use mesh_schemas::{Message, Namespace, RunId, Shards, StoredMessage};
 
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
 use crate::error::{BusError, PublishError};
+use crate::health::{Health, Instance};
 use crate::topology::{Bucket, Stream, Topology};
 
 /// A message on its way into a stream.
@@ -71,6 +72,8 @@ pub struct Entry {
     pub value: Bytes,
     /// Grows with each change of the bucket.
     pub revision: u64,
+    /// When the server stored it.
+    pub time: DateTime<Utc>,
     /// Whether this tells that the key is gone.
     pub deleted: bool,
 }
@@ -166,6 +169,9 @@ pub trait Bus: Send + Sync + 'static {
     /// The last message on a subject, which may have wildcards.
     async fn last(&self, stream: Stream, subject: &str) -> Result<Option<StoredMessage>, BusError>;
 
+    /// The message at a sequence of a stream, if it is still there.
+    async fn at(&self, stream: Stream, sequence: u64) -> Result<Option<StoredMessage>, BusError>;
+
     /// The value of a key.
     async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError>;
 
@@ -189,4 +195,11 @@ pub trait Bus: Send + Sync + 'static {
 
     /// Makes the process visible as a NATS service until the guard is dropped.
     async fn announce(&self, name: &str, version: &str, description: &str) -> Result<Service, BusError>;
+
+    /// The processes of the namespace that are visible under this name: those that answer within half a second.
+    async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError>;
+
+    /// How the bus and everything of the namespace on it is. Changes nothing, and also tells of a namespace that is
+    /// not set up, or only in part.
+    async fn health(&self) -> Result<Health, BusError>;
 }

@@ -10,6 +10,7 @@ mod clock;
 mod consume;
 mod dead_letter;
 mod error;
+mod health;
 pub mod nats;
 mod outcome;
 mod persist;
@@ -21,6 +22,9 @@ pub use clock::BootInstant;
 pub use consume::{Acker, ConsumerSpec, Deliveries, Delivery, Flow};
 pub use dead_letter::{Reason, dead_letter};
 pub use error::{BusError, PublishError};
+pub use health::{
+    ConsumerHealth, ConsumerState, Health, Instance, Role, Server, Share, StreamHealth, StreamState, Usage,
+};
 pub use outcome::{RunOutcome, RunWaiter};
 pub use persist::{Persisted, persist};
 pub use request::{Request, SubmitError, Target, run_id, submit};

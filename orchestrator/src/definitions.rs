@@ -1,17 +1,20 @@
 //! Definitions as they are kept on the bus: by name and content digest.
 
+mod registry;
+
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use jsonschema::Validator;
 use lru::LruCache;
 use mesh_bus::topology::Bucket;
-use mesh_bus::{Bus, BusError};
+use mesh_bus::{Bus, BusError, Entry};
 use mesh_core::Plan;
 use mesh_schemas::document::{Format, Problem, Problems};
 use mesh_schemas::{Capability, Definition, Digest, ErrorCode, WorkflowName};
 use serde_json::Value;
+
+pub use registry::{Applied, ApplyError, Change, Registered, Version, all, apply, delete};
 
 /// How many compiled definitions an orchestrator keeps; more are compiled again when they are needed.
 const CACHED: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
@@ -65,7 +68,7 @@ impl Definitions {
     /// [`BusError`] if the bus did not answer.
     pub async fn latest(&self, name: &WorkflowName) -> Result<Option<Digest>, BusError> {
         let entry = self.bus.get(Bucket::Workflows, name.as_str()).await?;
-        Ok(entry.and_then(|entry| std::str::from_utf8(&entry.value).ok()?.parse().ok()))
+        Ok(entry.as_ref().and_then(digest_in))
     }
 
     /// A definition by name and digest; `None` if it is not there or is written for a newer mesh than this.
@@ -113,46 +116,14 @@ pub fn check(text: &str, format: Format) -> Result<Definition, Problems> {
     mesh_core::check(text, format, schema).map(|(definition, _)| definition)
 }
 
-/// Keeps a definition for new runs of its workflow. Runs that have begun go on with theirs.
-///
-/// # Errors
-/// [`ApplyError`] if the definition is not sound or the bus did not take it; nothing has changed then for new
-/// runs.
-pub async fn apply(bus: &dyn Bus, definition: &Definition) -> Result<Digest, ApplyError> {
-    compile(definition).map_err(ApplyError::Unsound)?;
-    let digest = definition.digest();
-    let text = Bytes::from(definition.canonical_json());
-    bus.put(Bucket::Workflows, &stored_key(&definition.name, &digest), text, None).await?;
-    let pointer = Bytes::from(digest.to_string());
-    bus.put(Bucket::Workflows, definition.name.as_str(), pointer, None).await?;
-    Ok(digest)
-}
-
-/// Why a definition was not applied.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// Everything that is wrong with it.
-    #[error("{0}")]
-    Unsound(Problems),
-    /// It could not be stored.
-    #[error(transparent)]
-    Bus(#[from] BusError),
-}
-
-impl ApplyError {
-    /// What kind of error it is: for an unsound definition, its first problem.
-    #[must_use]
-    pub fn code(&self) -> ErrorCode {
-        match self {
-            Self::Unsound(problems) => problems.0.first().map_or(ErrorCode::Syntax, |problem| problem.code),
-            Self::Bus(error) => error.code(),
-        }
-    }
-}
-
 /// The definition in an entry of the bucket, if the entry is a definition.
 pub(crate) fn stored_definition(key: &str, value: &[u8]) -> Option<Definition> {
     key.contains('.').then(|| serde_json::from_slice(value).ok()).flatten()
+}
+
+/// The digest that the entry of a workflow's name holds.
+fn digest_in(entry: &Entry) -> Option<Digest> {
+    std::str::from_utf8(&entry.value).ok()?.parse().ok()
 }
 
 fn stored_key(name: &WorkflowName, digest: &Digest) -> String {

@@ -13,6 +13,8 @@ use crate::definitions::Definitions;
 use crate::relay;
 use crate::shard;
 
+/// The name that orchestrators answer to on `$SRV`.
+pub const SERVICE: &str = "mesh-orchestrator";
 /// Longest time that a stopping orchestrator takes to finish what it has in hand.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -91,9 +93,8 @@ pub async fn run_with(
 ) -> Result<(), OrchestratorError> {
     bus.set_up(&options.topology).await?;
     let shards = bus.shards().await?;
-    let _service = bus
-        .announce("mesh-orchestrator", env!("CARGO_PKG_VERSION"), "follows workflow runs of the mesh")
-        .await?;
+    let _service =
+        bus.announce(SERVICE, env!("CARGO_PKG_VERSION"), "follows workflow runs of the mesh").await?;
     let shared = Arc::new(Shared { definitions: Definitions::new(Arc::clone(&bus)), bus });
     let stop = shutdown.child_token();
     let mut parts = JoinSet::new();

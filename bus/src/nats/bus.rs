@@ -11,6 +11,7 @@ use super::consumer::Existing;
 use crate::bus::{Bus, Entry, Follow, From, Publish, RunLog, Service, Stored, Subscription, Watch};
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
 use crate::error::{BusError, PublishError};
+use crate::health::{Health, Instance};
 use crate::topology::{Bucket, Stream, Topology};
 
 /// The bus on NATS JetStream: one connection, in one namespace.
@@ -81,6 +82,10 @@ impl Bus for NatsBus {
         self.last_on(&stream.name(&self.namespace), subject, &operation).await
     }
 
+    async fn at(&self, stream: Stream, sequence: u64) -> Result<Option<StoredMessage>, BusError> {
+        self.message_at(&stream.name(&self.namespace), sequence).await
+    }
+
     async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError> {
         self.get_key(bucket, key).await
     }
@@ -109,5 +114,13 @@ impl Bus for NatsBus {
 
     async fn announce(&self, name: &str, version: &str, description: &str) -> Result<Service, BusError> {
         self.start_service(name, version, description).await
+    }
+
+    async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {
+        self.running_instances(name).await
+    }
+
+    async fn health(&self) -> Result<Health, BusError> {
+        self.look_at_everything().await
     }
 }

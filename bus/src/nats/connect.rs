@@ -17,7 +17,7 @@ const PING: Duration = Duration::from_secs(10);
 /// Longest pause between two tries to connect again: short, as every run waits meanwhile.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The first server version with recurring schedules, as major and minor.
-const NEEDED: (u64, u64) = (2, 14);
+pub const NEEDED: (u64, u64) = (2, 14);
 
 impl NatsBus {
     /// Connects to the first server that answers. Fails at once if none does; a connection that is lost later is
@@ -182,11 +182,18 @@ fn check_server(client: &Client) -> Result<(), BusError> {
     }
 }
 
-fn check_version(version: &str) -> Result<(), String> {
+/// Whether a server of this version, such as `2.15.1`, can carry the mesh. What is no version is not new enough.
+#[must_use]
+pub fn is_new_enough(version: &str) -> bool {
     let mut numbers = version.split('.').map(|part| part.parse::<u64>());
-    if let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next())
-        && (major, minor) >= NEEDED
-    {
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= NEEDED,
+        _ => false,
+    }
+}
+
+fn check_version(version: &str) -> Result<(), String> {
+    if is_new_enough(version) {
         return Ok(());
     }
     let (major, minor) = NEEDED;

@@ -99,7 +99,7 @@ impl NatsBus {
     }
 }
 
-fn config(spec: &ConsumerSpec) -> consumer::Config {
+pub(super) fn config(spec: &ConsumerSpec) -> consumer::Config {
     let (filter_subject, filter_subjects) = match spec.filters.as_slice() {
         [one] => (one.clone(), Vec::new()),
         many => (String::new(), many.to_vec()),
@@ -126,14 +126,14 @@ fn config(spec: &ConsumerSpec) -> consumer::Config {
     .into_consumer_config()
 }
 
-fn filters(config: &consumer::Config) -> BTreeSet<&str> {
+pub(super) fn filters(config: &consumer::Config) -> BTreeSet<&str> {
     let one = Some(config.filter_subject.as_str()).filter(|filter| !filter.is_empty());
     one.into_iter().chain(config.filter_subjects.iter().map(String::as_str)).collect()
 }
 
-/// Refuses a consumer that delivers other messages than ours would, or in another way.
-fn check(spec: &ConsumerSpec, wanted: &consumer::Config, found: &consumer::Config) -> Result<(), BusError> {
-    let difference = if filters(wanted) != filters(found) {
+/// How a consumer delivers other messages than ours would, or in another way.
+pub(super) fn difference(wanted: &consumer::Config, found: &consumer::Config) -> Option<String> {
+    Some(if filters(wanted) != filters(found) {
         format!("it delivers {:?}, not {:?}", filters(found), filters(wanted))
     } else if found.ack_policy != AckPolicy::Explicit || found.deliver_subject.is_some() {
         "it is not a pull consumer with explicit acknowledgement".to_owned()
@@ -142,8 +142,12 @@ fn check(spec: &ConsumerSpec, wanted: &consumer::Config, found: &consumer::Confi
     {
         format!("its priority policy is {:?}, not {:?}", found.priority_policy, wanted.priority_policy)
     } else {
-        return Ok(());
-    };
+        return None;
+    })
+}
+
+fn check(spec: &ConsumerSpec, wanted: &consumer::Config, found: &consumer::Config) -> Result<(), BusError> {
+    let Some(difference) = difference(wanted, found) else { return Ok(()) };
     Err(BusError::Conflict {
         what: format!("consumer {} of the stream of {}", spec.name, spec.stream.short_name()),
         difference,

@@ -143,7 +143,7 @@ fn entry(prefix: &str, stored: StoredMessage) -> Entry {
     let deleted = headers.get(MARKER).is_some() || matches!(headers.get(OPERATION), Some("DEL" | "PURGE"));
     let key = subject.strip_prefix(prefix).unwrap_or(&subject).to_owned();
     let value = if deleted { Bytes::new() } else { payload };
-    Entry { key, value, revision: stored.sequence, deleted }
+    Entry { key, value, revision: stored.sequence, time: stored.time, deleted }
 }
 
 #[cfg(test)]

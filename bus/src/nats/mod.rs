@@ -5,6 +5,7 @@ mod bus;
 mod connect;
 mod consumer;
 mod follow;
+mod health;
 mod kv;
 mod options;
 mod publish;
@@ -18,5 +19,6 @@ mod window;
 mod wire;
 
 pub use bus::NatsBus;
+pub use connect::{NEEDED, is_new_enough};
 pub use options::{Auth, ConnectOptions, DEFAULT_URL};
 pub use settings::{ConnectSettings, SettingsError};

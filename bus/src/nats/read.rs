@@ -46,8 +46,26 @@ impl NatsBus {
         subject: &str,
         operation: &str,
     ) -> Result<Option<StoredMessage>, BusError> {
+        self.direct_get(stream, &json!({ "last_by_subj": subject }), operation).await
+    }
+
+    pub(super) async fn message_at(
+        &self,
+        stream: &str,
+        sequence: u64,
+    ) -> Result<Option<StoredMessage>, BusError> {
+        let operation = format!("read message {sequence} of {stream}");
+        self.direct_get(stream, &json!({ "seq": sequence }), &operation).await
+    }
+
+    async fn direct_get(
+        &self,
+        stream: &str,
+        what: &serde_json::Value,
+        operation: &str,
+    ) -> Result<Option<StoredMessage>, BusError> {
         let failed = |failure: Failure| failure.during(operation);
-        let payload = to_json(&json!({ "last_by_subj": subject })).map_err(failed)?;
+        let payload = to_json(what).map_err(failed)?;
         let answer = match self.api.request(format!("$JS.API.DIRECT.GET.{stream}"), None, payload).await {
             Ok(answer) => answer,
             Err(Failure::NoResponders) => return Err(self.why_nobody_reads(stream, operation).await),

@@ -74,7 +74,7 @@ impl NatsBus {
         }
     }
 
-    fn stream_config(&self, stream: Stream, topology: &Topology) -> Config {
+    pub(super) fn stream_config(&self, stream: Stream, topology: &Topology) -> Config {
         let mut config = Config {
             name: stream.name(&self.namespace),
             subjects: stream.subjects(&self.namespace, topology.shards),
@@ -110,7 +110,7 @@ impl NatsBus {
         config
     }
 
-    fn bucket_config(&self, bucket: Bucket, topology: &Topology) -> Config {
+    pub(super) fn bucket_config(&self, bucket: Bucket, topology: &Topology) -> Config {
         let name = bucket.name(&self.namespace);
         let mut config = Config {
             name: kv::stream_of(&name),
@@ -144,7 +144,7 @@ fn one_message_each(config: &mut Config) {
     config.discard_new_per_subject = true;
 }
 
-fn shards_of(config: &Config) -> Result<Shards, BusError> {
+pub(super) fn shards_of(config: &Config) -> Result<Shards, BusError> {
     let written = config.metadata.get(SHARDS_KEY);
     written.and_then(|count| Shards::new(count.parse().ok()?)).ok_or_else(|| BusError::Conflict {
         what: format!("stream {}", config.name),
@@ -209,20 +209,23 @@ fn check(wanted: &Config, found: &Config) -> Result<(), BusError> {
             });
         }
     }
+    match difference(wanted, found) {
+        None => Ok(()),
+        Some(difference) => {
+            Err(BusError::Conflict { what: format!("stream {}", found.name), difference, mend: mend() })
+        }
+    }
+}
+
+/// How a stream differs from what the mesh relies on.
+pub(super) fn difference(wanted: &Config, found: &Config) -> Option<String> {
     let differences: Vec<String> = essentials(wanted)
         .into_iter()
         .zip(essentials(found))
         .filter(|(wanted, found)| wanted != found)
         .map(|((name, wanted), (_, found))| format!("{name} is {found}, not {wanted}"))
         .collect();
-    if differences.is_empty() {
-        return Ok(());
-    }
-    Err(BusError::Conflict {
-        what: format!("stream {}", found.name),
-        difference: differences.join("; "),
-        mend: mend(),
-    })
+    (!differences.is_empty()).then(|| differences.join("; "))
 }
 
 /// The stream that is there with our description and at least our number of copies, if that changes it. Other

@@ -25,7 +25,7 @@ pub(crate) enum Command {
     /// Run an orchestrator against a NATS server that is there
     #[command(alias = "orchestrators")]
     Orchestrator(commands::orchestrator::Orchestrator),
-    /// Check and register workflow definitions
+    /// Check, register, look at and delete workflow definitions
     #[command(visible_alias = "workflows")]
     Workflow {
         #[command(subcommand)]
@@ -48,6 +48,13 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: commands::agent::Agent,
     },
+    /// Look at messages that nobody could deal with
+    Dead {
+        #[command(subcommand)]
+        command: commands::dead::Dead,
+    },
+    /// Tell everything that is wrong with a set-up, and what to do
+    Doctor(commands::doctor::Doctor),
     /// Write the JSON Schemas and the AsyncAPI document
     #[command(alias = "schemas")]
     Schema(commands::schema::Schema),
@@ -72,6 +79,8 @@ impl Command {
             Self::Runs { command } => command.run(connection).await,
             Self::Events(events) => events.run(connection).await,
             Self::Agent { command } => command.run(connection).await,
+            Self::Dead { command } => command.run(connection).await,
+            Self::Doctor(doctor) => doctor.run(connection).await,
             Self::Schema(schema) => schema.run(),
             Self::Completions(completions) => completions.run(),
             Self::Explain(explain) => explain.run(),

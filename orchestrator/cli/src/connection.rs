@@ -69,6 +69,11 @@ impl Connection {
         settings.options()
     }
 
+    /// The address that was given, if one was.
+    pub(crate) fn nats_url(&self) -> Option<&str> {
+        self.nats_url.as_deref()
+    }
+
     pub(crate) fn namespace(&self) -> &Namespace {
         &self.namespace
     }

@@ -9,6 +9,9 @@ mod failure;
 mod nats_server;
 mod output;
 mod select;
+mod supply;
+mod unknown;
+mod words;
 
 use std::process::ExitCode;
 

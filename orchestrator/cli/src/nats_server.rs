@@ -1,13 +1,16 @@
 //! The NATS server that `mesh up` runs.
 
-use std::fs::{File, TryLockError};
+mod folder;
+mod port;
+mod program;
+
+use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
 use tokio::process::{Child, Command};
 
@@ -24,21 +27,18 @@ const LOG_TAIL: u64 = 2_000;
 pub(crate) struct NatsServer {
     process: Child,
     log: PathBuf,
-    /// Held for as long as we live: two servers on one folder would destroy each other's data.
+    port: u16,
+    /// Held for as long as we live.
     _lock: File,
 }
 
 impl NatsServer {
-    /// Starts a server with JetStream on a folder and a port of this machine only.
-    pub(crate) fn start(data: &Path, port: u16) -> anyhow::Result<Self> {
-        let program = find()?;
-        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| {
-            format!(
-                "port {port} of 127.0.0.1 is taken; choose another with --port, or stop what listens there"
-            )
-        })?;
-        std::fs::create_dir_all(data).with_context(|| format!("making {}", data.display()))?;
-        let lock = lock(data)?;
+    /// Starts a server with JetStream on a folder and a port of this machine only; on any free port for 0.
+    pub(crate) async fn start(data: &Path, port: u16) -> anyhow::Result<Self> {
+        let program = program::find().await?;
+        // The folder first: who starts twice by mistake is told so, and not only that the port is taken.
+        let lock = folder::take(data)?;
+        let port = port::free(port)?;
         let configuration = data.join("nats-server.conf");
         std::fs::write(&configuration, CONFIGURATION)
             .with_context(|| format!("writing {}", configuration.display()))?;
@@ -63,7 +63,22 @@ impl NatsServer {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
-        Ok(Self { process, log, _lock: lock })
+        Ok(Self { process, log, port, _lock: lock })
+    }
+
+    /// The port of 127.0.0.1 that it listens on.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How often it forces written data onto the disk, as its configuration says it.
+    pub(crate) fn sync_interval() -> &'static str {
+        let mut lines = CONFIGURATION.lines().map(str::trim);
+        lines
+            .find_map(|line| line.strip_prefix("sync_interval:"))
+            .unwrap_or_default()
+            .trim()
+            .trim_matches('"')
     }
 
     /// Waits until the server has ended by itself, and says why.
@@ -103,42 +118,6 @@ impl NatsServer {
     }
 }
 
-fn lock(data: &Path) -> anyhow::Result<File> {
-    let path = data.join("mesh.lock");
-    let file = File::create(&path).with_context(|| format!("making {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            bail!(
-                "another `mesh up` uses the folder {}; stop it, or choose another with --data",
-                data.display()
-            )
-        }
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
-    }
-}
-
-/// The program: `NATS_SERVER`, else the one that the build fetched, else the first on the path.
-fn find() -> anyhow::Result<PathBuf> {
-    if let Some(given) = std::env::var_os("NATS_SERVER").filter(|given| !given.is_empty()) {
-        let given = PathBuf::from(given);
-        if given.is_file() {
-            return Ok(given);
-        }
-        bail!("NATS_SERVER names {}, which is not a file", given.display());
-    }
-    let fetched = std::env::current_exe()?
-        .parent()
-        .and_then(Path::parent)
-        .map(|target| target.join("tools").join("nats-server"));
-    let on_path = std::env::var_os("PATH").into_iter().flat_map(|path| {
-        std::env::split_paths(&path).map(|folder| folder.join("nats-server")).collect::<Vec<_>>()
-    });
-    fetched.into_iter().chain(on_path).find(|program| program.is_file()).context(
-        "no nats-server was found: run `make tools`, put one on the PATH, or name one with NATS_SERVER=…",
-    )
-}
-
 /// Becomes nats-server, after having asked the system to end it when its parent ends. A child cannot be asked to
 /// do that from outside, so `mesh` starts itself once more for it.
 #[derive(Args)]
@@ -156,5 +135,15 @@ impl Tethered {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
         let error = std::process::Command::new(&self.program).args(&self.arguments).exec();
         Err(error).with_context(|| format!("starting {}", self.program.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_the_disk_is_what_is_configured() {
+        assert_eq!(NatsServer::sync_interval(), "2m");
     }
 }

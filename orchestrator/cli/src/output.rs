@@ -71,18 +71,22 @@ pub(crate) fn text(text: &str) -> io::Result<()> {
     }
 }
 
-/// Prints rows under a heading, each column as wide as its widest cell.
+/// Prints rows under a heading.
 pub(crate) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> anyhow::Result<()> {
+    Ok(text(&columns(heading, rows))?)
+}
+
+/// Rows under a heading, each column as wide as its widest cell.
+pub(crate) fn columns<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([heading[column].len()]).max().unwrap_or_default()
     };
     let widths: [usize; N] = std::array::from_fn(width);
-    let print = |cells: [&str; N]| {
+    let line = |cells: [&str; N]| {
         let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        line(padded.collect::<Vec<_>>().join("  ").trim_end())
+        format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
     };
-    print(heading)?;
-    rows.iter().try_for_each(|row| print(std::array::from_fn(|column| row[column].as_str())))?;
-    Ok(())
+    let rows = rows.iter().map(|row| line(std::array::from_fn(|column| row[column].as_str())));
+    std::iter::once(line(heading)).chain(rows).collect()
 }

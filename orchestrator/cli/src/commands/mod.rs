@@ -1,5 +1,7 @@
 pub(crate) mod agent;
 pub(crate) mod completions;
+pub(crate) mod dead;
+pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod orchestrator;

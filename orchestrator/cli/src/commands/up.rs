@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use mesh_bus::BusError;
-use mesh_bus::nats::{ConnectOptions, NatsBus};
+use mesh_bus::nats::{ConnectOptions, DEFAULT_URL, NatsBus};
+use mesh_schemas::Namespace;
 use tokio_util::sync::CancellationToken;
 
 use super::orchestrator::Layout;
@@ -24,7 +25,7 @@ pub(crate) struct Up {
     #[arg(long, env = "MESH_DATA", default_value = "mesh-data")]
     data: PathBuf,
     // Not MESH_PORT: a cluster sets that for every process beside a service called `mesh`.
-    /// Port that NATS listens on, on 127.0.0.1
+    /// Port that NATS listens on, on 127.0.0.1; any free one for 0
     #[arg(long, env = "MESH_UP_PORT", default_value_t = 4222)]
     port: u16,
     #[command(flatten)]
@@ -34,30 +35,56 @@ pub(crate) struct Up {
 impl Up {
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
         let stop = mesh_agents::stop_signal()?;
-        let mut server = NatsServer::start(&self.data, self.port)?;
+        let mut server = NatsServer::start(&self.data, self.port).await?;
         let result = tokio::select! {
-            result = self.serve(connection, &stop) => result,
+            result = self.serve(server.port(), connection, &stop) => result,
             error = server.ended() => return Err(error),
         };
         server.stop().await?;
         result.map(|()| Outcome::Done)
     }
 
-    async fn serve(&self, connection: &Connection, stop: &CancellationToken) -> anyhow::Result<()> {
-        let url = format!("nats://127.0.0.1:{}", self.port);
+    async fn serve(
+        &self,
+        port: u16,
+        connection: &Connection,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let url = format!("nats://127.0.0.1:{port}");
         let options =
             ConnectOptions::new(&url).namespace(connection.namespace().clone()).name("mesh-orchestrator");
         let Some(bus) = knock(&options, stop).await? else { return Ok(()) };
-        let ready = {
-            let (url, data) = (url.clone(), self.data.display().to_string());
-            move || {
-                let _ =
-                    output::line(&format!("mesh is up: NATS on {url}, data in {data}. Ctrl-C stops both."));
-            }
-        };
+        let ready = || self.tell(&url, connection);
         mesh_orchestrator::run_with(Arc::new(bus), self.layout.options(), stop.clone(), ready)
             .await
             .context("the orchestrator stopped")
+    }
+
+    /// What was started and how to reach it: one line for programs that wait for it, the rest for people.
+    fn tell(&self, url: &str, connection: &Connection) {
+        let (namespace, data) = (connection.namespace(), self.data.display());
+        let _ = output::line(&format!(
+            "mesh is up: NATS on {url}, namespace {namespace}, data in {data}. Ctrl-C stops both."
+        ));
+        let sync = NatsServer::sync_interval();
+        eprintln!(
+            "kill -9 loses nothing; a power failure may lose what came in since the last sync (every {sync})."
+        );
+        eprintln!("Next, in another terminal:");
+        // Commands find the default by themselves, and what is set in this terminal may be set in the other.
+        let mut variables = String::new();
+        if url != DEFAULT_URL || connection.nats_url().is_some_and(|given| given != url) {
+            variables.push_str(&format!(" MESH_NATS_URL={url}"));
+        }
+        if *namespace != Namespace::default() {
+            variables.push_str(&format!(" MESH_NAMESPACE={namespace}"));
+        }
+        if !variables.is_empty() {
+            eprintln!("  export{variables}");
+        }
+        eprintln!("  mesh workflow apply FILE    # register a workflow");
+        eprintln!("  mesh start NAME --wait      # start a run of it");
+        eprintln!("  mesh doctor                 # see what is missing");
     }
 }
 

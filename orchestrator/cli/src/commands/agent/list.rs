@@ -1,11 +1,12 @@
+use chrono::{DateTime, Utc};
 use clap::Args;
 use mesh_bus::Bus as _;
-use mesh_bus::topology::Bucket;
-use mesh_schemas::payload::AgentRegistered;
 
 use crate::connection::Connection;
 use crate::exit::Outcome;
 use crate::output::{self, Output};
+use crate::supply::{Alive, alive};
+use crate::words::age;
 
 /// List the agents that are alive
 #[derive(Args)]
@@ -17,25 +18,25 @@ pub(crate) struct List {
 impl List {
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
         let bus = connection.connect().await?;
-        let entries = bus.entries(Bucket::Agents).await?;
-        let mut agents: Vec<AgentRegistered> =
-            entries.iter().filter_map(|entry| serde_json::from_slice(&entry.value).ok()).collect();
-        agents.sort_by(|a, b| a.agent.cmp(&b.agent));
+        let agents = alive(&bus).await?;
+        let now = bus.now();
         self.output.document(&agents, || {
-            let rows: Vec<_> = agents.iter().map(row).collect();
-            output::table(["AGENT", "TYPE", "CAPABILITIES", "CAPACITY", "VERSION"], &rows)
+            let rows: Vec<_> = agents.iter().map(|agent| row(agent, now)).collect();
+            output::table(["AGENT", "TYPE", "CAPABILITIES", "CAPACITY", "HEARTBEAT", "VERSION"], &rows)
         })?;
         Ok(Outcome::Done)
     }
 }
 
-fn row(agent: &AgentRegistered) -> [String; 5] {
+fn row(alive: &Alive, now: DateTime<Utc>) -> [String; 6] {
+    let agent = &alive.agent;
     let capabilities: Vec<&str> = agent.capabilities.iter().map(|capability| capability.as_str()).collect();
     [
         agent.agent.to_string(),
         agent.type_.clone(),
         capabilities.join(","),
         agent.capacity.to_string(),
+        age(now - alive.heartbeat),
         agent.version.clone(),
     ]
 }

@@ -3,6 +3,7 @@ mod http;
 mod list;
 mod new;
 mod service;
+mod show;
 
 use clap::Subcommand;
 
@@ -15,6 +16,7 @@ pub(crate) enum Agent {
     Http(http::Http),
     List(list::List),
     New(new::New),
+    Show(show::Show),
 }
 
 impl Agent {
@@ -24,6 +26,7 @@ impl Agent {
             Self::Http(http) => http.run(connection).await,
             Self::New(new) => new.run(),
             Self::List(list) => list.run(connection).await,
+            Self::Show(show) => show.run(connection).await,
         }
     }
 }

@@ -1,0 +1,142 @@
+//! How a bus is, for people who look for what is wrong.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use mesh_schemas::{Capability, Lane, Shards};
+
+/// What a look at the bus found.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// The server that we are connected to.
+    pub server: Server,
+    /// What the account stores, and may store.
+    pub usage: Usage,
+    /// How far the server's clock is ahead of ours, and how far off that may be; `None` while no stream is there that
+    /// could tell.
+    pub clock: Option<(TimeDelta, Duration)>,
+    /// Number of shards, if the log is there and says it.
+    pub shards: Option<Shards>,
+    /// Every stream that the namespace should have: the log first, the streams of the buckets last.
+    pub streams: Vec<StreamHealth>,
+    /// The consumers that the namespace should have, and those of agents that are there.
+    pub consumers: Vec<ConsumerHealth>,
+}
+
+/// A server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// What it calls itself.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The cluster that it belongs to, if it belongs to one.
+    pub cluster: Option<String>,
+    /// Largest message that it takes, headers included, in bytes.
+    pub max_payload: usize,
+}
+
+/// What an account stores. Limits of the server itself cannot be seen by a client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes on disk.
+    pub storage: Share,
+    /// Number of streams.
+    pub streams: Share,
+    /// Number of consumers.
+    pub consumers: Share,
+}
+
+/// A part of what is allowed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Share {
+    /// How much is used.
+    pub used: u64,
+    /// How much is allowed; `None` if nothing is said.
+    pub limit: Option<u64>,
+}
+
+/// A stream that the namespace should have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamHealth {
+    /// Its name on the server.
+    pub name: String,
+    /// What is there; `None` if it is missing.
+    pub found: Option<StreamState>,
+}
+
+/// A stream that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamState {
+    /// How many messages it holds.
+    pub messages: u64,
+    /// How many bytes they take.
+    pub bytes: Share,
+    /// How many servers are to hold a copy.
+    pub copies: usize,
+    /// Servers that should hold a copy and are away, or have not caught up.
+    pub behind: Vec<String>,
+    /// How it differs from what the mesh relies on.
+    pub difference: Option<String>,
+}
+
+/// What a consumer is for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// It brings requests and due timers into the log.
+    Relay,
+    /// It gives the events of this shard to its orchestrator.
+    Shard(u32),
+    /// It gives work of this capability, in this lane, to agents.
+    Agents(Capability, Lane),
+}
+
+/// A consumer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerHealth {
+    /// What it is for.
+    pub role: Role,
+    /// Its name on the server.
+    pub name: String,
+    /// What is there; `None` if it is missing.
+    pub found: Option<ConsumerState>,
+}
+
+/// A consumer that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerState {
+    /// Messages that it has not delivered yet.
+    pub pending: u64,
+    /// Messages that are delivered and not acknowledged.
+    pub in_hand: u64,
+    /// Of those in hand, the ones that were delivered more than once.
+    pub repeated: u64,
+    /// How many requests for messages wait at it: if none does, nobody asks, or all who would are busy.
+    pub waiting: u64,
+    /// The pinning of the client that it delivers to; `None` while nothing has been delivered to a client that still
+    /// asks, and for consumers that pin nobody.
+    pub pin: Option<String>,
+    /// When it last delivered a message.
+    pub last_delivery: Option<DateTime<Utc>>,
+    /// When the server said all this, by its clock.
+    pub at: DateTime<Utc>,
+    /// How it differs from what the mesh relies on.
+    pub difference: Option<String>,
+}
+
+impl ConsumerState {
+    /// Whether somebody asks for messages, or did a moment ago.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.waiting > 0 || self.pin.is_some()
+    }
+}
+
+/// A process that is visible as a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Names the process.
+    pub id: String,
+    /// Its version.
+    pub version: String,
+}

@@ -1,0 +1,24 @@
+mod body;
+mod letter;
+mod list;
+mod show;
+
+use clap::Subcommand;
+
+use crate::connection::Connection;
+use crate::exit::Outcome;
+
+#[derive(Subcommand)]
+pub(crate) enum Dead {
+    List(list::List),
+    Show(show::Show),
+}
+
+impl Dead {
+    pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
+        match self {
+            Self::List(list) => list.run(connection).await,
+            Self::Show(show) => show.run(connection).await,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+use chrono::TimeDelta;
+use mesh_bus::topology::AGENT_ACK_WAIT;
+use mesh_schemas::Capability;
+use mesh_schemas::document::nearest;
+
+use super::facts::Facts;
+use super::finding::Finding;
+use crate::supply::{Supply, supply};
+use crate::words::count;
+
+pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
+    let startable: Vec<_> =
+        facts.workflows.iter().filter(|workflow| workflow.current.is_some()).cloned().collect();
+    let all = supply(&facts.health, &facts.agents, &startable);
+    let mut findings = vec![match facts.agents.len() as u64 {
+        0 => Finding::info(
+            "agents",
+            "none is in the registry",
+            "start one; agents that keep only to the bare contract are not seen here, but where they ask for work",
+        ),
+        number => Finding::ok("agents", format!("{} alive", count(number, "agent"))),
+    }];
+    let wanting: Vec<&str> = all
+        .iter()
+        .filter(|(_, supply)| !supply.workflows.is_empty() && !is_served(supply))
+        .map(|(capability, _)| capability.as_str())
+        .collect();
+    for (capability, supply) in &all {
+        findings.extend(broken(capability, supply));
+        findings.extend(served(capability, supply, &wanting));
+    }
+    findings
+}
+
+/// Whether somebody does the work, as far as can be seen: an agent that is not in the registry is seen by its requests
+/// for work or, if it has no room for more, by work that was given out not long ago.
+fn is_served(supply: &Supply) -> bool {
+    !supply.agents.is_empty() || supply.waiting() > 0 || (supply.in_hand() > 0 && !is_stale(supply))
+}
+
+/// Nothing was given out for longer than an agent may be silent about a task.
+fn is_stale(supply: &Supply) -> bool {
+    let silence = TimeDelta::from_std(AGENT_ACK_WAIT).unwrap_or(TimeDelta::MAX);
+    supply.idle().is_none_or(|idle| idle >= silence)
+}
+
+fn served(capability: &Capability, supply: &Supply, wanting: &[&str]) -> Option<Finding> {
+    let (pending, in_hand) = (supply.pending(), supply.in_hand());
+    let workflows = supply.workflows.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+    let start = || format!("start an agent that has the capability '{capability}'");
+    if !is_served(supply) {
+        if pending + in_hand > 0 {
+            let waits = count(pending + in_hand, "task");
+            let found = format!("{waits} of '{capability}' wait, and nobody serves it");
+            return Some(Finding::error("agents", found, start()));
+        }
+        // Work of the past, for workflows that are gone.
+        if workflows.is_empty() {
+            return None;
+        }
+        let found = format!("nobody serves '{capability}', which {workflows} names");
+        return Some(Finding::warning("agents", found, start()));
+    }
+    let who = match supply.agents.len() as u64 {
+        0 => "agents that are not in the registry".to_owned(),
+        number => format!("{} ({})", count(number, "agent"), names(supply)),
+    };
+    if supply.workflows.is_empty() && !supply.agents.is_empty() && pending + in_hand == 0 {
+        let advice = match nearest(capability.as_str(), wanting.iter().copied()) {
+            Some(near) => format!("a workflow names '{near}', which nobody serves: is that the same?"),
+            None => "it does single tasks (`mesh call`), or waits for a workflow to be applied".to_owned(),
+        };
+        return Some(Finding::info("agents", format!("'{capability}': {who}; no workflow names it"), advice));
+    }
+    if pending > 0 && in_hand == 0 && supply.waiting() == 0 {
+        let found = format!("'{capability}': {} wait, and {who} ask for none", count(pending, "task"));
+        let advice = "see what the agents log: they may lack the right to ask for work, or hang";
+        return Some(Finding::warning("agents", found, advice));
+    }
+    Some(Finding::ok("agents", format!("'{capability}': {who}, {in_hand} in hand, {pending} waiting")))
+}
+
+/// Consumers that agents cannot use.
+fn broken(capability: &Capability, supply: &Supply) -> Vec<Finding> {
+    let differences =
+        supply.lanes.iter().filter_map(|(lane, state)| Some((lane, state.difference.as_ref()?)));
+    let mut findings: Vec<Finding> = differences
+        .map(|(lane, difference)| {
+            Finding::error(
+                "consumers",
+                format!("agent-{capability}-{lane} is not as it should be: {difference}"),
+                "delete it (`nats consumer rm`): agents and orchestrators make it anew",
+            )
+        })
+        .collect();
+    if supply.lanes.is_empty() && !supply.workflows.is_empty() {
+        findings.push(Finding::warning(
+            "consumers",
+            format!("'{capability}' has none yet, so agents without our libraries find nothing to bind to"),
+            "an orchestrator that is running makes it within a moment",
+        ));
+    }
+    findings
+}
+
+/// How many agents are named.
+const NAMED: usize = 5;
+
+fn names(supply: &Supply) -> String {
+    let named: Vec<&str> = supply.agents.iter().take(NAMED).map(|agent| agent.as_str()).collect();
+    let more = if supply.agents.len() > NAMED { ", …" } else { "" };
+    format!("{}{more}", named.join(", "))
+}

@@ -1,0 +1,131 @@
+use mesh_bus::topology::{RELAY_MAX_ACK_PENDING, SHARD_MAX_ACK_PENDING};
+use mesh_bus::{ConsumerHealth, ConsumerState, Role};
+
+use super::facts::{Facts, lonely_shards};
+use super::finding::Finding;
+use crate::words::count;
+
+/// What to do when nobody follows the runs.
+const START: &str = "start one: `mesh orchestrator`, or `mesh up` for a server with one";
+
+pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
+    let mut findings = vec![presence(facts)];
+    findings.extend(shards(facts));
+    findings.extend(facts.health.consumers.iter().find(|consumer| consumer.role == Role::Relay).map(relay));
+    findings
+}
+
+fn presence(facts: &Facts) -> Finding {
+    let mut versions: Vec<&str> =
+        facts.orchestrators.iter().map(|instance| instance.version.as_str()).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    match versions.as_slice() {
+        [] if facts.health.consumers.iter().any(is_followed) => Finding::info(
+            "orchestrators",
+            "none answers, but shards are followed",
+            "see whether orchestrators may listen on $SRV.>",
+        ),
+        [] => Finding::error("orchestrators", "none is running: all runs stand still", START),
+        [version] => Finding::ok(
+            "orchestrators",
+            format!("{} of version {version}", count(facts.orchestrators.len() as u64, "orchestrator")),
+        ),
+        several => Finding::info(
+            "orchestrators",
+            format!("{} of several versions: {}", facts.orchestrators.len(), several.join(", ")),
+            "let all have the newest: an older one leaves runs alone that it does not understand",
+        ),
+    }
+}
+
+/// Somebody asks for events of a shard now. A pin alone may be what a dead orchestrator left.
+fn is_followed(consumer: &ConsumerHealth) -> bool {
+    matches!((&consumer.role, &consumer.found), (Role::Shard(_), Some(state)) if state.waiting > 0)
+}
+
+fn shards(facts: &Facts) -> Vec<Finding> {
+    let of_shards = || {
+        facts.health.consumers.iter().filter_map(|consumer| match consumer.role {
+            Role::Shard(shard) => Some((shard, consumer)),
+            _ => None,
+        })
+    };
+    let states = || of_shards().filter_map(|(shard, consumer)| Some((shard, consumer.found.as_ref()?)));
+    let mut findings: Vec<Finding> = of_shards().filter_map(|(_, consumer)| broken(consumer)).collect();
+    if !facts.orchestrators.is_empty() {
+        let lonely = lonely_shards(&facts.health);
+        if !lonely.is_empty() {
+            findings.push(Finding::error(
+                "shards",
+                format!("nobody follows shard {}: its runs stand still", numbers(&lonely)),
+                "start the orchestrators anew, and see what they log",
+            ));
+        }
+    }
+    let repeated: Vec<u32> =
+        states().filter(|(_, state)| state.repeated > 0).map(|(shard, _)| shard).collect();
+    if !repeated.is_empty() {
+        let events: u64 = states().map(|(_, state)| state.repeated).sum();
+        findings.push(Finding::warning(
+            "shards",
+            format!("{} of shard {} come again and again", count(events, "event"), numbers(&repeated)),
+            "if that lasts, a newer mesh wrote them or their definition is missing: update the orchestrators",
+        ));
+    }
+    let lag: u64 = states().map(|(_, state)| state.pending).sum();
+    let in_hand: u64 = states().map(|(_, state)| state.in_hand).sum();
+    let said = format!(
+        "{}, {} to be folded, {in_hand} in hand",
+        count(of_shards().count() as u64, "shard"),
+        count(lag, "event")
+    );
+    let worst = states().map(|(_, state)| state.pending).max().unwrap_or_default();
+    findings.push(if worst > u64::from(SHARD_MAX_ACK_PENDING) {
+        Finding::warning(
+            "shards",
+            said,
+            "the orchestrators are behind: wait, or start one more on another machine",
+        )
+    } else {
+        Finding::ok("shards", said)
+    });
+    findings
+}
+
+fn relay(consumer: &ConsumerHealth) -> Finding {
+    if let Some(broken) = broken(consumer) {
+        return broken;
+    }
+    let Some(ConsumerState { pending, in_hand, .. }) = consumer.found else {
+        return Finding::error("requests", "nobody takes them", START);
+    };
+    let said = format!("{} to be taken, {in_hand} in hand", count(pending, "request or due timer"));
+    if pending > u64::from(RELAY_MAX_ACK_PENDING) {
+        let advice = "the orchestrators are behind: wait, or start one more on another machine";
+        return Finding::warning("requests", said, advice);
+    }
+    Finding::ok("requests", said)
+}
+
+/// A consumer that is missing, or not as it should be.
+fn broken(consumer: &ConsumerHealth) -> Option<Finding> {
+    let name = &consumer.name;
+    match &consumer.found {
+        None => Some(Finding::error(
+            "consumers",
+            format!("{name} is missing"),
+            "start an orchestrator, or start it anew: it makes what is missing",
+        )),
+        Some(ConsumerState { difference: Some(difference), .. }) => Some(Finding::error(
+            "consumers",
+            format!("{name} is not as it should be: {difference}"),
+            "delete it (`nats consumer rm`) and start an orchestrator anew, which makes it again",
+        )),
+        Some(_) => None,
+    }
+}
+
+fn numbers(shards: &[u32]) -> String {
+    shards.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

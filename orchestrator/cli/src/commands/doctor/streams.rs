@@ -1,0 +1,101 @@
+use mesh_bus::{Health, StreamHealth, StreamState};
+use mesh_schemas::{Namespace, Subject};
+
+use super::facts::Facts;
+use super::finding::Finding;
+use super::server::fill;
+use crate::words::{bytes, count};
+
+pub(super) fn findings(health: &Health) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = health.streams.iter().flat_map(stream).collect();
+    let copies = health.streams.iter().filter_map(|stream| stream.found.as_ref()).map(|found| found.copies);
+    if let (Some(least), Some(most)) = (copies.clone().min(), copies.max())
+        && least != most
+    {
+        findings.push(Finding::warning(
+            "streams",
+            format!(
+                "some have {}, others {most}",
+                if least == 1 { "one copy".to_owned() } else { format!("{least} copies") }
+            ),
+            format!("`mesh orchestrator --replicas {most}` gives all of them {most}"),
+        ));
+    }
+    findings
+}
+
+fn stream(stream: &StreamHealth) -> Vec<Finding> {
+    let name = &stream.name;
+    let Some(found) = &stream.found else {
+        let advice = "start an orchestrator, or start it anew: it makes what is missing";
+        return vec![Finding::error("streams", format!("{name} is missing"), advice)];
+    };
+    let mut findings = Vec::new();
+    if let Some(difference) = &found.difference {
+        findings.push(Finding::error(
+            "streams",
+            format!("{name} is not as it should be: {difference}"),
+            "set it right with `nats stream edit`; or use another namespace",
+        ));
+    }
+    if !found.behind.is_empty() {
+        findings.push(Finding::warning(
+            "streams",
+            format!("copies of {name} are away or behind: {}", found.behind.join(", ")),
+            "see to these servers: until they are back, fewer of the others may be lost",
+        ));
+    }
+    findings.extend(fill("streams", name, &found.bytes));
+    if findings.is_empty() {
+        findings.push(Finding::ok("streams", format!("{name}: {}", size(found))));
+    }
+    findings
+}
+
+fn size(found: &StreamState) -> String {
+    let limit = found.bytes.limit.map(|limit| format!(" of {}", bytes(limit))).unwrap_or_default();
+    format!("{}, {}{limit}", count(found.messages, "message"), bytes(found.bytes.used))
+}
+
+pub(super) fn dead_letters(namespace: &Namespace, facts: &Facts) -> Option<Finding> {
+    let Some(newest) = &facts.letter else {
+        return Some(Finding::ok("dead letters", "none"));
+    };
+    let name = mesh_bus::topology::Stream::Dead.name(namespace);
+    let stream = facts.health.streams.iter().find(|stream| stream.name == name)?;
+    let reason = match Subject::parse(namespace, &newest.message.subject) {
+        Ok(Subject::Dead { reason, .. }) => reason.to_string(),
+        _ => "of no known reason".to_owned(),
+    };
+    let number = stream.found.as_ref()?.messages;
+    let time = newest.time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    Some(Finding::warning(
+        "dead letters",
+        format!("{} that nobody could deal with, the newest {reason}, of {time}", count(number, "message")),
+        "`mesh dead list` shows them",
+    ))
+}
+
+/// What a failure can cost, at worst. A client cannot see how often the server forces data onto the disk.
+pub(super) fn loss(health: &Health) -> Finding {
+    const SYNC: &str = "unless the server has `sync_interval: always`";
+    let copies = health.streams.iter().filter_map(|stream| stream.found.as_ref()).map(|found| found.copies);
+    match copies.min().unwrap_or(1) {
+        copies @ 3.. => Finding::ok(
+            "loss",
+            format!(
+                "{copies} copies of everything: {} may be lost at once with all they hold; a power failure of all of \
+                 them at once may lose the last two minutes, {SYNC}",
+                count((copies as u64 - 1) / 2, "server"),
+            ),
+        ),
+        _ => Finding::info(
+            "loss",
+            format!(
+                "one copy of everything: kill -9 loses nothing, a power failure may lose the last two minutes, {SYNC}, \
+                 and the loss of the disk loses all"
+            ),
+            "three copies in a cluster survive both: `mesh orchestrator --replicas 3`",
+        ),
+    }
+}

@@ -1,0 +1,64 @@
+//! Workflows as people name them.
+
+use anyhow::{Context as _, bail};
+use mesh_bus::Bus;
+use mesh_orchestrator::definitions::{self, Registered, Version};
+use mesh_schemas::{Definition, WorkflowName};
+
+use crate::unknown::unknown;
+
+/// Digits of a digest in tables: enough to tell versions apart, and `--digest` takes them.
+const SHORT: usize = 12;
+
+/// A digest for tables.
+pub(super) fn short(version: &Version) -> &str {
+    let hex = version.digest.hex();
+    hex.get(..SHORT).unwrap_or(hex)
+}
+
+/// What to say about a workflow that is not registered.
+pub(super) fn not_registered(name: &WorkflowName, all: &[Registered]) -> anyhow::Error {
+    let known = all.iter().filter(|workflow| workflow.current.is_some());
+    let hint = "register its definition with `mesh workflow apply FILE`";
+    unknown("workflow", name.as_str(), known.map(|workflow| workflow.name.as_str()), hint)
+}
+
+/// The definition that new runs of a workflow follow, or the version whose digest begins so.
+pub(super) async fn definition(
+    bus: &dyn Bus,
+    name: &WorkflowName,
+    digest: Option<&str>,
+) -> anyhow::Result<Definition> {
+    let all = definitions::all(bus).await?;
+    let workflow = all.iter().find(|workflow| workflow.name == *name);
+    let version = match (workflow, digest) {
+        (None, _) => return Err(not_registered(name, &all)),
+        (Some(workflow), Some(digest)) => one_of(workflow, digest)?,
+        (Some(Registered { current: None, versions, .. }), None) => {
+            let kept = versions.first().map(short).unwrap_or_default();
+            bail!(
+                "'{name}' was deleted; what runs still follow is kept: its last version is `--digest {kept}`"
+            );
+        }
+        (Some(workflow), None) => workflow.current_version().with_context(|| {
+            format!("the definition that new runs of '{name}' follow is missing: apply it again")
+        })?,
+    };
+    version.definition.clone().with_context(|| {
+        format!("{} of '{name}' was written for a newer mesh: update this `mesh`", version.digest)
+    })
+}
+
+fn one_of<'a>(workflow: &'a Registered, digest: &str) -> anyhow::Result<&'a Version> {
+    let wanted = digest.strip_prefix("sha256:").unwrap_or(digest).to_ascii_lowercase();
+    let found: Vec<&Version> =
+        workflow.versions.iter().filter(|version| version.digest.hex().starts_with(&wanted)).collect();
+    match found.as_slice() {
+        [version] => Ok(version),
+        [] => {
+            let there: Vec<&str> = workflow.versions.iter().map(short).collect();
+            bail!("'{}' has no version {digest}; it has {}", workflow.name, there.join(", "))
+        }
+        many => bail!("{} versions of '{}' begin with {digest}: write more of it", many.len(), workflow.name),
+    }
+}
