@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use mesh_bus::topology::Bucket;
 use mesh_bus::{Bus, BusError, Entry};
 use mesh_schemas::document::Problems;
-use mesh_schemas::{Definition, Digest, WorkflowName};
+use mesh_schemas::{Definition, Digest, ErrorCode, WorkflowName};
 
 use super::{compile, digest_in, stored_key};
 

@@ -3,6 +3,7 @@
 mod announce;
 mod consume;
 mod dead;
+mod health;
 mod keys;
 mod read;
 mod recovery;

@@ -50,15 +50,14 @@ fn served(capability: &Capability, supply: &Supply, wanting: &[&str]) -> Option<
     let start = || format!("start an agent that has the capability '{capability}'");
     if !is_served(supply) {
         if pending + in_hand > 0 {
-            let waits = count(pending + in_hand, "task");
-            let found = format!("{waits} of '{capability}' wait, and nobody serves it");
+            let found = format!("nobody serves '{capability}': {} waiting", count(pending + in_hand, "task"));
             return Some(Finding::error("agents", found, start()));
         }
         // Work of the past, for workflows that are gone.
         if workflows.is_empty() {
             return None;
         }
-        let found = format!("nobody serves '{capability}', which {workflows} names");
+        let found = format!("nobody serves '{capability}', named by {workflows}");
         return Some(Finding::warning("agents", found, start()));
     }
     let who = match supply.agents.len() as u64 {
@@ -73,7 +72,8 @@ fn served(capability: &Capability, supply: &Supply, wanting: &[&str]) -> Option<
         return Some(Finding::info("agents", format!("'{capability}': {who}; no workflow names it"), advice));
     }
     if pending > 0 && in_hand == 0 && supply.waiting() == 0 {
-        let found = format!("'{capability}': {} wait, and {who} ask for none", count(pending, "task"));
+        let found =
+            format!("'{capability}': {} waiting, and no request for them by {who}", count(pending, "task"));
         let advice = "see what the agents log: they may lack the right to ask for work, or hang";
         return Some(Finding::warning("agents", found, advice));
     }

@@ -100,7 +100,7 @@ fn relay(consumer: &ConsumerHealth) -> Finding {
     let Some(ConsumerState { pending, in_hand, .. }) = consumer.found else {
         return Finding::error("requests", "nobody takes them", START);
     };
-    let said = format!("{} to be taken, {in_hand} in hand", count(pending, "request or due timer"));
+    let said = format!("{pending} requests and due timers to be taken, {in_hand} in hand");
     if pending > u64::from(RELAY_MAX_ACK_PENDING) {
         let advice = "the orchestrators are behind: wait, or start one more on another machine";
         return Finding::warning("requests", said, advice);

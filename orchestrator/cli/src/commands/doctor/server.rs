@@ -22,7 +22,7 @@ pub(super) fn findings(health: &Health) -> Vec<Finding> {
     };
     let mut findings = vec![Finding::ok(
         "server",
-        format!("nats-server {} with JetStream, named {}, {cluster}", server.version, server.name),
+        format!("nats-server {} with JetStream, {cluster}, named {}", server.version, server.name),
     )];
     let needed = MAX_DATA_BYTES + ENVELOPE_BYTES;
     if server.max_payload < needed {

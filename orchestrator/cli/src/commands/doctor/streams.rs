@@ -99,3 +99,40 @@ pub(super) fn loss(health: &Health) -> Finding {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mesh_bus::{Server, Share, Usage};
+
+    use super::*;
+    use crate::commands::doctor::finding::Level;
+
+    fn health(copies: &[usize]) -> Health {
+        let found = |copies: &usize| {
+            let bytes = Share { used: 1, limit: None };
+            Some(StreamState { messages: 1, bytes, copies: *copies, behind: Vec::new(), difference: None })
+        };
+        let streams = copies.iter().map(|copies| StreamHealth { name: "S".to_owned(), found: found(copies) });
+        let server = Server { name: String::new(), version: String::new(), cluster: None, max_payload: 0 };
+        let (usage, consumers) = (Usage::default(), Vec::new());
+        Health { server, usage, clock: None, shards: None, streams: streams.collect(), consumers }
+    }
+
+    #[test]
+    fn the_loss_is_that_of_the_stream_with_the_fewest_copies() {
+        let said = |copies: &[usize]| loss(&health(copies));
+        assert_eq!((said(&[1]).level, said(&[3, 1]).level), (Level::Info, Level::Info));
+        assert!(said(&[3, 1]).finding.starts_with("one copy"));
+        assert!(said(&[3, 5]).finding.starts_with("3 copies of everything: 1 server may be lost"));
+        assert!(said(&[5, 5]).finding.starts_with("5 copies of everything: 2 servers may be lost"));
+    }
+
+    #[test]
+    fn streams_that_differ_in_copies_are_told() {
+        let levels = |copies: &[usize]| -> Vec<Level> {
+            findings(&health(copies)).into_iter().map(|finding| finding.level).collect()
+        };
+        assert_eq!(levels(&[3, 3]), [Level::Ok, Level::Ok]);
+        assert_eq!(levels(&[1, 3]), [Level::Ok, Level::Ok, Level::Warning]);
+    }
+}
