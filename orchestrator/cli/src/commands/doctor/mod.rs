@@ -62,7 +62,10 @@ async fn examine(connection: &Connection) -> anyhow::Result<Vec<Finding>> {
         Ok(facts) => judge(&bus, &facts),
         Err(error @ BusError::Unsuitable(_)) => vec![Finding::mendable("server", error.to_string())],
         Err(error) => {
-            let advice = "if the server is well, see whether this account may use $JS.API.> and $SRV.>";
+            // A request that is not allowed has no answer either.
+            let advice = "a cluster answers while most of its servers are there, and elects a leader within seconds: see \
+                          to servers that are away, and try again. If all are there, see whether this account may use \
+                          $JS.API.> and $SRV.>";
             vec![Finding::error("server", error.to_string(), advice)]
         }
     })
