@@ -92,6 +92,8 @@ pub type Follow = BoxStream<'static, Result<Option<StoredMessage>, BusError>>;
 pub enum From {
     /// With the oldest message.
     Begin,
+    /// With the first message that was stored at this time or later.
+    Time(DateTime<Utc>),
     /// With the next message.
     Now,
 }

@@ -1,4 +1,6 @@
+use async_nats::datetime;
 use async_nats::jetstream::consumer::DeliverPolicy;
+use chrono::{DateTime, SecondsFormat, Utc};
 use futures::StreamExt as _;
 
 use super::bus::NatsBus;
@@ -18,6 +20,7 @@ impl NatsBus {
         let operation = format!("read {name}");
         let begin = match from {
             From::Begin => DeliverPolicy::All,
+            From::Time(time) => DeliverPolicy::ByStartTime { start_time: start_time(time, &operation)? },
             From::Now => DeliverPolicy::New,
         };
         let mut reader = Reader::new(self.api.clone(), name, filters, begin);
@@ -31,4 +34,13 @@ impl NatsBus {
         });
         Ok(messages.boxed())
     }
+}
+
+/// The time as the client takes it.
+fn start_time(time: DateTime<Utc>, operation: &str) -> Result<datetime::DateTime, BusError> {
+    let text = time.to_rfc3339_opts(SecondsFormat::Nanos, true);
+    datetime::parse_rfc3339(&text).map_err(|error| BusError::Refused {
+        operation: operation.to_owned(),
+        error: format!("{text} is no time that a stream can be read from: {error}"),
+    })
 }

@@ -33,7 +33,9 @@ pub(crate) enum Command {
     },
     /// Start a run of a workflow
     Start(commands::start::Start),
-    /// Look at runs
+    /// Have one task done, without a workflow, and print its output
+    Call(commands::call::Call),
+    /// Look at runs, watch them, and end them
     #[command(visible_alias = "run")]
     Runs {
         #[command(subcommand)]
@@ -76,6 +78,7 @@ impl Command {
             Self::Orchestrator(orchestrator) => orchestrator.run(connection).await,
             Self::Workflow { command } => command.run(connection).await,
             Self::Start(start) => start.run(connection).await,
+            Self::Call(call) => call.run(connection).await,
             Self::Runs { command } => command.run(connection).await,
             Self::Events(events) => events.run(connection).await,
             Self::Agent { command } => command.run(connection).await,

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 /// Shown at the end of `mesh --help`.
 pub(crate) const HELP: &str = "Exit codes: 0 done; 1 error; 2 wrong usage; 3 the request was rejected; \
-4 the run failed; 5 the run was cancelled";
+4 the run failed; 5 the run was cancelled; 130 interrupted, the run goes on";
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(crate) enum Outcome {
     Rejected,
     RunFailed,
     RunCancelled,
+    /// Ctrl-C while it waited: as shells tell it of a program that SIGINT ended.
+    Interrupted,
 }
 
 impl From<Outcome> for ExitCode {
@@ -24,6 +26,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Rejected => 3,
             Outcome::RunFailed => 4,
             Outcome::RunCancelled => 5,
+            Outcome::Interrupted => 130,
         })
     }
 }

@@ -6,10 +6,12 @@ mod config;
 mod connection;
 mod exit;
 mod failure;
+mod follow;
 mod nats_server;
 mod output;
 mod select;
 mod supply;
+mod text;
 mod unknown;
 mod words;
 

@@ -1,12 +1,16 @@
-//! Runs as people name them.
+//! Runs and times as people name them.
 
 use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
-use futures::StreamExt as _;
+use chrono::{DateTime, Utc};
+use futures::TryStreamExt as _;
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, From};
+use mesh_schemas::definition::Span;
 use mesh_schemas::{RunId, Subject};
+
+use crate::follow::present;
 
 /// How many of several runs are named in an error.
 const NAMED: usize = 5;
@@ -55,10 +59,9 @@ impl RunSelector {
 }
 
 async fn matching(bus: &dyn Bus, started: &str, prefix: &str) -> anyhow::Result<Vec<RunId>> {
-    let mut events = bus.follow(Stream::Events, vec![started.to_owned()], From::Begin).await?;
+    let mut events = present(bus, Stream::Events, vec![started.to_owned()], From::Begin).await?;
     let mut found = Vec::new();
-    while let Some(event) = events.next().await {
-        let Some(stored) = event? else { break };
+    while let Some(stored) = events.try_next().await? {
         let run =
             Subject::parse(bus.namespace(), &stored.message.subject).ok().and_then(|subject| subject.run());
         found.extend(
@@ -79,5 +82,38 @@ fn one_of(prefix: &str, found: Vec<RunId>) -> anyhow::Result<RunId> {
             let more = if many.len() > NAMED { " …" } else { "" };
             bail!("{} runs begin with '{prefix}': {}{more}", many.len(), named.join(", "))
         }
+    }
+}
+
+/// A time in the past: how long ago it is, as `10s`, `5m` or `24h`, or when it was, as RFC 3339 has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Since {
+    Ago(Span),
+    At(DateTime<Utc>),
+}
+
+impl FromStr for Since {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let at = || DateTime::parse_from_rfc3339(text).map(|time| Self::At(time.to_utc()));
+        text.parse().map(Self::Ago).or_else(|_| at()).map_err(|_| {
+            "write how long ago, such as 10s, 5m or 24h, or a time such as 2026-01-31T12:00:00Z".to_owned()
+        })
+    }
+}
+
+impl Since {
+    /// The time that is meant.
+    pub(crate) fn time(self, now: DateTime<Utc>) -> DateTime<Utc> {
+        match self {
+            Self::Ago(span) => now - span.get(),
+            Self::At(time) => time,
+        }
+    }
+
+    /// Where in a stream that time is; its beginning if no time is given.
+    pub(crate) fn begin(since: Option<Self>, now: DateTime<Utc>) -> From {
+        since.map_or(From::Begin, |since| From::Time(since.time(now)))
     }
 }

@@ -1,0 +1,84 @@
+mod merge;
+mod print;
+mod selection;
+mod types;
+
+use std::collections::VecDeque;
+
+use clap::Args;
+use mesh_bus::Bus as _;
+use mesh_schemas::WorkflowName;
+
+use crate::connection::Connection;
+use crate::exit::Outcome;
+use crate::output::Output;
+use crate::select::{RunSelector, Since};
+use merge::Merged;
+use selection::Selection;
+use types::Types;
+
+/// Show events, in the order of the log
+#[derive(Args)]
+pub(crate) struct Events {
+    /// Stay and show events as they come
+    #[arg(long, short)]
+    follow: bool,
+    /// Only events of this run: its id, the beginning of it, or @last
+    #[arg(long, value_name = "RUN")]
+    run: Option<RunSelector>,
+    /// Only events of this type, such as task.completed, or task.* for all about tasks; may be given again
+    #[arg(long = "type", value_name = "TYPE")]
+    types: Vec<Types>,
+    /// Only events of runs of this workflow, and of requests for it
+    #[arg(long, value_name = "NAME")]
+    workflow: Option<WorkflowName>,
+    /// Only events since then: 10s, 5m or 24h ago, or since a time such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<Since>,
+    /// Of the events that are there, only so many, the newest
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Events {
+    pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
+        let bus = connection.connect().await?;
+        let namespace = bus.namespace();
+        let run = match &self.run {
+            Some(run) => Some(run.resolve(&bus).await?),
+            None => None,
+        };
+        let from = Since::begin(self.since, bus.now());
+        let mut selection = Selection::new(&bus, run, types::all(&self.types), self.workflow).await?;
+        let mut events = Merged::new(&bus, &selection.filters(namespace), from).await?;
+        let mut held = VecDeque::new();
+        while let Some(event) = events.present().await? {
+            if !selection.takes(namespace, &event) {
+                continue;
+            }
+            let Some(limit) = self.limit else {
+                print::print(namespace, &event, self.output)?;
+                continue;
+            };
+            held.push_back(event);
+            if held.len() > limit {
+                held.pop_front();
+            }
+        }
+        for event in held {
+            print::print(namespace, &event, self.output)?;
+        }
+        if !self.follow {
+            return Ok(Outcome::Done);
+        }
+        let mut events = events.live();
+        loop {
+            let event = events.next().await?;
+            if selection.takes(namespace, &event) {
+                print::print(namespace, &event, self.output)?;
+            }
+        }
+    }
+}

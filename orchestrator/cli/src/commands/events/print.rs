@@ -1,0 +1,118 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mesh_schemas::{Decoded, Envelope, EnvelopeError, Namespace, StoredMessage, Subject, TaskKey};
+use serde_json::{Map, Value, json};
+
+use super::merge::Placed;
+use crate::output::{self, Output};
+use crate::text;
+
+/// Prints an event: a line for people, the event as it is stored for programs.
+pub(super) fn print(namespace: &Namespace, event: &Placed, output: Output) -> anyhow::Result<()> {
+    let stored = &event.stored;
+    let subject = Subject::parse(namespace, &stored.message.subject).ok();
+    let is_letter = matches!(subject, Some(Subject::Dead { .. }));
+    // The body of a dead letter may be anything, which is why it is one.
+    let body: &[u8] = if is_letter { b"" } else { &stored.message.payload };
+    let decoded = Envelope::decode(&stored.message.headers, body);
+    let mut value = as_stored(stored, subject.as_ref(), &decoded)?;
+    if let (true, Value::Object(letter)) = (is_letter, &mut value) {
+        add_body(letter, &stored.message.payload);
+    }
+    let decoded = decoded.ok();
+    output.item(&value, || Ok(output::line(&describe(stored, subject.as_ref(), decoded.as_ref()))?))
+}
+
+/// A CloudEvent as it is. JSON without an envelope gets the id and type that its subject gives it, and what cannot be
+/// read its id and what is wrong with it.
+fn as_stored(
+    stored: &StoredMessage,
+    subject: Option<&Subject>,
+    decoded: &Result<Decoded, EnvelopeError>,
+) -> serde_json::Result<Value> {
+    let id = &stored.message.subject;
+    Ok(match decoded {
+        Ok(Decoded::Event(event)) => serde_json::to_value(event)?,
+        Ok(Decoded::Bare(data)) => {
+            json!({ "id": id, "type": subject.map(Subject::event_type), "data": data })
+        }
+        Err(error) => {
+            json!({ "id": id, "type": subject.map(Subject::event_type), "error": error.to_string() })
+        }
+    })
+}
+
+/// JSON if it is JSON, else text if it is text, else Base64, each where CloudEvents has it.
+fn add_body(letter: &mut Map<String, Value>, body: &[u8]) {
+    let as_text = || std::str::from_utf8(body).ok().map(Value::from);
+    match serde_json::from_slice(body).ok().or_else(as_text) {
+        Some(data) => letter.insert("data".to_owned(), data),
+        None => {
+            letter.remove("data");
+            letter.insert("data_base64".to_owned(), STANDARD.encode(body).into())
+        }
+    };
+}
+
+/// One line: when, what, which run, and the rest of the subject.
+fn describe(stored: &StoredMessage, subject: Option<&Subject>, event: Option<&Decoded>) -> String {
+    let time = text::clock(stored.time);
+    let Some(subject) = subject else {
+        return format!("{time}  {:<20}  {}", "?", text::one_line(&stored.message.subject));
+    };
+    let run = subject.run().map(|run| format!("{run}  ")).unwrap_or_default();
+    let data = event.map_or(&Value::Null, Decoded::data);
+    let detail = match subject {
+        Subject::Task { key, .. } if subject.event_type() == "task.created" => attempt(key),
+        Subject::Task { key, .. } => format!("{} by {}", attempt(key), agent(data)),
+        Subject::TaskAssigned { key, delivery } | Subject::TaskReleased { key, delivery } => {
+            let again = if *delivery > 1 { format!(", delivery {delivery}") } else { String::new() };
+            format!("{} by {}{again}", attempt(key), agent(data))
+        }
+        Subject::Workflow { workflow, .. } => {
+            workflow.as_ref().map_or_else(|| "(one task)".to_owned(), ToString::to_string)
+        }
+        Subject::Signalled { signal, .. } => match data["reason"].as_str() {
+            Some(reason) => format!("{signal}: {reason}"),
+            None => signal.to_string(),
+        },
+        Subject::TimerFired { timer, .. } => timer.to_string(),
+        Subject::Agent { agent, .. } => agent.to_string(),
+        Subject::RequestRejected { name, .. } => {
+            let name = name.as_ref().map_or("-", |name| name.as_str());
+            format!("{name} {}", reasons(data))
+        }
+        Subject::Dead { .. } => letter(event.and_then(Decoded::envelope)),
+        _ => String::new(),
+    };
+    let detail = text::one_line(&detail);
+    let line = format!("{time}  {:<20}  {run}{detail}{}", subject.event_type(), error(data));
+    line.trim_end().to_owned()
+}
+
+fn attempt(key: &TaskKey) -> String {
+    format!("{} #{}", key.task, key.attempt)
+}
+
+fn agent(data: &Value) -> &str {
+    data["agent"].as_str().unwrap_or("the orchestrator")
+}
+
+fn error(data: &Value) -> String {
+    let Value::Object(error) = &data["error"] else { return String::new() };
+    let member = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
+    format!("  {}", text::error(member("code"), member("message")))
+}
+
+/// Why a request was rejected.
+fn reasons(data: &Value) -> String {
+    let reasons = data["reasons"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    format!("{}: {}", data["code"].as_str().unwrap_or_default(), reasons.collect::<Vec<_>>().join("; "))
+}
+
+/// What a dead letter was about, and what is wrong with it.
+fn letter(letter: Option<&Envelope>) -> String {
+    let Some(letter) = letter else { return String::new() };
+    let error = letter.extensions.get("error").and_then(Value::as_str).unwrap_or_default();
+    format!("{}: {error}", letter.subject.as_deref().unwrap_or_default())
+}

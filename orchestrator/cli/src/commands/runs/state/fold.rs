@@ -1,0 +1,244 @@
+//! What each event of a run, and each note about it, changes.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use mesh_bus::RunOutcome;
+use mesh_core::{Action, Decision, Event, Fact, Plan, Run, Started, Step};
+use mesh_schemas::payload::{TaskAssigned, TaskProgress, TaskReleased};
+use mesh_schemas::{AgentId, Attempt, Namespace, StoredMessage, Subject, TaskId, TaskKey, Timer};
+
+use super::read::{data, ended};
+use super::task::{AttemptState, Served, TaskState, Waiting};
+use super::{RunState, RunStatus, RunTarget};
+use crate::text;
+
+impl RunState {
+    /// The state after the first event of a run.
+    pub(super) fn begin(event: &Event, started: &Started, plan: Arc<Plan>) -> Self {
+        let data = &started.data;
+        let (fold, step) = Run::start(event, started, Arc::clone(&plan));
+        let mut state = Self {
+            run: event.run,
+            target: RunTarget { workflow: started.workflow.clone(), capability: data.capability.clone() },
+            status: RunStatus::Running,
+            started: event.time,
+            ended: None,
+            duration_ms: None,
+            deadline: fold.header.deadline,
+            digest: data.digest.clone(),
+            request: data.request.clone(),
+            correlation_id: fold.header.correlation_id.clone(),
+            input: data.input.clone(),
+            output: None,
+            error: None,
+            reason: None,
+            tasks: fold.tasks().into_iter().map(TaskState::from).collect(),
+            outcome: None,
+            fold,
+            plan,
+            early: Default::default(),
+        };
+        state.decided(&step);
+        state.refresh(event.time);
+        state
+    }
+
+    /// Takes the next event of the log. Returns the places of the tasks that stand otherwise than before.
+    pub(crate) fn apply(&mut self, namespace: &Namespace, stored: &StoredMessage) -> Vec<usize> {
+        // What the fold cannot take, orchestrators put aside: it is no part of the run.
+        let Ok(event) = Event::read(namespace, stored) else { return Vec::new() };
+        let step = self.fold.apply(&event);
+        if step.stray.is_none() {
+            self.outcome_of_attempt(&event, stored);
+        }
+        self.decided(&step);
+        if self.outcome.is_none()
+            && let Some(outcome) = ended(namespace, stored)
+        {
+            self.end(stored.time, outcome);
+        }
+        self.refresh(stored.time)
+    }
+
+    fn outcome_of_attempt(&mut self, event: &Event, stored: &StoredMessage) {
+        let (key, result) = match &event.fact {
+            Fact::Completed(key, done) => (key, Ok(done.output.clone())),
+            Fact::Failed(key, error) => (key, Err(error.clone())),
+            _ => return,
+        };
+        let agent = data::<serde_json::Value>(stored)
+            .and_then(|data| data.get("agent")?.as_str()?.parse::<AgentId>().ok());
+        if let Some(attempt) = self.attempt_mut(&key.task, key.attempt) {
+            attempt.end(event.time, agent, result);
+        }
+    }
+
+    fn decided(&mut self, step: &Step) {
+        for Decision { at, action, .. } in &step.decisions {
+            match action {
+                Action::Create(key, created) => {
+                    let mut attempt = AttemptState::new(key.attempt, *at);
+                    attempt.input = Some(created.input.clone());
+                    if let Some((agent, time)) = self.early.remove(&(key.task.clone(), key.attempt)) {
+                        (attempt.agent, attempt.assigned) = (Some(agent), Some(time));
+                    }
+                    self.add(key, attempt);
+                }
+                // An attempt that is under way is given up when that is stored: an outcome may come first.
+                Action::GiveUp(key, error) if self.attempt_mut(&key.task, key.attempt).is_none() => {
+                    let mut attempt = AttemptState::new(key.attempt, *at);
+                    attempt.end(*at, None, Err(error.clone()));
+                    self.add(key, attempt);
+                }
+                Action::SetTimer(Timer::Retry { task, after }, due) => {
+                    if let Some(attempt) = self.attempt_mut(task, *after) {
+                        attempt.retry_at = Some(*due);
+                    }
+                }
+                Action::GiveUp(..) | Action::SetTimer(Timer::Deadline, _) | Action::End(_) => {}
+            }
+        }
+    }
+
+    fn add(&mut self, key: &TaskKey, attempt: AttemptState) {
+        if let Some(task) = self.tasks.iter_mut().find(|task| task.id == key.task) {
+            task.attempts.push(attempt);
+        }
+    }
+
+    fn attempt_mut(&mut self, task: &TaskId, attempt: Attempt) -> Option<&mut AttemptState> {
+        self.tasks.iter_mut().find(|known| known.id == *task)?.attempt_mut(attempt)
+    }
+
+    fn end(&mut self, at: DateTime<Utc>, outcome: RunOutcome) {
+        self.ended = Some(at);
+        self.duration_ms = Some(text::millis(self.started, at));
+        match &outcome {
+            RunOutcome::Completed(completed) => {
+                (self.status, self.output) = (RunStatus::Completed, Some(completed.output.clone()));
+            }
+            RunOutcome::Failed(failed) => {
+                (self.status, self.error) = (RunStatus::Failed, Some(failed.error.clone()));
+            }
+            RunOutcome::Cancelled(cancelled) => {
+                (self.status, self.reason) = (RunStatus::Cancelled, cancelled.reason.clone());
+            }
+            RunOutcome::Rejected(_) => {}
+        }
+        self.outcome = Some(outcome);
+    }
+
+    /// Takes over how the fold has the tasks. Returns the places of those that stand otherwise than before.
+    fn refresh(&mut self, at: DateTime<Utc>) -> Vec<usize> {
+        let views = self.fold.tasks();
+        let open: Vec<TaskId> = views
+            .iter()
+            .filter(|view| matches!(view.status, "pending" | "active" | "retrying"))
+            .map(|view| view.id.clone())
+            .collect();
+        let mut changed = Vec::new();
+        for (place, view) in views.into_iter().enumerate() {
+            let task = &mut self.tasks[place];
+            let before = (task.status, task.attempt);
+            task.status = view.status;
+            task.refresh();
+            if task.has_ended() && task.ended.is_none() {
+                task.ended = Some(at);
+                task.duration_ms = task.started.map(|started| text::millis(started, at));
+            }
+            if task.status == "pending" {
+                let needs = self.plan.tasks[place].definition.needs.iter();
+                let needs = needs.filter(|need| open.contains(need)).cloned().collect();
+                task.waiting = Some(Waiting::Needs(needs));
+            }
+            if before != (task.status, task.attempt) {
+                changed.push(place);
+            }
+        }
+        changed
+    }
+
+    /// Takes a note of an agent: that it took an attempt, or gave it back. Returns the task that it is about.
+    pub(crate) fn note(&mut self, namespace: &Namespace, stored: &StoredMessage) -> Option<usize> {
+        match Subject::parse(namespace, &stored.message.subject).ok()? {
+            Subject::TaskAssigned { key, .. } => {
+                let agent = data::<TaskAssigned>(stored)?.agent;
+                self.taken(key, agent, stored.time)
+            }
+            Subject::TaskReleased { key, .. } => {
+                let agent = data::<TaskReleased>(stored)?.agent;
+                self.early.remove(&(key.task.clone(), key.attempt));
+                self.of_open_attempt(&key, |attempt| {
+                    if attempt.agent.as_ref() == Some(&agent) {
+                        (attempt.agent, attempt.assigned, attempt.progress) = (None, None, None);
+                    }
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn taken(&mut self, key: TaskKey, agent: AgentId, at: DateTime<Utc>) -> Option<usize> {
+        if self.attempt_mut(&key.task, key.attempt).is_none() {
+            self.early.insert((key.task, key.attempt), (agent, at));
+            return None;
+        }
+        // Who it was is told by the outcome, when there is one; when it was taken is told by nobody else.
+        if let Some(attempt) = self.attempt_mut(&key.task, key.attempt) {
+            attempt.assigned = Some(at);
+        }
+        self.of_open_attempt(&key, |attempt| attempt.agent = Some(agent))
+    }
+
+    /// Takes what an agent says of how far it is. Returns the task that it is about.
+    pub(crate) fn progress(&mut self, key: &TaskKey, progress: TaskProgress) -> Option<usize> {
+        self.of_open_attempt(key, |attempt| {
+            attempt.agent = Some(progress.agent);
+            attempt.progress = Some((progress.progress, progress.message));
+        })
+    }
+
+    fn of_open_attempt(&mut self, key: &TaskKey, change: impl FnOnce(&mut AttemptState)) -> Option<usize> {
+        let place = self.tasks.iter().position(|task| task.id == key.task)?;
+        let task = &mut self.tasks[place];
+        change(task.attempt_mut(key.attempt).filter(|attempt| attempt.ended.is_none())?);
+        task.refresh();
+        Some(place)
+    }
+}
+
+impl TaskState {
+    fn from(view: mesh_core::TaskView) -> Self {
+        Self {
+            id: view.id,
+            capability: view.agent,
+            status: view.status,
+            attempt: None,
+            agent: None,
+            started: None,
+            ended: None,
+            duration_ms: None,
+            error: None,
+            waiting: None,
+            attempts: Vec::new(),
+        }
+    }
+
+    /// Works out what follows from its status and its attempts.
+    fn refresh(&mut self) {
+        let last = self.attempts.last();
+        self.attempt = last.map(|last| last.attempt);
+        self.agent = last.and_then(|last| last.agent.clone());
+        self.started = self.attempts.first().map(|first| first.started);
+        self.error = match self.status {
+            "failed" | "retrying" | "cancelled" => last.and_then(|last| last.error.clone()),
+            _ => None,
+        };
+        self.waiting = match self.status {
+            "active" if self.agent.is_none() => Some(Waiting::Agent(Served::Unknown)),
+            "retrying" => last.and_then(|last| last.retry_at).map(Waiting::RetryAt),
+            _ => None,
+        };
+    }
+}

@@ -1,0 +1,127 @@
+//! Reading a run from the log.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use futures::TryStreamExt as _;
+use mesh_bus::topology::{Bucket, Stream};
+use mesh_bus::{Bus, BusError, From, RunOutcome};
+use mesh_core::{Event, Fact, Started};
+use mesh_orchestrator::Definitions;
+use mesh_schemas::payload::AgentRegistered;
+use mesh_schemas::{
+    Capability, Envelope, Namespace, RULES_VERSION, RunId, StoredMessage, Subject, WorkflowVerb,
+};
+use serde::de::DeserializeOwned;
+
+use super::{RunState, Served, Waiting};
+use crate::follow::present;
+
+/// Reads runs, with the definitions that they follow.
+pub(crate) struct RunReader {
+    bus: Arc<dyn Bus>,
+    definitions: Definitions,
+}
+
+impl RunReader {
+    pub(crate) fn new(bus: Arc<dyn Bus>) -> Self {
+        Self { definitions: Definitions::new(Arc::clone(&bus)), bus }
+    }
+
+    /// How a run stands by its log alone; `None` if it has not begun.
+    pub(crate) async fn read(&self, run: &RunId) -> anyhow::Result<Option<RunState>> {
+        let log = self.bus.read_run(run).await?;
+        let mut state = None;
+        for stored in &log.events {
+            match &mut state {
+                None => state = self.begin(stored).await?,
+                Some(state) => {
+                    state.apply(self.bus.namespace(), stored);
+                }
+            }
+        }
+        Ok(state)
+    }
+
+    /// How a run stands, with who is at its tasks, and whether there is anybody for those that nobody has taken.
+    pub(crate) async fn read_with_notes(&self, run: &RunId) -> anyhow::Result<Option<RunState>> {
+        let Some(mut state) = self.read(run).await? else { return Ok(None) };
+        let filters = task_notes(self.bus.namespace(), run);
+        let mut notes = present(&*self.bus, Stream::Notes, filters, From::Begin).await?;
+        while let Some(stored) = notes.try_next().await? {
+            state.note(self.bus.namespace(), &stored);
+        }
+        let registered = registered(&*self.bus).await?;
+        for task in &mut state.tasks {
+            if let Some(Waiting::Agent(served)) = &mut task.waiting {
+                let is_served = registered.contains(&task.capability);
+                *served = if is_served { Served::BySomebody } else { Served::ByNobody };
+            }
+        }
+        Ok(Some(state))
+    }
+
+    /// The state that an event begins, if it is the first of a run. What precedes that is no part of the run.
+    pub(crate) async fn begin(&self, stored: &StoredMessage) -> anyhow::Result<Option<RunState>> {
+        let Ok(event) = Event::read(self.bus.namespace(), stored) else { return Ok(None) };
+        let Fact::Started(started) = &event.fact else { return Ok(None) };
+        let Started { workflow, data, .. } = &**started;
+        if data.rules > RULES_VERSION {
+            bail!(
+                "run {} follows version {} of the rules, and this `mesh` knows versions up to {RULES_VERSION}: use a newer one",
+                event.run,
+                data.rules
+            );
+        }
+        let known = match (workflow, &data.capability) {
+            (Some(name), _) => self.definitions.get(name, &data.digest).await?,
+            (None, Some(capability)) => self.definitions.single_task(capability),
+            (None, None) => None,
+        };
+        let known = known.with_context(|| {
+            format!(
+                "the definition {} that run {} follows is not on the server, or is written for a newer mesh",
+                data.digest, event.run
+            )
+        })?;
+        Ok(Some(RunState::begin(&event, started, Arc::clone(&known.plan))))
+    }
+}
+
+/// The capabilities of all agents that are alive.
+pub(crate) async fn registered(bus: &dyn Bus) -> Result<BTreeSet<Capability>, BusError> {
+    let entries = bus.entries(Bucket::Agents).await?;
+    let agents =
+        entries.iter().filter_map(|entry| serde_json::from_slice::<AgentRegistered>(&entry.value).ok());
+    Ok(agents.flat_map(|agent| agent.capabilities).collect())
+}
+
+/// All subjects of a run in a stream of its events.
+pub(crate) fn run_filters(namespace: &Namespace, run: &RunId) -> Vec<String> {
+    vec![format!("{namespace}.*.*.*.*.{run}"), format!("{namespace}.*.*.*.*.{run}.>")]
+}
+
+/// The notes on who took tasks of a run, and who gave them back.
+pub(crate) fn task_notes(namespace: &Namespace, run: &RunId) -> Vec<String> {
+    ["assigned", "released"].map(|verb| format!("{namespace}.task.{verb}.*.*.{run}.*.*.*")).into()
+}
+
+/// The end of a run, if that is what an event tells.
+pub(crate) fn ended(namespace: &Namespace, stored: &StoredMessage) -> Option<RunOutcome> {
+    let Ok(Subject::Workflow { verb, .. }) = Subject::parse(namespace, &stored.message.subject) else {
+        return None;
+    };
+    match verb {
+        WorkflowVerb::Completed => data(stored).map(RunOutcome::Completed),
+        WorkflowVerb::Failed => data(stored).map(RunOutcome::Failed),
+        WorkflowVerb::Cancelled => data(stored).map(RunOutcome::Cancelled),
+        WorkflowVerb::Started | WorkflowVerb::Paused | WorkflowVerb::Resumed => None,
+    }
+}
+
+/// The data of a message, if it can be read.
+pub(crate) fn data<T: DeserializeOwned>(stored: &StoredMessage) -> Option<T> {
+    let decoded = Envelope::decode(&stored.message.headers, &stored.message.payload).ok()?;
+    T::deserialize(decoded.data()).ok()
+}

@@ -1,0 +1,163 @@
+use chrono::{DateTime, Utc};
+use mesh_schemas::payload::TaskError;
+use mesh_schemas::{AgentId, Attempt, Capability, TaskId};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::text;
+
+/// How a task of a run stands.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct TaskState {
+    pub(crate) id: TaskId,
+    pub(crate) capability: Capability,
+    /// `pending`, `active`, `retrying`, `done`, `failed`, `skipped` or `cancelled`.
+    pub(crate) status: &'static str,
+    /// The last attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) attempt: Option<Attempt>,
+    /// Who has, or had, the last attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) agent: Option<AgentId>,
+    /// When everything was there that it needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) started: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ended: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) duration_ms: Option<u64>,
+    /// Why it failed, or why it is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<TaskError>,
+    /// What it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) waiting: Option<Waiting>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) attempts: Vec<AttemptState>,
+}
+
+/// How an attempt of a task stands.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct AttemptState {
+    pub(crate) attempt: Attempt,
+    /// Store time of the event that led to it.
+    pub(crate) started: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) input: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) agent: Option<AgentId>,
+    /// When the agent took it, if it said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) assigned: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ended: Option<DateTime<Utc>>,
+    /// What the agent returned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) result: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<TaskError>,
+    /// How far the agent says it is, from 0 to 1, and what it is doing.
+    #[serde(skip)]
+    pub(crate) progress: Option<(f64, Option<String>)>,
+    /// When the next attempt follows.
+    #[serde(skip)]
+    pub(crate) retry_at: Option<DateTime<Utc>>,
+}
+
+/// What a task waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Waiting {
+    /// These tasks, which have not ended.
+    Needs(Vec<TaskId>),
+    /// An agent: none has taken it.
+    Agent(Served),
+    /// The end of the pause after a failed attempt.
+    RetryAt(DateTime<Utc>),
+}
+
+/// Whether an agent has the capability that a task waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Served {
+    /// It is not known: nobody looked.
+    Unknown,
+    /// No agent that is registered has it.
+    ByNobody,
+    /// There are agents that have it.
+    BySomebody,
+}
+
+impl AttemptState {
+    pub(crate) fn new(attempt: Attempt, started: DateTime<Utc>) -> Self {
+        Self {
+            attempt,
+            started,
+            input: None,
+            agent: None,
+            assigned: None,
+            ended: None,
+            result: None,
+            error: None,
+            progress: None,
+            retry_at: None,
+        }
+    }
+
+    /// Takes its outcome. The first that stands in the log counts.
+    pub(super) fn end(
+        &mut self,
+        at: DateTime<Utc>,
+        agent: Option<AgentId>,
+        result: Result<Value, TaskError>,
+    ) {
+        if self.ended.is_some() {
+            return;
+        }
+        self.ended = Some(at);
+        self.agent = agent.or_else(|| self.agent.take());
+        match result {
+            Ok(result) => self.result = Some(result),
+            Err(error) => self.error = Some(error),
+        }
+    }
+}
+
+impl TaskState {
+    /// Whether nothing more will become of it.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.status, "done" | "failed" | "skipped" | "cancelled")
+    }
+
+    pub(super) fn attempt_mut(&mut self, attempt: Attempt) -> Option<&mut AttemptState> {
+        self.attempts.iter_mut().find(|known| known.attempt == attempt)
+    }
+
+    /// What there is to say beside its status: an error, or what it waits for.
+    pub(crate) fn note(&self) -> String {
+        let error = match &self.error {
+            Some(error) => Some(text::error(&error.code, &error.message)),
+            None if self.status == "failed" => {
+                Some("its output could not be made of what the agent returned".to_owned())
+            }
+            None => None,
+        };
+        let waiting = self.waiting.as_ref().map(|waiting| waiting.describe(&self.capability));
+        [error, waiting].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl Waiting {
+    fn describe(&self, capability: &Capability) -> String {
+        match self {
+            Self::Needs(tasks) => {
+                let tasks: Vec<&str> = tasks.iter().map(TaskId::as_str).collect();
+                format!("needs {}", tasks.join(", "))
+            }
+            Self::Agent(Served::ByNobody) => format!("no agent is registered for '{capability}'"),
+            Self::Agent(Served::BySomebody) => format!("queued for an agent with '{capability}'"),
+            Self::Agent(Served::Unknown) => "no agent has taken it yet".to_owned(),
+            Self::RetryAt(at) => format!("again at {}", text::clock(*at)),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use indicatif::{MultiProgress, ProgressBar, ProgressFinish, ProgressStyle};
+
+use super::super::state::{RunState, TaskState};
+use super::Display;
+use super::describe::{STATUS_WIDTH, detail, id_width};
+use crate::text;
+
+/// How often a spinner turns.
+const TURN: Duration = Duration::from_millis(100);
+/// Lines of the terminal that are not for tasks: the run's own, and the one with the cursor.
+const OTHER_LINES: usize = 2;
+/// Lines of a terminal that does not say how many it has.
+const USUAL_LINES: usize = 24;
+
+/// A line for each task on a terminal. If there are more tasks than lines, only those under way have moving lines, and
+/// those that ended stand above.
+pub(super) struct Live {
+    lines: MultiProgress,
+    /// By place of the task.
+    tasks: Vec<Option<ProgressBar>>,
+    run: Option<ProgressBar>,
+    is_roomy: bool,
+}
+
+impl Live {
+    pub(super) fn new() -> Self {
+        Self { lines: MultiProgress::new(), tasks: Vec::new(), run: None, is_roomy: true }
+    }
+
+    /// The line of a task, which is made when it is needed.
+    fn line_of(&mut self, place: usize) -> ProgressBar {
+        if let Some(line) = &self.tasks[place] {
+            return line.clone();
+        }
+        let line = match &self.run {
+            Some(run) => self.lines.insert_before(run, line()),
+            None => self.lines.add(line()),
+        };
+        self.tasks[place] = Some(line.clone());
+        line
+    }
+
+    fn show(&mut self, state: &RunState, place: usize) {
+        let task = &state.tasks[place];
+        let width = id_width(&state.tasks);
+        let text = format!("{:width$}  {:STATUS_WIDTH$}  {}", task.id, task.status, detail(task));
+        if !self.is_roomy && task.status == "pending" {
+            return;
+        }
+        if !self.is_roomy && task.has_ended() {
+            if let Some(line) = self.tasks[place].take() {
+                self.lines.remove(&line);
+            }
+            // A terminal that cannot be written to has nobody to tell.
+            let _ = self.lines.println(format!("{} {}", symbol(task), text.trim_end()));
+            return;
+        }
+        let line = self.line_of(place);
+        line.set_style(style(task));
+        line.set_prefix(symbol(task));
+        line.set_message(text);
+        if task.status == "active" {
+            if let Some(attempt) = task.attempts.last() {
+                line.set_elapsed((Utc::now() - attempt.started).to_std().unwrap_or_default());
+            }
+            line.enable_steady_tick(TURN);
+        } else {
+            line.disable_steady_tick();
+            line.tick();
+        }
+    }
+
+    fn show_run(&self, state: &RunState) {
+        let Some(line) = &self.run else { return };
+        let ended = state.tasks.iter().filter(|task| task.has_ended()).count();
+        let took = state.duration_ms.map(|duration_ms| format!(" in {}", text::took(duration_ms)));
+        line.set_message(format!(
+            "run {} of {} {}{}, {ended} of {} tasks ended",
+            state.run,
+            state.target,
+            state.status.as_str(),
+            took.unwrap_or_default(),
+            state.tasks.len(),
+        ));
+    }
+}
+
+impl Display for Live {
+    fn begin(&mut self, state: &RunState) {
+        self.is_roomy = state.tasks.len() + OTHER_LINES <= rows();
+        self.tasks = vec![None; state.tasks.len()];
+        let run = self.lines.add(line());
+        run.set_style(template("{wide_msg:.bold}"));
+        self.run = Some(run);
+        for place in 0..state.tasks.len() {
+            self.show(state, place);
+        }
+        self.show_run(state);
+    }
+
+    fn change(&mut self, state: &RunState, places: &[usize], _at: DateTime<Utc>) {
+        for place in places {
+            self.show(state, *place);
+        }
+        self.show_run(state);
+    }
+
+    fn end(&mut self, state: &RunState) {
+        self.show_run(state);
+        for line in self.tasks.iter().flatten().chain(&self.run) {
+            line.abandon();
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        let _ = self.lines.println(text);
+    }
+}
+
+/// A line that stays where it is when nobody watches any more.
+fn line() -> ProgressBar {
+    ProgressBar::new_spinner().with_finish(ProgressFinish::Abandon)
+}
+
+fn symbol(task: &TaskState) -> &'static str {
+    match task.status {
+        "done" => "✓",
+        "failed" | "cancelled" => "✗",
+        "skipped" => "–",
+        "retrying" => "↻",
+        _ => "·",
+    }
+}
+
+fn style(task: &TaskState) -> ProgressStyle {
+    template(match task.status {
+        "active" => "{spinner:.cyan} {wide_msg} {elapsed:.dim}",
+        "done" => "{prefix:.green} {wide_msg}",
+        "failed" => "{prefix:.red} {wide_msg}",
+        "retrying" | "cancelled" => "{prefix:.yellow} {wide_msg}",
+        _ => "{prefix:.dim} {wide_msg:.dim}",
+    })
+}
+
+fn template(text: &str) -> ProgressStyle {
+    ProgressStyle::with_template(text).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// Lines of the terminal.
+fn rows() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).map(|size| usize::from(size.ws_row));
+    size.ok().filter(|rows| *rows > 0).unwrap_or(USUAL_LINES)
+}

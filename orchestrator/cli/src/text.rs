@@ -1,0 +1,52 @@
+//! How times and texts are printed for people.
+
+use chrono::{DateTime, Utc};
+use mesh_schemas::definition::Span;
+
+/// From this on, a duration is told in whole seconds.
+const LONG_MS: u64 = 10_000;
+
+/// A duration, as exact as is of use: `45ms`, `1s 234ms`, `2m 3s`.
+pub(crate) fn took(duration_ms: u64) -> String {
+    let shown = if duration_ms < LONG_MS { duration_ms } else { duration_ms / 1_000 * 1_000 };
+    Span::from_millis(shown).to_string()
+}
+
+/// Milliseconds from one time to another; none if the clocks of two servers have it the other way round.
+pub(crate) fn millis(from: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
+    u64::try_from((to - from).num_milliseconds()).unwrap_or_default()
+}
+
+/// The time of day, in UTC.
+pub(crate) fn clock(time: DateTime<Utc>) -> String {
+    time.format("%H:%M:%S%.3f").to_string()
+}
+
+/// Text of others on one line, without what a terminal would take for a command.
+pub(crate) fn one_line(text: &str) -> String {
+    let printable: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    printable.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// An error as programs and people name it: `code: message`.
+pub(crate) fn error(code: &str, message: &str) -> String {
+    one_line(&format!("{code}: {message}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_as_exact_as_is_of_use() {
+        let cases = [(0, "0s"), (45, "45ms"), (1_234, "1s 234ms"), (10_999, "10s"), (123_456, "2m 3s")];
+        for (duration_ms, expected) in cases {
+            assert_eq!(took(duration_ms), expected);
+        }
+    }
+
+    #[test]
+    fn texts_of_others_cannot_steer_the_terminal() {
+        assert_eq!(one_line("two\nlines\r\n \x1b[2Jgone\u{9b}1m"), "two lines [2Jgone 1m");
+    }
+}
