@@ -108,6 +108,24 @@ async fn following_shows_what_is_there_then_what_comes_over_a_restart_too() -> R
     Ok(())
 }
 
+#[tokio::test]
+async fn following_may_begin_at_a_time() -> Result<()> {
+    let world = World::new().await?;
+    for number in 0..3 {
+        world.bus.publish(event(run(1), number)).await?;
+    }
+    let filters = vec!["mesh.>".to_owned()];
+    let second = world.bus.read_run(&run(1)).await?.events[1].time;
+    let mut since = world.bus.follow(Stream::Events, filters.clone(), From::Time(second)).await?;
+    for expected in [Some("1"), Some("2"), None] {
+        assert_eq!(next(&mut since).await?.as_deref(), expected);
+    }
+    let later = second + std::time::Duration::from_secs(3600);
+    let mut none = world.bus.follow(Stream::Events, filters, From::Time(later)).await?;
+    assert_eq!(next(&mut none).await?, None);
+    Ok(())
+}
+
 /// The body of the next message; `None` where those that were there end.
 async fn next(follow: &mut Follow) -> Result<Option<String>> {
     loop {

@@ -1,11 +1,19 @@
 //! The binary `mesh` as people use it: what it prints where, and how it ends.
 
 mod agents;
+mod call;
 mod configuration;
 mod dead;
 mod doctor;
+mod events;
 mod proof;
 mod runners;
+mod runs;
+mod spoken;
+mod start;
 mod support;
+mod terminal;
 mod up;
+mod watch;
+mod worker;
 mod workflow;

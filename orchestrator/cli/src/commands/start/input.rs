@@ -20,7 +20,7 @@ pub(crate) fn read_input(argument: &str) -> anyhow::Result<Value> {
         return serde_json::from_str(&text).with_context(|| format!("{argument} is not JSON"));
     }
     if argument.trim_start().starts_with(['{', '[', '"']) {
-        return Err(anyhow::Error::new(error).context(format!("the input is not JSON: {argument}")));
+        return Err(anyhow::Error::new(error).context("the input is not JSON"));
     }
     bail!(
         "the input is neither JSON nor a file that exists: {argument} (a JSON string needs its quotes: '\"{argument}\"')"

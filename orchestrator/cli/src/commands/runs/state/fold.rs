@@ -156,6 +156,12 @@ impl RunState {
                 changed.push(place);
             }
         }
+        // First what came about, then what follows from it.
+        changed.sort_by_key(|place| match self.tasks[*place].status {
+            "done" | "failed" | "retrying" => 0,
+            "skipped" | "cancelled" => 1,
+            _ => 2,
+        });
         changed
     }
 
