@@ -36,9 +36,11 @@ impl NatsBus {
     }
 }
 
-/// The time as the client takes it.
+/// The time as the client takes it, within the years 1678 to 2262: the server counts nanoseconds from 1970 in 64
+/// bits, and takes a later time for an early one.
 fn start_time(time: DateTime<Utc>, operation: &str) -> Result<datetime::DateTime, BusError> {
-    let text = time.to_rfc3339_opts(SecondsFormat::Nanos, true);
+    let bounds = [i64::MIN, i64::MAX].map(DateTime::from_timestamp_nanos);
+    let text = time.clamp(bounds[0], bounds[1]).to_rfc3339_opts(SecondsFormat::Nanos, true);
     datetime::parse_rfc3339(&text).map_err(|error| BusError::Refused {
         operation: operation.to_owned(),
         error: format!("{text} is no time that a stream can be read from: {error}"),

@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
+use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _};
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, Follow, From, Publish};
@@ -120,9 +123,12 @@ async fn following_may_begin_at_a_time() -> Result<()> {
     for expected in [Some("1"), Some("2"), None] {
         assert_eq!(next(&mut since).await?.as_deref(), expected);
     }
-    let later = second + std::time::Duration::from_secs(3600);
-    let mut none = world.bus.follow(Stream::Events, filters, From::Time(later)).await?;
-    assert_eq!(next(&mut none).await?, None);
+    for later in [second + Duration::from_secs(3600), DateTime::<Utc>::MAX_UTC] {
+        let mut none = world.bus.follow(Stream::Events, filters.clone(), From::Time(later)).await?;
+        assert_eq!(next(&mut none).await?, None, "{later}");
+    }
+    let mut all = world.bus.follow(Stream::Events, filters, From::Time(DateTime::<Utc>::MIN_UTC)).await?;
+    assert_eq!(next(&mut all).await?.as_deref(), Some("0"));
     Ok(())
 }
 

@@ -1,7 +1,8 @@
+use std::fmt::Write;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use indicatif::{MultiProgress, ProgressBar, ProgressFinish, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
 
 use super::super::state::{RunState, TaskState};
 use super::Display;
@@ -60,7 +61,6 @@ impl Live {
         }
         let line = self.line_of(place);
         line.set_style(style(task));
-        line.set_prefix(symbol(task));
         line.set_message(text);
         if task.status == "active" {
             if let Some(attempt) = task.attempts.last() {
@@ -69,7 +69,6 @@ impl Live {
             line.enable_steady_tick(TURN);
         } else {
             line.disable_steady_tick();
-            line.tick();
         }
     }
 
@@ -78,12 +77,12 @@ impl Live {
         let ended = state.tasks.iter().filter(|task| task.has_ended()).count();
         let took = state.duration_ms.map(|duration_ms| format!(" in {}", text::took(duration_ms)));
         line.set_message(format!(
-            "run {} of {} {}{}, {ended} of {} tasks ended",
+            "run {} {}{}, {ended}/{} tasks, {}",
             state.run,
-            state.target,
             state.status.as_str(),
             took.unwrap_or_default(),
             state.tasks.len(),
+            state.target,
         ));
     }
 }
@@ -94,6 +93,8 @@ impl Display for Live {
         self.tasks = vec![None; state.tasks.len()];
         let run = self.lines.add(line());
         run.set_style(template("{wide_msg:.bold}"));
+        // Not every change is drawn at once: this draws the last of them.
+        run.enable_steady_tick(TURN);
         self.run = Some(run);
         for place in 0..state.tasks.len() {
             self.show(state, place);
@@ -136,12 +137,17 @@ fn symbol(task: &TaskState) -> &'static str {
 }
 
 fn style(task: &TaskState) -> ProgressStyle {
-    template(match task.status {
+    let symbol = symbol(task);
+    let style = template(match task.status {
         "active" => "{spinner:.cyan} {wide_msg} {elapsed:.dim}",
-        "done" => "{prefix:.green} {wide_msg}",
-        "failed" => "{prefix:.red} {wide_msg}",
-        "retrying" | "cancelled" => "{prefix:.yellow} {wide_msg}",
-        _ => "{prefix:.dim} {wide_msg:.dim}",
+        "done" => "{symbol:.green} {wide_msg}",
+        "failed" => "{symbol:.red} {wide_msg}",
+        "retrying" | "cancelled" => "{symbol:.yellow} {wide_msg}",
+        _ => "{symbol:.dim} {wide_msg:.dim}",
+    });
+    style.with_key("symbol", move |_: &ProgressState, out: &mut dyn Write| {
+        // Writing to a line in memory does not fail.
+        let _ = out.write_str(symbol);
     })
 }
 
