@@ -33,6 +33,21 @@ pub(crate) async fn follow(
     Ok(steady.boxed())
 }
 
+/// Asks until there is an answer, through losses of the connection.
+pub(crate) async fn ask<T, F: Future<Output = Result<T, BusError>>>(
+    mut question: impl FnMut() -> F,
+) -> Result<T, BusError> {
+    loop {
+        match question().await {
+            Err(error) if error.is_retryable() => {
+                tracing::debug!(%error, "asking again");
+                tokio::time::sleep(PAUSE).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
 /// What a stream holds on these subjects now, in order.
 pub(crate) async fn present(
     bus: &dyn Bus,

@@ -22,10 +22,14 @@ pub(crate) fn clock(time: DateTime<Utc>) -> String {
     time.format("%H:%M:%S%.3f").to_string()
 }
 
-/// Text of others on one line, without what a terminal would take for a command.
+/// Text of others without what a terminal would take for a command.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Text of others on one line.
 pub(crate) fn one_line(text: &str) -> String {
-    let printable: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    printable.split_whitespace().collect::<Vec<_>>().join(" ")
+    printable(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// An error as programs and people name it: `code: message`.

@@ -1,6 +1,7 @@
 //! `mesh runs`: finding runs, looking at them, and ending them.
 
 use anyhow::{Context as _, Result};
+use mesh_agents::{Agent, TaskFailure};
 use mesh_bus::topology::Stream;
 use mesh_schemas::RunId;
 use mesh_tests::{TestServer, World};
@@ -175,18 +176,17 @@ mesh: v1
 name: waiting
 tasks:
   alone: {agent: nobody}
-  taken: {agent: work, with: {progress: true}}
-  queued: {agent: work}
-  failed: {agent: work, with: {fail_first: 1}, retry: {initial: 1h, max: 1h}}
+  taken: {agent: work}
+  failed: {agent: flaky, retry: {initial: 1h, max: 1h}}
   later: {agent: work, needs: [alone, taken]}
 ";
-    // One at a time, and the worker takes one after another.
-    world.apply(&waiting.replace("  queued: {agent: work}\n", "")).await?;
+    world.apply(waiting).await?;
+    let fail = |_: mesh_agents::Context, _: Value| async {
+        Err::<(), _>(TaskFailure::retryable("flaky", "not yet"))
+    };
+    let flaky = world.agent(Agent::builder("flaky").capability("flaky", fail)).await?;
     let run = world.start("waiting", json!({})).await?;
-    for _ in 0..2 {
-        gate.open();
-    }
-    world.first(Stream::Events, &format!("task.failed.work.normal.{run}.failed.1")).await?;
+    world.first(Stream::Events, &format!("task.failed.flaky.normal.{run}.failed.1")).await?;
     world.first(Stream::Notes, &format!("task.assigned.work.normal.{run}.taken.1.*")).await?;
     let person = Person::of(&world)?;
     let shown = person.says(&["runs", "show", "@last", "-o", "json"]).await?.json()?;
@@ -206,6 +206,7 @@ tasks:
         assert!(table.contains(note), "{note} is not in\n{table}");
     }
     gate.open_for_good();
+    flaky.stop().await?;
     agent.stop().await?;
     orchestrator.stop().await
 }
@@ -311,6 +312,7 @@ async fn what_cannot_be_cancelled_is_told() -> Result<()> {
         let said = person.says(&command).await?;
         assert!(said.code == 1 && said.err.contains("no workflow 'unheard-of' is registered"), "{said:?}");
     }
+    assert_eq!(person.says(&["runs", "watch", &run]).await?.code, 3);
     agent.stop().await?;
     orchestrator.stop().await
 }

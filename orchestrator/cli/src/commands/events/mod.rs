@@ -5,6 +5,7 @@ mod types;
 
 use std::collections::VecDeque;
 
+use anyhow::bail;
 use clap::Args;
 use mesh_bus::Bus as _;
 use mesh_schemas::WorkflowName;
@@ -52,7 +53,11 @@ impl Events {
         };
         let from = Since::begin(self.since, bus.now());
         let mut selection = Selection::new(&bus, run, types::all(&self.types), self.workflow).await?;
-        let mut events = Merged::new(&bus, &selection.filters(namespace), from).await?;
+        let filters = selection.filters(namespace);
+        if filters.iter().all(Vec::is_empty) {
+            bail!("no event of these types belongs to a run or a workflow");
+        }
+        let mut events = Merged::new(&bus, &filters, from).await?;
         let mut held = VecDeque::new();
         while let Some(event) = events.present().await? {
             if !selection.takes(namespace, &event) {

@@ -13,7 +13,7 @@ use crate::exit::Outcome;
 
 pub(crate) use begin::{Beginning, Begun};
 pub(crate) use report::rejected;
-pub(crate) use watch::{Attending, attend};
+pub(crate) use watch::{Attending, NOT_TAKEN_UP, attend};
 
 #[derive(Subcommand)]
 pub(crate) enum Runs {

@@ -53,9 +53,9 @@ fn print(state: &RunState) -> anyhow::Result<()> {
     if let (Some(ended), Some(duration_ms)) = (state.ended, state.duration_ms) {
         output::line(&format!("ended    {} ({})", exact(ended), text::took(duration_ms)))?;
     }
-    output::line(&format!("input    {}", state.input))?;
+    output::line(&format!("input    {}", text::printable(&state.input.to_string())))?;
     if let Some(result) = &state.output {
-        output::line(&format!("output   {result}"))?;
+        output::line(&format!("output   {}", text::printable(&result.to_string())))?;
     }
     if let Some(error) = &state.error {
         output::line(&format!("error    {}", text::error(&error.code, &error.message)))?;

@@ -9,7 +9,7 @@ use mesh_schemas::{RequestId, RunId, WorkflowName};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::commands::runs::{Attending, Beginning, Begun, attend, rejected};
+use crate::commands::runs::{Attending, Beginning, Begun, NOT_TAKEN_UP, attend, rejected};
 use crate::connection::Connection;
 use crate::exit::Outcome;
 use crate::output::{self, Output};
@@ -84,7 +84,7 @@ async fn start(bus: &dyn Bus, run: RunId, request: &Request, output: Output) -> 
         Ok(Begun::Started(_)) => {}
         // The request is stored, so nothing has failed.
         Ok(Begun::NotYet) | Err(_) => {
-            eprintln!("no orchestrator has taken up the request so far; it is kept until one does");
+            eprintln!("{NOT_TAKEN_UP}");
         }
     }
     output.document(&json!({ "run": run }), || Ok(output::line(&run.to_string())?))?;

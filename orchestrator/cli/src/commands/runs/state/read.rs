@@ -16,7 +16,7 @@ use mesh_schemas::{
 use serde::de::DeserializeOwned;
 
 use super::{RunState, Served, Waiting};
-use crate::follow::present;
+use crate::follow::{ask, present};
 
 /// Reads runs, with the definitions that they follow.
 pub(crate) struct RunReader {
@@ -75,7 +75,7 @@ impl RunReader {
             );
         }
         let known = match (workflow, &data.capability) {
-            (Some(name), _) => self.definitions.get(name, &data.digest).await?,
+            (Some(name), _) => ask(|| self.definitions.get(name, &data.digest)).await?,
             (None, Some(capability)) => self.definitions.single_task(capability),
             (None, None) => None,
         };

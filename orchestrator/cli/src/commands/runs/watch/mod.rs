@@ -25,6 +25,8 @@ use crate::select::RunSelector;
 use lines::Lines;
 use live::Live;
 
+pub(crate) use patience::NOT_TAKEN_UP;
+
 /// Watch the tasks of a run until it ends, then print its output; the exit code tells the outcome
 #[derive(Args)]
 pub(crate) struct Watch {

@@ -61,7 +61,8 @@ impl Patience {
     }
 }
 
-const NOT_TAKEN_UP: &str = "no orchestrator has taken up the request so far; it is kept until one does: `mesh \
+/// Told of a request that is stored and no run yet.
+pub(crate) const NOT_TAKEN_UP: &str = "no orchestrator has taken up the request so far; it is kept until one does: `mesh \
                             orchestrator` starts one";
 
 /// The capabilities of tasks that nobody has taken, each with one of its tasks.
