@@ -72,6 +72,17 @@ impl Live {
         }
     }
 
+    /// Leaves the lines as they are, with the cursor below them.
+    fn leave(&mut self) {
+        for line in self.tasks.drain(..).flatten() {
+            line.abandon();
+        }
+        if let Some(run) = self.run.take() {
+            run.abandon();
+            eprintln!();
+        }
+    }
+
     fn show_run(&self, state: &RunState) {
         let Some(line) = &self.run else { return };
         let ended = state.tasks.iter().filter(|task| task.has_ended()).count();
@@ -111,9 +122,7 @@ impl Display for Live {
 
     fn end(&mut self, state: &RunState) {
         self.show_run(state);
-        for line in self.tasks.iter().flatten().chain(&self.run) {
-            line.abandon();
-        }
+        self.leave();
     }
 
     fn say(&mut self, text: &str) {
@@ -121,7 +130,14 @@ impl Display for Live {
     }
 }
 
-/// A line that stays where it is when nobody watches any more.
+impl Drop for Live {
+    /// The watching may be interrupted.
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// A line that stays where it is when it is dropped.
 fn line() -> ProgressBar {
     ProgressBar::new_spinner().with_finish(ProgressFinish::Abandon)
 }
