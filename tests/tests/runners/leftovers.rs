@@ -126,6 +126,7 @@ async fn an_agent_that_is_killed_takes_its_programs_along() -> Result<()> {
         .args(["--exact", "leftovers::agent_process", "--ignored", "--nocapture"])
         .env("MESH_NATS_URL", &mesh.world.url)
         .env("MESH_NAMESPACE", mesh.world.namespace.as_str())
+        .env("MESH_NATS_USER", "someone")
         .env("MESH_NATS_PASSWORD", "hunter2")
         .env("MESH_NATS_OTHER", "hunter2")
         .env("MESH_ACTION", "of another task")
