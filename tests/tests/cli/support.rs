@@ -53,7 +53,12 @@ impl Person {
 
     /// The command, for tests that do more with it than wait for its end.
     pub(crate) fn command(&self, arguments: &[&str]) -> Result<Command> {
-        let mut command = Command::new(mesh_binary()?);
+        self.program(&mesh_binary()?, arguments)
+    }
+
+    /// Another program, in the same surroundings.
+    pub(crate) fn program(&self, program: &Path, arguments: &[&str]) -> Result<Command> {
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .env_clear()
