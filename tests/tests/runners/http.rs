@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::service::{Service, answer};
 use crate::support::{Mesh, TRACEPARENT, mesh};
-use crate::tls::AUTHORITY;
+use crate::tls::Authority;
 
 async fn asking(service: &Service) -> Result<Mesh> {
     let http = Http::new(service.url()).header("authorization", "Bearer hunter2");
@@ -131,11 +131,12 @@ async fn a_body_without_end_is_not_read_to_its_end() -> Result<()> {
 
 #[tokio::test]
 async fn a_service_that_is_not_there_may_come_back() -> Result<()> {
+    let authority = Authority::new()?;
     let service = Service::start().await?;
     let nobody = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
     let agent = Agent::builder("asker")
         .http("ask_nobody", Http::new(format!("http://{nobody}/?key=hunter2")))
-        .http("ask_in_tls", Http::new(service.url().replace("http:", "https:")).ca(AUTHORITY));
+        .http("ask_in_tls", Http::new(service.url().replace("http:", "https:")).ca(authority.file()));
     let mesh = mesh().await?.with(agent).await?;
     for (capability, at) in [("ask_nobody", nobody.port()), ("ask_in_tls", service.port)] {
         let error = mesh.failure(capability, json!([])).await?;

@@ -69,12 +69,11 @@ impl New {
 
 fn named_like(dir: &Path) -> anyhow::Result<Capability> {
     let name = dir.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    Ok(Capability::new(name)
-        .context("the folder's name cannot be the capability: name one with --capability")?)
+    Capability::new(name).context("the folder's name cannot be the capability: name one with --capability")
 }
 
 fn checkout(given: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let folder = given.unwrap_or(Path::new(BUILT_IN));
+    let folder = given.unwrap_or_else(|| Path::new(BUILT_IN));
     let found =
         folder.canonicalize().ok().filter(|folder| folder.join("agents").join("Cargo.toml").is_file());
     found.ok_or_else(|| {
