@@ -14,7 +14,7 @@ WITH_TOOLS = NATS_SERVER="$${NATS_SERVER:-$(TOOLS)/nats-server}" \
 TEST_PYTHON = $(WITH_TOOLS) MESH_BIN="$(TARGET)/debug/mesh" $(PYTHON) -m unittest discover \
 	--start-directory agents/python/tests --top-level-directory agents/python
 
-.PHONY: help tools build demo test test-python check schemas clean-tools
+.PHONY: help tools build demo record test test-python check schemas clean-tools
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -27,6 +27,9 @@ build: ## Build everything
 
 demo: tools build ## Onboard the merchants of the example through a mesh and seven agents
 	@$(WITH_TOOLS) $(PYTHON) agents/examples/merchant-onboarding/demo.py
+
+record: tools build ## Record the demo as the animated SVG beside it
+	@$(PYTHON) agents/examples/merchant-onboarding/record.py
 
 test: tools build ## Run every test, on real NATS servers
 	$(WITH_TOOLS) $(CARGO) test --workspace
