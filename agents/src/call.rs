@@ -41,7 +41,7 @@ pub(crate) async fn call<I: Serialize, O: DeserializeOwned>(
             RunOutcome::Failed(failed) => Err(TaskFailure::fatal(failed.error.code, failed.error.message)),
             RunOutcome::Cancelled(cancelled) => {
                 let reason = cancelled.reason.unwrap_or_else(|| "no reason given".to_owned());
-                Err(TaskFailure::fatal("cancelled", format!("the called task was cancelled: {reason}")))
+                Err(TaskFailure::fatal(code::CANCELLED, format!("the called task was cancelled: {reason}")))
             }
             RunOutcome::Rejected(rejected) => {
                 Err(TaskFailure::fatal(rejected.code, rejected.reasons.join("; ")))

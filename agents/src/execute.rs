@@ -97,7 +97,7 @@ impl Execution {
                 return Settled::Release(NEWER_PAUSE);
             }
             Err(Unreadable::Malformed(error)) => {
-                let failure = TaskFailure::retryable("malformed_task", &error);
+                let failure = TaskFailure::retryable(code::MALFORMED_TASK, &error);
                 let context = self.context(&key, None, None, delivery, None);
                 outcome::store(&context, Outcome::Failed(failure.0)).await;
                 return self.bury(delivery, Reason::Malformed, &error).await;

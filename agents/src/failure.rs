@@ -67,7 +67,7 @@ impl<E: std::error::Error> From<E> for TaskFailure {
             message.push_str(&cause.to_string());
             source = cause.source();
         }
-        Self::retryable("error", message)
+        Self::retryable(code::ERROR, message)
     }
 }
 

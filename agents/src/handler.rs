@@ -86,7 +86,7 @@ where
                 let handling = (self.0)(context, input);
                 Box::pin(async move {
                     let output = serde_json::to_value(handling.await?).map_err(|error| {
-                        TaskFailure::fatal("invalid_output", format!("the result is not JSON: {error}"))
+                        TaskFailure::fatal(code::INVALID_OUTPUT, format!("the result is not JSON: {error}"))
                     })?;
                     Ok(Output::new(output))
                 })

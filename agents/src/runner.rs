@@ -65,14 +65,14 @@ pub(crate) fn read_output(bytes: &[u8]) -> Result<Output, TaskFailure> {
     }
     serde_json::from_slice(bytes).map(Output::new).map_err(|error| {
         let beginning = beginning(bytes, QUOTED);
-        TaskFailure::fatal("invalid_output", format!("the output is not JSON ({error}): {beginning}"))
+        TaskFailure::fatal(code::INVALID_OUTPUT, format!("the output is not JSON ({error}): {beginning}"))
     })
 }
 
 /// More came back than is taken. Fatal: the next attempt would bring as much.
 pub(crate) fn too_large(limit: usize) -> TaskFailure {
     TaskFailure::fatal(
-        "output_too_large",
+        code::OUTPUT_TOO_LARGE,
         format!(
             "the output is larger than {limit} bytes: return less, a reference to it, or raise the limit"
         ),

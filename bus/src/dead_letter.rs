@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use mesh_schemas::payload::Reason;
 use mesh_schemas::{Decoded, Envelope, Headers, Message, StoredMessage};
 use serde_json::Value;
 
@@ -12,45 +13,6 @@ const MAX_ERROR_BYTES: usize = 1024;
 const TYPE: &str = "dead";
 /// With this header the server stores a letter once, even if it is sent twice within its window of two minutes.
 const MESSAGE_ID: &str = "Nats-Msg-Id";
-
-/// Why a message was put aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// It cannot be read: no JSON, no valid CloudEvent, or a subject of no known form.
-    Malformed,
-    /// It is of a type, or of a version of one, that is not known.
-    UnknownType,
-    /// It belongs to a run that does not exist.
-    UnknownRun,
-    /// It belongs to a task or an attempt that its run does not have.
-    UnknownTask,
-    /// It was delivered as often as is allowed, and nobody who took it reported an outcome.
-    Poison,
-}
-
-impl Reason {
-    /// Every reason.
-    pub const ALL: [Self; 5] =
-        [Self::Malformed, Self::UnknownType, Self::UnknownRun, Self::UnknownTask, Self::Poison];
-
-    /// The token in the letter's subject, and its extension `reason`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::UnknownType => "unknown_type",
-            Self::UnknownRun => "unknown_run",
-            Self::UnknownTask => "unknown_task",
-            Self::Poison => "poison",
-        }
-    }
-}
-
-impl std::fmt::Display for Reason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
-    }
-}
 
 /// Puts a message that nobody can deal with aside, with the reason, on `<namespace>.dead.<stream>.<reason>`.
 ///
@@ -162,12 +124,5 @@ mod tests {
         let mut letter = Headers::new().with("content-type", "text/plain");
         keep_own(&original, &mut letter);
         assert_eq!(letter, Headers::new().with("content-type", "text/plain").with("traceparent", "00"));
-    }
-
-    #[test]
-    fn reasons_are_subject_tokens() {
-        for reason in Reason::ALL {
-            assert!(reason.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
-        }
     }
 }

@@ -20,11 +20,12 @@ pub mod topology;
 pub use bus::{Bus, Entry, Follow, From, Publish, RunLog, Service, Stored, Subscription, Watch};
 pub use clock::BootInstant;
 pub use consume::{Acker, ConsumerSpec, Deliveries, Delivery, Flow};
-pub use dead_letter::{Reason, dead_letter};
+pub use dead_letter::dead_letter;
 pub use error::{BusError, PublishError};
 pub use health::{
     ConsumerHealth, ConsumerState, Health, Instance, Role, Server, Share, StreamHealth, StreamState, Usage,
 };
+pub use mesh_schemas::payload::Reason;
 pub use outcome::{RunOutcome, RunWaiter};
 pub use persist::{Persisted, persist};
 pub use request::{Request, SubmitError, Target, run_id, submit};

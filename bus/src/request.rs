@@ -71,14 +71,18 @@ pub enum SubmitError {
     NoIdentity,
     /// The input is larger than a request may be.
     #[error(
-        "the input is {bytes} bytes of JSON, and at most {MAX_DATA_BYTES} are allowed: pass large data by reference"
+        "the input is {bytes} bytes of JSON, and at most {MAX_DATA_BYTES} are allowed: put large data where its sender and \
+         the agents can reach it, such as a file share, a bucket or a web server, and pass its address"
     )]
     TooLarge {
         /// Its size.
         bytes: usize,
     },
     /// The input is nested deeper than a request may be.
-    #[error("the input is nested deeper than {MAX_DATA_DEPTH} levels of lists and objects")]
+    #[error(
+        "the input is nested deeper than {MAX_DATA_DEPTH} levels of lists and objects: make it flatter, or pass the inner part as \
+             a JSON text"
+    )]
     TooDeep,
     /// The input cannot be written as JSON.
     #[error("the input cannot be written as JSON: {0}")]

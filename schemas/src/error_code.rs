@@ -78,6 +78,8 @@ codes! {
              or another JetStream domain are not supported."
         InvalidName "206" "A name breaks the rule for names."
             "Names become tokens of NATS subjects: use 1 to 64 of a-z, 0-9, `_` and `-`."
+        Combination "207" "Arguments do not go together."
+            "Leave out the one that the message names, or use the command that it names."
     }
     "Workflow definitions" {
         UnreadableFile "301" "The file cannot be read."
@@ -107,16 +109,21 @@ codes! {
             "Write it as JSON Schema 2020-12."
     }
     "Requests and runs" {
-        UnreadableInput "401" "The input is not JSON."
+        UnreadableInput "401" "The input is not JSON, or cannot be read."
             "Give JSON on the command line, the name of a file with JSON, or `-` for stdin."
         OversizedInput "402" "The input is too large or nested too deeply."
-            "Keep large data elsewhere and pass a reference to it."
+            "Put large data where its sender and the agents can reach it, such as a file share, a bucket or a web server, and pass \
+             its address."
         UnknownRun "403" "No run, or more than one, is called so."
             "`mesh runs list` shows those there are; a longer beginning of the id tells them apart."
         NotStored "404" "A request could not be stored."
             "It is safe to send it again with the same id: it starts one run."
         UnknownObject "405" "What was asked for does not exist."
             "The message names the nearest and how to list those there are."
+        NoOutcome "406" "No outcome came in time."
+            "The task goes on: `mesh runs watch RUN` comes back to it, `mesh runs cancel RUN` ends it."
+        NotConfirmed "407" "Nobody has agreed to it."
+            "Repeat the command with `--yes`."
     }
     "Agents" {
         NoCapability "501" "An agent has no capability, or one twice."
@@ -125,6 +132,8 @@ codes! {
             "Look whether it is on the PATH and may be executed; put `--` before the command."
         BadUrl "503" "The URL of an agent cannot be one."
             "Write `http://…` or `https://…`."
+        NoCheckout "504" "There is no checkout of the mesh."
+            "A new agent takes its library from one: name it with `--checkout`."
     }
     "Starting a mesh" {
         PortTaken "601" "The port is taken."
@@ -136,9 +145,20 @@ codes! {
         ServerEnded "604" "The NATS server ended by itself."
             "The end of its log, which is in the data folder, says why."
     }
+    "Files that are written" {
+        Unwritable "701" "A file or folder cannot be written."
+            "Look whether the path is right, this user may write there and the disk has room; a new agent needs a folder that \
+             is empty or not there yet."
+    }
     "The mesh itself" {
         Died "901" "A part of a service died, which is a defect."
             "Nothing is lost: start the service again. Please report it with the log."
+        TooOld "902" "This program is older than what it is to read."
+            "Use the newest `mesh` of those that run: `mesh doctor` shows the versions of the orchestrators."
+        System "903" "The operating system refuses something."
+            "The message has its reason, such as a full disk, a pipe that nobody reads any more, or too many open files."
+        Unexpected "904" "Something is wrong that is not foreseen."
+            "The message says all that is known. Please report it, with the command."
     }
 }
 

@@ -130,5 +130,8 @@ async fn capture(stdout: impl AsyncRead + Unpin, limit: usize, output: &mut Vec<
 }
 
 pub(super) fn unavailable(error: &dyn std::fmt::Display) -> TaskFailure {
-    TaskFailure::retryable("program_unavailable", format!("the program cannot be started: {error}"))
+    TaskFailure::retryable(
+        mesh_schemas::payload::code::PROGRAM_UNAVAILABLE,
+        format!("the program cannot be started: {error}"),
+    )
 }

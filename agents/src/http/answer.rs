@@ -51,7 +51,10 @@ pub(super) async fn read(
 
 /// The connection broke, or what came over it is not HTTP.
 pub(super) fn broken(error: &(dyn std::error::Error + 'static)) -> TaskFailure {
-    TaskFailure::retryable("http_broken", format!("the service did not answer in full: {}", causes(error)))
+    TaskFailure::retryable(
+        mesh_schemas::payload::code::HTTP_BROKEN,
+        format!("the service did not answer in full: {}", causes(error)),
+    )
 }
 
 /// An error with its causes.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Uri};
 use http_body_util::Full;
 use hyper_util::client::legacy;
-use mesh_schemas::payload::TaskCreated;
+use mesh_schemas::payload::{TaskCreated, code};
 
 use super::client::{Client, client, url};
 use super::{Http, HttpError, answer, headers};
@@ -63,6 +63,6 @@ impl Service {
         // Not the whole URL: there may be a secret in the rest of it.
         let host = self.url.authority().map_or("", |authority| authority.as_str());
         let message = format!("the service at {host} cannot be reached: {}", answer::causes(error));
-        TaskFailure::retryable("http_unreachable", message)
+        TaskFailure::retryable(code::HTTP_UNREACHABLE, message)
     }
 }

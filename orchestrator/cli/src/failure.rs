@@ -4,7 +4,7 @@ use std::fmt;
 
 use mesh_agents::AgentError;
 use mesh_bus::nats::SettingsError;
-use mesh_bus::{BusError, SubmitError};
+use mesh_bus::{BusError, PublishError, SubmitError};
 use mesh_orchestrator::OrchestratorError;
 use mesh_orchestrator::definitions::ApplyError;
 use mesh_schemas::{ErrorCode, NameError};
@@ -31,7 +31,7 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// The code of an error, whatever was said around it.
-pub(crate) fn code_of(error: &anyhow::Error) -> Option<ErrorCode> {
+pub(crate) fn code_of(error: &anyhow::Error) -> ErrorCode {
     None.or_else(|| error.downcast_ref().map(|error: &Failure| error.code))
         .or_else(|| error.downcast_ref().map(BusError::code))
         .or_else(|| error.downcast_ref().map(SubmitError::code))
@@ -39,13 +39,13 @@ pub(crate) fn code_of(error: &anyhow::Error) -> Option<ErrorCode> {
         .or_else(|| error.downcast_ref().map(ApplyError::code))
         .or_else(|| error.downcast_ref().map(AgentError::code))
         .or_else(|| error.downcast_ref().map(OrchestratorError::code))
+        .or_else(|| error.downcast_ref().map(|_: &PublishError| ErrorCode::NotStored))
         .or_else(|| error.downcast_ref().map(|_: &NameError| ErrorCode::InvalidName))
+        .or_else(|| error.downcast_ref().map(|_: &std::io::Error| ErrorCode::System))
+        .unwrap_or(ErrorCode::Unexpected)
 }
 
 /// Tells an error on stderr.
 pub(crate) fn tell(error: &anyhow::Error) {
-    match code_of(error) {
-        Some(code) => eprintln!("error[{code}]: {error:#}"),
-        None => eprintln!("error: {error:#}"),
-    }
+    eprintln!("error[{}]: {error:#}", code_of(error));
 }

@@ -54,6 +54,9 @@ fn begin() -> anyhow::Result<Outcome> {
         output::text(&config::effective(&built, &matches, &file))?;
         return Ok(Outcome::Done);
     }
+    if let Some(("up", matches)) = matches.subcommand() {
+        commands::up::Up::check(matches)?;
+    }
     run(cli)
 }
 

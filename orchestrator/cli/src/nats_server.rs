@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use mesh_schemas::ErrorCode;
 use tokio::process::{Child, Command};
 
 use crate::exit::Outcome;
+use crate::failure::Failure;
 
 /// The configuration that servers started here run with.
 const CONFIGURATION: &str = include_str!("../../../deploy/nats/nats-server.conf");
@@ -40,8 +42,9 @@ impl NatsServer {
         let lock = folder::take(data)?;
         let port = port::free(port)?;
         let configuration = data.join("nats-server.conf");
-        std::fs::write(&configuration, CONFIGURATION)
-            .with_context(|| format!("writing {}", configuration.display()))?;
+        std::fs::write(&configuration, CONFIGURATION).with_context(|| {
+            Failure::new(ErrorCode::DataFolder, format!("cannot write {}", configuration.display()))
+        })?;
         let log = data.join("nats-server.log");
         // Through ourselves, so that the server is told when we die (see `Tethered`).
         let process = Command::new(std::env::current_exe()?)
@@ -62,7 +65,7 @@ impl NatsServer {
             .stderr(Stdio::inherit())
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("starting {}", program.display()))?;
+            .with_context(|| cannot_start(&program))?;
         Ok(Self { process, log, port, _lock: lock })
     }
 
@@ -85,7 +88,9 @@ impl NatsServer {
     pub(crate) async fn ended(&mut self) -> anyhow::Error {
         match self.process.wait().await {
             Ok(status) => {
-                anyhow::anyhow!("nats-server ended ({status}); the end of its log:\n{}", self.log_tail())
+                let message =
+                    format!("nats-server ended ({status}); the end of its log:\n{}", self.log_tail());
+                Failure::new(ErrorCode::ServerEnded, message).into()
             }
             Err(error) => anyhow::Error::new(error).context("waiting for nats-server"),
         }
@@ -134,8 +139,12 @@ impl Tethered {
         #[cfg(target_os = "linux")]
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
         let error = std::process::Command::new(&self.program).args(&self.arguments).exec();
-        Err(error).with_context(|| format!("starting {}", self.program.display()))
+        Err(error).with_context(|| cannot_start(&self.program))
     }
+}
+
+fn cannot_start(program: &Path) -> Failure {
+    Failure::new(ErrorCode::NoServerProgram, format!("cannot start {}", program.display()))
 }
 
 #[cfg(test)]

@@ -2,14 +2,15 @@
 
 use std::str::FromStr;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, From};
 use mesh_schemas::definition::Span;
-use mesh_schemas::{RunId, Subject};
+use mesh_schemas::{ErrorCode, RunId, Subject};
 
+use crate::failure::Failure;
 use crate::follow::present;
 
 /// How many of several runs are named in an error.
@@ -50,7 +51,7 @@ impl RunSelector {
         match self {
             Self::Id(run) => Ok(*run),
             Self::Last => {
-                let last = bus.last(Stream::Events, &started).await?.context("there are no runs yet")?;
+                let last = bus.last(Stream::Events, &started).await?.ok_or_else(no_runs)?;
                 Subject::parse(bus.namespace(), &last.message.subject)?.run().context("an event of a run")
             }
             Self::Prefix(prefix) => one_of(prefix, matching(bus, &started, prefix).await?),
@@ -73,16 +74,22 @@ async fn matching(bus: &dyn Bus, started: &str, prefix: &str) -> anyhow::Result<
     Ok(found)
 }
 
+fn no_runs() -> Failure {
+    let message = "@last is the newest run, and there are no runs yet: `mesh start NAME` starts one";
+    Failure::new(ErrorCode::UnknownRun, message)
+}
+
 fn one_of(prefix: &str, found: Vec<RunId>) -> anyhow::Result<RunId> {
-    match found.as_slice() {
-        [run] => Ok(*run),
-        [] => bail!("no run begins with '{prefix}': `mesh runs list` shows those there are"),
+    let message = match found.as_slice() {
+        [run] => return Ok(*run),
+        [] => format!("no run begins with '{prefix}': `mesh runs list` shows those there are"),
         many => {
             let named: Vec<String> = many.iter().take(NAMED).map(ToString::to_string).collect();
             let more = if many.len() > NAMED { " …" } else { "" };
-            bail!("{} runs begin with '{prefix}': {}{more}", many.len(), named.join(", "))
+            format!("{} runs begin with '{prefix}': write more of {}{more}", many.len(), named.join(", "))
         }
-    }
+    };
+    Err(Failure::new(ErrorCode::UnknownRun, message).into())
 }
 
 /// A time in the past: how long ago it is, as `10s`, `5m` or `24h`, or when it was, as RFC 3339 has it.

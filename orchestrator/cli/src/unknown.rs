@@ -1,6 +1,9 @@
 //! Names that nobody knows.
 
+use mesh_schemas::ErrorCode;
 use mesh_schemas::document::nearest;
+
+use crate::failure::Failure;
 
 /// How many of those there are an error names.
 const NAMED: usize = 20;
@@ -16,11 +19,15 @@ pub(crate) fn unknown<'a>(
     known.sort_unstable();
     known.dedup();
     if known.is_empty() {
-        return anyhow::anyhow!("there is no {what} '{name}': {none}");
+        return failure(format!("there is no {what} '{name}': {none}"));
     }
     let meant = nearest(name, known.iter().copied());
     let meant = meant.map(|near| format!(": did you mean '{near}'?")).unwrap_or_default();
     let more = if known.len() > NAMED { " …" } else { "" };
     known.truncate(NAMED);
-    anyhow::anyhow!("there is no {what} '{name}'{meant}\nThere are: {}{more}", known.join(", "))
+    failure(format!("there is no {what} '{name}'{meant}\nThere are: {}{more}", known.join(", ")))
+}
+
+fn failure(message: String) -> anyhow::Error {
+    Failure::new(ErrorCode::UnknownObject, message).into()
 }

@@ -1,7 +1,7 @@
 use mesh_bus::topology::{Bucket, Stream};
 use mesh_bus::{BusError, Publish, Reason};
 use mesh_core::Event;
-use mesh_schemas::payload::RequestRejected;
+use mesh_schemas::payload::{RequestRejected, rejection};
 use mesh_schemas::{RequestId, RunId, Shards, StoredMessage, Subject, TraceContext, WorkflowName};
 use tracing::info;
 use uuid::Uuid;
@@ -72,7 +72,7 @@ pub(super) async fn if_not_started(
          request under another id",
         request.run
     );
-    tell_requester(shared, lease, stored, request, Rejection::new("run_id_taken", reason)).await
+    tell_requester(shared, lease, stored, request, Rejection::new(rejection::RUN_ID_TAKEN, reason)).await
 }
 
 async fn tell_requester(
@@ -97,7 +97,7 @@ pub(super) async fn malformed(
     store::letter(&*shared.bus, lease, Stream::Inbox, stored, Reason::Malformed, error).await?;
     let id = request_id(shared, stored, None);
     let run = RunId::for_request("malformed", &id, Shards::default());
-    let rejection = Rejection::new("malformed", error.to_owned());
+    let rejection = Rejection::new(rejection::MALFORMED, error.to_owned());
     let correlation_id = run.uuid().to_string();
     tell(shared, lease, stored, target, &id, run.uuid(), &correlation_id, rejection).await
 }
@@ -115,7 +115,7 @@ pub(super) async fn unknown_workflow(shared: &Shared, name: &WorkflowName) -> Re
         .map(|(_, key)| format!("; did you mean '{key}'?"));
     let hint =
         nearest.unwrap_or_else(|| "; apply its definition first (`mesh workflow apply FILE`)".to_owned());
-    Ok(Rejection::new("unknown_workflow", format!("no workflow '{name}' is registered{hint}")))
+    Ok(Rejection::new(rejection::UNKNOWN_WORKFLOW, format!("no workflow '{name}' is registered{hint}")))
 }
 
 #[allow(clippy::too_many_arguments, reason = "each is one attribute of the event")]

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use mesh_bus::topology::Stream;
 use mesh_bus::{BusError, Stored, Target};
-use mesh_schemas::payload::WorkflowStarted;
+use mesh_schemas::payload::{WorkflowStarted, rejection};
 use mesh_schemas::{
     Decoded, Envelope, MAX_DATA_DEPTH, RULES_VERSION, RequestId, RunId, StoredMessage, Subject, TraceContext,
     WorkflowName, WorkflowVerb, is_too_deep,
@@ -92,7 +92,7 @@ async fn start(
 ) -> Result<(), Lost> {
     if is_too_deep(&request.input) {
         let reason = format!("input: nested deeper than {MAX_DATA_DEPTH} levels of lists and objects");
-        let rejection = Rejection::new("invalid_input", reason);
+        let rejection = Rejection::new(rejection::INVALID_INPUT, reason);
         return reject::request(shared, lease, stored, &request, rejection).await;
     }
     let known = match find(shared, lease, &request.target).await? {
@@ -101,7 +101,7 @@ async fn start(
     };
     let reasons = known.input_errors(&request.input);
     if !reasons.is_empty() {
-        let rejection = Rejection { code: "invalid_input", reasons };
+        let rejection = Rejection { code: rejection::INVALID_INPUT, reasons };
         return reject::request(shared, lease, stored, &request, rejection).await;
     }
     let data = WorkflowStarted {
@@ -152,7 +152,10 @@ async fn find(
             Target::Workflow(name) => latest(shared, name).await,
             Target::Task(capability) => capabilities::ensure(&*shared.bus, capability).await.map(|()| {
                 shared.definitions.single_task(capability).ok_or_else(|| {
-                    Rejection::new("invalid_capability", format!("'{capability}' cannot be requested"))
+                    Rejection::new(
+                        rejection::INVALID_CAPABILITY,
+                        format!("'{capability}' cannot be requested"),
+                    )
                 })
             }),
         };
@@ -174,7 +177,7 @@ async fn latest(shared: &Shared, name: &WorkflowName) -> Result<Result<Arc<Known
     Ok(match shared.definitions.get(name, &digest).await? {
         Some(known) => Ok(known),
         None => Err(Rejection::new(
-            "unusable_workflow",
+            rejection::UNUSABLE_WORKFLOW,
             format!(
                 "the definition {digest} of '{name}' is missing or written for a newer mesh: apply it again, or \
                  update the orchestrator"

@@ -8,12 +8,18 @@ use serde::{Deserialize, Serialize};
 /// Longest span: a hundred years, so that adding one to any real time cannot overflow.
 const MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// A text that is not a duration.
+/// Why a text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a duration: write a number with a unit, such as 500ms, 30s, 5m, 2h, 1d or 1h 30m")]
-pub struct DurationError {
-    /// The text as given.
-    pub text: String,
+pub enum DurationError {
+    /// It is not written as one.
+    #[error("{0:?} is not a duration: write a number with a unit, such as 500ms, 30s, 5m, 2h, 1d or 1h 30m")]
+    Malformed(String),
+    /// It is longer than a hundred years.
+    #[error("{0:?} is too long: a duration may be 36500d (a hundred years) at most")]
+    TooLong(String),
+    /// It has a part that is shorter than a millisecond.
+    #[error("{0:?} is too fine: a duration is a whole number of milliseconds, such as 1ms")]
+    TooFine(String),
 }
 
 /// A length of time, written with units: `500ms`, `30s`, `1h 30m`.
@@ -57,11 +63,15 @@ impl FromStr for Span {
     type Err = DurationError;
 
     fn from_str(text: &str) -> Result<Self, DurationError> {
-        humantime::parse_duration(text)
-            .ok()
-            .filter(|duration| *duration <= MAX && duration.subsec_nanos() % 1_000_000 == 0)
-            .map(Self)
-            .ok_or_else(|| DurationError { text: text.to_owned() })
+        match humantime::parse_duration(text) {
+            Ok(duration) if duration > MAX => Err(DurationError::TooLong(text.to_owned())),
+            Ok(duration) if duration.subsec_nanos() % 1_000_000 != 0 => {
+                Err(DurationError::TooFine(text.to_owned()))
+            }
+            Ok(duration) => Ok(Self(duration)),
+            Err(humantime::DurationError::NumberOverflow) => Err(DurationError::TooLong(text.to_owned())),
+            Err(_) => Err(DurationError::Malformed(text.to_owned())),
+        }
     }
 }
 

@@ -6,26 +6,6 @@ use serde_json::Value;
 use crate::id::{Attempt, Digest};
 use crate::name::{AgentId, TaskId};
 
-/// Error codes that the mesh itself gives; agents add their own.
-pub mod code {
-    /// The handler did not end within the task's timeout, or before the run's deadline.
-    pub const TIMEOUT: &str = "timeout";
-    /// The handler panicked.
-    pub const PANIC: &str = "panic";
-    /// The input does not have the form that the handler takes.
-    pub const INVALID_INPUT: &str = "invalid_input";
-    /// The work was delivered as often as is allowed and no agent reported an outcome.
-    pub const POISON: &str = "poison";
-    /// An outcome was published that cannot be read.
-    pub const MALFORMED_OUTCOME: &str = "malformed_outcome";
-    /// A result is larger than an event may be.
-    pub const PAYLOAD_TOO_LARGE: &str = "payload_too_large";
-    /// An expression of the definition could not be evaluated.
-    pub const EXPRESSION: &str = "expression";
-    /// The run ended while the task was still open.
-    pub const RUN_ENDED: &str = "run_ended";
-}
-
 /// Data of `task.created`: work for an agent. Run, task and attempt are also in the subject.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskCreated {

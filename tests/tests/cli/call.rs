@@ -44,7 +44,7 @@ async fn a_call_waits_no_longer_than_it_is_told() -> Result<()> {
     let person = Person::of(&world)?;
     let said = person.says(&["call", "work", "7", "--timeout", "300ms"]).await?;
     assert_eq!((said.code, said.out.as_str()), (1, ""), "{said:?}");
-    assert!(said.err.contains("error: no outcome within 300ms: run "), "{said:?}");
+    assert!(said.err.contains("error[MESH-406]: no outcome within 300ms: run "), "{said:?}");
     let run: RunId = said.err.split(' ').find_map(|word| word.trim().parse().ok()).expect("a run");
     gate.open();
     let later = person.says(&["runs", "watch", &run.to_string()]).await?;

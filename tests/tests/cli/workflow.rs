@@ -145,7 +145,7 @@ STEP  TASK    AGENT    NEEDS         CONDITIONS
     let registered = person.says(&["workflow", "graph", "order"]).await?;
     assert!(registered.err.contains("cannot connect to NATS"), "{registered:?}");
     let missing = person.says(&["workflow", "graph", "nowhere.yaml"]).await?;
-    assert!(missing.err.contains("reading nowhere.yaml"), "{missing:?}");
+    assert!(missing.err.contains("cannot read the definition from nowhere.yaml"), "{missing:?}");
     Ok(())
 }
 

@@ -1,15 +1,15 @@
 use std::sync::Arc;
 
-use anyhow::bail;
 use clap::Args;
 use mesh_bus::{Bus, Target, run_id};
-use mesh_schemas::Capability;
 use mesh_schemas::definition::Span;
+use mesh_schemas::{Capability, ErrorCode};
 
 use super::runs::{Attending, attend};
 use super::start::{read_input, request};
 use crate::connection::Connection;
 use crate::exit::Outcome;
+use crate::failure::Failure;
 use crate::output::Output;
 
 /// Have one task done, without a workflow, and print its output
@@ -39,10 +39,13 @@ impl Call {
         let Some(timeout) = self.timeout else { return attended.await };
         match tokio::time::timeout(timeout.get(), attended).await {
             Ok(outcome) => outcome,
-            Err(_) => bail!(
-                "no outcome within {timeout}: run {run} goes on. `mesh runs watch {run}` comes back to it, `mesh runs \
-                 cancel {run}` ends it"
-            ),
+            Err(_) => {
+                let message = format!(
+                    "no outcome within {timeout}: run {run} goes on. `mesh runs watch {run}` comes back to it, `mesh runs \
+                     cancel {run}` ends it"
+                );
+                Err(Failure::new(ErrorCode::NoOutcome, message).into())
+            }
         }
     }
 }

@@ -2,8 +2,10 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use mesh_schemas::ErrorCode;
 
 use crate::exit::Outcome;
+use crate::failure::Failure;
 use crate::output;
 
 /// Write the JSON Schemas and the AsyncAPI document
@@ -30,10 +32,12 @@ impl Schema {
                 eprintln!("{} is not up to date", path.display());
                 continue;
             }
+            let unwritable =
+                || Failure::new(ErrorCode::Unwritable, format!("cannot write {}", path.display()));
             if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+                std::fs::create_dir_all(folder).with_context(unwritable)?;
             }
-            std::fs::write(&path, content).with_context(|| format!("writing {}", path.display()))?;
+            std::fs::write(&path, content).with_context(unwritable)?;
             output::line(&format!("wrote {}", path.display()))?;
         }
         if self.check && differing > 0 {

@@ -5,6 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use mesh_schemas::ErrorCode;
+
+use crate::failure::Failure;
 
 /// How long whoever listens there may take to greet: a NATS server does so at once.
 const GREETING: Duration = Duration::from_millis(500);
@@ -15,23 +18,25 @@ pub(super) fn free(port: u16) -> anyhow::Result<u16> {
         Ok(listener) => Ok(listener.local_addr().context("choosing a port")?.port()),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(taken(port)),
         Err(error) => Err(error).with_context(|| {
-            format!(
+            let message = format!(
                 "cannot listen on port {port} of 127.0.0.1; choose another with --port, or any with --port 0"
-            )
+            );
+            Failure::new(ErrorCode::PortTaken, message)
         }),
     }
 }
 
 fn taken(port: u16) -> anyhow::Error {
     let other = "choose another port with --port, or any with --port 0";
-    if is_nats(port) {
-        anyhow::anyhow!(
+    let message = if is_nats(port) {
+        format!(
             "port {port} of 127.0.0.1 is taken by a NATS server: to use that one, run `mesh orchestrator --nats-url \
              nats://127.0.0.1:{port}`; else {other}"
         )
     } else {
-        anyhow::anyhow!("port {port} of 127.0.0.1 is taken, and not by a NATS server: {other}")
-    }
+        format!("port {port} of 127.0.0.1 is taken, and not by a NATS server: {other}")
+    };
+    Failure::new(ErrorCode::PortTaken, message).into()
 }
 
 /// Whether a NATS server listens there: it speaks first, and begins with INFO.

@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use mesh_bus::nats::{NEEDED, is_new_enough};
+use mesh_schemas::ErrorCode;
 use tokio::process::Command;
+
+use crate::failure::Failure;
 
 /// How long the program may take to say its version: it is read from disk, and does nothing else.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -26,7 +29,10 @@ fn locate() -> anyhow::Result<PathBuf> {
         if given.is_file() {
             return Ok(given);
         }
-        bail!("NATS_SERVER names {}, which is not a file", given.display());
+        return Err(failure(format!(
+            "NATS_SERVER names {}, which is not a file: unset it, or name a nats-server",
+            given.display()
+        )));
     }
     let fetched = std::env::current_exe()?
         .parent()
@@ -35,9 +41,13 @@ fn locate() -> anyhow::Result<PathBuf> {
     let on_path = std::env::var_os("PATH").into_iter().flat_map(|path| {
         std::env::split_paths(&path).map(|folder| folder.join("nats-server")).collect::<Vec<_>>()
     });
-    fetched.into_iter().chain(on_path).find(|program| program.is_file()).with_context(|| {
-        format!("there is no nats-server on the PATH, and NATS_SERVER names none. {}", get_one())
+    fetched.into_iter().chain(on_path).find(|program| program.is_file()).ok_or_else(|| {
+        failure(format!("there is no nats-server on the PATH, and NATS_SERVER names none. {}", get_one()))
     })
+}
+
+fn failure(message: String) -> anyhow::Error {
+    Failure::new(ErrorCode::NoServerProgram, message).into()
 }
 
 fn get_one() -> String {
@@ -53,8 +63,12 @@ async fn check_version(program: &Path) -> anyhow::Result<()> {
     let mut asked = Command::new(program);
     asked.arg("--version").kill_on_drop(true);
     let said = match tokio::time::timeout(ANSWER, asked.output()).await {
-        Ok(said) => said.with_context(|| format!("starting {shown}"))?,
-        Err(_) => bail!("{shown} does not say its version within {} s", ANSWER.as_secs()),
+        Ok(said) => {
+            said.with_context(|| Failure::new(ErrorCode::NoServerProgram, format!("cannot start {shown}")))?
+        }
+        Err(_) => {
+            return Err(failure(format!("{shown} does not say its version within {} s", ANSWER.as_secs())));
+        }
     };
     // `nats-server: v2.15.1`
     let text = String::from_utf8_lossy(&said.stdout);
@@ -64,12 +78,15 @@ async fn check_version(program: &Path) -> anyhow::Result<()> {
     }
     let (major, minor) = NEEDED;
     if version.starts_with(|c: char| c.is_ascii_digit()) {
-        bail!("{shown} is version {version}, but the mesh needs {major}.{minor} or later. {}", get_one());
+        return Err(failure(format!(
+            "{shown} is version {version}, but the mesh needs {major}.{minor} or later. {}",
+            get_one()
+        )));
     }
     let line = text.lines().next().unwrap_or_default();
-    bail!(
+    Err(failure(format!(
         "{shown} is no nats-server: asked for its version, it says {line:?} ({}). {}",
         said.status,
         get_one()
-    )
+    )))
 }

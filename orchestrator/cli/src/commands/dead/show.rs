@@ -1,17 +1,17 @@
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, bail};
 use chrono::SecondsFormat;
 use clap::Args;
 use mesh_bus::Bus;
 use mesh_bus::topology::Stream;
-use mesh_schemas::{Message, StoredMessage};
+use mesh_schemas::{ErrorCode, Message, StoredMessage};
 use serde::Serialize;
 
 use super::body::{Body, plain};
 use super::letter::Letter;
 use crate::connection::Connection;
 use crate::exit::Outcome;
+use crate::failure::Failure;
 use crate::output::{self, Output};
 
 /// Show a message that nobody could deal with
@@ -66,10 +66,11 @@ async fn original(bus: &dyn Bus, letter: &Letter) -> anyhow::Result<Option<Messa
 
 async fn not_there(bus: &dyn Bus, number: u64) -> anyhow::Result<Outcome> {
     let last: Option<StoredMessage> = bus.last(Stream::Dead, &format!("{}.dead.>", bus.namespace())).await?;
-    let last = last.context("there are no dead letters")?.sequence;
-    bail!(
-        "there is no dead letter {number}: the newest is {last}, and `mesh dead list` shows those there are"
-    )
+    let those = match last {
+        Some(last) => format!("the newest is {}, and `mesh dead list` shows those there are", last.sequence),
+        None => "there are no dead letters, so every message could be dealt with".to_owned(),
+    };
+    Err(Failure::new(ErrorCode::UnknownObject, format!("there is no dead letter {number}: {those}")).into())
 }
 
 fn print(shown: &Shown, original: Option<&Message>) -> anyhow::Result<()> {

@@ -5,13 +5,13 @@ mod types;
 
 use std::collections::VecDeque;
 
-use anyhow::bail;
 use clap::Args;
 use mesh_bus::Bus as _;
-use mesh_schemas::WorkflowName;
+use mesh_schemas::{ErrorCode, WorkflowName};
 
 use crate::connection::Connection;
 use crate::exit::Outcome;
+use crate::failure::Failure;
 use crate::output::Output;
 use crate::select::{RunSelector, Since};
 use merge::Merged;
@@ -55,7 +55,9 @@ impl Events {
         let mut selection = Selection::new(&bus, run, types::all(&self.types), self.workflow).await?;
         let filters = selection.filters(namespace);
         if filters.iter().all(Vec::is_empty) {
-            bail!("no event of these types belongs to a run or a workflow");
+            let message =
+                "events of these types belong to no run and no workflow: leave out --run and --workflow";
+            return Err(Failure::new(ErrorCode::Combination, message).into());
         }
         let mut events = Merged::new(&bus, &filters, from).await?;
         let mut held = VecDeque::new();

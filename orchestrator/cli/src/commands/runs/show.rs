@@ -3,11 +3,12 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use mesh_bus::{Bus, RunOutcome, RunWaiter};
-use mesh_schemas::RunId;
+use mesh_schemas::{ErrorCode, RunId};
 
 use super::state::{RunReader, RunState, TaskState};
 use crate::connection::Connection;
 use crate::exit::Outcome;
+use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::select::RunSelector;
 use crate::text;
@@ -35,14 +36,15 @@ impl Show {
 
 /// Why the log has no run of that id.
 pub(super) async fn unknown(bus: Arc<dyn Bus>, run: RunId) -> anyhow::Error {
+    let failure = |message: String| Failure::new(ErrorCode::UnknownRun, message).into();
     let look = async { RunWaiter::new(bus, run).await?.look().await };
     match look.await {
         Ok(Some(RunOutcome::Rejected(rejected))) => {
             let reasons = rejected.reasons.iter().map(|reason| format!("\n  {}", text::one_line(reason)));
             let reasons: String = reasons.collect();
-            anyhow::anyhow!("run {run} never began: its request was rejected ({}):{reasons}", rejected.code)
+            failure(format!("run {run} never began: its request was rejected ({}):{reasons}", rejected.code))
         }
-        Ok(_) => anyhow::anyhow!("the log has no run {run}: `mesh runs list` shows those it has"),
+        Ok(_) => failure(format!("the log has no run {run}: `mesh runs list` shows those it has")),
         Err(error) => error.into(),
     }
 }

@@ -1,14 +1,15 @@
 use std::io::{IsTerminal as _, Write as _};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
 use mesh_orchestrator::definitions;
-use mesh_schemas::WorkflowName;
+use mesh_schemas::{ErrorCode, WorkflowName};
 use serde::Serialize;
 
 use super::registered::not_registered;
 use crate::connection::Connection;
 use crate::exit::Outcome;
+use crate::failure::Failure;
 use crate::output::{self, Output};
 
 /// Take workflows away: requests for them are rejected, runs that have begun go on
@@ -59,7 +60,8 @@ impl Delete {
 fn agreed(names: &[WorkflowName]) -> anyhow::Result<bool> {
     let names = names.iter().map(WorkflowName::as_str).collect::<Vec<_>>().join(", ");
     if !std::io::stdin().is_terminal() {
-        bail!("deleting {names} needs --yes, as there is nobody to ask on a terminal");
+        let message = format!("deleting {names} needs --yes, as there is nobody to ask on a terminal");
+        return Err(Failure::new(ErrorCode::NotConfirmed, message).into());
     }
     eprint!("Delete {names}? New requests will be rejected; runs that have begun go on. [y/N] ");
     std::io::stderr().flush().context("asking")?;

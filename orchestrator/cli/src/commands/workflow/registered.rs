@@ -1,10 +1,10 @@
 //! Workflows as people name them.
 
-use anyhow::{Context as _, bail};
 use mesh_bus::Bus;
 use mesh_orchestrator::definitions::{self, Registered, Version};
-use mesh_schemas::{Definition, WorkflowName};
+use mesh_schemas::{Definition, ErrorCode, WorkflowName};
 
+use crate::failure::Failure;
 use crate::unknown::unknown;
 
 /// Digits of a digest in tables: enough to tell versions apart, and `--digest` takes them.
@@ -36,17 +36,24 @@ pub(super) async fn definition(
         (Some(workflow), Some(digest)) => one_of(workflow, digest)?,
         (Some(Registered { current: None, versions, .. }), None) => {
             let kept = versions.first().map(short).unwrap_or_default();
-            bail!(
-                "'{name}' was deleted; what runs still follow is kept: its last version is `--digest {kept}`"
-            );
+            return Err(missing(format!(
+                "the workflow '{name}' was deleted; what runs still follow is kept: its last version is `--digest \
+                 {kept}`, and `mesh workflow apply FILE` brings it back"
+            )));
         }
-        (Some(workflow), None) => workflow.current_version().with_context(|| {
-            format!("the definition that new runs of '{name}' follow is missing: apply it again")
+        (Some(workflow), None) => workflow.current_version().ok_or_else(|| {
+            missing(format!("the definition that new runs of '{name}' follow is missing: apply it again"))
         })?,
     };
-    version.definition.clone().with_context(|| {
-        format!("{} of '{name}' was written for a newer mesh: update this `mesh`", version.digest)
+    version.definition.clone().ok_or_else(|| {
+        let message =
+            format!("{} of '{name}' was written for a newer mesh: update this `mesh`", version.digest);
+        Failure::new(ErrorCode::TooOld, message).into()
     })
+}
+
+fn missing(message: String) -> anyhow::Error {
+    Failure::new(ErrorCode::UnknownObject, message).into()
 }
 
 fn one_of<'a>(workflow: &'a Registered, digest: &str) -> anyhow::Result<&'a Version> {
@@ -57,8 +64,12 @@ fn one_of<'a>(workflow: &'a Registered, digest: &str) -> anyhow::Result<&'a Vers
         [version] => Ok(version),
         [] => {
             let there: Vec<&str> = workflow.versions.iter().map(short).collect();
-            bail!("'{}' has no version {digest}; it has {}", workflow.name, there.join(", "))
+            Err(missing(format!("'{}' has no version {digest}; it has {}", workflow.name, there.join(", "))))
         }
-        many => bail!("{} versions of '{}' begin with {digest}: write more of it", many.len(), workflow.name),
+        many => Err(missing(format!(
+            "{} versions of '{}' begin with {digest}: write more of it",
+            many.len(),
+            workflow.name
+        ))),
     }
 }

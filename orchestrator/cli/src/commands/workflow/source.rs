@@ -7,8 +7,10 @@ use std::str::FromStr;
 
 use anyhow::Context as _;
 use mesh_orchestrator::definitions;
-use mesh_schemas::Definition;
 use mesh_schemas::document::Format;
+use mesh_schemas::{Definition, ErrorCode};
+
+use crate::failure::Failure;
 
 /// A file, or stdin for `-`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,13 +40,12 @@ impl Source {
     fn text(&self) -> anyhow::Result<(String, Format)> {
         match self {
             Self::File(path) => {
-                let text =
-                    std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+                let text = std::fs::read_to_string(path).with_context(|| unreadable(self))?;
                 Ok((text, Format::of(path)))
             }
             Self::Stdin => {
                 let mut text = String::new();
-                std::io::stdin().read_to_string(&mut text).context("reading stdin")?;
+                std::io::stdin().read_to_string(&mut text).with_context(|| unreadable(self))?;
                 // Nothing says how it is written. What is not JSON is told as YAML, which people write.
                 let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
                 Ok((text, if is_json { Format::Json } else { Format::Yaml }))
@@ -60,12 +61,16 @@ impl Source {
             Err(problems) => {
                 for problem in problems.0 {
                     let colon = if problem.position.is_some() { ":" } else { ": " };
-                    eprintln!("{self}{colon}{problem}");
+                    eprintln!("{self}{colon}{problem} [{}]", problem.code);
                 }
                 Ok(None)
             }
         }
     }
+}
+
+fn unreadable(source: &Source) -> Failure {
+    Failure::new(ErrorCode::UnreadableFile, format!("cannot read the definition from {source}"))
 }
 
 /// Reads every source; `None` if one has problems, after all problems of all are on stderr.

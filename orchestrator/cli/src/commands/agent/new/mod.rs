@@ -85,20 +85,20 @@ fn checkout(given: Option<&Path>) -> anyhow::Result<PathBuf> {
                 "where this program was built".to_owned()
             }
         );
-        Failure::new(ErrorCode::UnreadableFile, message).into()
+        Failure::new(ErrorCode::NoCheckout, message).into()
     })
 }
 
 fn must_be_empty(dir: &Path) -> anyhow::Result<()> {
     if std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
         let message = format!("{} is not empty: name a folder that is not there yet", dir.display());
-        return Err(Failure::new(ErrorCode::UnreadableFile, message).into());
+        return Err(Failure::new(ErrorCode::Unwritable, message).into());
     }
     Ok(())
 }
 
 fn write(path: &Path, text: &str, executable: bool) -> anyhow::Result<()> {
-    let writing = || format!("writing {}", path.display());
+    let writing = || Failure::new(ErrorCode::Unwritable, format!("cannot write {}", path.display()));
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(writing)?;
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
 use futures::TryStreamExt as _;
 use mesh_bus::topology::{Bucket, Stream};
 use mesh_bus::{Bus, BusError, From, RunOutcome};
@@ -11,11 +10,12 @@ use mesh_core::{Event, Fact, Started};
 use mesh_orchestrator::Definitions;
 use mesh_schemas::payload::AgentRegistered;
 use mesh_schemas::{
-    Capability, Envelope, Namespace, RULES_VERSION, RunId, StoredMessage, Subject, WorkflowVerb,
+    Capability, Envelope, ErrorCode, Namespace, RULES_VERSION, RunId, StoredMessage, Subject, WorkflowVerb,
 };
 use serde::de::DeserializeOwned;
 
 use super::{RunState, Served, Waiting};
+use crate::failure::Failure;
 use crate::follow::{ask, present};
 
 /// Reads runs, with the definitions that they follow.
@@ -68,22 +68,24 @@ impl RunReader {
         let Fact::Started(started) = &event.fact else { return Ok(None) };
         let Started { workflow, data, .. } = &**started;
         if data.rules > RULES_VERSION {
-            bail!(
+            let message = format!(
                 "run {} follows version {} of the rules, and this `mesh` knows versions up to {RULES_VERSION}: use a newer one",
-                event.run,
-                data.rules
+                event.run, data.rules
             );
+            return Err(Failure::new(ErrorCode::TooOld, message).into());
         }
         let known = match (workflow, &data.capability) {
             (Some(name), _) => ask(|| self.definitions.get(name, &data.digest)).await?,
             (None, Some(capability)) => self.definitions.single_task(capability),
             (None, None) => None,
         };
-        let known = known.with_context(|| {
-            format!(
-                "the definition {} that run {} follows is not on the server, or is written for a newer mesh",
+        let known = known.ok_or_else(|| {
+            let message = format!(
+                "the definition {} that run {} follows is not on the server, or is written for a newer mesh: use a newer \
+                 `mesh`, or apply the definition again",
                 data.digest, event.run
-            )
+            );
+            Failure::new(ErrorCode::TooOld, message)
         })?;
         Ok(Some(RunState::begin(&event, started, Arc::clone(&known.plan))))
     }

@@ -4,12 +4,13 @@ mod text;
 
 use clap::{Args, ValueEnum};
 use mesh_schemas::definition::{OnFailure, OnSkipped, Task};
-use mesh_schemas::{Definition, TaskId, WorkflowName};
+use mesh_schemas::{Definition, ErrorCode, TaskId, WorkflowName};
 
 use super::registered::definition;
 use super::source::Source;
 use crate::connection::Connection;
 use crate::exit::Outcome;
+use crate::failure::Failure;
 use crate::output;
 
 /// Show which tasks need which, and on what condition
@@ -44,7 +45,14 @@ impl Graph {
             (Ok(name), _) if name.as_str() != "-" => {
                 definition(&connection.connect().await?, &name, self.digest.as_deref()).await?
             }
-            (_, Some(_)) => anyhow::bail!("--digest is for registered workflows: {} is a file", self.what),
+            (_, Some(_)) => {
+                let message = format!(
+                    "--digest chooses a version of a registered workflow, and {} is a file: leave it out, or give the \
+                     workflow's name",
+                    self.what
+                );
+                return Err(Failure::new(ErrorCode::Combination, message).into());
+            }
             _ => {
                 let source: Source = self.what.parse()?;
                 let Some(definition) = source.read()? else { return Ok(Outcome::Error) };

@@ -1,0 +1,111 @@
+//! The short codes in events, each list in one place: the constants, what a program may iterate over, and the table in
+//! `schemas/errors.md` are made from it.
+
+/// A module of codes: a constant each, and `ALL` with what each means.
+macro_rules! codes {
+    ($(#[$doc:meta])* $module:ident { $($name:ident $code:literal $means:literal)* }) => {
+        $(#[$doc])*
+        pub mod $module {
+            $(#[doc = $means] pub const $name: &str = $code;)*
+
+            /// Every code with what it means.
+            pub const ALL: &[(&str, &str)] = &[$(($name, $means),)*];
+        }
+    };
+}
+
+codes! {
+    /// Codes that the mesh itself gives to the errors of tasks and runs; agents add their own.
+    code {
+        TIMEOUT "timeout" "The handler did not end within the task's timeout, or the run not before its deadline."
+        PANIC "panic" "The handler panicked."
+        INVALID_INPUT "invalid_input" "The input does not have the form that the handler takes."
+        INVALID_OUTPUT "invalid_output" "What the handler made is not JSON."
+        MALFORMED_TASK "malformed_task" "An agent cannot read the task."
+        POISON "poison" "The work was delivered as often as is allowed and no agent reported an outcome."
+        MALFORMED_OUTCOME "malformed_outcome" "An outcome was published that cannot be read."
+        PAYLOAD_TOO_LARGE "payload_too_large" "A result is larger than an event may be."
+        EXPRESSION "expression" "An expression of the definition could not be evaluated."
+        ERROR "error" "The handler returned an error that names no code."
+        RUN_ENDED "run_ended" "The run ended while the task was still open."
+        CANCELLED "cancelled" "A task that a handler called for was cancelled."
+        PROGRAM_UNAVAILABLE "program_unavailable" "The program of `mesh agent exec` could not be started."
+        OUTPUT_TOO_LARGE "output_too_large" "A program or service wrote more than its agent takes."
+        HTTP_UNREACHABLE "http_unreachable" "The service of `mesh agent http` could not be reached."
+        HTTP_BROKEN "http_broken" "The service of `mesh agent http` did not answer in full."
+    }
+}
+
+codes! {
+    /// Why a request starts no run: the `code` of `request.rejected`.
+    rejection {
+        UNKNOWN_WORKFLOW "unknown_workflow" "No workflow of that name is registered."
+        UNUSABLE_WORKFLOW "unusable_workflow" "The workflow's definition is missing, or written for a newer mesh."
+        INVALID_CAPABILITY "invalid_capability" "The capability cannot be requested."
+        INVALID_INPUT "invalid_input" "The input does not fit the workflow's schema, or is nested too deeply."
+        MALFORMED "malformed" "The request cannot be read, or is too large to start a run."
+        RUN_ID_TAKEN "run_id_taken" "Somebody published something else where the run was to begin."
+    }
+}
+
+macro_rules! reasons {
+    ($($variant:ident $code:literal $means:literal)*) => {
+        /// Why a message was put aside.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $(#[doc = $means] $variant,)*
+        }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: [Self; [$($code),*].len()] = [$(Self::$variant),*];
+
+            /// The token in the letter's subject, and its extension `reason`.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// What it means, for people.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $means,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    Malformed "malformed" "It cannot be read: no JSON, no valid CloudEvent, or a subject of no known form."
+    UnknownType "unknown_type" "It is of a type, or of a version of one, that is not known."
+    UnknownRun "unknown_run" "It belongs to a run that does not exist."
+    UnknownTask "unknown_task" "It belongs to a task or an attempt that its run does not have."
+    Poison "poison" "It was delivered as often as is allowed, and nobody who took it reported an outcome."
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_subject_tokens_and_each_is_there_once() {
+        let listed = [code::ALL, rejection::ALL].map(|all| all.iter().map(|(code, _)| *code).collect());
+        let reasons: Vec<&str> = Reason::ALL.map(Reason::as_str).to_vec();
+        for mut codes in listed.into_iter().chain([reasons]) {
+            assert!(
+                codes.iter().all(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')),
+                "{codes:?}"
+            );
+            let number = codes.len();
+            codes.sort_unstable();
+            codes.dedup();
+            assert_eq!(codes.len(), number);
+        }
+    }
+}
