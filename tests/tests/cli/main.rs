@@ -6,6 +6,7 @@ mod configuration;
 mod dead;
 mod doctor;
 mod events;
+mod mistakes;
 mod new;
 mod proof;
 mod runners;

@@ -155,7 +155,8 @@ async fn a_data_folder_that_cannot_be_used() -> Result<()> {
     for folder in ["taken", "taken/below"] {
         let said = person.says(&["up", "--port", "0", "--data", folder]).await?;
         assert_eq!(said.code, 1);
-        let start = format!("error[MESH-603]: the data folder {folder} cannot be used; choose another with --data: ");
+        let start =
+            format!("error[MESH-603]: the data folder {folder} cannot be used; choose another with --data: ");
         assert!(said.err.starts_with(&start), "{said:?}");
     }
     Ok(())

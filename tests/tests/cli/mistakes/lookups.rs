@@ -1,0 +1,76 @@
+//! Things that are asked for and are not there.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
+use mesh_bus::RunOutcome;
+use mesh_tests::{TestServer, World};
+use serde_json::json;
+
+use super::transcript::Transcript;
+use crate::agents::registered;
+use crate::support::Person;
+use crate::worker::{SINGLE, worker};
+
+#[tokio::test]
+async fn lookups() -> Result<()> {
+    let server = TestServer::start()?;
+    let world = World::on(&server.url()).await?;
+    let orchestrator = world.orchestrator().await?;
+    let (agent, gate) = worker(&world).await?;
+    gate.open_for_good();
+    registered(&world, "worker-1").await?;
+    let person = Person::of(&world)?;
+    let mut transcript = Transcript::of("lookups", &world);
+    transcript.tries("the last of no runs", &person, &["runs", "show", "@last"]).await?;
+    transcript.tries("a dead letter of none", &person, &["dead", "show", "1"]).await?;
+    transcript.tries("a workflow of none", &person, &["workflow", "show", "single"]).await?;
+    world.apply(SINGLE).await?;
+
+    let mut digits = BTreeSet::new();
+    let twice = loop {
+        let run = world.start("single", json!(1)).await?;
+        anyhow::ensure!(matches!(world.ended(run).await?, RunOutcome::Completed(_)), "it completes");
+        let digit = run.uuid().to_string().chars().next().context("a digit")?;
+        if !digits.insert(digit) {
+            break digit.to_string();
+        }
+    };
+    let person_of_prefix = ["runs", "show", &twice];
+    let said = person.says(&person_of_prefix).await?;
+    assert!(said.err.contains(&format!("2 runs begin with '{twice}'")), "{said:?}");
+    let rejected = world.start("sngle", json!(1)).await?;
+    world.ended(rejected).await?;
+    for (mistake, command) in [("a run that never was", "show"), ("a run that never was, to watch", "watch")]
+    {
+        let run = "0.00000000-0000-5000-8000-000000000000";
+        transcript.tries(mistake, &person, &["runs", command, run]).await?;
+    }
+    transcript.tries("a run that was rejected", &person, &["runs", "show", &rejected.to_string()]).await?;
+    transcript.tries("a prefix of no run", &person, &["runs", "show", "ffffffff"]).await?;
+    transcript.tries("what cannot be a run", &person, &["runs", "show", "order"]).await?;
+    transcript.tries("a status that is none", &person, &["runs", "list", "--status", "done"]).await?;
+    transcript.tries("a type that is misspelt", &person, &["events", "--type", "task.complete"]).await?;
+    transcript.tries("a type that is not kept", &person, &["events", "--type", "task.progress"]).await?;
+    let types = ["events", "--type", "agent.registered", "--run", "@last"];
+    transcript.tries("a type of no run", &person, &types).await?;
+    transcript.tries("a time that is none", &person, &["events", "--since", "yesterday"]).await?;
+    transcript.tries("a dead letter that is not there", &person, &["dead", "show", "99"]).await?;
+    transcript.tries("a reason that is misspelt", &person, &["dead", "list", "--reason", "malformd"]).await?;
+    transcript.tries("an agent that is misspelt", &person, &["agent", "show", "wroker-1"]).await?;
+    transcript.tries("a workflow that is misspelt", &person, &["workflow", "show", "sngle"]).await?;
+    let version = ["workflow", "show", "single", "--digest", "zz"];
+    let current = person.says(&["workflow", "list", "-o", "json"]).await?.json()?;
+    let digest = current[0]["digest"].as_str().and_then(|digest| digest.get(7..19)).context("a digest")?;
+    transcript.hide(digest, "DIGEST");
+    transcript.tries("a version that is not there", &person, &version).await?;
+    transcript.tries("a deletion that nobody agreed to", &person, &["workflow", "delete", "single"]).await?;
+    person.says(&["workflow", "delete", "single", "--yes"]).await?.well()?;
+    transcript.tries("a workflow that was deleted", &person, &["workflow", "show", "single"]).await?;
+    transcript.hide(&format!("'{twice}'"), "'DIGIT'");
+    transcript.hide(&format!("show {twice}"), "show DIGIT");
+    transcript.tries("a prefix of two runs", &person, &person_of_prefix).await?;
+    agent.stop().await?;
+    orchestrator.stop().await?;
+    transcript.holds()
+}

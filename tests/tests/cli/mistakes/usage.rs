@@ -1,0 +1,28 @@
+//! Commands and arguments that there are not.
+
+use anyhow::Result;
+
+use super::transcript::Transcript;
+use crate::support::Person;
+
+#[tokio::test]
+async fn usage() -> Result<()> {
+    let person = Person::new()?;
+    let mut transcript = Transcript::new("usage");
+    for (mistake, arguments) in [
+        ("a command that is misspelt", &["strat", "order"][..]),
+        ("a command below that is misspelt", &["workflow", "aply", "order.yaml"]),
+        ("an option that is misspelt", &["start", "order", "--wiat"]),
+        ("an option of another command", &["start", "order", "--follow"]),
+        ("options that exclude each other", &["start", "order", "--wait", "--watch"]),
+        ("nothing to start", &["start"]),
+        ("an output that is none", &["runs", "list", "-o", "csv"]),
+        ("an unknown code", &["explain", "MESH-999"]),
+        ("an unknown shell", &["completions", "basch"]),
+    ] {
+        transcript.tries(mistake, &person, arguments).await?;
+    }
+    person.file("file", "mine\n")?;
+    transcript.tries("schemas below a file", &person, &["schema", "--out", "file"]).await?;
+    transcript.holds()
+}
