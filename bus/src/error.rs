@@ -17,6 +17,16 @@ pub enum PublishError {
 }
 
 impl PublishError {
+    /// What kind of error it is.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Retry(_) => ErrorCode::NotStored,
+            Self::TooLarge(_) => ErrorCode::OversizedInput,
+            Self::Refused(_) => ErrorCode::Refused,
+        }
+    }
+
     /// Whether trying again can help without anybody changing anything.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
@@ -59,7 +69,8 @@ pub enum BusError {
     },
     /// No encrypted connection could be made.
     #[error(
-        "no TLS connection to NATS at {url}: {error}. If the server's certificate is your own, name its authority with MESH_NATS_CA"
+        "no TLS connection to NATS at {url}: {error}. If the server's certificate is your own, name its authority with \
+         MESH_NATS_CA; if it speaks no TLS, write nats:// instead of tls://"
     )]
     Tls {
         /// Where.

@@ -104,7 +104,7 @@ impl SubmitError {
             Self::TooLarge { .. } | Self::TooDeep => ErrorCode::OversizedInput,
             Self::Input(_) => ErrorCode::UnreadableInput,
             Self::Bus(error) => error.code(),
-            Self::Publish(_) => ErrorCode::NotStored,
+            Self::Publish(error) => error.code(),
         }
     }
 

@@ -136,12 +136,24 @@ fn compile(definition: &Definition) -> Result<Known, Problems> {
     Ok(Known { plan: Arc::new(plan), input })
 }
 
+/// What the schema of schemas does not say as plainly.
+fn hint(path: &str) -> &'static str {
+    if path.ends_with("/type") {
+        "; a type is array, boolean, integer, null, number, object or string"
+    } else {
+        ""
+    }
+}
+
 fn input_schema(definition: &Definition) -> Result<Option<Validator>, Problem> {
     let Some(schema) = &definition.input else { return Ok(None) };
     jsonschema::draft202012::options().build(schema).map(Some).map_err(|error| Problem {
         code: ErrorCode::InvalidSchema,
         path: format!("input{}", error.instance_path().as_str().replace('/', ".")),
         position: None,
-        message: format!("not a valid JSON Schema (2020-12): {error}"),
+        message: format!(
+            "not a valid JSON Schema (2020-12): {error}{}",
+            hint(error.instance_path().as_str())
+        ),
     })
 }

@@ -128,10 +128,10 @@ codes! {
     "Agents" {
         NoCapability "501" "An agent has no capability, or one twice."
             "Give each agent at least one capability and each capability one handler."
-        NoProgram "502" "The program of an agent cannot be started."
+        NoProgram "502" "The program of an agent cannot be started, or not in this folder or with this environment."
             "Look whether it is on the PATH and may be executed; put `--` before the command."
-        BadUrl "503" "The URL of an agent cannot be one."
-            "Write `http://…` or `https://…`."
+        BadUrl "503" "The URL of an agent, a header or the authority of its service cannot be used."
+            "Write `http://…` or `https://…`; choose other names for headers that the mesh sets; name a PEM file of certificates."
         NoCheckout "504" "There is no checkout of the mesh."
             "A new agent takes its library from one: name it with `--checkout`."
     }

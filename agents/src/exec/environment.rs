@@ -28,7 +28,7 @@ pub(super) fn check<'a>(
             return refuse("an environment cannot hold a NUL");
         }
         if NAMES.iter().any(|(taken, _)| name == taken) {
-            return refuse("it is set for every task");
+            return refuse("it is set for every task: choose another name");
         }
     }
     Ok(())

@@ -31,7 +31,9 @@ pub(super) type Client = legacy::Client<HttpsConnector<HttpConnector>, Full<Byte
 pub(super) fn url(text: &str) -> Result<Uri, HttpError> {
     // What is wrong is said without the URL: there may be a secret in it.
     let refuse = |reason: &str| Err(HttpError::Url(reason.to_owned()));
-    let url: Uri = text.parse().map_err(|error: http::uri::InvalidUri| HttpError::Url(error.to_string()))?;
+    let url: Uri = text.parse().map_err(|error: http::uri::InvalidUri| {
+        HttpError::Url(format!("{error}: write http://HOST:PORT/PATH or https://…"))
+    })?;
     if !matches!(url.scheme_str(), Some("http" | "https")) {
         return refuse("it must begin with http:// or https://");
     }

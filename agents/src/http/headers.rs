@@ -17,7 +17,7 @@ pub(super) fn common(given: &[(String, String)]) -> Result<HeaderMap, HttpError>
         let refuse = |reason: String| HttpError::Header { name: name.clone(), reason };
         let header = HeaderName::try_from(name.as_str()).map_err(|error| refuse(error.to_string()))?;
         if NAMES.iter().any(|(_, taken)| header == *taken) {
-            return Err(refuse("it is set for every task".to_owned()));
+            return Err(refuse("it is set for every task: choose another name".to_owned()));
         }
         if [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(&header) {
             return Err(refuse("it belongs to the connection".to_owned()));

@@ -9,7 +9,7 @@ use async_nats::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use crate::error::BusError;
 
@@ -25,6 +25,13 @@ pub(super) struct Link {
     pub(super) returns: u64,
 }
 
+/// Subjects that this user turned out not to be allowed to publish on, as the server says so. It says it beside the
+/// answers: whoever waits for one would wait in vain.
+pub(super) type Denials = broadcast::Sender<String>;
+
+/// How many denials are kept for a request that is slow to look; one that missed its own runs into the time limit.
+pub(super) const DENIALS: usize = 64;
+
 /// Why a request has no answer, or not the one that was hoped for.
 #[derive(Debug, Clone)]
 pub(super) enum Failure {
@@ -36,6 +43,8 @@ pub(super) enum Failure {
     Unavailable(String),
     /// The message is larger than the server takes.
     TooLarge(String),
+    /// The user may not publish on the subject.
+    Denied(String),
     /// The client does not send it, or the answer cannot be read.
     Invalid(String),
 }
@@ -71,7 +80,9 @@ impl Failure {
                 BusError::Unavailable { operation, error: "JetStream does not answer".to_owned() }
             }
             Self::Unavailable(error) => BusError::Unavailable { operation, error },
-            Self::TooLarge(error) | Self::Invalid(error) => BusError::Refused { operation, error },
+            Self::TooLarge(error) | Self::Denied(error) | Self::Invalid(error) => {
+                BusError::Refused { operation, error }
+            }
         }
     }
 }
@@ -81,11 +92,12 @@ impl Failure {
 pub(super) struct Api {
     pub(super) client: Client,
     link: watch::Receiver<Link>,
+    denials: Denials,
 }
 
 impl Api {
-    pub(super) fn new(client: Client, link: watch::Receiver<Link>) -> Self {
-        Self { client, link }
+    pub(super) fn new(client: Client, link: watch::Receiver<Link>, denials: Denials) -> Self {
+        Self { client, link, denials }
     }
 
     /// Tells of every loss and return of the connection from now on.
@@ -111,7 +123,9 @@ impl Api {
         }
         let mut link = self.link.clone();
         let losses = link.borrow_and_update().losses;
+        let denied = denied(self.denials.subscribe(), subject.clone());
         tokio::select! {
+            failure = denied => Err(failure),
             answer = tokio::time::timeout(TIME_LIMIT, self.client.send_request(subject, request)) => match answer {
                 Ok(answer) => answer.map_err(|error| match error.kind() {
                     RequestErrorKind::NoResponders => Failure::NoResponders,
@@ -165,6 +179,23 @@ impl Api {
                 PublishErrorKind::Send => Failure::Unavailable(error.to_string()),
             }),
             Err(_) => Err(Failure::Unavailable("the connection is down".to_owned())),
+        }
+    }
+}
+
+/// Waits until the server says that this user may not publish on a subject.
+async fn denied(mut denials: broadcast::Receiver<String>, subject: String) -> Failure {
+    loop {
+        match denials.recv().await {
+            Ok(denied) if denied == subject => {
+                return Failure::Denied(format!(
+                    "this user may not publish on {subject}: give the user that permission on the NATS server, or \
+                     connect as another"
+                ));
+            }
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+            // The connection is gone for good, which others tell.
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
     }
 }

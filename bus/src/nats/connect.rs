@@ -3,13 +3,15 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectErrorKind, Event, ServerAddr};
 use percent_encoding::percent_decode_str;
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{OnceCell, broadcast, watch};
 
-use super::api::{Api, Link};
+use super::api::{Api, DENIALS, Denials, Link};
 use super::bus::NatsBus;
 use super::options::{Auth, ConnectOptions};
 use crate::error::BusError;
 
+/// How the server begins to say that a user may not publish on a subject, which it then names in quotes.
+const PUBLISH_DENIED: &str = "Permissions Violation for Publish to \"";
 /// How long a server may take to greet.
 const GREETING: Duration = Duration::from_secs(5);
 /// How often to see whether the server is still there; two pings without an answer are a lost connection.
@@ -36,11 +38,15 @@ impl NatsBus {
                 .map(|url| url.parse())
                 .collect::<Result<_, _>>()
                 .map_err(|e: std::io::Error| BusError::Address { url: url.clone(), error: e.to_string() })?;
+        if servers.iter().any(|server: &ServerAddr| server.host().is_empty()) {
+            return Err(BusError::Address { url, error: "it names no host".to_owned() });
+        }
         if let Auth::None = options.auth {
             options.auth = servers.iter().find_map(auth_in).unwrap_or_default();
         }
         let (sender, link) = watch::channel(Link::default());
-        let client = client_options(&options, sender)
+        let (denials, _) = broadcast::channel(DENIALS);
+        let client = client_options(&options, sender, denials.clone())
             .await
             .map_err(|e| error(e.to_string()))?
             .connect(servers)
@@ -54,7 +60,11 @@ impl NatsBus {
                 _ => error(e.to_string()),
             })?;
         check_server(&client)?;
-        Ok(Self { api: Api::new(client, link), namespace: options.namespace, shards: OnceCell::new() })
+        Ok(Self {
+            api: Api::new(client, link, denials),
+            namespace: options.namespace,
+            shards: OnceCell::new(),
+        })
     }
 }
 
@@ -86,6 +96,7 @@ fn without_secret(url: &str) -> String {
 async fn client_options(
     options: &ConnectOptions,
     link: watch::Sender<Link>,
+    denials: Denials,
 ) -> std::io::Result<async_nats::ConnectOptions> {
     let client = async_nats::ConnectOptions::new()
         .name(&options.name)
@@ -96,6 +107,10 @@ async fn client_options(
         .require_tls(options.require_tls)
         .event_callback(move |event| {
             note(&link, &event);
+            if let Some(subject) = denied(&event) {
+                // Nobody may be waiting for an answer.
+                let _ = denials.send(subject.to_owned());
+            }
             std::future::ready(())
         });
     let client = if options.tls_first { client.tls_first() } else { client };
@@ -166,6 +181,12 @@ fn note(link: &watch::Sender<Link>, event: &Event) {
         Event::ClientError(error) => tracing::debug!(%error, "NATS client"),
         Event::Draining | Event::Closed => {}
     }
+}
+
+/// The subject that an event says this user may not publish on.
+fn denied(event: &Event) -> Option<&str> {
+    let Event::ServerError(async_nats::ServerError::Other(said)) = event else { return None };
+    said.strip_prefix(PUBLISH_DENIED)?.split('"').next()
 }
 
 fn check_server(client: &Client) -> Result<(), BusError> {
@@ -244,6 +265,14 @@ mod tests {
         assert_eq!(pause(2), Duration::from_millis(10));
         assert_eq!(pause(3), Duration::from_millis(20));
         assert_eq!(pause(1_000_000), LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn a_subject_that_is_denied_is_read_from_what_the_server_says() {
+        let event = |said: &str| Event::ServerError(async_nats::ServerError::Other(said.to_owned()));
+        assert_eq!(denied(&event("Permissions Violation for Publish to \"a.b\"")), Some("a.b"));
+        assert_eq!(denied(&event("Permissions Violation for Subscription to \"a.b\"")), None);
+        assert_eq!(denied(&Event::Connected), None);
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl NotStored {
         };
         match failure {
             Failure::TooLarge(error) => PublishError::TooLarge(error),
-            Failure::Invalid(error) => PublishError::Refused(error),
+            Failure::Denied(error) | Failure::Invalid(error) => PublishError::Refused(error),
             Failure::Unavailable(error) => PublishError::Retry(error),
             Failure::NoResponders => PublishError::Retry("JetStream does not answer".to_owned()),
             Failure::Server(error) => match error.error_code() {

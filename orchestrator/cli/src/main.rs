@@ -43,7 +43,9 @@ fn begin() -> anyhow::Result<Outcome> {
         None => std::env::var_os("MESH_CONFIG").filter(|path| !path.is_empty()).map(Into::into),
     };
     let file = ConfigFile::read(named.as_deref(), &command)?;
-    let matches = config::with_file(command.clone(), &file).get_matches();
+    let matches = config::with_file(command.clone(), &file)
+        .try_get_matches()
+        .unwrap_or_else(|error| config::refuse(&error, &command));
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     for warning in config::misspelt(&command) {
         eprintln!("warning: {warning}");

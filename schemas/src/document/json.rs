@@ -15,7 +15,14 @@ fn syntax(error: &serde_json::Error) -> Problem {
     let message = error.to_string();
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
     let position = Position { line: error.line().max(1), column: error.column().max(1) };
-    malformed(position, message)
+    let hint = match message {
+        "key must be a string" => {
+            ": write it in double quotes; after the last entry of an object comes no comma"
+        }
+        "trailing comma" => ": remove it, as none comes after the last entry",
+        _ => "",
+    };
+    malformed(position, format!("{message}{hint}"))
 }
 
 /// Walks over a text that is known to be JSON.

@@ -23,6 +23,11 @@ pub(crate) fn tree(text: &str) -> Result<Node, Problem> {
 fn syntax(error: &ScanError, text: &str) -> Problem {
     let at = position(error.marker());
     let mut message = error.info();
+    if message.contains("tabs disallowed") {
+        message = "a tab: indent with spaces".to_owned();
+    } else if message.contains("did not find expected") {
+        message.push_str("; look whether this line begins in the same column as those beside it");
+    }
     // The most common slip by far: in `{a: ${input.b}}`, the expression's braces are YAML's too.
     if text.lines().nth(at.line - 1).is_some_and(|line| line.contains("${")) {
         message.push_str("; if it is about '${…}', put that in quotes");

@@ -106,7 +106,7 @@ async fn what_is_no_input_is_not_sent() -> Result<()> {
         ("{\"a\": ", "the input is not JSON: EOF"),
         ("nowhere.json", "the input is neither JSON nor a file that exists: nowhere.json"),
         ("broken.json", "broken.json is not JSON: expected value at line 1 column 7"),
-        ("-", "the input on stdin is not JSON"),
+        ("-", "the input on stdin is empty"),
     ];
     for (input, expected) in cases {
         let said = person.says(&["start", "any", "--input", input]).await?;

@@ -83,6 +83,26 @@ pub(crate) fn with_file(command: Command, file: &ConfigFile) -> Command {
         .fold(command, |command, name| command.mut_subcommand(name, |below| with_file(below, file)))
 }
 
+/// Tells what is wrong with the arguments, and ends. A value that was not typed is told with where it is from.
+pub(crate) fn refuse(error: &clap::Error, command: &Command) -> ! {
+    // Nothing can be told of a pipe that nobody reads.
+    let _ = error.print();
+    if let Some(clap::error::ContextValue::String(told)) = error.get(clap::error::ContextKind::InvalidArg) {
+        let flag = told.split([' ', '=']).next().unwrap_or_default();
+        let is_typed = std::env::args().any(|typed| typed.split('=').next() == Some(flag));
+        let setting = settings(command)
+            .into_iter()
+            .find(|(_, arg)| Some(flag) == arg.get_long().map(|long| format!("--{long}")).as_deref());
+        if let Some((name, _)) = setting.filter(|_| !is_typed) {
+            let variable = format!("{PREFIX}{}", name.to_uppercase());
+            if std::env::var_os(&variable).is_some_and(|value| !value.is_empty()) {
+                eprintln!("note: the value is from {variable} in the environment");
+            }
+        }
+    }
+    std::process::exit(error.exit_code())
+}
+
 /// Whether an argument takes a value.
 fn takes_value(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::Set | ArgAction::Append)

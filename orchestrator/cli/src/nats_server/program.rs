@@ -63,9 +63,12 @@ async fn check_version(program: &Path) -> anyhow::Result<()> {
     let mut asked = Command::new(program);
     asked.arg("--version").kill_on_drop(true);
     let said = match tokio::time::timeout(ANSWER, asked.output()).await {
-        Ok(said) => {
-            said.with_context(|| Failure::new(ErrorCode::NoServerProgram, format!("cannot start {shown}")))?
-        }
+        Ok(said) => said.with_context(|| {
+            Failure::new(
+                ErrorCode::NoServerProgram,
+                format!("cannot start {shown}; name a program that this user may execute with NATS_SERVER"),
+            )
+        })?,
         Err(_) => {
             return Err(failure(format!("{shown} does not say its version within {} s", ANSWER.as_secs())));
         }

@@ -26,7 +26,7 @@ const PLANNED: [&str; 18] = [
 /// What to say about a key that is not one of the known ones.
 pub(super) fn unknown(key: &str, known: &[&str]) -> (ErrorCode, String) {
     if PLANNED.contains(&key) {
-        return (ErrorCode::NotSupported, format!("'{key}' is not supported yet"));
+        return (ErrorCode::NotSupported, format!("'{key}' is not supported yet: leave it out"));
     }
     let message = match nearest(key, known.iter().copied()) {
         Some(near) => format!("unknown key '{key}': did you mean '{near}'?"),

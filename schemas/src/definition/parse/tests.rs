@@ -133,13 +133,13 @@ fn every_problem_names_its_place_and_the_way_out() {
     let tasks = "tasks: {b: {agent: c}}\n";
     let cases: &[(String, &str)] = &[
         (with_task("agnet: x"), "6:5: tasks.b: unknown key 'agnet': did you mean 'agent'?"),
-        (with_task("foreach: x"), "6:5: tasks.b: 'foreach' is not supported yet"),
+        (with_task("foreach: x"), "6:5: tasks.b: 'foreach' is not supported yet: leave it out"),
         (
             with_task("retry: {colour: red}"),
             "6:13: tasks.b.retry: unknown key 'colour': the keys here are max_attempts, initial, factor, max, \
              jitter, fatal_on",
         ),
-        (format!("{head}{tasks}finally: x"), "4:1: 'finally' is not supported yet"),
+        (format!("{head}{tasks}finally: x"), "4:1: 'finally' is not supported yet: leave it out"),
         (format!("mesh: v2\nname: a\n{tasks}"), "1:7: mesh: unknown version 'v2': this mesh reads 'v1'"),
         (format!("name: a\n{tasks}"), "1:1: the key 'mesh' is missing: write 'mesh: v1'"),
         (format!("mesh: v1\n{tasks}"), "1:1: the key 'name' is missing: name the workflow"),

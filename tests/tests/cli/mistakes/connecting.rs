@@ -59,8 +59,11 @@ async fn connecting() -> Result<()> {
     transcript.hide_port(&server.url());
     let world = World::on(&server.url().replace("nats://", "nats://all:all@")).await?;
     transcript.hide(world.namespace.as_str(), "NAMESPACE");
+    transcript.hide(&world.namespace.as_str().to_uppercase(), "NAMESPACE");
     let orchestrator = world.orchestrator().await?;
     let person = person.with("MESH_NATS_URL", &server.url()).with("MESH_NAMESPACE", world.namespace.as_str());
+    // What the client logs has the time in it.
+    let person = person.with("MESH_LOG", "off");
     transcript.tries("no user", &person, &["runs", "list"]).await?;
     let with = |user| ["--nats-user", user, "--nats-password", user];
     let wrong = ["runs", "list", "--nats-user", "all", "--nats-password", "wrong"];

@@ -60,7 +60,7 @@ async fn requests() -> Result<()> {
     transcript
         .tries("an input that is too large", &person, &["start", "single", "--input", "large.json"])
         .await?;
-    person.file("deep.json", &format!("{}{}", "[".repeat(100), "]".repeat(100)))?;
+    person.file("deep.json", &format!("{}{}", "[".repeat(101), "]".repeat(101)))?;
     transcript
         .tries("an input that is too deep", &person, &["start", "single", "--input", "deep.json"])
         .await?;
@@ -68,7 +68,7 @@ async fn requests() -> Result<()> {
     transcript.tries("an expression on a field that is missing", &person, &missing).await?;
     let broken = ["start", "single", "--wait", "--input", r#"{"fatal": true}"#];
     transcript.tries("an error of the agent", &person, &broken).await?;
-    let call = ["call", "wrok", "{}", "--timeout", "4s"];
+    let call = ["call", "wrok", "{}", "--timeout", "6s"];
     transcript.tries("a capability that is misspelt", &person, &call).await?;
     transcript.tries("a capability that cannot be one", &person, &["call", "My Work", "{}"]).await?;
     transcript.tries("a call without input", &person, &["call", "work"]).await?;

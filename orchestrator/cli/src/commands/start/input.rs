@@ -9,39 +9,48 @@ use crate::failure::Failure;
 
 /// Reads JSON from the argument itself, from stdin for `-`, else from the file of that name.
 pub(crate) fn read_input(argument: &str) -> anyhow::Result<Value> {
-    let failure = |message: String| Failure::new(ErrorCode::UnreadableInput, message);
     if argument == "-" {
         let mut text = String::new();
         std::io::stdin()
             .read_to_string(&mut text)
             .with_context(|| failure("cannot read the input from stdin".to_owned()))?;
-        return serde_json::from_str(&text)
-            .with_context(|| failure(format!("the input on stdin is not JSON{}", emptiness(&text))));
+        return Ok(parse("the input on stdin", &text)?);
     }
-    let error = match serde_json::from_str(argument) {
-        Ok(value) => return Ok(value),
-        Err(error) => error,
-    };
-    if Path::new(argument).exists() {
+    let inline = parse("the input", argument);
+    if inline.is_err() && Path::new(argument).exists() {
         let text = std::fs::read_to_string(argument)
             .with_context(|| failure(format!("cannot read the input from the file {argument}")))?;
-        return serde_json::from_str(&text)
-            .with_context(|| failure(format!("the file {argument} is not JSON{}", emptiness(&text))));
+        return Ok(parse(&format!("the file {argument}"), &text)?);
     }
-    if argument.trim_start().starts_with(['{', '[', '"']) {
-        let hint =
-            if argument.contains('\'') { ". JSON has its texts and keys in double quotes" } else { "" };
-        return Err(failure(format!("the input is not JSON: {error}{hint}")).into());
+    if inline.is_err() && !argument.trim_start().starts_with(['{', '[', '"']) {
+        let message = format!(
+            "the input is neither JSON nor a file that exists: {argument} (a JSON string needs its quotes: \
+             '\"{argument}\"')"
+        );
+        return Err(failure(message).into());
     }
-    let message = format!(
-        "the input is neither JSON nor a file that exists: {argument} (a JSON string needs its quotes: '\"{argument}\"')"
-    );
-    Err(failure(message).into())
+    Ok(inline?)
 }
 
-/// What the reader of JSON does not say as plainly.
-fn emptiness(text: &str) -> &'static str {
-    if text.trim().is_empty() { ", but empty: write {} for no input" } else { "" }
+fn parse(what: &str, text: &str) -> Result<Value, Failure> {
+    if text.trim().is_empty() {
+        return Err(failure(format!("{what} is empty: write {{}} for an input without anything in it")));
+    }
+    serde_json::from_str(text).map_err(|error| {
+        let hint = match error.to_string() {
+            _ if error.is_eof() => ": it ends too early, so a bracket or a quote is not closed",
+            said if said.starts_with("key must be a string") => {
+                ": JSON has its keys and texts in double quotes"
+            }
+            said if said.starts_with("trailing comma") => ": remove it",
+            _ => "",
+        };
+        failure(format!("{what} is not JSON: {error}{hint}"))
+    })
+}
+
+fn failure(message: String) -> Failure {
+    Failure::new(ErrorCode::UnreadableInput, message)
 }
 
 #[cfg(test)]
