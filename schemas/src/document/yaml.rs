@@ -25,7 +25,7 @@ fn syntax(error: &ScanError, text: &str) -> Problem {
     let mut message = error.info();
     if message.contains("tabs disallowed") {
         message = "a tab: indent with spaces".to_owned();
-    } else if message.contains("did not find expected") {
+    } else if message.contains("block") && message.contains("did not find expected") {
         message.push_str("; look whether this line begins in the same column as those beside it");
     }
     // The most common slip by far: in `{a: ${input.b}}`, the expression's braces are YAML's too.
