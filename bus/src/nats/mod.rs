@@ -7,6 +7,7 @@ mod consumer;
 mod follow;
 mod health;
 mod kv;
+mod observe;
 mod options;
 mod publish;
 mod pull;
@@ -20,5 +21,6 @@ mod wire;
 
 pub use bus::NatsBus;
 pub use connect::{NEEDED, is_new_enough};
+pub use observe::{Settlement, Word};
 pub use options::{Auth, ConnectOptions, DEFAULT_URL};
 pub use settings::{ConnectSettings, SettingsError};

@@ -116,7 +116,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn parse(reply: &str) -> Option<Self> {
+    pub(super) fn parse(reply: &str) -> Option<Self> {
         let tokens: Vec<&str> = reply.strip_prefix("$JS.ACK.")?.split('.').collect();
         // Old form: stream, consumer and five numbers. New form: domain and account before, more behind.
         let numbers = match tokens.len() {

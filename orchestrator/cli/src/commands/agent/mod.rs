@@ -1,3 +1,4 @@
+pub(crate) mod check;
 mod exec;
 mod http;
 mod list;
@@ -12,6 +13,7 @@ use crate::exit::Outcome;
 
 #[derive(Subcommand)]
 pub(crate) enum Agent {
+    Check(check::Check),
     Exec(exec::Exec),
     Http(http::Http),
     List(list::List),
@@ -22,6 +24,7 @@ pub(crate) enum Agent {
 impl Agent {
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
         match self {
+            Self::Check(check) => check.run(connection).await,
             Self::Exec(exec) => exec.run(connection).await,
             Self::Http(http) => http.run(connection).await,
             Self::New(new) => new.run(),

@@ -1,0 +1,108 @@
+//! The agent, as a process of its own.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::process::Command;
+use tokio::sync::watch;
+
+/// How much of what an agent printed is shown when it ended.
+const LAST_WORDS: usize = 300;
+
+/// A process with all that it started. Dropping it kills them.
+pub(super) struct Process {
+    pid: Pid,
+    ended: watch::Receiver<Option<ExitStatus>>,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a command that finds its mesh in the environment. What it prints is added to the file `log`.
+    pub(super) fn start(command: &[String], url: &str, namespace: &str, log: &Path) -> anyhow::Result<Self> {
+        let (program, arguments) = command.split_first().context("no command was given")?;
+        let printed = File::options().create(true).append(true).open(log);
+        let printed = printed.with_context(|| format!("making {}", log.display()))?;
+        // Through ourselves, so that the agent is told when we die (see `nats_server::Tethered`).
+        let mut start = Command::new(std::env::current_exe()?);
+        start.arg("nats-server").arg(program).arg("--").args(arguments);
+        // Proof for another server would not let it into this one.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_connection(name)) {
+            start.env_remove(name);
+        }
+        let mut child = start
+            .env("MESH_NATS_URL", url)
+            .env("MESH_NAMESPACE", namespace)
+            // Of its own, so that what it starts can be ended with it.
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(printed.try_clone()?)
+            .stderr(printed)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("starting {program}"))?;
+        let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let pid = pid.context("the agent has no process id")?;
+        let (sender, ended) = watch::channel(None);
+        tokio::spawn(async move {
+            let status = child.wait().await.ok();
+            // Nothing of it is to outlive it. That nobody is left is no error.
+            let _ = kill_process_group(pid, Signal::KILL);
+            let _ = sender.send(status);
+        });
+        Ok(Self { pid, ended, log: log.to_owned() })
+    }
+
+    /// Waits for its end.
+    pub(super) async fn ended(&self) -> Option<ExitStatus> {
+        let mut ended = self.ended.clone();
+        // An error is the end of whoever waits for the process: the runtime's.
+        ended.wait_for(Option::is_some).await.ok().and_then(|status| *status)
+    }
+
+    /// How it ended, if it has.
+    pub(super) fn status(&self) -> Option<ExitStatus> {
+        *self.ended.borrow()
+    }
+
+    /// Asks it to end, as a container's runtime does: the process alone, not what it started.
+    pub(super) fn terminate(&self) -> anyhow::Result<()> {
+        if self.status().is_none() {
+            kill_process(self.pid, Signal::TERM).context("stopping the agent")?;
+        }
+        Ok(())
+    }
+
+    /// Kills it with all that it started, and waits until it is gone.
+    pub(super) async fn kill(&self) -> anyhow::Result<()> {
+        if self.status().is_none() {
+            kill_process_group(self.pid, Signal::KILL).context("killing the agent")?;
+        }
+        self.ended().await;
+        Ok(())
+    }
+
+    /// The end of what it printed, in one line.
+    pub(super) fn last_words(&self) -> String {
+        let printed = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&printed[printed.len().saturating_sub(LAST_WORDS)..]).into_owned();
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        lines.join(" / ")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.status().is_none() {
+            // There is nobody to tell.
+            let _ = kill_process_group(self.pid, Signal::KILL);
+        }
+    }
+}
+
+/// Whether a variable says how to connect to a server.
+fn is_connection(name: &std::ffi::OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with("MESH_NATS_"))
+}

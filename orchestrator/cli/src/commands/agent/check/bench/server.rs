@@ -1,0 +1,83 @@
+//! A NATS server for the time of a check.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use mesh_bus::BusError;
+use mesh_bus::nats::{ConnectOptions, NatsBus};
+use mesh_schemas::Namespace;
+use tokio::time::{Instant, sleep};
+
+use crate::nats_server::NatsServer;
+
+/// Longest time a server may take to start on a busy machine.
+const START: Duration = Duration::from_secs(30);
+/// Pause between attempts to reach a server that is starting.
+const KNOCK: Duration = Duration::from_millis(50);
+/// How often to choose another port when somebody took the one that was free a moment ago.
+const PORTS: u32 = 5;
+
+/// A server with a folder and a port of its own; it ends when it is dropped.
+pub(in super::super) struct Server {
+    running: Option<NatsServer>,
+    data: PathBuf,
+    port: u16,
+}
+
+impl Server {
+    /// Starts a server and waits until it takes clients.
+    pub(in super::super) async fn start(data: &Path) -> anyhow::Result<Self> {
+        let mut last = None;
+        for _ in 0..PORTS {
+            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
+            let port = free.context("finding a free port")?.port();
+            let mut server = Self { running: None, data: data.to_owned(), port };
+            match server.start_again().await {
+                Ok(()) => return Ok(server),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| anyhow::anyhow!("no port is free")))
+    }
+
+    /// Where it listens.
+    pub(in super::super) fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Stops it. What it stored stays.
+    pub(in super::super) async fn stop(&mut self) -> anyhow::Result<()> {
+        match self.running.take() {
+            Some(server) => server.stop().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Starts it with what it had stored, on the same port.
+    pub(in super::super) async fn start_again(&mut self) -> anyhow::Result<()> {
+        let mut server = NatsServer::start(&self.data, self.port)?;
+        let namespace = Namespace::default();
+        tokio::select! {
+            connected = self.connect(&namespace) => drop(connected?),
+            error = server.ended() => return Err(error),
+        }
+        self.running = Some(server);
+        Ok(())
+    }
+
+    /// Connects to it, also while it is starting.
+    pub(in super::super) async fn connect(&self, namespace: &Namespace) -> anyhow::Result<NatsBus> {
+        let options = ConnectOptions::new(&self.url()).namespace(namespace.clone()).name("mesh-check");
+        let give_up = Instant::now() + START;
+        loop {
+            match NatsBus::connect(options.clone()).await {
+                Ok(bus) => return Ok(bus),
+                Err(BusError::Connect { .. } | BusError::Unavailable { .. }) if Instant::now() < give_up => {}
+                Err(error) => bail!(error),
+            }
+            sleep(KNOCK).await;
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! One trial: a namespace, what is seen in it, and the agent.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use chrono::Utc;
+use futures::StreamExt as _;
+use mesh_bus::nats::{NatsBus, Word};
+use mesh_bus::topology::agent_consumer;
+use mesh_bus::{Bus as _, ConsumerSpec, Publish, Request, Stored, Subscription, Target, submit};
+use mesh_schemas::{Lane, Message, RequestId, Subject, TaskVerb, TraceContext};
+
+use super::mesh::{self, Progress};
+use super::process::Process;
+use super::task::{self, CORRELATION, TRACEPARENT, Task, Work};
+use super::watch::{self, Outcome, Seen, Watch, What};
+use crate::commands::agent::check::Settings;
+
+/// How long what an agent did last may be on its way when it has ended.
+const AFTERMATH: Duration = Duration::from_millis(500);
+/// How long the acknowledgement of a task may take whose outcome is stored.
+pub(in super::super) const SETTLE: Duration = Duration::from_secs(10);
+/// How long an orchestrator may take to make a task.
+const ORCHESTRATOR: Duration = Duration::from_secs(15);
+/// Pause before the consumer is looked at again.
+const LOOK: Duration = Duration::from_millis(25);
+
+/// How the agent is started.
+pub(super) struct Launch<'a> {
+    pub(super) command: &'a [String],
+    pub(super) url: String,
+    pub(super) log: PathBuf,
+}
+
+/// A trial under way. Dropping it kills the agent.
+pub(in super::super) struct Stage<'a> {
+    pub(in super::super) bus: Arc<NatsBus>,
+    pub(in super::super) settings: &'a Settings,
+    pub(in super::super) watch: Watch,
+    launch: Option<Launch<'a>>,
+    agent: Option<Process>,
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn new(
+        bus: Arc<NatsBus>,
+        settings: &'a Settings,
+        watch: Watch,
+        launch: Option<Launch<'a>>,
+    ) -> Self {
+        Self { bus, settings, watch, launch, agent: None }
+    }
+
+    /// Starts the agent, if it is ours to start.
+    pub(in super::super) fn start_agent(&mut self) -> anyhow::Result<()> {
+        if let Some(Launch { command, url, log }) = &self.launch {
+            self.agent = Some(Process::start(command, url, self.bus.namespace().as_str(), log)?);
+        }
+        Ok(())
+    }
+
+    /// The consumer that the agent pulls from.
+    pub(in super::super) fn consumer(&self) -> ConsumerSpec {
+        agent_consumer(self.bus.namespace(), &self.settings.capability, &Lane::Normal)
+    }
+
+    pub(in super::super) async fn make_consumer(&self) -> anyhow::Result<()> {
+        Ok(self.bus.ensure_consumer(&self.consumer()).await?)
+    }
+
+    /// Gives the agent something to do.
+    pub(in super::super) async fn give(&self, work: &Work) -> anyhow::Result<Task> {
+        let task = self.announce(work).await?;
+        self.hand_over(task, work).await
+    }
+
+    /// Gives the agent something whose outcome is known already.
+    pub(in super::super) async fn give_done(&self, work: &Work) -> anyhow::Result<Task> {
+        let task = self.announce(work).await?;
+        self.store(task::completed_elsewhere(&task)).await?;
+        self.hand_over(task, work).await
+    }
+
+    /// Gives the agent something, and waits for the outcome.
+    pub(in super::super) async fn outcome_of(&self, work: &Work) -> anyhow::Result<(Task, Option<Outcome>)> {
+        let task = self.give(work).await?;
+        let outcome = self.outcome(&task).await;
+        Ok((task, outcome))
+    }
+
+    /// Whether the agent does a usual task, or what it does instead.
+    pub(in super::super) async fn goes_on(&self) -> anyhow::Result<Result<(), String>> {
+        let (task, outcome) = self.outcome_of(&Work::of(&self.settings.input)).await?;
+        Ok(match outcome {
+            Some(Outcome { verb: TaskVerb::Completed, .. }) => Ok(()),
+            Some(_) => Err("the next task failed".to_owned()),
+            None => Err(format!("the next task had no outcome: {}", self.why_none(&task).await)),
+        })
+    }
+
+    async fn announce(&self, work: &Work) -> anyhow::Result<Task> {
+        let shards = self.bus.shards().await?;
+        let key = task::new_key(&self.settings.capability, shards)?;
+        let namespace = self.bus.namespace().clone();
+        if self.launch.is_some() {
+            self.store(task::started(&namespace, &key, &work.input)).await?;
+        }
+        Ok(Task { namespace, key, sequence: 0, given: Instant::now() })
+    }
+
+    async fn hand_over(&self, mut task: Task, work: &Work) -> anyhow::Result<Task> {
+        if self.launch.is_none() {
+            return self.request(work).await;
+        }
+        let created = task::created(self.bus.namespace(), &task.key, work, Utc::now());
+        task.sequence = self.store(created).await?;
+        task.given = Instant::now();
+        Ok(task)
+    }
+
+    async fn store(&self, publish: Publish) -> anyhow::Result<u64> {
+        let subject = publish.message.subject.clone();
+        match self.bus.publish(publish).await.with_context(|| format!("storing {subject}"))? {
+            Stored::Now(sequence) => Ok(sequence),
+            Stored::Already => bail!("{subject} is there already"),
+        }
+    }
+
+    /// Has an orchestrator make the task.
+    async fn request(&self, work: &Work) -> anyhow::Result<Task> {
+        let namespace = self.bus.namespace().clone();
+        let id = uuid::Uuid::new_v4().to_string();
+        let request = Request {
+            target: Target::Task(self.settings.capability.clone()),
+            id: RequestId { source: format!("/{namespace}/check"), id },
+            input: work.input.clone(),
+            correlation_id: Some(CORRELATION.to_owned()),
+            causation_id: None,
+            trace: TraceContext::new(TRACEPARENT, None),
+        };
+        let run = submit(&*self.bus, &request).await?;
+        let find = |seen: &[Seen]| {
+            seen.iter().find_map(|seen| {
+                let What::Created(stored) = &seen.what else { return None };
+                match Subject::parse(&namespace, &stored.message.subject) {
+                    Ok(Subject::Task { verb: TaskVerb::Created, key }) if key.run == run => Some(Task {
+                        namespace: namespace.clone(),
+                        key,
+                        sequence: stored.sequence,
+                        given: seen.at,
+                    }),
+                    _ => None,
+                }
+            })
+        };
+        self.watch.until(ORCHESTRATOR, &find).await.with_context(|| {
+            format!(
+                "no orchestrator made a task of the request {run} within {} s: is one running for the namespace \
+                 '{namespace}'? `mesh agent check … -- COMMAND` needs none",
+                ORCHESTRATOR.as_secs()
+            )
+        })
+    }
+
+    /// Has the work called off that a task is, as when its run is cancelled.
+    pub(in super::super) async fn cancel(&self, task: &Task) -> anyhow::Result<()> {
+        if self.launch.is_some() {
+            let (outcome, word) = task::cancelled(task);
+            self.store(outcome).await?;
+            self.bus.notify(word).await?;
+            return Ok(());
+        }
+        let subject = format!("{}.workflow.signalled.-.-.{}.cancel.check", self.bus.namespace(), task.run());
+        let signal = Message { subject, headers: Default::default(), payload: Default::default() };
+        self.store(Publish::once(signal)).await.map(drop)
+    }
+
+    /// Waits for an outcome that the agent stores; not after the agent's end.
+    pub(in super::super) async fn outcome(&self, task: &Task) -> Option<Outcome> {
+        self.outcome_within(task, self.settings.timeout).await
+    }
+
+    pub(in super::super) async fn outcome_within(&self, task: &Task, limit: Duration) -> Option<Outcome> {
+        self.until(limit, |seen| watch::outcomes(seen, task).into_iter().next()).await
+    }
+
+    /// Waits for the last word about a task: that it need not come again.
+    pub(in super::super) async fn is_settled(&self, task: &Task, limit: Duration) -> bool {
+        let last = |word: &(Word, Instant)| matches!(word.0, Word::Ack | Word::Term);
+        self.until(limit, |seen| watch::words(seen, task).into_iter().find(last)).await.is_some()
+    }
+
+    /// Waits until the agent has taken a task; false if it does not.
+    pub(in super::super) async fn is_taken(&self, task: &Task) -> anyhow::Result<bool> {
+        let give_up = Instant::now() + self.settings.timeout;
+        while Instant::now() < give_up && !self.has_ended() {
+            if self.progress().await?.sequence >= task.sequence {
+                return Ok(true);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(false)
+    }
+
+    /// Waits until something is seen, for a time at most; not after the agent's end.
+    pub(in super::super) async fn until<T>(
+        &self,
+        limit: Duration,
+        find: impl Fn(&[Seen]) -> Option<T>,
+    ) -> Option<T> {
+        tokio::select! {
+            biased;
+            found = self.watch.until(limit, &find) => found,
+            () = self.ended() => self.watch.until(AFTERMATH, &find).await,
+        }
+    }
+
+    pub(in super::super) async fn progress(&self) -> anyhow::Result<Progress> {
+        Ok(mesh::progress(&self.bus, &self.settings.capability).await?)
+    }
+
+    /// Has the log refuse outcomes, or take them again.
+    pub(in super::super) async fn take_outcomes(&self, take: bool) -> anyhow::Result<()> {
+        mesh::take_outcomes(&self.bus, take).await
+    }
+
+    /// What is asked of the server about the agent's consumer from now on.
+    pub(in super::super) async fn questions(&self) -> anyhow::Result<Subscription> {
+        let name = self.consumer().name;
+        let all = self.bus.subscribe("$JS.API.CONSUMER.>").await?;
+        Ok(all.filter(move |message| std::future::ready(message.subject.contains(&name))).boxed())
+    }
+
+    /// Waits until something is asked; not after the agent's end.
+    pub(in super::super) async fn is_asked(&self, questions: &mut Subscription, limit: Duration) -> bool {
+        tokio::select! {
+            asked = tokio::time::timeout(limit, questions.next()) => matches!(asked, Ok(Some(_))),
+            () = self.ended() => false,
+        }
+    }
+
+    /// Waits for the end of the agent that we started.
+    async fn ended(&self) {
+        match &self.agent {
+            Some(agent) => drop(agent.ended().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether the agent, if we started it, has ended.
+    pub(in super::super) fn has_ended(&self) -> bool {
+        self.agent.as_ref().is_some_and(|agent| agent.status().is_some())
+    }
+
+    /// Asks the agent to end, as a container's runtime does.
+    pub(in super::super) fn terminate(&self) -> anyhow::Result<()> {
+        self.process()?.terminate()
+    }
+
+    /// Waits for the agent's end; the error says how it ended if not with exit code 0, or that it did not.
+    pub(in super::super) async fn ends_well(&self, limit: Duration) -> anyhow::Result<Result<(), String>> {
+        let agent = self.process()?;
+        Ok(match tokio::time::timeout(limit, agent.ended()).await {
+            Ok(Some(status)) if status.success() => Ok(()),
+            Ok(_) => Err(self.how_it_ended()),
+            Err(_) => Err(format!("it was still there after {} s", limit.as_secs())),
+        })
+    }
+
+    /// Kills the agent with SIGKILL.
+    pub(in super::super) async fn kill(&self) -> anyhow::Result<()> {
+        self.process()?.kill().await
+    }
+
+    fn process(&self) -> anyhow::Result<&Process> {
+        self.agent.as_ref().context("this trial needs the command that starts the agent")
+    }
+
+    /// Why a task has no outcome, as far as it can be seen.
+    pub(in super::super) async fn why_none(&self, task: &Task) -> String {
+        if self.has_ended() {
+            return self.how_it_ended();
+        }
+        let limit = self.settings.timeout.as_secs_f32();
+        let elsewhere = self.watch.look(|seen| {
+            seen.iter().find_map(|seen| match &seen.what {
+                What::Published(message) if watch::is_stray_outcome(message, task) => {
+                    Some(message.subject.clone())
+                }
+                _ => None,
+            })
+        });
+        if let Some(subject) = elsewhere {
+            return format!("an outcome was published on {subject}");
+        }
+        match self.progress().await {
+            Ok(progress) if progress.sequence >= task.sequence => {
+                format!("it was pulled, and nothing was stored as its outcome within {limit} s")
+            }
+            _ => format!("nobody pulled it within {limit} s"),
+        }
+    }
+
+    /// How the agent ended, and what it printed last.
+    pub(in super::super) fn how_it_ended(&self) -> String {
+        let Some(agent) = &self.agent else { return "the agent ended".to_owned() };
+        let status = agent.status().map_or_else(|| "still running".to_owned(), |status| status.to_string());
+        let said = match agent.last_words() {
+            words if words.is_empty() => "it printed nothing".to_owned(),
+            words => format!("it printed last: {words}"),
+        };
+        format!("the agent ended ({status}); {said}")
+    }
+}
