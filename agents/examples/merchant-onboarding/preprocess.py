@@ -144,8 +144,13 @@ async def outcome(task):
     event = {}
     try:
         event = dict(json.loads(task.data))
-        output = await asyncio.to_thread(preprocess, event["data"]["input"])
+        work = asyncio.to_thread(preprocess, event["data"]["input"])
+        milliseconds = event["data"].get("timeout_ms")  # none: it may take as long as it takes
+        output = await asyncio.wait_for(work, milliseconds and milliseconds / 1000)
         return "completed", {"output": output, "agent": AGENT}, event
+    except asyncio.TimeoutError:
+        failure = {"code": "timeout", "message": "the work took longer than it may", "retryable": True}
+        return "failed", {"error": failure, "agent": AGENT}, event
     except Exception as error:  # whatever it is, the run has to hear of it, and trying again would not help
         failure = {"code": "preprocess_failed", "message": f"{type(error).__name__}: {error}", "retryable": False}
         return "failed", {"error": failure, "agent": AGENT}, event

@@ -115,26 +115,37 @@ impl Report {
         self.passed
     }
 
-    /// For people: a line for each rule, and what to do below those that are not kept.
+    /// For people: a line for each rule that was tried, with what to do below those that are not kept. Rules that were
+    /// not tried for the same reason share a line.
     pub(crate) fn print(&self) -> anyhow::Result<()> {
+        let mut skipped: Vec<(&str, Vec<&str>)> = Vec::new();
         for line in &self.rules {
-            let (word, text) = match line.result {
-                Mark::Pass => ("pass", line.says.as_str()),
-                Mark::Fail => ("FAIL", line.says.as_str()),
-                Mark::Warning => ("warn", line.says.as_str()),
-                Mark::Skipped => ("skip", line.found.as_deref().unwrap_or_default()),
-            };
-            output::line(&format!("{word}  {:18}  {text}", line.rule))?;
-            if line.result != Mark::Skipped {
-                for (what, text) in [("found", &line.found), ("mend", &line.mend)] {
-                    if let Some(text) = text {
-                        output::line(&format!("{:26}{:7}{text}", "", format!("{what}:")))?;
+            let word = match line.result {
+                Mark::Pass => "pass",
+                Mark::Fail => "FAIL",
+                Mark::Warning => "warn",
+                Mark::Skipped => {
+                    let why = line.found.as_deref().unwrap_or_default();
+                    match skipped.iter_mut().find(|(reason, _)| *reason == why) {
+                        Some((_, rules)) => rules.push(line.rule),
+                        None => skipped.push((why, vec![line.rule])),
                     }
+                    continue;
+                }
+            };
+            output::line(&format!("{word}  {:18}  {}", line.rule, line.says))?;
+            for (what, text) in [("found", &line.found), ("mend", &line.mend)] {
+                if let Some(text) = text {
+                    output::line(&format!("{:26}{:7}{text}", "", format!("{what}:")))?;
                 }
             }
         }
+        for (why, rules) in skipped {
+            output::line(&format!("skip  {}: {why}", rules.join(", ")))?;
+        }
         let Counts { pass, fail, warning, skipped } = self.counts;
-        output::line(&format!("\n{pass} passed, {fail} failed, {warning} warnings, {skipped} skipped"))?;
+        let counts = format!("{pass} passed, {fail} failed, {warning} warned of, {skipped} skipped");
+        output::line(&format!("\n{counts}"))?;
         Ok(())
     }
 }

@@ -20,8 +20,10 @@ pub(super) async fn all(place: &Place, settings: &Settings) -> anyhow::Result<Fi
     let works = first.get(Rule::TakesWork) == Some(&Verdict::Kept);
     findings.add(first);
     if works {
+        // In a mesh that others use all trials share one consumer, and would be in each other's way.
+        let jobs = if place.is_live() { 1 } else { settings.jobs };
         let trials = OTHERS.iter().filter(|trial| wanted(trial)).map(|trial| (trial.run)(place, settings));
-        let all: Vec<Findings> = stream::iter(trials).buffer_unordered(settings.jobs).try_collect().await?;
+        let all: Vec<Findings> = stream::iter(trials).buffer_unordered(jobs).try_collect().await?;
         all.into_iter().for_each(|found| findings.add(found));
     }
     Ok(complete(place, settings, findings))

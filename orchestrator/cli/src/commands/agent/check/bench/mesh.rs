@@ -15,8 +15,6 @@ pub(in super::super) struct Progress {
     pub(in super::super) deliveries: u64,
     /// How many messages are delivered and not acknowledged.
     pub(in super::super) in_hand: u64,
-    /// How many of them were delivered more than once.
-    pub(in super::super) repeated: u64,
 }
 
 /// How far the consumer of a capability is.
@@ -29,7 +27,6 @@ pub(super) async fn progress(bus: &NatsBus, capability: &Capability) -> Result<P
         sequence: number(&info["delivered"]["stream_seq"]),
         deliveries: number(&info["delivered"]["consumer_seq"]),
         in_hand: number(&info["num_ack_pending"]),
-        repeated: number(&info["num_redelivered"]),
     })
 }
 

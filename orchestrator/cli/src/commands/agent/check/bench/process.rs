@@ -13,7 +13,7 @@ use tokio::sync::watch;
 const LAST_WORDS: usize = 300;
 
 /// A process with all that it started. Dropping it kills them.
-pub(super) struct Process {
+pub(in super::super) struct Process {
     pid: Pid,
     ended: watch::Receiver<Option<ExitStatus>>,
     log: PathBuf,
@@ -87,8 +87,11 @@ impl Process {
     /// The end of what it printed, in one line.
     pub(super) fn last_words(&self) -> String {
         let printed = std::fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&printed[printed.len().saturating_sub(LAST_WORDS)..]).into_owned();
-        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let cut = printed.len().saturating_sub(LAST_WORDS);
+        let text = String::from_utf8_lossy(&printed[cut..]).into_owned();
+        // The first line is a part of one if something was cut off.
+        let whole = text.lines().skip(usize::from(cut > 0 && text.trim_end().contains('\n')));
+        let lines: Vec<&str> = whole.map(str::trim).filter(|line| !line.is_empty()).collect();
         lines.join(" / ")
     }
 }

@@ -53,12 +53,27 @@ impl<'a> Stage<'a> {
         Self { bus, settings, watch, launch, agent: None }
     }
 
+    /// Ends the trial, but not the agent.
+    pub(in super::super) fn into_agent(self) -> Option<Process> {
+        self.agent
+    }
+
+    /// Goes on with an agent of another trial.
+    pub(in super::super) fn adopt(&mut self, agent: Option<Process>) {
+        self.agent = agent;
+    }
+
     /// Starts the agent, if it is ours to start.
     pub(in super::super) fn start_agent(&mut self) -> anyhow::Result<()> {
         if let Some(Launch { command, url, log }) = &self.launch {
             self.agent = Some(Process::start(command, url, self.bus.namespace().as_str(), log)?);
         }
         Ok(())
+    }
+
+    /// Starts the agent anew if it has ended, so that one broken rule does not hide others.
+    pub(in super::super) fn revive_agent(&mut self) -> anyhow::Result<()> {
+        if self.has_ended() { self.start_agent() } else { Ok(()) }
     }
 
     /// The consumer that the agent pulls from.
@@ -90,11 +105,15 @@ impl<'a> Stage<'a> {
         Ok((task, outcome))
     }
 
-    /// Whether the agent does a usual task, or what it does instead.
+    /// Whether the agent does a usual task, or what it does instead. Afterwards it has nothing in hand, unless it never
+    /// acknowledges.
     pub(in super::super) async fn goes_on(&self) -> anyhow::Result<Result<(), String>> {
         let (task, outcome) = self.outcome_of(&Work::of(&self.settings.input)).await?;
         Ok(match outcome {
-            Some(Outcome { verb: TaskVerb::Completed, .. }) => Ok(()),
+            Some(Outcome { verb: TaskVerb::Completed, .. }) => {
+                self.is_settled(&task, SETTLE).await;
+                Ok(())
+            }
             Some(_) => Err("the next task failed".to_owned()),
             None => Err(format!("the next task had no outcome: {}", self.why_none(&task).await)),
         })
@@ -295,22 +314,27 @@ impl<'a> Stage<'a> {
         if let Some(subject) = elsewhere {
             return format!("an outcome was published on {subject}");
         }
-        match self.progress().await {
+        let found = match self.progress().await {
             Ok(progress) if progress.sequence >= task.sequence => {
                 format!("it was pulled, and nothing was stored as its outcome within {limit} s")
             }
             _ => format!("nobody pulled it within {limit} s"),
-        }
+        };
+        format!("{found}{}", self.last_words())
     }
 
     /// How the agent ended, and what it printed last.
     pub(in super::super) fn how_it_ended(&self) -> String {
-        let Some(agent) = &self.agent else { return "the agent ended".to_owned() };
-        let status = agent.status().map_or_else(|| "still running".to_owned(), |status| status.to_string());
-        let said = match agent.last_words() {
-            words if words.is_empty() => "it printed nothing".to_owned(),
-            words => format!("it printed last: {words}"),
-        };
-        format!("the agent ended ({status}); {said}")
+        let status = self.agent.as_ref().and_then(Process::status);
+        let status = status.map_or_else(|| "how is not known".to_owned(), |status| status.to_string());
+        format!("the agent ended ({status}){}", self.last_words())
+    }
+
+    /// What the agent printed last, if it did, to be added to what was found.
+    fn last_words(&self) -> String {
+        match self.agent.as_ref().map(Process::last_words) {
+            Some(words) if !words.is_empty() => format!("; it printed last: {words}"),
+            _ => String::new(),
+        }
     }
 }

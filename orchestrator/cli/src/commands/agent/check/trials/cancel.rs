@@ -27,6 +27,7 @@ pub(super) async fn run(place: &Place, settings: &Settings) -> anyhow::Result<Fi
     let mut stage = place.stage("cancel", settings).await?;
     stage.start_agent()?;
     cancel(&mut findings, &stage, &slow).await?;
+    stage.revive_agent()?;
     if !place.is_live() {
         findings.note(Rule::Deadline, deadline(&stage, slow).await?);
     }
@@ -75,17 +76,16 @@ async fn cancel(findings: &mut Findings, stage: &Stage<'_>, slow: &Work) -> anyh
     }
     stage.cancel(&task).await?;
     let settled = stage.is_settled(&task, stage.settings.timeout.max(SETTLE)).await;
-    // Whoever heard of it has nothing to show.
-    let finished = stage
-        .watch
-        .look(|seen| bench::attempts(seen, &task).iter().any(|(verb, _)| *verb == TaskVerb::Completed));
-    let heard = if finished { Err("the work went on to its end".to_owned()) } else { Ok(()) };
     let survived = match settled {
         true => stage.goes_on().await?,
         false if stage.has_ended() => Err(stage.how_it_ended()),
         false => Err("it was not acknowledged".to_owned()),
     };
-    if settled {
+    let attempts = stage.watch.look(|seen| bench::attempts(seen, &task));
+    let finished = attempts.iter().any(|(verb, _)| *verb == TaskVerb::Completed);
+    // Whoever heard of it has nothing to show.
+    let heard = if finished { Err("the work went on to its end".to_owned()) } else { Ok(()) };
+    if survived.is_ok() {
         findings.judge(Rule::CancelHeard, heard);
     }
     findings.judge(Rule::CancelSurvived, survived);

@@ -65,7 +65,10 @@ pub(super) async fn run(place: &Place, settings: &Settings) -> anyhow::Result<Fi
     let answered = services.iter().any(|service| !place.is_live() || service == name);
     findings.judge(
         Rule::Service,
-        answered.then_some(()).ok_or_else(|| format!("nobody called '{name}' answered")),
+        answered.then_some(()).ok_or_else(|| match place.is_live() {
+            true => format!("nobody called '{name}' answered"),
+            false => "nobody answered".to_owned(),
+        }),
     );
     let is_there = registered.is_some();
     findings.judge(

@@ -4,7 +4,7 @@ use mesh_schemas::payload::{TaskCompleted, TaskFailed};
 use mesh_schemas::{Decoded, Envelope, TaskVerb, TraceContext};
 use serde::Deserialize as _;
 
-use crate::commands::agent::check::bench::{CORRELATION, Outcome, TRACEPARENT, Task};
+use crate::commands::agent::check::bench::{self, CORRELATION, Outcome, SETTLE, Stage, TRACEPARENT, Task};
 use crate::commands::agent::check::report::{Findings, Verdict};
 use crate::commands::agent::check::rule::Rule;
 
@@ -94,4 +94,19 @@ pub(super) fn tell(outcome: &Outcome) -> String {
         }
         (verb, _) => format!("task.{verb} was stored"),
     }
+}
+
+/// Whether a task whose outcome is known is acknowledged, without another, and the agent goes on.
+pub(super) async fn accepted(stage: &Stage<'_>, task: &Task) -> anyhow::Result<Result<(), String>> {
+    if !stage.is_settled(task, SETTLE.max(stage.settings.timeout)).await {
+        let found =
+            if stage.has_ended() { stage.how_it_ended() } else { "it was not acknowledged".to_owned() };
+        return Ok(Err(found));
+    }
+    // One that acknowledges first finds out afterwards that the outcome is there.
+    let gone_on = stage.goes_on().await?;
+    Ok(match stage.watch.look(|seen| bench::outcomes(seen, task)).first() {
+        Some(outcome) => Err(format!("a second outcome was stored: {}", tell(outcome))),
+        None => gone_on,
+    })
 }

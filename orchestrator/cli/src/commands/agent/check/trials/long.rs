@@ -28,6 +28,7 @@ pub(super) async fn run(place: &Place, settings: &Settings) -> anyhow::Result<Fi
         findings.broken(Rule::InProgress, found);
         return Ok(findings);
     }
+    let is_alone = stage.progress().await?.in_hand == 0;
     let mut tasks = Vec::new();
     for _ in 0..TASKS {
         tasks.push(stage.give(&Work::of(input)).await?);
@@ -41,8 +42,14 @@ pub(super) async fn run(place: &Place, settings: &Settings) -> anyhow::Result<Fi
         findings.broken(Rule::InProgress, format!("no outcome: {}", stage.why_none(&tasks[0]).await));
         return Ok(findings);
     };
-    findings.note(Rule::InProgress, marks(&stage, &task, &outcome).await?);
-    findings.note(Rule::HoldsOnlyWork, works_on(&stage, &tasks, held, outcome.at - given).await);
+    findings.note(Rule::InProgress, marks(&stage, &task, &outcome));
+    findings.note(
+        Rule::HoldsOnlyWork,
+        match is_alone {
+            true => works_on(&stage, &tasks, held, outcome.at - given).await,
+            false => Verdict::Untried("tasks of others are under way".to_owned()),
+        },
+    );
     Ok(findings)
 }
 
@@ -57,7 +64,7 @@ async fn held(stage: &Stage<'_>, until: Instant) -> anyhow::Result<u64> {
 }
 
 /// Whether the longest silence about a task was shorter than the server's patience.
-async fn marks(stage: &Stage<'_>, task: &Task, outcome: &Outcome) -> anyhow::Result<Verdict> {
+fn marks(stage: &Stage<'_>, task: &Task, outcome: &Outcome) -> Verdict {
     let mut moments = vec![task.given];
     let words = stage.watch.look(|seen| bench::words(seen, task));
     let marks = words.iter().filter(|(word, _)| *word == Word::Progress);
@@ -65,18 +72,18 @@ async fn marks(stage: &Stage<'_>, task: &Task, outcome: &Outcome) -> anyhow::Res
     let is_marked = moments.len() > 1;
     moments.push(outcome.at);
     let silence = moments.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default();
-    if silence >= AGENT_ACK_WAIT || stage.progress().await?.repeated > 0 {
-        return Ok(Verdict::Broken(format!("nothing was heard of it for {:.1} s", silence.as_secs_f32())));
+    if silence >= AGENT_ACK_WAIT {
+        return Verdict::Broken(format!("nothing was heard of it for {:.1} s", silence.as_secs_f32()));
     }
     if is_marked {
-        return Ok(Verdict::Kept);
+        return Verdict::Kept;
     }
-    Ok(Verdict::Untried(format!(
+    Verdict::Untried(format!(
         "the work was over after {:.1} s and was not marked until then: whether it would be is seen with a \
          --slow-input that takes more than {} s",
         silence.as_secs_f32(),
         AGENT_ACK_WAIT.as_secs(),
-    )))
+    ))
 }
 
 /// Whether all tasks that were held end at about the same time, so that none waited for another.

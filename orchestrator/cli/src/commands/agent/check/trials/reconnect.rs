@@ -15,19 +15,23 @@ const GONE: Duration = Duration::from_secs(3);
 pub(super) async fn run(place: &Place, settings: &Settings) -> anyhow::Result<Findings> {
     let mut findings = Findings::default();
     let mut server = place.bench()?.another_server("restarted").await?;
-    let mut stage = place.stage_on(&server, "reconnect", settings).await?;
-    stage.start_agent()?;
-    if let Err(found) = stage.goes_on().await? {
+    let mut before = place.stage_on(&server, "reconnect", settings).await?;
+    before.start_agent()?;
+    if let Err(found) = before.goes_on().await? {
         findings.broken(Rule::Reconnects, found);
         return Ok(findings);
     }
+    // Only the agent is connected while the server is gone.
+    let agent = before.into_agent();
     server.stop().await?;
     tokio::time::sleep(GONE).await;
     server.start_again().await?;
-    let gone_on = if stage.has_ended() { Err(stage.how_it_ended()) } else { stage.goes_on().await? };
+    let mut after = place.stage_on(&server, "reconnect", settings).await?;
+    after.adopt(agent);
+    let gone_on = if after.has_ended() { Err(after.how_it_ended()) } else { after.goes_on().await? };
     findings.judge(Rule::Reconnects, gone_on);
-    // The agent first: it is not to look for a server that is gone for good.
-    drop(stage);
+    // The agent goes first: it is not to look for a server that is gone for good.
+    drop(after);
     server.stop().await?;
     Ok(findings)
 }
