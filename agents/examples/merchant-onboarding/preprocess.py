@@ -3,7 +3,7 @@
 
  1. Bind the durable consumer agent-<capability>-normal of the stream MESH_TASKS. The orchestrator makes it when a
     workflow that names the capability is applied.
- 2. Pull one task, and say "in progress" more often than every 30 seconds while working on it.
+ 2. Pull one task, and say "in progress" more often than every 30 seconds while working on it, for `timeout_ms` at most.
  3. Publish the outcome on the task's subject with `created` replaced by `completed` or `failed`, and wait until it
     is stored.
  4. Acknowledge the task.

@@ -1,6 +1,7 @@
 use clap::CommandFactory as _;
 
 use crate::cli::Cli;
+use crate::commands;
 use crate::config;
 
 #[test]
@@ -16,4 +17,12 @@ fn the_readme_has_every_setting() {
     command.build();
     let reference = config::reference(&command);
     assert!(readme.contains(&reference), "orchestrator/cli/README.md must contain this table:\n{reference}");
+}
+
+/// The page about the contract has every rule that an agent can be tried by, word by word.
+#[test]
+fn the_contract_has_every_rule() {
+    let page = include_str!("../../../schemas/README.md");
+    let reference = commands::agent::check::reference();
+    assert!(page.contains(&reference), "schemas/README.md must contain this table:\n{reference}");
 }

@@ -47,7 +47,7 @@ const CASES: &[Case] = &[
 ];
 
 #[tokio::test]
-async fn each_fault_breaks_its_own_rules() -> Result<()> {
+async fn agents_that_break_rules_are_told_which() -> Result<()> {
     let tried = CASES.iter().map(|(fault, rules, broken)| async move {
         let checked = with_fault(fault, rules, r#"{"seconds": 3}"#, "8s").await?;
         checked.breaks(fault, broken)

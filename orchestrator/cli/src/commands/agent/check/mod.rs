@@ -91,7 +91,7 @@ impl Check {
         let place = if self.command.is_empty() {
             Place::Live(Arc::new(connection.connect().await?))
         } else {
-            Place::Own(Bench::new(self.command).await?)
+            Place::Own(Box::new(Bench::new(self.command).await?))
         };
         let findings = tokio::select! {
             findings = run::all(&place, &settings) => findings,

@@ -15,7 +15,7 @@ pub(super) async fn all(place: &Place, settings: &Settings) -> anyhow::Result<Fi
         (trial.live || !place.is_live())
             && trial.rules.iter().any(|rule| can_be_tried(place, settings, *rule))
     };
-    eprintln!("trying agents of '{}': {} rules", settings.capability, settings.rules.len());
+    eprintln!("trying agents of '{}'; this takes as long as a few of their slow tasks", settings.capability);
     let first = (FIRST.run)(place, settings).await?;
     let works = first.get(Rule::TakesWork) == Some(&Verdict::Kept);
     findings.add(first);

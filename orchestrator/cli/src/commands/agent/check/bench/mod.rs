@@ -1,5 +1,6 @@
 //! Where agents are tried: a mesh without an orchestrator, whose part the check itself plays.
 
+mod give;
 mod mesh;
 mod place;
 mod process;

@@ -15,7 +15,7 @@ use crate::commands::agent::check::Settings;
 /// Where agents are tried.
 pub(in super::super) enum Place {
     /// On a server of our own, with an agent that we start.
-    Own(Bench),
+    Own(Box<Bench>),
     /// In a mesh that is there, with the agents that are there.
     Live(Arc<NatsBus>),
 }

@@ -9,6 +9,8 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::process::Command;
 use tokio::sync::watch;
 
+use crate::nats_server::tether;
+
 /// How much of what an agent printed is shown when it ended.
 const LAST_WORDS: usize = 300;
 
@@ -27,7 +29,7 @@ impl Process {
         let printed = printed.with_context(|| format!("making {}", log.display()))?;
         // Through ourselves, so that the agent is told when we die (see `nats_server::Tethered`).
         let mut start = Command::new(std::env::current_exe()?);
-        start.arg("nats-server").arg(program).arg("--").args(arguments);
+        start.args(tether()).arg(program).arg("--").args(arguments);
         // Proof for another server would not let it into this one.
         for (name, _) in std::env::vars_os().filter(|(name, _)| is_connection(name)) {
             start.env_remove(name);

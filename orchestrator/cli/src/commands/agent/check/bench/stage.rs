@@ -4,17 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
-use chrono::Utc;
+use anyhow::Context as _;
 use futures::StreamExt as _;
 use mesh_bus::nats::{NatsBus, Word};
 use mesh_bus::topology::agent_consumer;
-use mesh_bus::{Bus as _, ConsumerSpec, Publish, Request, Stored, Subscription, Target, submit};
-use mesh_schemas::{Lane, Message, RequestId, Subject, TaskVerb, TraceContext};
+use mesh_bus::{Bus as _, ConsumerSpec, Subscription};
+use mesh_schemas::Lane;
 
 use super::mesh::{self, Progress};
 use super::process::Process;
-use super::task::{self, CORRELATION, TRACEPARENT, Task, Work};
+use super::task::Task;
 use super::watch::{self, Outcome, Seen, Watch, What};
 use crate::commands::agent::check::Settings;
 
@@ -22,8 +21,6 @@ use crate::commands::agent::check::Settings;
 const AFTERMATH: Duration = Duration::from_millis(500);
 /// How long the acknowledgement of a task may take whose outcome is stored.
 pub(in super::super) const SETTLE: Duration = Duration::from_secs(10);
-/// How long an orchestrator may take to make a task.
-const ORCHESTRATOR: Duration = Duration::from_secs(15);
 /// Pause before the consumer is looked at again.
 const LOOK: Duration = Duration::from_millis(25);
 
@@ -63,6 +60,11 @@ impl<'a> Stage<'a> {
         self.agent = agent;
     }
 
+    /// Whether the agent is ours, and with it the mesh.
+    pub(super) fn is_ours(&self) -> bool {
+        self.launch.is_some()
+    }
+
     /// Starts the agent, if it is ours to start.
     pub(in super::super) fn start_agent(&mut self) -> anyhow::Result<()> {
         if let Some(Launch { command, url, log }) = &self.launch {
@@ -83,117 +85,6 @@ impl<'a> Stage<'a> {
 
     pub(in super::super) async fn make_consumer(&self) -> anyhow::Result<()> {
         Ok(self.bus.ensure_consumer(&self.consumer()).await?)
-    }
-
-    /// Gives the agent something to do.
-    pub(in super::super) async fn give(&self, work: &Work) -> anyhow::Result<Task> {
-        let task = self.announce(work).await?;
-        self.hand_over(task, work).await
-    }
-
-    /// Gives the agent something whose outcome is known already.
-    pub(in super::super) async fn give_done(&self, work: &Work) -> anyhow::Result<Task> {
-        let task = self.announce(work).await?;
-        self.store(task::completed_elsewhere(&task)).await?;
-        self.hand_over(task, work).await
-    }
-
-    /// Gives the agent something, and waits for the outcome.
-    pub(in super::super) async fn outcome_of(&self, work: &Work) -> anyhow::Result<(Task, Option<Outcome>)> {
-        let task = self.give(work).await?;
-        let outcome = self.outcome(&task).await;
-        Ok((task, outcome))
-    }
-
-    /// Whether the agent does a usual task, or what it does instead. Afterwards it has nothing in hand, unless it never
-    /// acknowledges.
-    pub(in super::super) async fn goes_on(&self) -> anyhow::Result<Result<(), String>> {
-        let (task, outcome) = self.outcome_of(&Work::of(&self.settings.input)).await?;
-        Ok(match outcome {
-            Some(Outcome { verb: TaskVerb::Completed, .. }) => {
-                self.is_settled(&task, SETTLE).await;
-                Ok(())
-            }
-            Some(_) => Err("the next task failed".to_owned()),
-            None => Err(format!("the next task had no outcome: {}", self.why_none(&task).await)),
-        })
-    }
-
-    async fn announce(&self, work: &Work) -> anyhow::Result<Task> {
-        let shards = self.bus.shards().await?;
-        let key = task::new_key(&self.settings.capability, shards)?;
-        let namespace = self.bus.namespace().clone();
-        if self.launch.is_some() {
-            self.store(task::started(&namespace, &key, &work.input)).await?;
-        }
-        Ok(Task { namespace, key, sequence: 0, given: Instant::now() })
-    }
-
-    async fn hand_over(&self, mut task: Task, work: &Work) -> anyhow::Result<Task> {
-        if self.launch.is_none() {
-            return self.request(work).await;
-        }
-        let created = task::created(self.bus.namespace(), &task.key, work, Utc::now());
-        task.sequence = self.store(created).await?;
-        task.given = Instant::now();
-        Ok(task)
-    }
-
-    async fn store(&self, publish: Publish) -> anyhow::Result<u64> {
-        let subject = publish.message.subject.clone();
-        match self.bus.publish(publish).await.with_context(|| format!("storing {subject}"))? {
-            Stored::Now(sequence) => Ok(sequence),
-            Stored::Already => bail!("{subject} is there already"),
-        }
-    }
-
-    /// Has an orchestrator make the task.
-    async fn request(&self, work: &Work) -> anyhow::Result<Task> {
-        let namespace = self.bus.namespace().clone();
-        let id = uuid::Uuid::new_v4().to_string();
-        let request = Request {
-            target: Target::Task(self.settings.capability.clone()),
-            id: RequestId { source: format!("/{namespace}/check"), id },
-            input: work.input.clone(),
-            correlation_id: Some(CORRELATION.to_owned()),
-            causation_id: None,
-            trace: TraceContext::new(TRACEPARENT, None),
-        };
-        let run = submit(&*self.bus, &request).await?;
-        let find = |seen: &[Seen]| {
-            seen.iter().find_map(|seen| {
-                let What::Created(stored) = &seen.what else { return None };
-                match Subject::parse(&namespace, &stored.message.subject) {
-                    Ok(Subject::Task { verb: TaskVerb::Created, key }) if key.run == run => Some(Task {
-                        namespace: namespace.clone(),
-                        key,
-                        sequence: stored.sequence,
-                        given: seen.at,
-                    }),
-                    _ => None,
-                }
-            })
-        };
-        self.watch.until(ORCHESTRATOR, &find).await.with_context(|| {
-            format!(
-                "no orchestrator made a task of the request {run} within {} s: is one running for the namespace \
-                 '{namespace}'? `mesh agent check … -- COMMAND` needs none",
-                ORCHESTRATOR.as_secs()
-            )
-        })
-    }
-
-    /// Has the work called off that a task is, as when its run is cancelled.
-    pub(in super::super) async fn cancel(&self, task: &Task) -> anyhow::Result<()> {
-        if self.launch.is_some() {
-            let (outcome, word) = task::cancelled(task);
-            self.store(outcome).await?;
-            self.bus.notify(word).await?;
-            return Ok(());
-        }
-        let subject = format!("{}.workflow.signalled.-.-.{}.cancel.check", self.bus.namespace(), task.run());
-        let signal = Message { subject, headers: Default::default(), payload: Default::default() };
-        self.store(Publish::once(signal)).await.map(drop)
     }
 
     /// Waits for an outcome that the agent stores; not after the agent's end.
