@@ -17,18 +17,30 @@ pub(crate) struct Checked {
 /// `mesh agent check` with these arguments, in an environment where agents of every kind find what they need.
 pub(crate) fn command(arguments: &[&str]) -> Result<Command> {
     let mut command = Command::new(mesh_binary()?);
-    let python = std::env::var("PYTHONPATH").unwrap_or_else(|_| path("target/tools/python"));
     command
         .args(["agent", "check", "-o", "json"])
         .args(arguments)
         .env_clear()
         .env("HOME", std::env::temp_dir())
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("PYTHONPATH", format!("{}:{python}", path("agents/python")))
+        .env("PYTHONPATH", python_path())
         .env("NATS_SERVER", mesh_tests::server_binary()?)
         .stdin(Stdio::null())
         .kill_on_drop(true);
     Ok(command)
+}
+
+/// An agent in Python.
+pub(crate) fn python(script: &str) -> Command {
+    let mut command = Command::new("python3");
+    command.arg(script).env("PYTHONPATH", python_path()).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// Where Python finds our package and the client library.
+fn python_path() -> String {
+    let tools = std::env::var("PYTHONPATH").unwrap_or_else(|_| path("target/tools/python"));
+    format!("{}:{tools}", path("agents/python"))
 }
 
 /// Runs a check to its end.
