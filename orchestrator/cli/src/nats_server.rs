@@ -123,44 +123,6 @@ impl NatsServer {
     }
 }
 
-/// Becomes nats-server, after having asked the system to end it when its parent ends. A child cannot be asked to
-/// do that from outside, so `mesh` starts itself once more for it.
-fn lock(data: &Path) -> anyhow::Result<File> {
-    let path = data.join("mesh.lock");
-    let file = File::create(&path).with_context(|| format!("making {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            bail!(
-                "another `mesh up` uses the folder {}; stop it, or choose another with --data",
-                data.display()
-            )
-        }
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", path.display())),
-    }
-}
-
-/// The program: `NATS_SERVER`, else the one that the build fetched, else the first on the path.
-fn find() -> anyhow::Result<PathBuf> {
-    if let Some(given) = std::env::var_os("NATS_SERVER").filter(|given| !given.is_empty()) {
-        let given = PathBuf::from(given);
-        if given.is_file() {
-            return Ok(given);
-        }
-        bail!("NATS_SERVER names {}, which is not a file", given.display());
-    }
-    let fetched = std::env::current_exe()?
-        .parent()
-        .and_then(Path::parent)
-        .map(|target| target.join("tools").join("nats-server"));
-    let on_path = std::env::var_os("PATH").into_iter().flat_map(|path| {
-        std::env::split_paths(&path).map(|folder| folder.join("nats-server")).collect::<Vec<_>>()
-    });
-    fetched.into_iter().chain(on_path).find(|program| program.is_file()).context(
-        "no nats-server was found: run `make tools`, put one on the PATH, or name one with NATS_SERVER=…",
-    )
-}
-
 /// What to start ourselves with, so that a program ends with us: its path and `--` and its arguments come after this.
 pub(crate) fn tether() -> [String; 3] {
     ["nats-server".to_owned(), "--parent".to_owned(), std::process::id().to_string()]
@@ -187,7 +149,8 @@ impl Tethered {
         // A parent that had ended before was not waited for by the system.
         let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
         if parent != Some(self.parent) {
-            bail!("who started {} is gone", self.program.display());
+            let message = format!("who started {} is gone", self.program.display());
+            return Err(Failure::new(ErrorCode::NoServerProgram, message).into());
         }
         let error = std::process::Command::new(&self.program).args(&self.arguments).exec();
         Err(error).with_context(|| cannot_start(&self.program))
