@@ -65,7 +65,7 @@ impl NatsServer {
             .stderr(Stdio::inherit())
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| cannot_start(&program))?;
+            .with_context(|| cannot_start(ErrorCode::NoServerProgram, &program))?;
         Ok(Self { process, log, port, _lock: lock })
     }
 
@@ -150,15 +150,15 @@ impl Tethered {
         let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
         if parent != Some(self.parent) {
             let message = format!("who started {} is gone", self.program.display());
-            return Err(Failure::new(ErrorCode::NoServerProgram, message).into());
+            return Err(Failure::new(ErrorCode::NoProgram, message).into());
         }
         let error = std::process::Command::new(&self.program).args(&self.arguments).exec();
-        Err(error).with_context(|| cannot_start(&self.program))
+        Err(error).with_context(|| cannot_start(ErrorCode::NoProgram, &self.program))
     }
 }
 
-fn cannot_start(program: &Path) -> Failure {
-    Failure::new(ErrorCode::NoServerProgram, format!("cannot start {}", program.display()))
+fn cannot_start(code: ErrorCode, program: &Path) -> Failure {
+    Failure::new(code, format!("cannot start {}", program.display()))
 }
 
 #[cfg(test)]

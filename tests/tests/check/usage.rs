@@ -24,7 +24,10 @@ async fn a_program_that_is_not_there_is_named() -> Result<()> {
     let checked = check(&["-c", "x", "--input", "{}", "--rule", "acks", "--", "no-such-program"]).await?;
     checked.breaks("no program", &["takes-work"])?;
     let found = &checked.line("takes-work")?["found"];
-    assert!(found.as_str().is_some_and(|found| found.contains("starting no-such-program")), "{found}");
+    assert!(
+        found.as_str().is_some_and(|found| found.contains("[MESH-502]: cannot start no-such-program")),
+        "{found}"
+    );
     Ok(())
 }
 
