@@ -8,9 +8,8 @@ use crate::context::Context;
 use crate::failure::TaskFailure;
 use crate::handler::Output;
 
-/// Most bytes of output that a runner takes, unless something else is said: 1 MiB, the largest message that a NATS
-/// server takes by default.
-pub const DEFAULT_OUTPUT_LIMIT: usize = 1024 * 1024;
+/// Most bytes of output that a runner takes, unless something else is said: as much as an event can carry.
+pub const DEFAULT_OUTPUT_LIMIT: usize = mesh_schemas::MAX_DATA_BYTES;
 
 /// How much of an output that cannot be read is quoted, in bytes.
 const QUOTED: usize = 200;
@@ -73,9 +72,7 @@ pub(crate) fn read_output(bytes: &[u8]) -> Result<Output, TaskFailure> {
 pub(crate) fn too_large(limit: usize) -> TaskFailure {
     TaskFailure::fatal(
         code::OUTPUT_TOO_LARGE,
-        format!(
-            "the output is larger than {limit} bytes: return less, a reference to it, or raise the limit"
-        ),
+        format!("the output is larger than {limit} bytes: return less, or a reference to it"),
     )
 }
 

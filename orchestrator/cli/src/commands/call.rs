@@ -6,7 +6,7 @@ use mesh_schemas::definition::Span;
 use mesh_schemas::{Capability, ErrorCode};
 
 use super::runs::{Attending, attend};
-use super::start::{read_input, request};
+use super::start::{read_input, request, request_id};
 use crate::connection::Connection;
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -20,7 +20,7 @@ pub(crate) struct Call {
     /// Input: JSON, a file of JSON, or - for stdin
     input: String,
     /// Your own id of the request: calling again with the same id is the same task, done once
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = request_id)]
     id: Option<String>,
     /// How long to wait, such as 10s or 5m; after that, the task goes on without being waited for
     #[arg(long, value_name = "TIME")]

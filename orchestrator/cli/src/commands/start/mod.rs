@@ -28,7 +28,7 @@ pub(crate) struct Start {
     #[arg(long, default_value = "{}")]
     input: String,
     /// Your own id of the request: starting again with the same id is the same run
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = request_id)]
     id: Option<String>,
     /// What you call the whole piece of work; every event of the run carries it
     #[arg(long, value_name = "ID")]
@@ -58,6 +58,14 @@ impl Start {
         }
         start(&*bus, run, &request, self.output).await
     }
+}
+
+/// An id that a request can have: it becomes an attribute of an event.
+pub(crate) fn request_id(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err("use text that is not empty, on one line".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// A request from this command line, under an id of the caller's or a new one.
