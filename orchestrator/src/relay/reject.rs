@@ -59,8 +59,8 @@ pub(super) async fn if_not_started(
     let subject = started_subject(request).render(shared.bus.namespace());
     let first = match shared.bus.last(Stream::Events, &subject).await {
         Ok(Some(first)) => first,
-        // It was removed meanwhile, with its run; or it cannot be known now, and the request comes again.
-        Ok(None) => return Ok(()),
+        // It was there a moment ago: the server that answered is behind, or it was removed with its run.
+        Ok(None) => return Err(Lost),
         Err(error) => {
             info!(%error, "the log cannot be read: the request will be delivered again");
             return Err(Lost);
