@@ -1,4 +1,5 @@
-//! An agent for tests that kill it: does what the input says, and notes each execution in a file.
+//! An agent for tests that kill it: does what the input says, and notes each execution in a file. Whoever listens is
+//! told by `task.progress` when an execution stands there.
 //!
 //! `test-agent CAPABILITY FILE`; the mesh is found through the environment.
 
@@ -37,6 +38,7 @@ async fn main() -> anyhow::Result<()> {
         let file = Arc::clone(&file);
         async move {
             note(&file, &context)?;
+            context.progress(0.0, Some("noted")).await;
             work(&context, order).await
         }
     };

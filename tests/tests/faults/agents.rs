@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use mesh_bus::RunOutcome;
+use futures::StreamExt as _;
 use mesh_bus::topology::Stream;
+use mesh_bus::{Bus as _, RunOutcome, Subscription};
 use mesh_schemas::payload::code;
-use mesh_tests::{Audit, Process, Running, TestServer, World};
+use mesh_tests::{Audit, Process, Running, TestServer, World, patiently};
 use serde_json::{Value, json};
 
 use crate::support::{CHAIN, impatient_consumer, is_well, is_well_and_complete, letter_about, worker};
@@ -25,6 +26,7 @@ struct Fragile {
     orchestrator: Running,
     worker: Running,
     file: PathBuf,
+    noted: Subscription,
     /// Last, so that it goes last.
     _server: TestServer,
 }
@@ -39,12 +41,18 @@ impl Fragile {
         world.apply(ONE).await?;
         let worker = world.agent(worker()).await?;
         let file = std::env::temp_dir().join(format!("mesh-faults-{name}-{}", std::process::id()));
-        Ok(Self { world, orchestrator, worker, file, _server: server })
+        let noted = world.bus.subscribe(&format!("{}.task.progress.fragile.>", world.namespace)).await?;
+        Ok(Self { world, orchestrator, worker, file, noted, _server: server })
     }
 
     fn agent(&self) -> Result<Process> {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_test-agent"));
         Process::start(&self.world, &program, &["fragile", &self.file.to_string_lossy()])
+    }
+
+    /// Waits until one more execution stands among the [`Self::executions`].
+    async fn begun(&mut self) -> Result<()> {
+        patiently("an execution", self.noted.next()).await?.context("the connection was closed").map(drop)
     }
 
     /// Each execution: agent, run, attempt, delivery.
@@ -62,10 +70,10 @@ impl Fragile {
 
 #[tokio::test]
 async fn another_takes_over_when_one_is_killed() -> Result<()> {
-    let mesh = Fragile::new("killed").await?;
+    let mut mesh = Fragile::new("killed").await?;
     let first = mesh.agent()?;
     let run = mesh.world.start("one", json!({"do": "hang_at_first"})).await?;
-    mesh.world.first(Stream::Notes, &format!("task.assigned.fragile.normal.{run}.t.1.1")).await?;
+    mesh.begun().await?;
     first.kill9()?;
     let second = mesh.agent()?;
     let RunOutcome::Completed(completed) = mesh.world.ended(run).await? else { bail!("not completed") };
@@ -80,10 +88,10 @@ async fn another_takes_over_when_one_is_killed() -> Result<()> {
 /// Two agents work on one attempt, and both finish: the second outcome is not even stored.
 #[tokio::test]
 async fn one_that_was_stopped_and_given_up_changes_nothing() -> Result<()> {
-    let mesh = Fragile::new("stopped").await?;
+    let mut mesh = Fragile::new("stopped").await?;
     let first = mesh.agent()?;
     let run = mesh.world.start("one", json!({"do": "sleep", "ms": 300})).await?;
-    mesh.world.first(Stream::Notes, &format!("task.assigned.fragile.normal.{run}.t.1.1")).await?;
+    mesh.begun().await?;
     first.freeze()?;
     let first_agent = mesh.executions()?.first().and_then(|line| Some(line.split(' ').next()?.to_owned()));
     let first_agent = first_agent.context("no execution")?;
