@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 use mesh_schemas::{Message, Namespace, RunId, Shards, StoredMessage};
 
+use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
 use crate::error::{BusError, PublishError};
 use crate::health::{Health, Instance};
@@ -128,6 +129,9 @@ pub trait Bus: Send + Sync + 'static {
 
     /// The time of day.
     fn now(&self) -> DateTime<Utc>;
+
+    /// The present moment by the clock of [`Delivery::received`](crate::Delivery::received).
+    fn moment(&self) -> BootInstant;
 
     /// Makes streams, buckets and shared consumers, or checks that those there are as they should be.
     ///

@@ -24,9 +24,15 @@ impl BootInstant {
         Self(START.get_or_init(std::time::Instant::now).elapsed())
     }
 
-    /// Time since this moment.
+    /// The moment this long after the clock began.
     #[must_use]
-    pub fn elapsed(self) -> Duration {
-        Self::now().0.saturating_sub(self.0)
+    pub const fn at(since_it_began: Duration) -> Self {
+        Self(since_it_began)
+    }
+
+    /// Time from an earlier moment to this one; none if that was later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
     }
 }

@@ -1,7 +1,7 @@
 //! What the mesh needs of a message bus, as one small trait, and NATS JetStream behind it.
 //!
 //! - [`Bus`] is the trait: publish once, consume and acknowledge, read a run, keep small values by key.
-//! - [`nats::NatsBus`] is its implementation on NATS JetStream.
+//! - [`nats::NatsBus`] is its implementation on NATS JetStream, [`memory::MemoryBus`] the one in this process.
 //! - [`topology`] names the streams, consumers and buckets of a namespace as data.
 //! - [`submit`] asks for a run, [`RunWaiter`] waits for its end, [`dead_letter()`] puts a message aside.
 
@@ -11,6 +11,8 @@ mod consume;
 mod dead_letter;
 mod error;
 mod health;
+mod key;
+pub mod memory;
 pub mod nats;
 mod outcome;
 mod persist;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mesh_schemas::{Capability, Lane, Namespace, Shards};
+use mesh_schemas::{Capability, Lane, MAX_DATA_BYTES, Namespace, Shards};
 
 use crate::consume::ConsumerSpec;
 
@@ -28,6 +28,11 @@ pub const NOTES_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub const AGENT_TTL: Duration = Duration::from_secs(15);
 /// How often an agent renews its entry in the registry: a third of [`AGENT_TTL`].
 pub const AGENT_HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// How long the registry remembers that an agent is gone, for watchers that were away.
+pub const GONE_AGENT_TTL: Duration = Duration::from_secs(10 * 60);
+/// Largest body of a message in the inbox: the data of a request, and what the envelope may add to it.
+pub const MAX_REQUEST_BYTES: usize = MAX_DATA_BYTES + 16 * 1024;
 
 /// A stream of the namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,12 +1,13 @@
 //! The right to act on a delivery, which ends when the bus may have given the delivery to another.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use mesh_bus::{Acker, BootInstant, Delivery};
+use mesh_bus::{Acker, BootInstant, Bus, Delivery};
 
 /// A delivery in hand.
 pub(crate) struct Lease {
+    bus: Arc<dyn Bus>,
     acker: Box<dyn Acker>,
     ack_wait: Duration,
     /// How often the message has been delivered.
@@ -16,15 +17,16 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    pub(crate) fn new(delivery: Delivery, ack_wait: Duration) -> Self {
+    pub(crate) fn new(bus: Arc<dyn Bus>, delivery: Delivery, ack_wait: Duration) -> Self {
         let Delivery { acker, delivered, received, .. } = delivery;
-        Self { acker, ack_wait, delivered, renewed: Mutex::new(received) }
+        Self { bus, acker, ack_wait, delivered, renewed: Mutex::new(received) }
     }
 
     /// Whether the bus may have given the delivery to another by now. The clock also runs while the process or
     /// the machine is stopped, so one that wakes up after a long stop sees that it is late.
     pub(crate) fn is_lost(&self) -> bool {
-        self.renewed.lock().unwrap_or_else(PoisonError::into_inner).elapsed() >= self.ack_wait
+        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        self.bus.moment().since(renewed) >= self.ack_wait
     }
 
     pub(crate) async fn ack(&self) {
@@ -49,7 +51,7 @@ impl Lease {
                         return None;
                     }
                     self.acker.progress().await;
-                    *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = BootInstant::now();
+                    *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = self.bus.moment();
                 }
             }
         }

@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 use super::api::Api;
 use super::consumer::Existing;
 use crate::bus::{Bus, Entry, Follow, From, Publish, RunLog, Service, Stored, Subscription, Watch};
+use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
 use crate::error::{BusError, PublishError};
 use crate::health::{Health, Instance};
@@ -34,6 +35,10 @@ impl Bus for NatsBus {
 
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
+    }
+
+    fn moment(&self) -> BootInstant {
+        BootInstant::now()
     }
 
     async fn set_up(&self, topology: &Topology) -> Result<(), BusError> {

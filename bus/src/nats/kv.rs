@@ -12,7 +12,8 @@ use super::publish::NotStored;
 use super::reader::Reader;
 use crate::bus::{Entry, Publish, Stored, Watch};
 use crate::error::{BusError, PublishError};
-use crate::topology::Bucket;
+use crate::key;
+use crate::topology::{Bucket, GONE_AGENT_TTL};
 
 /// Tells that a message removes its key.
 const OPERATION: &str = "KV-Operation";
@@ -36,7 +37,8 @@ impl NatsBus {
         let name = bucket.name(&self.namespace);
         let operation = format!("get {key:?} of bucket {name}");
         let prefix = prefix_of(&name);
-        let subject = subject(&prefix, key, &operation)?;
+        key::check(key, &operation)?;
+        let subject = format!("{prefix}{key}");
         let stored = self.last_on(&stream_of(&name), &subject, &operation).await?;
         Ok(stored.map(|stored| entry(&prefix, stored)).filter(|entry| !entry.deleted))
     }
@@ -53,7 +55,7 @@ impl NatsBus {
 
     pub(super) async fn delete_key(&self, bucket: Bucket, key: &str) -> Result<(), BusError> {
         // The mark of a key that is gone is itself forgotten where values are.
-        let ttl = (bucket == Bucket::Agents).then_some(super::topology::MARKER_TTL);
+        let ttl = (bucket == Bucket::Agents).then_some(GONE_AGENT_TTL);
         let headers = Headers::new().with(OPERATION, "DEL");
         self.write_key(bucket, key, headers, Bytes::new(), ttl).await.map(drop)
     }
@@ -68,7 +70,8 @@ impl NatsBus {
     ) -> Result<u64, BusError> {
         let name = bucket.name(&self.namespace);
         let operation = format!("change {key:?} of bucket {name}");
-        let subject = subject(&prefix_of(&name), key, &operation)?;
+        key::check(key, &operation)?;
+        let subject = format!("{}{key}", prefix_of(&name));
         let message = Message { subject: subject.clone(), headers, payload };
         let publish = Publish { ttl, ..Publish::plain(message) };
         match self.store(publish).await {
@@ -127,36 +130,10 @@ impl NatsBus {
     }
 }
 
-/// The subject of a key. A key with wildcards, spaces or empty tokens is none.
-fn subject(prefix: &str, key: &str, operation: &str) -> Result<String, BusError> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-/_=".contains(&b);
-    if key.split('.').all(|token| !token.is_empty() && token.bytes().all(allowed)) {
-        Ok(format!("{prefix}{key}"))
-    } else {
-        let error = "a key is made of letters, digits and -/_=, with single dots between".to_owned();
-        Err(BusError::Refused { operation: operation.to_owned(), error })
-    }
-}
-
 fn entry(prefix: &str, stored: StoredMessage) -> Entry {
     let Message { subject, headers, payload } = stored.message;
     let deleted = headers.get(MARKER).is_some() || matches!(headers.get(OPERATION), Some("DEL" | "PURGE"));
     let key = subject.strip_prefix(prefix).unwrap_or(&subject).to_owned();
     let value = if deleted { Bytes::new() } else { payload };
     Entry { key, value, revision: stored.sequence, time: stored.time, deleted }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_checked() {
-        for key in ["a", "merchant-onboarding.0f3e", "a/b=c_d"] {
-            assert_eq!(subject("$KV.B.", key, "get").ok(), Some(format!("$KV.B.{key}")));
-        }
-        for key in ["", ".", "a.", "a..b", "a b", "*", "a.>", "ä"] {
-            assert!(subject("$KV.B.", key, "get").is_err(), "{key:?}");
-        }
-    }
 }

@@ -1,24 +1,22 @@
 //! Making and checking the streams of a namespace.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
-use mesh_schemas::{MAX_DATA_BYTES, Shards};
+use mesh_schemas::Shards;
 
 use super::bus::NatsBus;
 use super::consumer::Existing;
 use super::kv;
 use crate::error::BusError;
-use crate::topology::{Bucket, NOTES_MAX_AGE, Stream, Topology, relay_consumer, shard_consumer};
+use crate::topology::{
+    Bucket, GONE_AGENT_TTL, MAX_REQUEST_BYTES, NOTES_MAX_AGE, Stream, Topology, relay_consumer,
+    shard_consumer,
+};
 
 /// Where the number of shards is written down: in the metadata of the stream that it cuts up.
 const SHARDS_KEY: &str = "mesh-shards";
-/// How long the registry remembers that an agent is gone, for watchers that were away.
-pub(super) const MARKER_TTL: Duration = Duration::from_secs(10 * 60);
-/// What envelope and headers may add to the data of a request.
-const ENVELOPE_BYTES: usize = 16 * 1024;
 
 impl NatsBus {
     pub(super) async fn read_shards(&self) -> Result<Shards, BusError> {
@@ -88,7 +86,7 @@ impl NatsBus {
                 config.retention = RetentionPolicy::WorkQueue;
                 config.allow_message_schedules = true;
                 config.allow_message_ttl = true;
-                config.max_message_size = i32::try_from(MAX_DATA_BYTES + ENVELOPE_BYTES).unwrap_or(i32::MAX);
+                config.max_message_size = i32::try_from(MAX_REQUEST_BYTES).unwrap_or(i32::MAX);
                 "Requests and timers of the mesh, until the relay has taken them"
             }
             Stream::Events => {
@@ -128,7 +126,7 @@ impl NatsBus {
             Bucket::Workflows => "Workflow definitions of the mesh",
             Bucket::Agents => {
                 config.allow_message_ttl = true;
-                config.subject_delete_marker_ttl = Some(MARKER_TTL);
+                config.subject_delete_marker_ttl = Some(GONE_AGENT_TTL);
                 "Agents of the mesh that are alive"
             }
         };

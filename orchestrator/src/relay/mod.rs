@@ -49,7 +49,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 
 async fn handle(shared: Arc<Shared>, delivery: Delivery) {
     let stored = delivery.stored.clone();
-    let lease = Lease::new(delivery, RELAY_ACK_WAIT);
+    let lease = Lease::new(Arc::clone(&shared.bus), delivery, RELAY_ACK_WAIT);
     match lease.hold(relay(&shared, &lease, &stored)).await {
         Some(Ok(())) => lease.ack().await,
         Some(Err(Lost)) | None => {

@@ -83,7 +83,7 @@ impl Follower {
             self.taken_over_at = None;
         }
         let (stored, delivered) = (delivery.stored.clone(), delivery.delivered);
-        let lease = Lease::new(delivery, SHARD_ACK_WAIT);
+        let lease = Lease::new(Arc::clone(&self.shared.bus), delivery, SHARD_ACK_WAIT);
         if lease.is_lost() {
             // This process was stopped for a while: whatever it remembers may be of the past.
             self.forget_all();

@@ -1,0 +1,124 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use mesh_schemas::{Message, Namespace, RunId, Shards, StoredMessage};
+
+use super::connection::MemoryBus;
+use crate::bus::{Bus, Entry, Follow, From, Publish, RunLog, Service, Stored, Subscription, Watch};
+use crate::clock::BootInstant;
+use crate::consume::{ConsumerSpec, Deliveries, Flow};
+use crate::error::{BusError, PublishError};
+use crate::health::{Health, Instance};
+use crate::topology::{Bucket, Stream, Topology};
+
+#[async_trait]
+impl Bus for MemoryBus {
+    fn namespace(&self) -> &Namespace {
+        self.server.namespace()
+    }
+
+    async fn shards(&self) -> Result<Shards, BusError> {
+        let operation = || "read the number of shards".to_owned();
+        self.ask(operation, |state| {
+            state.layout.as_ref().map(|layout| layout.shards).ok_or_else(|| self.not_set_up())
+        })
+        .await
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        let clock = self.server.clock();
+        clock.date(clock.now())
+    }
+
+    fn moment(&self) -> BootInstant {
+        BootInstant::at(self.server.clock().now())
+    }
+
+    async fn set_up(&self, topology: &Topology) -> Result<(), BusError> {
+        self.make_namespace(topology).await
+    }
+
+    async fn publish(&self, publish: Publish) -> Result<Stored, PublishError> {
+        self.store(publish).await
+    }
+
+    async fn notify(&self, message: Message) -> Result<(), BusError> {
+        self.send(message).await
+    }
+
+    async fn subscribe(&self, filter: &str) -> Result<Subscription, BusError> {
+        self.listen(filter).await
+    }
+
+    async fn unschedule(&self, subject: &str) -> Result<(), BusError> {
+        self.cancel_schedule(subject).await
+    }
+
+    async fn consume(&self, spec: &ConsumerSpec, flow: Flow) -> Result<Box<dyn Deliveries>, BusError> {
+        self.receive(spec, flow).await
+    }
+
+    async fn ensure_consumer(&self, spec: &ConsumerSpec) -> Result<(), BusError> {
+        self.ensure(spec).await
+    }
+
+    async fn delivered(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
+        self.newest(spec).await
+    }
+
+    async fn read_run(&self, run: &RunId) -> Result<RunLog, BusError> {
+        self.events_of(run).await
+    }
+
+    async fn follow(&self, stream: Stream, filters: Vec<String>, from: From) -> Result<Follow, BusError> {
+        self.read_along(stream, filters, from).await
+    }
+
+    async fn last(&self, stream: Stream, subject: &str) -> Result<Option<StoredMessage>, BusError> {
+        self.last_on(stream, subject).await
+    }
+
+    async fn at(&self, stream: Stream, sequence: u64) -> Result<Option<StoredMessage>, BusError> {
+        self.message_at(stream, sequence).await
+    }
+
+    async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError> {
+        self.get_key(bucket, key).await
+    }
+
+    async fn put(
+        &self,
+        bucket: Bucket,
+        key: &str,
+        value: Bytes,
+        ttl: Option<Duration>,
+    ) -> Result<u64, BusError> {
+        self.put_key(bucket, key, value, ttl).await
+    }
+
+    async fn delete(&self, bucket: Bucket, key: &str) -> Result<(), BusError> {
+        self.delete_key(bucket, key).await
+    }
+
+    async fn entries(&self, bucket: Bucket) -> Result<Vec<Entry>, BusError> {
+        self.all_entries(bucket).await
+    }
+
+    async fn watch(&self, bucket: Bucket) -> Result<Watch, BusError> {
+        self.watch_bucket(bucket).await
+    }
+
+    async fn announce(&self, name: &str, version: &str, _description: &str) -> Result<Service, BusError> {
+        self.start_service(name, version).await
+    }
+
+    async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {
+        self.running_instances(name).await
+    }
+
+    async fn health(&self) -> Result<Health, BusError> {
+        self.look_at_everything().await
+    }
+}

@@ -1,0 +1,144 @@
+//! Looking at everything.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use mesh_schemas::Namespace;
+
+use super::connection::MemoryBus;
+use super::consumer::Consumer;
+use super::place::Place;
+use super::state::State;
+use super::store::MAX_PAYLOAD;
+use crate::bus::Service;
+use crate::error::BusError;
+use crate::health::{
+    ConsumerHealth, ConsumerState, Health, Instance, Role, Server, Share, StreamHealth, StreamState, Usage,
+};
+use crate::topology::{Bucket, Stream, relay_consumer, shard_consumer};
+
+/// Takes a service back when it is dropped.
+struct Announced {
+    server: super::MemoryServer,
+    place: (u64, u64),
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        self.server.lock().services.remove(&self.place);
+    }
+}
+
+impl MemoryBus {
+    pub(super) async fn start_service(&self, name: &str, version: &str) -> Result<Service, BusError> {
+        let operation = || format!("announce service {name:?}");
+        let place = self
+            .ask(operation, |state| {
+                let number = state.number();
+                let instance = Instance { id: format!("{name}-{number}"), version: version.to_owned() };
+                let place = (self.line.connection, number);
+                state.services.insert(place, (name.to_owned(), instance));
+                Ok(place)
+            })
+            .await?;
+        Ok(Service::new(Announced { server: self.server.clone(), place }))
+    }
+
+    pub(super) async fn running_instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {
+        let operation = || format!("ask who is there as {name:?}");
+        self.ask(operation, |state| {
+            let named = state.services.values().filter(|(known, _)| known == name);
+            Ok(named.map(|(_, instance)| instance.clone()).collect())
+        })
+        .await
+    }
+
+    pub(super) async fn look_at_everything(&self) -> Result<Health, BusError> {
+        let namespace = self.server.namespace();
+        self.ask(|| "look at everything".to_owned(), |state| Ok(look(state, namespace))).await
+    }
+}
+
+fn look(state: &State, namespace: &Namespace) -> Health {
+    let shards = state.layout.as_ref().map(|layout| layout.shards);
+    let exact = (TimeDelta::zero(), Duration::ZERO);
+    let used = |used: usize| Share { used: used as u64, limit: None };
+    let there = state.layout.is_some();
+    Health {
+        server: Server {
+            name: "memory".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            cluster: None,
+            max_payload: MAX_PAYLOAD,
+        },
+        usage: Usage {
+            storage: Share {
+                used: Place::ALL.iter().map(|place| state.log(*place).bytes()).sum(),
+                limit: None,
+            },
+            streams: used(if there { Place::ALL.len() } else { 0 }),
+            consumers: used(state.consumers.len()),
+        },
+        clock: there.then_some(exact),
+        shards,
+        streams: streams(state, namespace),
+        consumers: consumers(state, namespace),
+    }
+}
+
+fn streams(state: &State, namespace: &Namespace) -> Vec<StreamHealth> {
+    let order = [Stream::Events, Stream::Inbox, Stream::Tasks, Stream::Notes, Stream::Dead];
+    let streams = order.map(|stream| (stream.name(namespace), Place::from(stream)));
+    let buckets = Bucket::ALL.map(|bucket| (format!("KV_{}", bucket.name(namespace)), Place::from(bucket)));
+    let look = |(name, place): (String, Place)| {
+        let log = state.log(place);
+        let found = state.layout.is_some().then(|| StreamState {
+            messages: log.len() as u64,
+            bytes: Share { used: log.bytes(), limit: None },
+            copies: 1,
+            behind: Vec::new(),
+            difference: None,
+        });
+        StreamHealth { name, found }
+    };
+    streams.into_iter().chain(buckets).map(look).collect()
+}
+
+fn consumers(state: &State, namespace: &Namespace) -> Vec<ConsumerHealth> {
+    let shards = state.layout.as_ref().into_iter().flat_map(|layout| layout.shards.iter());
+    let mut wanted = vec![(Role::Relay, relay_consumer(namespace))];
+    wanted.extend(shards.map(|shard| (Role::Shard(shard), shard_consumer(namespace, shard))));
+    let mut seen: Vec<ConsumerHealth> = wanted
+        .into_iter()
+        .map(|(role, spec)| {
+            let found = state.consumers.get(&(spec.stream.into(), spec.name.clone()));
+            ConsumerHealth { role, name: spec.name, found: found.map(|consumer| how(state, consumer)) }
+        })
+        .collect();
+    for ((place, name), consumer) in &state.consumers {
+        if *place == Place::Tasks
+            && let Some((capability, lane)) =
+                name.strip_prefix("agent-").and_then(|rest| rest.rsplit_once('-'))
+            && let (Ok(capability), Ok(lane)) = (capability.parse(), lane.parse())
+        {
+            let role = Role::Agents(capability, lane);
+            seen.push(ConsumerHealth { role, name: name.clone(), found: Some(how(state, consumer)) });
+        }
+    }
+    seen.sort_by(|a, b| a.role.cmp(&b.role));
+    seen
+}
+
+fn how(state: &State, consumer: &Consumer) -> ConsumerState {
+    let look = consumer.look();
+    ConsumerState {
+        pending: look.fresh as u64,
+        in_hand: look.pending as u64,
+        repeated: look.repeated as u64,
+        waiting: look.waiting as u64,
+        pin: look.pin,
+        last_delivery: look.last_delivery.map(|time| state.clock.date(time)),
+        at: state.clock.date(state.clock.now()),
+        difference: None,
+    }
+}

@@ -1,0 +1,49 @@
+//! Making the namespace, and listening to what passes.
+
+use futures::StreamExt as _;
+use tokio::sync::mpsc;
+
+use super::connection::MemoryBus;
+use super::filter::Filter;
+use super::state::{Listener, State};
+use crate::bus::Subscription;
+use crate::error::BusError;
+use crate::topology::{Topology, relay_consumer, shard_consumer};
+
+impl MemoryBus {
+    pub(super) async fn make_namespace(&self, topology: &Topology) -> Result<(), BusError> {
+        self.ask(|| "make the namespace".to_owned(), |state| self.lay_out(state, topology)).await
+    }
+
+    fn lay_out(&self, state: &mut State, topology: &Topology) -> Result<(), BusError> {
+        let namespace = self.server.namespace();
+        let (ours, there) = (topology.shards, state.layout.as_ref().map(|layout| layout.shards));
+        match there {
+            Some(theirs) if theirs != ours => {
+                return Err(BusError::Conflict {
+                    what: "the namespace".to_owned(),
+                    difference: format!("it has {} shards, not {}", theirs.count(), ours.count()),
+                    mend: format!("Ask for {} shards", theirs.count()),
+                });
+            }
+            Some(_) => {}
+            None => state.lay_out(namespace, ours),
+        }
+        self.make_consumer(state, &relay_consumer(namespace))?;
+        ours.iter().try_for_each(|shard| self.make_consumer(state, &shard_consumer(namespace, shard)))
+    }
+
+    pub(super) async fn listen(&self, filter: &str) -> Result<Subscription, BusError> {
+        let (hears, heard) = mpsc::unbounded_channel();
+        let listener = Listener { connection: self.line.connection, filter: Filter::new(filter), hears };
+        self.ask(
+            || format!("listen to {filter}"),
+            |state| {
+                state.subscriptions.push(listener);
+                Ok(())
+            },
+        )
+        .await?;
+        Ok(futures::stream::unfold(heard, |mut heard| async { Some((heard.recv().await?, heard)) }).boxed())
+    }
+}

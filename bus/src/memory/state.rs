@@ -1,0 +1,225 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use mesh_schemas::{Message, Namespace, Shards, StoredMessage};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::clock::Clock;
+use super::consumer::Consumer;
+use super::filter::Filter;
+use super::log::Log;
+use super::place::Place;
+use crate::health::Instance;
+use crate::topology::{GONE_AGENT_TTL, NOTES_MAX_AGE, Stream};
+
+/// The header by which a delivered schedule names the subject that it stood on.
+const SCHEDULER: &str = "Nats-Scheduler";
+/// The header that tells what becomes of the schedule.
+const SCHEDULE_NEXT: &str = "Nats-Schedule-Next";
+/// The header of a message that stands for one whose time is over.
+pub(super) const MARKER: &str = "Nats-Marker-Reason";
+
+/// Everything that a server holds.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) clock: Clock,
+    pub(super) layout: Option<Layout>,
+    logs: [Log; Place::ALL.len()],
+    pub(super) consumers: Consumers,
+    /// By the subject that they stand on.
+    schedules: BTreeMap<String, Schedule>,
+    /// When which message is to be gone.
+    expiries: BTreeSet<(Duration, Place, u64)>,
+    pub(super) subscriptions: Vec<Listener>,
+    /// By the connection that announced them and a number of their own.
+    pub(super) services: BTreeMap<(u64, u64), (String, Instance)>,
+    /// Most messages that a stream takes.
+    pub(super) limits: BTreeMap<Place, usize>,
+    pub(super) is_up: bool,
+    numbers: u64,
+}
+
+/// Consumers by the place that they read and their name.
+type Consumers = BTreeMap<(Place, String), Consumer>;
+
+/// The consumers that read a place.
+fn consumers_of(consumers: &mut Consumers, place: Place) -> impl Iterator<Item = &mut Consumer> {
+    let from_there = consumers.range_mut((place, String::new())..);
+    from_there.take_while(move |((of, _), _)| *of == place).map(|(_, consumer)| consumer)
+}
+
+/// How the namespace is cut up.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) shards: Shards,
+    /// Which stream takes which subjects.
+    subjects: Vec<(Filter, Stream)>,
+}
+
+#[derive(Debug)]
+struct Schedule {
+    due: Duration,
+    target: String,
+    sequence: u64,
+}
+
+/// One who hears messages as they pass.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) connection: u64,
+    pub(super) filter: Filter,
+    pub(super) hears: UnboundedSender<Message>,
+}
+
+impl State {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            layout: None,
+            logs: Place::ALL.map(|_| Log::new()),
+            consumers: BTreeMap::new(),
+            schedules: BTreeMap::new(),
+            expiries: BTreeSet::new(),
+            subscriptions: Vec::new(),
+            services: BTreeMap::new(),
+            limits: BTreeMap::new(),
+            is_up: true,
+            numbers: 0,
+        }
+    }
+
+    pub(super) fn lay_out(&mut self, namespace: &Namespace, shards: Shards) {
+        let of = |stream: Stream| {
+            let subjects = stream.subjects(namespace, shards);
+            subjects.into_iter().map(move |subject| (Filter::new(&subject), stream))
+        };
+        self.layout = Some(Layout { shards, subjects: Stream::ALL.into_iter().flat_map(of).collect() });
+    }
+
+    /// A number that nothing else has.
+    pub(super) fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    pub(super) fn log(&self, place: impl Into<Place>) -> &Log {
+        &self.logs[place.into() as usize]
+    }
+
+    fn log_mut(&mut self, place: Place) -> &mut Log {
+        &mut self.logs[place as usize]
+    }
+
+    /// The stream that takes a subject.
+    pub(super) fn stream_of(&self, subject: &str) -> Option<Stream> {
+        let subjects = &self.layout.as_ref()?.subjects;
+        subjects.iter().find(|(filter, _)| filter.matches(subject)).map(|(_, stream)| *stream)
+    }
+
+    /// Does everything that has come due.
+    pub(super) fn advance(&mut self) {
+        let now = self.clock.now();
+        while let Some(&(time, place, sequence)) = self.expiries.first()
+            && time <= now
+        {
+            self.expiries.pop_first();
+            self.expire(place, sequence);
+        }
+        while let Some(subject) =
+            self.next_schedule().filter(|(due, _)| *due <= now).map(|(_, subject)| subject)
+        {
+            self.fire(&subject);
+        }
+        while let Some(oldest) = self.log(Place::Notes).first()
+            && self.clock.time(oldest.time) + NOTES_MAX_AGE <= now
+        {
+            let sequence = oldest.sequence;
+            self.remove(Place::Notes, sequence);
+        }
+    }
+
+    /// When something comes due that those who read a place wait for.
+    pub(super) fn next_due(&self, place: Place) -> Option<Duration> {
+        let expiry = self.expiries.iter().find(|(_, of, _)| *of == place).map(|(time, ..)| *time);
+        let schedule = (place == Place::Inbox).then(|| self.next_schedule().map(|(due, _)| due)).flatten();
+        [expiry, schedule].into_iter().flatten().min()
+    }
+
+    fn next_schedule(&self) -> Option<(Duration, String)> {
+        let first = self.schedules.iter().min_by_key(|(_, schedule)| (schedule.due, schedule.sequence));
+        first.map(|(subject, schedule)| (schedule.due, subject.clone()))
+    }
+
+    /// Stores a message, whatever its place holds already.
+    pub(super) fn append(&mut self, place: Place, message: Message, ttl: Option<Duration>) -> u64 {
+        let now = self.clock.now();
+        let sequence = self.log(place).next();
+        let stored = StoredMessage { message, sequence, time: self.clock.date(now) };
+        for consumer in consumers_of(&mut self.consumers, place) {
+            consumer.appended(&stored);
+        }
+        self.log_mut(place).append(stored);
+        if let Some(ttl) = ttl {
+            self.expiries.insert((now + ttl, place, sequence));
+        }
+        self.pump(place);
+        sequence
+    }
+
+    pub(super) fn remove(&mut self, place: Place, sequence: u64) -> Option<StoredMessage> {
+        let removed = self.log_mut(place).remove(sequence)?;
+        for consumer in consumers_of(&mut self.consumers, place) {
+            consumer.removed(sequence);
+        }
+        Some(removed)
+    }
+
+    /// Hands out what the consumers of a place can hand out.
+    pub(super) fn pump(&mut self, place: Place) {
+        let now = self.clock.now();
+        if !self.is_up {
+            return;
+        }
+        let log = &self.logs[place as usize];
+        for consumer in consumers_of(&mut self.consumers, place) {
+            consumer.pump(log, now);
+        }
+    }
+
+    pub(super) fn schedule(&mut self, subject: String, due: Duration, target: String, sequence: u64) {
+        self.schedules.insert(subject, Schedule { due, target, sequence });
+        consumers_of(&mut self.consumers, Place::Inbox).for_each(|consumer| consumer.wake_all());
+    }
+
+    pub(super) fn unschedule(&mut self, subject: &str) {
+        if let Some(schedule) = self.schedules.remove(subject) {
+            self.remove(Place::Inbox, schedule.sequence);
+        }
+    }
+
+    fn fire(&mut self, subject: &str) {
+        let Some(schedule) = self.schedules.remove(subject) else { return };
+        let Some(stored) = self.remove(Place::Inbox, schedule.sequence) else { return };
+        let headers = stored.message.headers.with(SCHEDULER, subject).with(SCHEDULE_NEXT, "purge");
+        let message = Message { subject: schedule.target, headers, payload: stored.message.payload };
+        self.hear(&message);
+        self.append(Place::Inbox, message, None);
+    }
+
+    fn expire(&mut self, place: Place, sequence: u64) {
+        let Some(gone) = self.remove(place, sequence) else { return };
+        let is_marker = gone.message.headers.get(MARKER).is_some() || gone.message.payload.is_empty();
+        if place == Place::Agents && !is_marker {
+            let headers = mesh_schemas::Headers::new().with(MARKER, "MaxAge");
+            let marker = Message { subject: gone.message.subject, headers, payload: bytes::Bytes::new() };
+            self.append(place, marker, Some(GONE_AGENT_TTL));
+        }
+    }
+
+    /// Lets everyone hear a message who listens to its subject.
+    pub(super) fn hear(&mut self, message: &Message) {
+        self.subscriptions.retain(|listener| {
+            !listener.filter.matches(&message.subject) || listener.hears.send(message.clone()).is_ok()
+        });
+    }
+}
