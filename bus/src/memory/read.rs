@@ -67,7 +67,7 @@ impl MemoryBus {
                         From::Now => log.last_sequence(),
                         From::Time(time) => {
                             let first = log.all_after(0).find(|stored| stored.time >= time);
-                            first.map_or(log.last_sequence(), |stored| stored.sequence - 1)
+                            first.map_or_else(|| log.last_sequence(), |stored| stored.sequence - 1)
                         }
                     };
                     Ok((seen, log.grown()))

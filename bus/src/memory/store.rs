@@ -82,8 +82,8 @@ impl State {
             return Err(PublishError::Retry("maximum messages per subject exceeded".to_owned()));
         }
         let replaces = place.keeps() == Keeps::Last || schedule.is_some();
-        let room = self.limits.get(&place).is_none_or(|most| self.log(place).len() < *most);
-        if !room && !(taken && replaces) {
+        let is_full = self.limits.get(&place).is_some_and(|most| self.log(place).len() >= *most);
+        if is_full && !(taken && replaces) {
             return Err(PublishError::Retry("maximum messages exceeded".to_owned()));
         }
         if taken && replaces {

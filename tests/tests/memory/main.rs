@@ -35,8 +35,10 @@ async fn work(context: Context, input: Value) -> Result<Value, TaskFailure> {
 async fn a_day_of_work_takes_a_moment() -> Result<()> {
     let server = MemoryServer::new(Namespace::default());
     let stop = CancellationToken::new();
-    let orchestrator = tokio::spawn(mesh_orchestrator::run(server.connect(), Options::default(), stop.clone()));
-    let agent = Agent::builder("worker").capability("work", work).bus(server.connect()).run_until(stop.clone());
+    let orchestrator =
+        tokio::spawn(mesh_orchestrator::run(server.connect(), Options::default(), stop.clone()));
+    let agent =
+        Agent::builder("worker").capability("work", work).bus(server.connect()).run_until(stop.clone());
     let agent = tokio::spawn(agent);
     let bus: Arc<dyn Bus> = server.connect();
     while bus.shards().await.is_err() {
