@@ -34,6 +34,7 @@ pub(crate) async fn call<I: Serialize, O: DeserializeOwned>(
             .or_else(|| inner.trace.clone()),
     };
     tokio::select! {
+        biased;
         outcome = ask(inner, &request) => match outcome? {
             RunOutcome::Completed(completed) => serde_json::from_value(completed.output).map_err(|error| {
                 TaskFailure::fatal(code::INVALID_INPUT, format!("the answer is not what was expected: {error}"))

@@ -21,6 +21,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// works all the same: nothing depends on the registry.
 pub(crate) async fn keep_alive(bus: Arc<dyn Bus>, agent: AgentRegistered, farewell: CancellationToken) {
     tokio::select! {
+        biased;
         () = farewell.cancelled() => {}
         () = announce(&*bus, &agent, AgentVerb::Registered, &agent) => {}
     }
@@ -29,11 +30,13 @@ pub(crate) async fn keep_alive(bus: Arc<dyn Bus>, agent: AgentRegistered, farewe
     let mut said = false;
     loop {
         tokio::select! {
+            biased;
             () = farewell.cancelled() => break,
             planned = ticks.tick() => warn_if_late(planned),
         }
         let entry = Bytes::from(serde_json::to_vec(&agent).unwrap_or_default());
         let put = tokio::select! {
+            biased;
             () = farewell.cancelled() => break,
             put = bus.put(Bucket::Agents, agent.agent.as_str(), entry, Some(AGENT_TTL)) => put,
         };

@@ -82,6 +82,7 @@ impl Worker {
         let mut said = false;
         loop {
             let consumed = tokio::select! {
+                biased;
                 () = stop.cancelled() => return None,
                 consumed = self.bus.consume(&spec, Flow::OnRequest) => consumed,
             };
@@ -94,6 +95,7 @@ impl Worker {
                 Err(_) => {}
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return None,
                 () = tokio::time::sleep(RETRY_PAUSE) => {}
             }

@@ -89,6 +89,7 @@ impl RunWaiter {
             }
             // `None` is the end of the subscription: then only the clock wakes.
             tokio::select! {
+                biased;
                 Some(_) = self.wake.next() => {}
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }

@@ -21,6 +21,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         let Some(mut changes) = until_it_works("watching definitions", &stop, watch).await else { return };
         loop {
             let change = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 change = changes.next() => change,
             };

@@ -13,4 +13,4 @@ mod shard;
 mod store;
 
 pub use definitions::Definitions;
-pub use service::{Options, OrchestratorError, SERVICE, run, run_with};
+pub use service::{Folded, Options, OrchestratorError, SERVICE, run, run_observed, run_with};

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use mesh_bus::topology::Topology;
 use mesh_bus::{Bus, BusError};
+use mesh_core::Run;
 use mesh_schemas::ErrorCode;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -65,6 +66,7 @@ impl OrchestratorError {
 pub(crate) struct Shared {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) definitions: Definitions,
+    pub(crate) folded: Folded,
 }
 
 /// Runs an orchestrator until `shutdown`: sets the namespace up if need be, then follows requests, timers and
@@ -91,11 +93,29 @@ pub async fn run_with(
     shutdown: CancellationToken,
     ready: impl FnOnce() + Send,
 ) -> Result<(), OrchestratorError> {
+    run_observed(bus, options, shutdown, ready, Arc::new(|_, _| {})).await
+}
+
+/// Is shown each run as it is kept in memory, whenever that was made anew or has taken an event, with the sequence up
+/// to which it has read the log. It is called on the way from the event to what follows from it, so it must be quick.
+pub type Folded = Arc<dyn Fn(&Run, u64) + Send + Sync>;
+
+/// [`run_with`], showing each run that is folded: for those who check that what is in memory is what the log says.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_observed(
+    bus: Arc<dyn Bus>,
+    options: Options,
+    shutdown: CancellationToken,
+    ready: impl FnOnce() + Send,
+    folded: Folded,
+) -> Result<(), OrchestratorError> {
     bus.set_up(&options.topology).await?;
     let shards = bus.shards().await?;
     let _service =
         bus.announce(SERVICE, env!("CARGO_PKG_VERSION"), "follows workflow runs of the mesh").await?;
-    let shared = Arc::new(Shared { definitions: Definitions::new(Arc::clone(&bus)), bus });
+    let shared = Arc::new(Shared { definitions: Definitions::new(Arc::clone(&bus)), bus, folded });
     let stop = shutdown.child_token();
     let mut parts = JoinSet::new();
     parts.spawn(named("relay", relay::run(Arc::clone(&shared), stop.clone())));
@@ -146,6 +166,7 @@ pub(crate) async fn until_it_works<T, F: Future<Output = Result<T, BusError>>>(
     let mut said = false;
     loop {
         let error = tokio::select! {
+            biased;
             () = stop.cancelled() => return None,
             result = operation() => match result {
                 Ok(value) => return Some(value),
@@ -157,6 +178,7 @@ pub(crate) async fn until_it_works<T, F: Future<Output = Result<T, BusError>>>(
             said = true;
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => return None,
             () = tokio::time::sleep(RETRY_PAUSE) => {}
         }

@@ -16,7 +16,7 @@ use crate::plan::{Plan, PlannedTask};
 use fold::Fold;
 
 /// State of a run after some prefix of its log.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Run {
     /// What every event of the run carries along.
     pub header: Header,

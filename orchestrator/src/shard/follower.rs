@@ -138,6 +138,7 @@ impl Follower {
         let (run, step) = Run::start(event, started, plan);
         let header = Box::new(run.header.clone());
         let sequence = event.sequence;
+        (self.shared.folded)(&run, sequence);
         self.cache.keep(event.run, Cached { run, begin: sequence, upto: sequence, covered: 0 });
         Verdict::Store { header, decisions: step.decisions, letter: None }
     }
@@ -146,6 +147,7 @@ impl Follower {
         let Some(cached) = self.cache.get(&event.run) else { return Verdict::Later };
         let step = cached.run.apply(&event);
         cached.upto = event.sequence;
+        (self.shared.folded)(&cached.run, cached.upto);
         let header = Box::new(cached.run.header.clone());
         if event.fact == Fact::Ended {
             self.cache.forget(&event.run);
@@ -178,6 +180,7 @@ impl Follower {
         if store::decisions(&*self.shared.bus, lease, &header, decisions, None).await.is_err() {
             return Verdict::Later;
         }
+        (self.shared.folded)(&run, end);
         self.cache.keep(event.run, Cached { run, begin, upto: end, covered: end });
         Verdict::Store { header, decisions: Vec::new(), letter }
     }

@@ -58,6 +58,13 @@ pub struct PlannedTask {
     pub dependents: Vec<usize>,
 }
 
+/// Plans of the same digest are the same.
+impl PartialEq for Plan {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
 impl Plan {
     /// Checks and compiles a definition. Whether its `input` is a valid JSON Schema is not looked at.
     ///
