@@ -1,0 +1,131 @@
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use mesh_schemas::payload::TaskCounts;
+use mesh_schemas::{Attempt, TaskId, Timer};
+use serde_json::Value;
+
+use super::log::Log;
+use crate::workload::Workflow;
+
+/// All that follows from a log.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Expected {
+    /// The attempts that agents are asked for.
+    pub created: BTreeMap<(TaskId, Attempt), Decided<Work>>,
+    /// The waits.
+    pub timers: BTreeMap<Timer, Decided<Wait>>,
+    /// The attempts whose failure the orchestrator itself reports, with the code of the error.
+    pub given_up: BTreeMap<(TaskId, Attempt), Decided<&'static str>>,
+    /// The end of the run.
+    pub end: Option<Decided<Ended>>,
+}
+
+/// Something that follows from an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decided<T> {
+    /// Place of the event in the log: the first prefix that leads to this has the length `at + 1`.
+    pub at: usize,
+    /// What follows.
+    pub what: T,
+}
+
+/// Work for an agent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Work {
+    /// Name of the workflow, `-` for a directly requested task.
+    pub workflow: String,
+    /// What the agent is to do.
+    pub action: Option<String>,
+    /// The input.
+    pub input: Value,
+    /// Longest time of one execution, in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// When the run ends whatever happens.
+    pub deadline: DateTime<Utc>,
+    /// Store time of the event that the work follows from.
+    pub basis: DateTime<Utc>,
+}
+
+/// When a wait is over: exactly known unless chance takes off a share of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wait(pub RangeInclusive<DateTime<Utc>>);
+
+/// The end of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// How it ends.
+    pub end: End,
+    /// How its tasks have ended.
+    pub tasks: TaskCounts,
+    /// Milliseconds from the store time of `started` to that of the event that ends it.
+    pub duration_ms: u64,
+}
+
+/// How a run ends.
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    /// With an output.
+    Completed {
+        /// The output.
+        output: Value,
+    },
+    /// With an error.
+    Failed {
+        /// Its code.
+        code: String,
+        /// The task that failed, if it was a task.
+        task: Option<TaskId>,
+    },
+    /// By a cancel signal.
+    Cancelled {
+        /// Why, as the canceller said.
+        reason: Option<String>,
+    },
+}
+
+impl Work {
+    pub(super) fn new(workflow: &Workflow, id: &TaskId, input: &Value, log: &Log, at: usize) -> Self {
+        let task = &workflow.tasks[id];
+        let millis = |timeout: Duration| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            workflow: workflow.name.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+            action: task.action.clone(),
+            input: input.clone(),
+            timeout_ms: task.timeout.map(millis),
+            deadline: log.deadline(workflow),
+            basis: log.events[at].time,
+        }
+    }
+}
+
+impl Wait {
+    pub(super) fn exactly(time: DateTime<Utc>) -> Self {
+        Self(time..=time)
+    }
+
+    pub(super) fn behind(time: DateTime<Utc>, pause: &RangeInclusive<Duration>) -> Self {
+        Self(time + *pause.start()..=time + *pause.end())
+    }
+
+    /// Whether the wait may be over at a time.
+    #[must_use]
+    pub fn admits(&self, due: DateTime<Utc>) -> bool {
+        self.0.contains(&due)
+    }
+}
+
+impl Expected {
+    /// What a prefix of the log with so many events leads to.
+    #[must_use]
+    pub fn upto(&self, events: usize) -> Self {
+        let mut prefix = self.clone();
+        prefix.created.retain(|_, decided| decided.at < events);
+        prefix.timers.retain(|_, decided| decided.at < events);
+        prefix.given_up.retain(|_, decided| decided.at < events);
+        prefix.end.take_if(|decided| decided.at >= events);
+        prefix
+    }
+}

@@ -1,0 +1,118 @@
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use chrono::{DateTime, Utc};
+use mesh_schemas::payload::{TaskCreated, TaskError, WorkflowCancelled, WorkflowCompleted, WorkflowFailed};
+use mesh_schemas::{Attempt, StoredMessage, TaskId, Timer};
+
+use super::expected::{Decided, End, Ended, Expected, Wait, Work};
+
+/// What an orchestrator has decided about a run: of each decision the id of the event that it says to follow from, and the
+/// data.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Found {
+    /// The attempts that were created.
+    pub created: BTreeMap<(TaskId, Attempt), (String, TaskCreated)>,
+    /// The timers that were set.
+    pub timers: BTreeMap<Timer, (String, DateTime<Utc>)>,
+    /// The attempts that were given up.
+    pub given_up: BTreeMap<(TaskId, Attempt), (String, TaskError)>,
+    /// How the run ended.
+    pub end: Option<(String, FoundEnd)>,
+}
+
+/// How an orchestrator says that a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FoundEnd {
+    /// With an output.
+    Completed(WorkflowCompleted),
+    /// With an error.
+    Failed(WorkflowFailed),
+    /// By a cancel signal.
+    Cancelled(WorkflowCancelled),
+}
+
+impl Expected {
+    /// Everything in which the decisions of an orchestrator differ from what follows from the log, in words. Texts for people
+    /// are not compared.
+    #[must_use]
+    pub fn differences(&self, log: &[StoredMessage], found: &Found) -> Vec<String> {
+        let mut all = Differences { log, told: Vec::new() };
+        all.compare("created", &self.created, &found.created, is_work);
+        all.compare("timer", &self.timers, &found.timers, |wait: &Wait, due| wait.admits(*due));
+        all.compare("given up", &self.given_up, &found.given_up, |code, error: &TaskError| {
+            error.code == *code && !error.retryable && error.retry_after.is_none()
+        });
+        let place = |end: Option<_>| end.into_iter().map(|end| ((), end)).collect();
+        all.compare("end", &place(self.end.clone()), &end_of(found), is_end);
+        all.told
+    }
+}
+
+fn end_of(found: &Found) -> BTreeMap<(), (String, FoundEnd)> {
+    found.end.iter().map(|end| ((), end.clone())).collect()
+}
+
+struct Differences<'a> {
+    log: &'a [StoredMessage],
+    told: Vec<String>,
+}
+
+impl Differences<'_> {
+    fn compare<K: Ord + Debug, E: Debug, F: Debug>(
+        &mut self,
+        what: &str,
+        expected: &BTreeMap<K, Decided<E>>,
+        found: &BTreeMap<K, (String, F)>,
+        is_right: impl Fn(&E, &F) -> bool,
+    ) {
+        for (key, Decided { at, what: right }) in expected {
+            let cause = &self.log[*at].message.subject;
+            match found.get(key) {
+                None => {
+                    self.told.push(format!("{what} {key:?} is missing: it follows from event {at}, {cause}"))
+                }
+                Some((_, other)) if !is_right(right, other) => {
+                    self.told.push(format!("{what} {key:?} should be {right:?}, and is {other:?}"));
+                }
+                Some((other, _)) if other != cause => {
+                    let told =
+                        format!("{what} {key:?} follows from event {at}, {cause}, and not from {other}");
+                    self.told.push(told);
+                }
+                Some(_) => {}
+            }
+        }
+        for (key, (cause, other)) in found.iter().filter(|(key, _)| !expected.contains_key(*key)) {
+            self.told
+                .push(format!("{what} {key:?} should not be: it is said to follow from {cause}: {other:?}"));
+        }
+    }
+}
+
+fn is_work(work: &Work, created: &TaskCreated) -> bool {
+    let Work { workflow, action, input, timeout_ms, deadline, basis } = work;
+    *workflow == created.workflow
+        && *action == created.action
+        && *input == created.input
+        && *timeout_ms == created.timeout_ms
+        && Some(*deadline) == created.deadline
+        && *basis == created.basis
+}
+
+fn is_end(ended: &Ended, found: &FoundEnd) -> bool {
+    let Ended { end, tasks, duration_ms } = ended;
+    let (is_right, other_tasks, other_ms) = match (end, found) {
+        (End::Completed { output }, FoundEnd::Completed(data)) => {
+            (*output == data.output, data.tasks, data.duration_ms)
+        }
+        (End::Failed { code, task }, FoundEnd::Failed(data)) => {
+            (*code == data.error.code && *task == data.task, data.tasks, data.duration_ms)
+        }
+        (End::Cancelled { reason }, FoundEnd::Cancelled(data)) => {
+            (*reason == data.reason, data.tasks, data.duration_ms)
+        }
+        _ => return false,
+    };
+    is_right && *tasks == other_tasks && *duration_ms == other_ms
+}

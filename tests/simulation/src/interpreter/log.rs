@@ -1,0 +1,192 @@
+use chrono::{DateTime, SecondsFormat, Utc};
+use mesh_schemas::payload::code;
+use mesh_schemas::{
+    Attempt, Capability, Lane, Namespace, StoredMessage, Subject, TaskId, TaskVerb, Timer, WorkflowVerb,
+};
+use serde_json::{Value, json};
+
+use crate::workload::Workflow;
+
+/// Longest time that a run takes when its definition says nothing: 24 hours.
+const DEFAULT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
+/// The log of a run, read once.
+pub(super) struct Log {
+    /// Place of `started`.
+    pub(super) started: usize,
+    pub(super) input: Value,
+    /// What expressions see as `run`.
+    pub(super) variables: Value,
+    /// By place in the log.
+    pub(super) events: Vec<Event>,
+}
+
+pub(super) struct Event {
+    pub(super) time: DateTime<Utc>,
+    pub(super) fact: Fact,
+}
+
+/// What an event says.
+pub(super) enum Fact {
+    /// An attempt went well, with this output.
+    Completed(Tried, Value),
+    /// An attempt did not go well.
+    Failed(Tried, Error),
+    /// A wait is over.
+    Fired(Timer),
+    /// Somebody wants the run to end.
+    Cancel(Option<String>),
+    /// The run's end is in the log.
+    Ended,
+    /// Nothing that the rules know, or nothing that changes anything.
+    Other,
+}
+
+/// Which attempt an outcome is for.
+pub(super) struct Tried {
+    pub(super) task: TaskId,
+    pub(super) attempt: Attempt,
+    pub(super) capability: Capability,
+    pub(super) lane: Lane,
+}
+
+/// Why an attempt failed.
+#[derive(Clone)]
+pub(super) struct Error {
+    pub(super) code: String,
+    pub(super) retryable: bool,
+    /// Seconds.
+    pub(super) retry_after: f64,
+}
+
+impl Error {
+    /// An error that every attempt would meet.
+    pub(super) fn fatal(code: &str) -> Self {
+        Self { code: code.to_owned(), retryable: false, retry_after: 0.0 }
+    }
+}
+
+impl Log {
+    /// Reads a log; none if it has no readable `started`.
+    pub(super) fn read(namespace: &Namespace, log: &[StoredMessage]) -> Option<Self> {
+        let subjects: Vec<Option<Subject>> =
+            log.iter().map(|stored| Subject::parse(namespace, &stored.message.subject).ok()).collect();
+        let (started, workflow, run, body) =
+            subjects.iter().zip(log).enumerate().find_map(|(place, pair)| {
+                let (Some(Subject::Workflow { verb: WorkflowVerb::Started, workflow, run }), stored) = pair
+                else {
+                    return None;
+                };
+                let body = Body::of(stored)?;
+                // Without either, nobody can tell what is to be done.
+                (workflow.is_some() || body.data().get("capability").is_some()).then_some((
+                    place,
+                    workflow.clone(),
+                    *run,
+                    body,
+                ))
+            })?;
+        let variables = json!({
+            "id": run.to_string(),
+            "workflow": workflow.as_ref().map_or("-", |name| name.as_str()),
+            "correlation_id": body.correlation_id().map_or_else(|| run.to_string(), str::to_owned),
+            "started_at": log[started].time.to_rfc3339_opts(SecondsFormat::Millis, true),
+        });
+        let events = subjects
+            .into_iter()
+            .zip(log)
+            .map(|(subject, stored)| Event { time: stored.time, fact: fact(subject, stored) })
+            .collect();
+        Some(Self { started, input: body.data().get("input")?.clone(), variables, events })
+    }
+
+    /// When the run ends whatever happens.
+    pub(super) fn deadline(&self, workflow: &Workflow) -> DateTime<Utc> {
+        self.events[self.started].time + workflow.timeout.unwrap_or(DEFAULT_TIMEOUT)
+    }
+
+    /// The first event behind a place for which something can be found out.
+    pub(super) fn first_behind<T>(
+        &self,
+        place: usize,
+        mut find: impl FnMut(&Fact) -> Option<T>,
+    ) -> Option<(usize, T)> {
+        let behind = self.events.iter().enumerate().skip(place + 1);
+        behind.into_iter().find_map(|(at, event)| Some((at, find(&event.fact)?)))
+    }
+}
+
+fn fact(subject: Option<Subject>, stored: &StoredMessage) -> Fact {
+    match subject {
+        Some(Subject::Task { verb: verb @ (TaskVerb::Completed | TaskVerb::Failed), key }) => {
+            let tried =
+                Tried { task: key.task, attempt: key.attempt, capability: key.capability, lane: key.lane };
+            outcome(verb, tried, Body::of(stored).as_ref().map(Body::data))
+        }
+        Some(Subject::TimerFired { timer, .. }) => Fact::Fired(timer),
+        Some(Subject::Signalled { signal, .. }) if signal.as_str() == "cancel" => {
+            if stored.message.payload.is_empty() {
+                return Fact::Cancel(None);
+            }
+            match Body::of(stored).as_ref().map(Body::data) {
+                Some(Value::Object(says)) => match says.get("reason") {
+                    None | Some(Value::Null) => Fact::Cancel(None),
+                    Some(Value::String(reason)) => Fact::Cancel(Some(reason.clone())),
+                    Some(_) => Fact::Other,
+                },
+                _ => Fact::Other,
+            }
+        }
+        Some(Subject::Workflow {
+            verb: WorkflowVerb::Completed | WorkflowVerb::Failed | WorkflowVerb::Cancelled,
+            ..
+        }) => Fact::Ended,
+        _ => Fact::Other,
+    }
+}
+
+/// An outcome that cannot be read counts all the same, as a failure that is not tried again.
+fn outcome(verb: TaskVerb, tried: Tried, data: Option<&Value>) -> Fact {
+    let read = if verb == TaskVerb::Completed {
+        data.and_then(|data| data.get("output")).cloned().map(Ok)
+    } else {
+        data.and_then(|data| error(data.get("error")?)).map(Err)
+    };
+    match read {
+        Some(Ok(output)) => Fact::Completed(tried, output),
+        Some(Err(error)) => Fact::Failed(tried, error),
+        None => Fact::Failed(tried, Error::fatal(code::MALFORMED_OUTCOME)),
+    }
+}
+
+/// The error of an outcome; one that does not say so is retryable.
+fn error(data: &Value) -> Option<Error> {
+    data.get("message")?.as_str()?;
+    let retryable = match data.get("retryable") {
+        None => true,
+        Some(says) => says.as_bool()?,
+    };
+    let retry_after = match data.get("retry_after") {
+        None | Some(Value::Null) => 0.0,
+        Some(seconds) => seconds.as_f64()?,
+    };
+    Some(Error { code: data.get("code")?.as_str()?.to_owned(), retryable, retry_after })
+}
+
+/// The JSON of a message: a CloudEvent in structured mode, or bare data.
+struct Body(Value);
+
+impl Body {
+    fn of(stored: &StoredMessage) -> Option<Self> {
+        serde_json::from_slice(&stored.message.payload).ok().map(Self)
+    }
+
+    fn data(&self) -> &Value {
+        const NOTHING: &Value = &Value::Null;
+        if self.0.get("specversion").is_some() { self.0.get("data").unwrap_or(NOTHING) } else { &self.0 }
+    }
+
+    fn correlation_id(&self) -> Option<&str> {
+        self.0.get("specversion").and_then(|_| self.0.get("correlationid"))?.as_str()
+    }
+}

@@ -1,0 +1,77 @@
+//! Random workloads. Most runs have five to forty events; what is rare in life (timeouts, cancels, expressions without a
+//! value) is common here.
+
+mod graph;
+mod run;
+mod script;
+mod task;
+mod terms;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use mesh_schemas::{Capability, WorkflowName};
+
+use super::choices::Choices;
+use super::workflow::Workflow;
+use super::{Target, Workload};
+use task::Draft;
+
+/// Names of capabilities; few, so that tasks and runs meet at the same agents.
+const CAPABILITIES: [&str; 3] = ["draw", "paint", "weigh"];
+/// Names of workflows.
+const WORKFLOWS: [&str; 3] = ["alpha", "beta-2", "gamma_3"];
+
+/// A name that is written in this crate, and is one.
+fn name<T: std::str::FromStr>(text: &str) -> T {
+    text.parse().unwrap_or_else(|_| unreachable!("{text:?} is a name"))
+}
+
+pub(super) fn workload(seed: u64, choices: &mut Choices) -> Workload {
+    let capabilities: Vec<Capability> =
+        CAPABILITIES[..choices.among(1..=3) as usize].iter().map(|text| name(text)).collect();
+    let count = choices.weighted(&[(70, 1), (25, 2), (5, 3)]);
+    let workflows: BTreeMap<WorkflowName, Workflow> = WORKFLOWS[..count]
+        .iter()
+        .map(|text| (name(text), workflow(name(text), &capabilities, choices)))
+        .collect();
+    let names: Vec<&WorkflowName> = workflows.keys().collect();
+    let mut taken = BTreeSet::new();
+    let mut runs = Vec::new();
+    for place in 0..choices.weighted(&[(40, 1), (30, 2), (20, 3), (10, 4)]) {
+        let target = if choices.chance("direct task", 10) {
+            Target::Task(capabilities[choices.below(capabilities.len())].clone())
+        } else {
+            Target::Workflow(names[choices.below(names.len())].clone())
+        };
+        let workflow = match &target {
+            Target::Workflow(name) => &workflows[name],
+            Target::Task(capability) => &Workflow::single_task(capability),
+        };
+        runs.push(run::run(place, target.clone(), workflow, &mut taken, choices));
+    }
+    if runs.len() > 1 {
+        choices.note("several runs");
+    }
+    if workflows.len() > 1 {
+        choices.note("several workflows");
+    }
+    Workload { seed, workflows, runs }
+}
+
+fn workflow(name: WorkflowName, capabilities: &[Capability], choices: &mut Choices) -> Workflow {
+    let graph = graph::draw(choices);
+    let mut draft = Draft::new(capabilities);
+    for (id, needs) in graph {
+        draft.task(id, needs, choices);
+    }
+    let output = choices.chance("run output", 60).then(|| draft.run_output(choices));
+    let timeout = choices.chance("run timeout", 25).then(|| {
+        if choices.chance("short run timeout", 60) {
+            Duration::from_millis(choices.among(100..=15_000))
+        } else {
+            Duration::from_secs(3_600)
+        }
+    });
+    Workflow { name: Some(name), tasks: draft.tasks, output, timeout }
+}

@@ -1,0 +1,83 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use mesh_schemas::RequestId;
+use serde_json::{Value, json};
+
+use super::{name, script};
+use crate::workload::choices::Choices;
+use crate::workload::run::{Run, Says, Sending, Signal, Target};
+use crate::workload::workflow::Workflow;
+
+/// In which time the runs begin.
+const BEGINNINGS: u64 = 3_000;
+
+/// The run in a place. `taken` holds what requests were made for before.
+pub(super) fn run(
+    place: usize,
+    target: Target,
+    workflow: &Workflow,
+    taken: &mut BTreeSet<(Target, String)>,
+    choices: &mut Choices,
+) -> Run {
+    let mut id = format!("r{place}");
+    // One id for two targets is two runs.
+    if place > 0 && choices.chance("id of another request", 15) {
+        let other = "r0".to_owned();
+        if !taken.contains(&(target.clone(), other.clone())) {
+            id = other;
+        }
+    }
+    taken.insert((target.clone(), id.clone()));
+    let begins = if choices.chance("begins at once", 50) { 0 } else { choices.among(0..=BEGINNINGS) };
+    let mut sent = vec![Sending { at: Duration::from_millis(begins), input: input(choices) }];
+    if choices.chance("request again", 15) {
+        let same = !choices.chance("request again with another input", 30);
+        let input = if same { sent[0].input.clone() } else { input(choices) };
+        sent.push(Sending { at: Duration::from_millis(begins + choices.among(0..=5_000)), input });
+    }
+    let correlation_id = choices.chance("correlation id", 30).then(|| format!("order-{place}"));
+    Run {
+        target,
+        request: RequestId { source: "/simulation".to_owned(), id },
+        correlation_id,
+        sent,
+        signals: signals(begins, choices),
+        script: script::script(workflow, choices),
+    }
+}
+
+fn signals(begins: u64, choices: &mut Choices) -> Vec<Signal> {
+    let mut signals = Vec::new();
+    let mut send = |at: u64, says: Says| {
+        let id = name(&format!("s{}", signals.len()));
+        signals.push(Signal { at: Duration::from_millis(at), id, says });
+    };
+    if choices.chance("cancel", 15) {
+        let at = if choices.chance("early cancel", 20) { 0 } else { begins + choices.among(0..=6_000) };
+        let reason = choices.chance("cancel with a reason", 50).then(|| "not wanted".to_owned());
+        send(at, Says::Cancel(reason));
+        if choices.chance("second cancel", 20) {
+            send(at + choices.among(0..=1_000), Says::Cancel(Some("really".to_owned())));
+        }
+    }
+    if choices.chance("check", 12) {
+        send(begins + choices.among(0..=6_000), Says::Check);
+    }
+    signals
+}
+
+fn input(choices: &mut Choices) -> Value {
+    if choices.chance("unusual input", 3) {
+        return vec![Value::Null, json!([1]), json!({})].swap_remove(choices.below(3));
+    }
+    let mut input = json!({
+        "n": choices.below(10),
+        "text": choices.pick(&["", "in", "zwölf"]),
+        "ok": choices.chance("ok input", 70),
+    });
+    if choices.chance("input with more", 20) {
+        input["extra"] = json!({ "list": [1, 2] });
+    }
+    input
+}

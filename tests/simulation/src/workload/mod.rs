@@ -1,0 +1,90 @@
+//! What a simulation works on: workflows, requests, signals and the behaviour of agents, all decided by a seed.
+//!
+//! A workload is data. It is generated once from a seed and then only read, so a smaller one ([`Workload::simpler`]) runs
+//! the same way as one that was generated.
+
+mod behaviour;
+mod choices;
+mod expression;
+mod generate;
+mod run;
+mod simpler;
+mod template;
+mod workflow;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use mesh_schemas::{Attempt, Capability, TaskId, WorkflowName};
+
+pub use behaviour::{Answer, Behaviour, Ending};
+pub use choices::Choices;
+pub use expression::{Expression, NoValue, Operator, Scope};
+pub use run::{Run, Says, Sending, Signal, Target};
+pub use simpler::shrink;
+pub use template::{Fragment, Template};
+pub use workflow::{Retry, Task, Workflow};
+
+/// All that a simulation is given to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workload {
+    /// The seed that it was generated from, also if it was made simpler since.
+    pub seed: u64,
+    /// The workflows by name.
+    pub workflows: BTreeMap<WorkflowName, Workflow>,
+    /// The runs, no two of which have both request and target in common.
+    pub runs: Vec<Run>,
+}
+
+impl Workload {
+    /// The workload of a seed.
+    #[must_use]
+    pub fn generate(seed: u64) -> Self {
+        Self::draw(seed, &mut Choices::new(seed))
+    }
+
+    /// The workload that some choices lead to.
+    #[must_use]
+    pub fn draw(seed: u64, choices: &mut Choices) -> Self {
+        generate::workload(seed, choices)
+    }
+
+    /// The workflow that a run follows; none if no workflow of its name is there.
+    #[must_use]
+    pub fn workflow(&self, run: &Run) -> Option<Workflow> {
+        match &run.target {
+            Target::Workflow(name) => self.workflows.get(name).cloned(),
+            Target::Task(capability) => Some(Workflow::single_task(capability)),
+        }
+    }
+
+    /// What an agent does with an attempt of a run, which is named by its place in [`Workload::runs`].
+    #[must_use]
+    pub fn behaviour(&self, run: usize, task: &TaskId, attempt: Attempt) -> &Behaviour {
+        self.runs.get(run).map_or(&Behaviour::PLAIN, |run| run.behaviour(task, attempt))
+    }
+
+    /// Every capability that a task asks for.
+    #[must_use]
+    pub fn capabilities(&self) -> BTreeSet<Capability> {
+        let tasks = self.workflows.values().flat_map(|workflow| workflow.tasks.values());
+        let direct = self.runs.iter().filter_map(|run| match &run.target {
+            Target::Task(capability) => Some(capability.clone()),
+            Target::Workflow(_) => None,
+        });
+        tasks.map(|task| task.agent.clone()).chain(direct).collect()
+    }
+}
+
+impl fmt::Display for Workload {
+    /// The definitions as YAML, and for each run what is sent and what agents do.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for workflow in self.workflows.values() {
+            writeln!(f, "{}", workflow.to_yaml())?;
+        }
+        for (place, run) in self.runs.iter().enumerate() {
+            write!(f, "run {place}: {run}")?;
+        }
+        Ok(())
+    }
+}

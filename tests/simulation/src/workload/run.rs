@@ -1,0 +1,122 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use mesh_schemas::{Attempt, Capability, RequestId, RunId, Shards, SignalId, TaskId, WorkflowName};
+use serde_json::Value;
+
+use super::behaviour::Behaviour;
+
+/// A run: the request for it, what clients tell it, and what agents do with its tasks. Times are from the beginning of
+/// the simulation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// What is asked for.
+    pub target: Target,
+    /// What makes the request the same request when it is sent again.
+    pub request: RequestId,
+    /// What the requester calls the whole piece of work.
+    pub correlation_id: Option<String>,
+    /// When the request is sent and with which input; the first is the one that counts if it is stored first.
+    pub sent: Vec<Sending>,
+    /// What clients tell the run, perhaps before it has begun.
+    pub signals: Vec<Signal>,
+    /// What agents do with attempts. They succeed at once with those that are not here.
+    pub script: BTreeMap<(TaskId, Attempt), Behaviour>,
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// A run of a workflow.
+    Workflow(WorkflowName),
+    /// One task, without a workflow.
+    Task(Capability),
+}
+
+/// One sending of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sending {
+    /// When.
+    pub at: Duration,
+    /// With which input.
+    pub input: Value,
+}
+
+/// A signal of a client to a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Signal {
+    /// When it is sent.
+    pub at: Duration,
+    /// What tells it apart from other signals of its kind.
+    pub id: SignalId,
+    /// What it says.
+    pub says: Says,
+}
+
+/// What a signal says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Says {
+    /// The run is to end, perhaps for a reason. Without one the body is empty.
+    Cancel(Option<String>),
+    /// The run is to be looked at again.
+    Check,
+}
+
+impl Run {
+    /// The id that the run has in a namespace with so many shards.
+    #[must_use]
+    pub fn id(&self, shards: Shards) -> RunId {
+        RunId::for_request(&self.target.to_string(), &self.request, shards)
+    }
+
+    /// What an agent does with an attempt.
+    #[must_use]
+    pub fn behaviour(&self, task: &TaskId, attempt: Attempt) -> &Behaviour {
+        self.script.get(&(task.clone(), attempt)).unwrap_or(&Behaviour::PLAIN)
+    }
+
+    /// The name of the workflow, if it is one that is asked for.
+    #[must_use]
+    pub fn workflow(&self) -> Option<&WorkflowName> {
+        match &self.target {
+            Target::Workflow(name) => Some(name),
+            Target::Task(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    /// As in the making of run ids: `workflow.<name>` or `task.<capability>`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Workflow(name) => write!(f, "workflow.{name}"),
+            Self::Task(capability) => write!(f, "task.{capability}"),
+        }
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { target, request, correlation_id, sent, signals, script } = self;
+        writeln!(f, "{target}, requested as {} of {}", request.id, request.source)?;
+        if let Some(correlation_id) = correlation_id {
+            writeln!(f, "  correlation id {correlation_id}")?;
+        }
+        for Sending { at, input } in sent {
+            writeln!(f, "  {:>8} ms  request {input}", at.as_millis())?;
+        }
+        for Signal { at, id, says } in signals {
+            let says = match says {
+                Says::Cancel(Some(reason)) => format!("cancel {id}, because {reason}"),
+                Says::Cancel(None) => format!("cancel {id}"),
+                Says::Check => format!("check {id}"),
+            };
+            writeln!(f, "  {:>8} ms  {says}", at.as_millis())?;
+        }
+        for ((task, attempt), behaviour) in script {
+            writeln!(f, "  {:>8} #{attempt}  {behaviour}", task.as_str())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,151 @@
+//! Random workloads: the mesh accepts them, nothing in them is rare, and they can be made simpler.
+
+use std::collections::BTreeMap;
+
+use mesh_orchestrator::definitions;
+use mesh_schemas::document::Format;
+use mesh_simulation::workload::{Choices, Says, Workload, shrink};
+
+const SEEDS: u64 = 2_000;
+
+fn accept(workload: &Workload) {
+    for workflow in workload.workflows.values() {
+        let yaml = workflow.to_yaml();
+        if let Err(problems) = definitions::check(&yaml, Format::Yaml) {
+            panic!("seed {}:\n{yaml}\n{problems}", workload.seed);
+        }
+    }
+}
+
+#[test]
+fn every_definition_is_accepted() {
+    for seed in 0..SEEDS {
+        accept(&Workload::generate(seed));
+    }
+}
+
+#[test]
+fn a_seed_always_makes_the_same_workload() {
+    for seed in 0..100 {
+        assert_eq!(Workload::generate(seed), Workload::generate(seed));
+        assert_ne!(Workload::generate(seed), Workload::generate(seed + 1));
+    }
+}
+
+/// Features, and in how many of a hundred seeds each is there at least.
+const FEATURES: &[(&str, u64)] = &[
+    ("action", 25),
+    ("and", 8),
+    ("cancel", 20),
+    ("cancel with a reason", 8),
+    ("chain", 15),
+    ("check", 15),
+    ("choice", 15),
+    ("compared with null", 10),
+    ("continues", 50),
+    ("correlation id", 30),
+    ("diamond", 10),
+    ("direct task", 12),
+    ("division", 10),
+    ("early cancel", 3),
+    ("fan", 15),
+    ("fatal error", 20),
+    ("fatal_on", 20),
+    ("hang", 10),
+    ("has", 8),
+    ("id of another request", 4),
+    ("input with more", 20),
+    ("isolated", 6),
+    ("many tasks", 4),
+    ("missing field", 10),
+    ("no pause", 30),
+    ("not", 5),
+    ("null is foreseen", 20),
+    ("or", 8),
+    ("output used", 50),
+    ("panic", 20),
+    ("plain data", 10),
+    ("random graph", 25),
+    ("request again", 18),
+    ("request again with another input", 5),
+    ("result used", 30),
+    ("retry", 60),
+    ("retry_after", 20),
+    ("retryable error", 40),
+    ("run", 30),
+    ("run output", 40),
+    ("run timeout", 20),
+    ("runs when skipped", 15),
+    ("second cancel", 3),
+    ("several runs", 40),
+    ("several workflows", 20),
+    ("short run timeout", 10),
+    ("slower than ack_wait", 20),
+    ("slower than its timeout", 20),
+    ("task output", 40),
+    ("text with expressions", 20),
+    ("texts joined", 15),
+    ("timeout", 50),
+    ("timeout longer than ack_wait", 5),
+    ("unusual answer", 5),
+    ("unusual input", 3),
+    ("unusual task output", 0),
+    ("when", 40),
+    ("whole output passed on", 20),
+    ("with", 60),
+    ("wrong kind", 8),
+];
+
+#[test]
+fn no_feature_is_rare() {
+    let mut seeds: BTreeMap<&str, u64> = BTreeMap::new();
+    for seed in 0..SEEDS {
+        let mut choices = Choices::new(seed);
+        let _ = Workload::draw(seed, &mut choices);
+        for feature in choices.on().keys() {
+            *seeds.entry(feature).or_default() += 1;
+        }
+    }
+    for (feature, count) in &seeds {
+        println!("{:>5.1} %  {feature}", 100.0 * *count as f64 / SEEDS as f64);
+    }
+    for (feature, least) in FEATURES {
+        let count = seeds.get(feature).copied().unwrap_or_default();
+        assert!(count * 100 >= least * SEEDS, "'{feature}' is in {count} of {SEEDS} seeds, not in {least} %");
+    }
+}
+
+#[test]
+fn simpler_workloads_are_smaller_and_accepted() {
+    for seed in 0..40 {
+        let workload = Workload::generate(seed);
+        let simpler = workload.simpler();
+        assert!(simpler.is_sorted_by_key(Workload::size));
+        for workload in &simpler {
+            accept(workload);
+        }
+        assert!(simpler.iter().all(|simpler| simpler.size() < workload.size()));
+    }
+}
+
+#[test]
+fn a_workload_shrinks_to_what_matters() {
+    let is_cancelled = |run: &mesh_simulation::workload::Run| {
+        run.signals.iter().any(|signal| matches!(signal.says, Says::Cancel(_)))
+    };
+    let is_faulty = |workload: &Workload| {
+        let retries = |run: &mesh_simulation::workload::Run| {
+            workload.workflow(run).is_some_and(|flow| flow.tasks.values().any(|task| task.when.is_some()))
+        };
+        workload.runs.iter().any(|run| is_cancelled(run) && retries(run))
+    };
+    let faulty = (0..SEEDS).map(Workload::generate).filter(is_faulty).take(10);
+    for workload in faulty {
+        let small = shrink(workload, is_faulty);
+        assert_eq!((small.runs.len(), small.workflows.len()), (1, 1), "{small}");
+        assert_eq!(small.runs[0].signals.len(), 1, "{small}");
+        let workflow = small.workflow(&small.runs[0]).expect("the run's workflow is there");
+        assert_eq!(workflow.tasks.len(), 1, "{small}");
+        assert!(small.runs[0].script.is_empty() && workflow.output.is_none(), "{small}");
+    }
+}
