@@ -77,6 +77,12 @@ impl MemoryServer {
         }
     }
 
+    /// From now on a subject of the log and of the tasks holds any number of messages, as on streams that somebody set
+    /// up without the limit that the mesh relies on: for tests that must notice it.
+    pub fn let_facts_repeat(&self) {
+        self.lock().facts_repeat = true;
+    }
+
     pub(super) fn clock(&self) -> Clock {
         self.0.clock
     }

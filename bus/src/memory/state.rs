@@ -12,6 +12,10 @@ use super::place::Place;
 use crate::health::Instance;
 use crate::topology::{GONE_AGENT_TTL, NOTES_MAX_AGE, Stream};
 
+/// The header by which a repeated message is known.
+const MESSAGE_ID: &str = "Nats-Msg-Id";
+/// For how long it is: as NATS has it unless it is told otherwise.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(2 * 60);
 /// The header by which a delivered schedule names the subject that it stood on.
 const SCHEDULER: &str = "Nats-Scheduler";
 /// The header that tells what becomes of the schedule.
@@ -33,8 +37,12 @@ pub(super) struct State {
     pub(super) subscriptions: Vec<Listener>,
     /// By the connection that announced them and a number of their own.
     pub(super) services: BTreeMap<(u64, u64), (String, Instance)>,
+    /// Ids of messages that were stored a short while ago, with when.
+    ids: BTreeMap<(Place, String), Duration>,
     /// Most messages that a stream takes.
     pub(super) limits: BTreeMap<Place, usize>,
+    /// Whether a subject of the log and of the tasks holds any number of messages.
+    pub(super) facts_repeat: bool,
     pub(super) is_up: bool,
     numbers: u64,
 }
@@ -82,7 +90,9 @@ impl State {
             expiries: BTreeSet::new(),
             subscriptions: Vec::new(),
             services: BTreeMap::new(),
+            ids: BTreeMap::new(),
             limits: BTreeMap::new(),
+            facts_repeat: false,
             is_up: true,
             numbers: 0,
         }
@@ -164,6 +174,19 @@ impl State {
         }
         self.pump(place);
         sequence
+    }
+
+    /// Whether a message with the same id was stored a short while ago. If not, it is from now on.
+    pub(super) fn is_duplicate(&mut self, place: Place, message: &Message) -> bool {
+        let Some(id) = message.headers.get(MESSAGE_ID) else { return false };
+        let now = self.clock.now();
+        self.ids.retain(|_, stored| *stored + DUPLICATE_WINDOW > now);
+        let key = (place, id.to_owned());
+        let known = self.ids.contains_key(&key);
+        if !known {
+            self.ids.insert(key, now);
+        }
+        known
     }
 
     pub(super) fn remove(&mut self, place: Place, sequence: u64) -> Option<StoredMessage> {

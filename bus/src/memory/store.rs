@@ -78,13 +78,16 @@ impl State {
         if taken && once {
             return Ok(Stored::Already);
         }
-        if taken && place.keeps() == Keeps::First {
+        if taken && place.keeps() == Keeps::First && !self.facts_repeat {
             return Err(PublishError::Retry("maximum messages per subject exceeded".to_owned()));
         }
         let replaces = place.keeps() == Keeps::Last || schedule.is_some();
         let is_full = self.limits.get(&place).is_some_and(|most| self.log(place).len() >= *most);
         if is_full && !(taken && replaces) {
             return Err(PublishError::Retry("maximum messages exceeded".to_owned()));
+        }
+        if self.is_duplicate(place, &message) {
+            return Ok(Stored::Already);
         }
         if taken && replaces {
             self.unschedule(&message.subject);

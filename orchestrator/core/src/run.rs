@@ -171,6 +171,12 @@ impl Run {
         fold.finish()
     }
 
+    /// The plan that it follows.
+    #[must_use]
+    pub fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.plan)
+    }
+
     /// Whether the run's end is decided.
     #[must_use]
     pub fn has_ended(&self) -> bool {

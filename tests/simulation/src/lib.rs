@@ -4,5 +4,15 @@
 //! [`interpreter`] reads the log of a run and says what follows from it by the documented rules alone: it shares no code
 //! with `mesh-core`, so a mistake would have to be made twice to go unseen.
 
+mod check;
 pub mod interpreter;
+mod sabotage;
+mod scenario;
+mod storm;
 pub mod workload;
+mod world;
+
+pub use sabotage::Sabotage;
+pub use scenario::{Failure, Scenario};
+pub use storm::{Pace, Storm};
+pub use world::{Figures, Violation};

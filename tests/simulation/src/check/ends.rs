@@ -1,0 +1,72 @@
+//! What was decided is what follows from the log, by the independent interpreter.
+
+use mesh_schemas::payload::TaskFailed;
+use mesh_schemas::{Namespace, StoredMessage, Subject, TaskVerb, WorkflowVerb};
+
+use super::record::{Record, read};
+use crate::interpreter::{Expected, interpret};
+use crate::workload::Workflow;
+
+pub(super) fn judge(namespace: &Namespace, workflow: &Workflow, record: &Record) -> Result<(), String> {
+    let mut expected =
+        interpret(namespace, workflow, &record.log).ok_or_else(|| "it never started".to_owned())?;
+    // Where an agent was quicker to report a failure, there is nothing to give up any more.
+    expected.given_up.retain(|(task, attempt), _| {
+        !record.log.iter().any(|event| {
+            matches!(
+                Subject::parse(namespace, &event.message.subject),
+                Ok(Subject::Task { verb: TaskVerb::Failed, key }) if key.task == *task && key.attempt == *attempt
+            ) && read::<TaskFailed>(event).is_ok_and(|(_, data)| data.agent.is_some())
+        })
+    });
+    // Whoever read the run only when it was over had no use for what was open then.
+    if expected.end.is_some() {
+        let (found, given_up) = (&record.found, &expected.given_up);
+        expected.created.retain(|key, _| found.created.contains_key(key) || !given_up.contains_key(key));
+        expected.timers.retain(|timer, _| found.timers.contains_key(timer));
+    }
+    let differences = expected.differences(&record.log, &record.found);
+    if !differences.is_empty() {
+        return Err(differences.join("\n"));
+    }
+    nothing_came_early(&expected, record)?;
+    early_signals_count(namespace, record)
+}
+
+/// Each decision was stored after the event that it follows from.
+fn nothing_came_early(expected: &Expected, record: &Record) -> Result<(), String> {
+    let when = &record.when;
+    let early = |what: String, at: usize, stored: Option<&usize>| match stored {
+        Some(stored) if *stored <= at => {
+            Err(format!("{what} was stored after {stored} events, and follows from event {at}"))
+        }
+        _ => Ok(()),
+    };
+    for (key, decided) in &expected.created {
+        early(format!("task {key:?}"), decided.at, when.created.get(key))?;
+    }
+    for (timer, decided) in &expected.timers {
+        early(format!("timer {timer}"), decided.at, when.timers.get(timer))?;
+    }
+    for (key, decided) in &expected.given_up {
+        early(format!("giving up {key:?}"), decided.at, when.given_up.get(key))?;
+    }
+    expected.end.as_ref().map_or(Ok(()), |end| early("the end".to_owned(), end.at, Some(&when.end)))
+}
+
+/// A signal that came before its run began was sent again, or put aside.
+fn early_signals_count(namespace: &Namespace, record: &Record) -> Result<(), String> {
+    let parse = |event: &StoredMessage| Subject::parse(namespace, &event.message.subject);
+    let early = record.log.iter().take_while(|event| {
+        !matches!(parse(event), Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. }))
+    });
+    for signal in early {
+        let again = format!(".resent-{}", signal.sequence);
+        let is_there = record.put_aside.contains(&signal.message.subject)
+            || record.log.iter().any(|event| event.message.subject.ends_with(&again));
+        if !is_there {
+            return Err(format!("{} came before the run began, and is lost", signal.message.subject));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! What is seen of a simulation, and what must be true of it.
+
+mod ends;
+mod folds;
+mod outcomes;
+mod record;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mesh_agents::Context;
+use mesh_core::{Plan, Run};
+use mesh_schemas::{Definition, Namespace, RunId, Shards, StoredMessage, Subject, TaskKey, WorkflowName};
+
+use crate::storm::Storm;
+use crate::workload::Workload;
+use record::Record;
+
+/// Sees every message as soon as it is stored.
+pub(crate) struct Observer {
+    namespace: Namespace,
+    workload: Workload,
+    plans: BTreeMap<WorkflowName, Arc<Plan>>,
+    records: BTreeMap<RunId, Record>,
+    /// When deliveries were handed to agents, as the number of events that were stored by then.
+    handed: BTreeMap<(TaskKey, u64), u64>,
+    events: u64,
+    executions: u64,
+    /// Whether agents may be told by a server that is behind.
+    may_read_behind: bool,
+}
+
+impl Observer {
+    pub(crate) fn new(workload: &Workload, shards: Shards, storm: &Storm) -> Self {
+        let record = |(place, run): (usize, &crate::workload::Run)| (run.id(shards), Record::new(place));
+        Self {
+            namespace: Namespace::default(),
+            workload: workload.clone(),
+            plans: BTreeMap::new(),
+            records: workload.runs.iter().enumerate().map(record).collect(),
+            handed: BTreeMap::new(),
+            events: 0,
+            executions: 0,
+            may_read_behind: storm.behind > 0,
+        }
+    }
+
+    pub(crate) fn defined(&mut self, definition: &Definition) -> Result<(), String> {
+        let plan = Plan::compile(definition).map_err(|problems| format!("{problems:?}"))?;
+        self.plans.insert(definition.name.clone(), Arc::new(plan));
+        Ok(())
+    }
+
+    /// Takes note of a message that has just been stored.
+    pub(crate) fn stored(&mut self, stored: StoredMessage) -> Result<(), String> {
+        let subject = Subject::parse(&self.namespace, &stored.message.subject)
+            .map_err(|error| format!("a message was stored that has no place: {error}"))?;
+        match &subject {
+            Subject::Dead { reason, .. } => return self.put_aside(reason.as_str(), &stored),
+            Subject::RequestRejected { .. } => {
+                return Err(format!("a request was rejected: {}", text(&stored)));
+            }
+            _ => {}
+        }
+        let Some(run) = subject.run() else { return Ok(()) };
+        let record = self.records.get_mut(&run).ok_or_else(|| format!("nobody asked for run {run}"))?;
+        if record.take(&subject, stored)? {
+            self.events += 1;
+            record.numbers.push(self.events);
+        }
+        Ok(())
+    }
+
+    fn put_aside(&mut self, reason: &str, letter: &StoredMessage) -> Result<(), String> {
+        let about = letter.message.headers.get("ce-subject").unwrap_or_default();
+        let subject = Subject::parse(&self.namespace, about).map_err(|error| error.to_string())?;
+        let record = subject.run().and_then(|run| self.records.get_mut(&run));
+        let record = record.ok_or_else(|| format!("a dead letter about {about}"))?;
+        match (reason, &subject) {
+            // Too many deliveries were lost.
+            ("poison", Subject::Task { .. }) => Ok(()),
+            // A signal long before its run.
+            ("unknown_run", Subject::Signalled { .. }) => {
+                record.put_aside.insert(about.to_owned());
+                Ok(())
+            }
+            _ => Err(format!("a dead letter about {about}: {reason}")),
+        }
+    }
+
+    /// Takes note of a task that has just come to an agent.
+    pub(crate) fn handed(&mut self, key: TaskKey, delivery: u64) -> Result<(), String> {
+        self.handed.insert((key, delivery), self.events);
+        Ok(())
+    }
+
+    /// Takes note of an execution that begins.
+    pub(crate) fn executed(&mut self, context: &Context) -> Result<(), String> {
+        self.executions += 1;
+        outcomes::is_needed(self, context)
+    }
+
+    /// Compares a run in an orchestrator's memory with the log.
+    pub(crate) fn folded(&mut self, run: &Run, upto: u64) -> Result<(), String> {
+        let plans = &self.plans;
+        let record = self.records.get_mut(&run.header.run);
+        let record = record.ok_or_else(|| format!("nobody asked for run {}", run.header.run))?;
+        let plan = run.header.workflow.as_ref().and_then(|name| plans.get(name));
+        record.folds.compare(&self.namespace, &record.log, plan, run, upto)
+    }
+
+    /// Runs that were asked for and have not ended.
+    pub(crate) fn open_runs(&self) -> Vec<RunId> {
+        self.records.iter().filter(|(_, record)| record.found.end.is_none()).map(|(run, _)| *run).collect()
+    }
+
+    /// What must be true when all is over.
+    pub(crate) fn judge(&mut self, storm: &Storm) -> Result<(), String> {
+        for (id, record) in &mut self.records {
+            let run = &self.workload.runs[record.place];
+            let workflow = self.workload.workflow(run).ok_or("a run without a workflow")?;
+            let judged = ends::judge(&self.namespace, &workflow, record)
+                .and_then(|()| outcomes::judge(&self.namespace, &self.workload, &workflow, record, storm))
+                .and_then(|()| record.folds.judge(&self.namespace, &record.log));
+            judged.map_err(|wrong| format!("run {} ({id}): {wrong}\n{}", record.place, record.told()))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn events(&self) -> u64 {
+        self.events
+    }
+
+    pub(crate) fn executions(&self) -> u64 {
+        self.executions
+    }
+}
+
+fn text(stored: &StoredMessage) -> String {
+    String::from_utf8_lossy(&stored.message.payload).into_owned()
+}

@@ -1,0 +1,116 @@
+//! What agents report is what the workload lets them do, and they do nothing for nothing.
+
+use std::time::Duration;
+
+use mesh_agents::Context;
+use mesh_schemas::payload::{TaskCompleted, TaskError, TaskFailed, code};
+use mesh_schemas::{Namespace, StoredMessage, Subject, TaskKey, TaskVerb};
+
+use super::Observer;
+use super::record::{Record, read};
+use crate::storm::Storm;
+use crate::workload::{Behaviour, Ending, Workflow, Workload};
+
+/// What a handler's time may be off by.
+const SLACK: Duration = Duration::from_millis(50);
+
+/// An execution of work that came again is for nothing if its outcome stood in the log when it came.
+pub(super) fn is_needed(observer: &Observer, context: &Context) -> Result<(), String> {
+    let (run, delivery) = (context.run(), context.delivery());
+    let record =
+        observer.records.get(&run).ok_or_else(|| format!("work of run {run}, which nobody asked for"))?;
+    let is_of_it = |key: &TaskKey| key.task == *context.task() && key.attempt == context.attempt();
+    if delivery < 2 || observer.may_read_behind {
+        return Ok(());
+    }
+    let handed =
+        observer.handed.iter().find(|((key, of), _)| key.run == run && is_of_it(key) && *of == delivery);
+    let Some((_, events)) = handed else { return Ok(()) };
+    let outcome = record.numbers.iter().zip(&record.log).take_while(|(number, _)| *number <= events).find(
+        |(_, event)| {
+            matches!(
+                Subject::parse(&observer.namespace, &event.message.subject),
+                Ok(Subject::Task { verb: TaskVerb::Completed | TaskVerb::Failed, key }) if is_of_it(&key)
+            )
+        },
+    );
+    outcome.map_or(Ok(()), |(_, event)| {
+        Err(format!(
+            "delivery {delivery} was executed although {} was stored before it came",
+            event.message.subject
+        ))
+    })
+}
+
+/// Every outcome that an agent has stored is one that it may have had.
+pub(super) fn judge(
+    namespace: &Namespace,
+    workload: &Workload,
+    workflow: &Workflow,
+    record: &Record,
+    storm: &Storm,
+) -> Result<(), String> {
+    record.log.iter().try_for_each(|event| {
+        let Ok(Subject::Task { verb, key }) = Subject::parse(namespace, &event.message.subject) else { return Ok(()) };
+        let task = (key.task.clone(), key.attempt);
+        let behaviour = workload.behaviour(record.place, &key.task, key.attempt);
+        let created = record.found.created.get(&task);
+        let right = match verb {
+            TaskVerb::Completed => {
+                let (_, data) = read::<TaskCompleted>(event)?;
+                let (_, created) = created.ok_or("an outcome of what was never created")?;
+                matches!(behaviour.ending, Ending::Returns(answer) if answer.to(&created.input) == data.output)
+            }
+            TaskVerb::Failed => {
+                let (_, data) = read::<TaskFailed>(event)?;
+                data.agent.is_none() || {
+                    let timeout = workflow.tasks.get(&key.task).and_then(|task| task.timeout);
+                    let (_, created) = created.ok_or("an outcome of what was never created")?;
+                    let is_late = created.deadline.is_some_and(|deadline| {
+                        event.time + storm.skew + behaviour.takes.min(SLACK) >= deadline
+                    });
+                    is_right(behaviour, &data.error, timeout, is_late, storm, || was_given_up(record, event))
+                }
+            }
+            _ => true,
+        };
+        if right {
+            return Ok(());
+        }
+        Err(format!("{} does not come from an agent that {behaviour}", event.message.subject))
+    })
+}
+
+fn is_right(
+    behaviour: &Behaviour,
+    error: &TaskError,
+    timeout: Option<Duration>,
+    is_late: bool,
+    storm: &Storm,
+    was_given_up: impl Fn() -> bool,
+) -> bool {
+    let as_scripted = match &behaviour.ending {
+        Ending::Fails { code, retryable, retry_after } => {
+            *code == error.code
+                && *retryable == error.retryable
+                && retry_after.map(|pause| pause.as_secs_f64()) == error.retry_after
+        }
+        Ending::Panics => error.code == code::PANIC && error.retryable,
+        Ending::Returns(_) | Ending::Hangs => false,
+    };
+    let is_slow = behaviour.ending == Ending::Hangs
+        || timeout.is_some_and(|timeout| behaviour.takes + SLACK >= timeout);
+    as_scripted
+        || match error.code.as_str() {
+            code::TIMEOUT => error.retryable && (is_late || is_slow),
+            code::RUN_ENDED => was_given_up(),
+            code::POISON => *storm != storm.calm(),
+            _ => false,
+        }
+}
+
+/// Whether the run's end was decided before an outcome: then whoever was at work may have been told.
+fn was_given_up(record: &Record, outcome: &StoredMessage) -> bool {
+    let place = record.log.iter().position(|event| event.sequence == outcome.sequence).unwrap_or_default();
+    record.found.end.is_some() && record.when.end <= record.log.len() && place > 0
+}

@@ -1,0 +1,145 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+use mesh_schemas::payload::{TaskCreated, TaskFailed, TimerFired};
+use mesh_schemas::{
+    Attempt, Decoded, Envelope, StoredMessage, Subject, TaskId, TaskVerb, Timer, WorkflowVerb,
+};
+use serde::de::DeserializeOwned;
+
+use super::folds::Folds;
+use crate::interpreter::{Found, FoundEnd};
+
+/// All that was stored about one run.
+#[derive(Default)]
+pub(super) struct Record {
+    /// Place of the run in the workload.
+    pub(super) place: usize,
+    /// Its events.
+    pub(super) log: Vec<StoredMessage>,
+    /// Which events of all runs these are.
+    pub(super) numbers: Vec<u64>,
+    /// What orchestrators have decided.
+    pub(super) found: Found,
+    /// How many events there were when each of it was stored.
+    pub(super) when: When,
+    /// Signals that were put aside, by subject.
+    pub(super) put_aside: BTreeSet<String>,
+    pub(super) folds: Folds,
+}
+
+/// How many events of the run were stored before what was decided.
+#[derive(Default)]
+pub(super) struct When {
+    pub(super) created: BTreeMap<(TaskId, Attempt), usize>,
+    pub(super) timers: BTreeMap<Timer, usize>,
+    pub(super) given_up: BTreeMap<(TaskId, Attempt), usize>,
+    pub(super) end: usize,
+}
+
+impl Record {
+    pub(super) fn new(place: usize) -> Self {
+        Self { place, ..Self::default() }
+    }
+
+    /// Takes a message of the run; whether it is one of its log.
+    pub(super) fn take(&mut self, subject: &Subject, stored: StoredMessage) -> Result<bool, String> {
+        let events = self.log.len();
+        match subject {
+            Subject::Task { verb: TaskVerb::Created, key } => {
+                let task = (key.task.clone(), key.attempt);
+                let (cause, data) = read::<TaskCreated>(&stored)?;
+                if self.found.created.insert(task.clone(), (cause, data)).is_some() {
+                    return Err(format!("{} was created twice", stored.message.subject));
+                }
+                self.when.created.insert(task, events);
+                return Ok(false);
+            }
+            Subject::TimerSet { timer, .. } => return self.set(timer, &stored).map(|()| false),
+            Subject::Task { verb: TaskVerb::Failed, key } => {
+                let (cause, data) = read::<TaskFailed>(&stored)?;
+                if data.agent.is_none() {
+                    let task = (key.task.clone(), key.attempt);
+                    self.found.given_up.insert(task.clone(), (cause, data.error));
+                    self.when.given_up.insert(task, events);
+                }
+            }
+            Subject::Workflow { verb, .. } => {
+                let end = match verb {
+                    WorkflowVerb::Completed => {
+                        Some(read(&stored).map(|(cause, data)| (cause, FoundEnd::Completed(data)))?)
+                    }
+                    WorkflowVerb::Failed => {
+                        Some(read(&stored).map(|(cause, data)| (cause, FoundEnd::Failed(data)))?)
+                    }
+                    WorkflowVerb::Cancelled => {
+                        Some(read(&stored).map(|(cause, data)| (cause, FoundEnd::Cancelled(data)))?)
+                    }
+                    WorkflowVerb::Started | WorkflowVerb::Paused | WorkflowVerb::Resumed => None,
+                };
+                if let Some(end) = end {
+                    if let Some(other) = &self.found.end {
+                        return Err(format!("a run ended twice: {other:?} and {end:?}"));
+                    }
+                    self.found.end = Some(end);
+                    self.when.end = events;
+                }
+            }
+            Subject::Task { verb: TaskVerb::Completed, .. }
+            | Subject::Signalled { .. }
+            | Subject::TimerFired { .. } => {}
+            _ => return Ok(false),
+        }
+        if self.log.iter().any(|event| event.message.subject == stored.message.subject) {
+            return Err(format!("{} was stored twice", stored.message.subject));
+        }
+        self.log.push(stored);
+        Ok(true)
+    }
+
+    /// A timer may be set again, as it was.
+    fn set(&mut self, timer: &Timer, stored: &StoredMessage) -> Result<(), String> {
+        let (cause, TimerFired { due }) = read(stored)?;
+        let set: (String, DateTime<Utc>) = (cause, due);
+        match self.found.timers.get(timer) {
+            Some(other) if *other != set => Err(format!("timer {timer} was set to {other:?} and to {set:?}")),
+            Some(_) => Ok(()),
+            None => {
+                self.found.timers.insert(timer.clone(), set);
+                self.when.timers.insert(timer.clone(), self.log.len());
+                Ok(())
+            }
+        }
+    }
+
+    /// The log, for people.
+    pub(super) fn told(&self) -> String {
+        let mut told = String::new();
+        for (place, event) in self.log.iter().enumerate() {
+            let time = event.time.format("%H:%M:%S%.3f");
+            let _ = writeln!(told, "  {place:>3} {time} #{} {}", event.sequence, event.message.subject);
+            let data = read::<serde_json::Value>(event).map(|(_, data)| data.to_string()).unwrap_or_default();
+            let _ = writeln!(told, "        {data}");
+        }
+        for ((task, attempt), (cause, data)) in &self.found.created {
+            let after = self.when.created[&(task.clone(), *attempt)];
+            let _ = writeln!(
+                told,
+                "  created {task} #{attempt} after {after} events, from {cause}: {}",
+                data.input
+            );
+        }
+        told
+    }
+}
+
+/// The cause and the data of an event.
+pub(super) fn read<T: DeserializeOwned>(stored: &StoredMessage) -> Result<(String, T), String> {
+    let wrong = |error: &dyn std::fmt::Display| format!("{} cannot be read: {error}", stored.message.subject);
+    let decoded =
+        Envelope::decode(&stored.message.headers, &stored.message.payload).map_err(|error| wrong(&error))?;
+    let Decoded::Event(event) = decoded else { return Err(wrong(&"it has no envelope")) };
+    let data = event.data().map_err(|error| wrong(&error))?;
+    Ok((event.causationid.unwrap_or_default(), data))
+}

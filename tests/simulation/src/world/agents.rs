@@ -1,0 +1,71 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_agents::{Agent, Context, Output, TaskFailure};
+use mesh_schemas::payload::TaskCreated;
+use mesh_schemas::{Capability, RunId};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::World;
+use super::link::Link;
+use super::party::{Kind, Party};
+use crate::workload::{Behaviour, Ending};
+
+/// What running tasks get to end when their agent is asked to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// One agent, started again whenever it has ended. The first has every capability, the others have some.
+pub(super) async fn keep(world: Arc<World>, place: u64) {
+    let mut life = 0;
+    loop {
+        life += 1;
+        let party = Party::new(&world, Kind::Agent, 100_000 + 1_000 * place + life);
+        let stop = CancellationToken::new();
+        let link = Arc::new(Link(Arc::clone(&party)));
+        let mut agent = Agent::builder("agent")
+            .id(format!("agent-{place}-{life}"))
+            .capacity(world.storm.capacity)
+            .drain_timeout(DRAIN)
+            .bus(link);
+        for capability in capabilities(&world, place) {
+            let world = Arc::clone(&world);
+            let work = move |context, task| work(Arc::clone(&world), context, task);
+            agent = agent.raw_capability(capability.as_str(), work);
+        }
+        super::weather::live(&party, stop.clone(), agent.run_until(stop)).await;
+    }
+}
+
+fn capabilities(world: &World, place: u64) -> impl Iterator<Item = Capability> {
+    let all = world.workload.capabilities().into_iter().enumerate();
+    // One in two, other ones for each agent.
+    let has = move |of: usize| place == 0 || (of as u64 + place).is_multiple_of(2);
+    let some = all.filter(move |(of, _)| has(*of)).map(|(_, capability)| capability);
+    let some: Vec<_> = some.collect();
+    let some = if some.is_empty() { world.workload.capabilities().into_iter().collect() } else { some };
+    some.into_iter()
+}
+
+/// Does what the workload says of the attempt.
+async fn work(world: Arc<World>, context: Context, task: TaskCreated) -> Result<Output, TaskFailure> {
+    world.observe(|observer| observer.executed(&context));
+    let Behaviour { takes, ending } = behaviour(&world, context.run(), &task);
+    sleep(takes).await;
+    match ending {
+        Ending::Returns(answer) => Ok(Output::new(answer.to(&task.input))),
+        Ending::Fails { code, retryable, retry_after } => {
+            let new = if retryable { TaskFailure::retryable } else { TaskFailure::fatal };
+            let failure: TaskFailure = new(code.to_owned(), "as the workload says".to_owned());
+            Err(retry_after.into_iter().fold(failure, TaskFailure::retry_after))
+        }
+        // Not `panic!`, which would print it.
+        Ending::Panics => std::panic::resume_unwind(Box::new("as the workload says")),
+        Ending::Hangs => std::future::pending().await,
+    }
+}
+
+fn behaviour(world: &World, run: RunId, task: &TaskCreated) -> Behaviour {
+    let place = world.workload.runs.iter().position(|known| known.id(world.shards) == run);
+    place.map_or(Behaviour::PLAIN, |place| world.workload.behaviour(place, &task.task, task.attempt).clone())
+}

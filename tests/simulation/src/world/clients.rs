@@ -1,0 +1,65 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mesh_bus::{Bus as _, Publish, Request, Target, persist, submit};
+use mesh_schemas::payload::CancelSignal;
+use mesh_schemas::{Headers, Message, RunId, SignalId, Subject};
+use tokio::time::{sleep, sleep_until};
+
+use super::World;
+use super::link::Link;
+use super::party::{Kind, Party};
+use crate::workload::{self, Run, Says, Sending, Signal};
+
+/// Sends all requests and signals at their times, each until it is stored.
+pub(super) async fn send_all(world: &Arc<World>) {
+    let runs = world.workload.runs.iter().enumerate();
+    futures::future::join_all(runs.map(|(place, run)| send(world, place as u64, run))).await;
+}
+
+async fn send(world: &Arc<World>, place: u64, run: &Run) {
+    let link = Link(Party::new(world, Kind::Client, 1_000_000 + place));
+    let requests = run.sent.iter().map(|sending| request(world, &link, run, sending));
+    let id = run.id(world.shards);
+    let signals = run.signals.iter().map(|sent| signal(&link, run, id, sent));
+    futures::join!(futures::future::join_all(requests), futures::future::join_all(signals));
+}
+
+async fn request(world: &World, link: &Link, run: &Run, sending: &Sending) {
+    sleep_until(world.begun + sending.at).await;
+    let target = match &run.target {
+        workload::Target::Workflow(name) => Target::Workflow(name.clone()),
+        workload::Target::Task(capability) => Target::Task(capability.clone()),
+    };
+    let request = Request {
+        target,
+        id: run.request.clone(),
+        input: sending.input.clone(),
+        correlation_id: run.correlation_id.clone(),
+        causation_id: None,
+        trace: None,
+    };
+    // It gives up after half a minute without the bus; clients that mean it go on.
+    while let Err(error) = submit(link, &request).await {
+        if !error.is_retryable() {
+            return world.violate(format!("a request cannot be submitted: {error}"));
+        }
+    }
+}
+
+async fn signal(link: &Link, run: &Run, id: RunId, sent: &Signal) {
+    sleep(sent.at).await;
+    let (name, payload) = match &sent.says {
+        Says::Cancel(None) => ("cancel", Bytes::new()),
+        Says::Cancel(reason) => {
+            let data = CancelSignal { reason: reason.clone(), ..CancelSignal::default() };
+            ("cancel", serde_json::to_vec(&data).map(Bytes::from).unwrap_or_default())
+        }
+        Says::Check => ("check", Bytes::new()),
+    };
+    let Ok(signal) = SignalId::new(name) else { return };
+    let subject =
+        Subject::Signalled { workflow: run.workflow().cloned(), run: id, signal, id: sent.id.clone() };
+    let message = Message { subject: subject.render(link.namespace()), headers: Headers::new(), payload };
+    persist(|| false, || link.publish(Publish::once(message.clone()))).await;
+}

@@ -1,0 +1,210 @@
+//! The bus as a party sees it: with everything that may go wrong between a process and its server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use mesh_bus::topology::{Bucket, Stream, Topology};
+use mesh_bus::{
+    BootInstant, Bus, BusError, ConsumerSpec, Deliveries, Entry, Flow, Follow, From, Health, Instance,
+    Publish, PublishError, RunLog, Service, Stored, Subscription, Watch,
+};
+use mesh_schemas::{Message, Namespace, RunId, Shards, StoredMessage};
+use tokio::time::sleep;
+
+use super::party::{Kind, Party};
+use super::reads;
+use super::receiver::Receiver;
+use crate::sabotage::Sabotage;
+
+/// How long a call without an answer takes.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// A party's connection to the bus.
+pub(super) struct Link(pub(super) Arc<Party>);
+
+impl Link {
+    fn party(&self) -> &Party {
+        &self.0
+    }
+
+    /// Comes before a read: it may fail.
+    async fn read(&self, operation: &str) -> Result<(), BusError> {
+        self.party().step().await;
+        if self.party().happens(self.party().world.storm.unread) {
+            let error = "no answer".to_owned();
+            return Err(BusError::Unavailable { operation: operation.to_owned(), error });
+        }
+        Ok(())
+    }
+
+    /// Stores a message, and lets the observer see it as soon as it stands there.
+    async fn store(party: &Party, publish: Publish) -> Result<Stored, PublishError> {
+        let once = publish.once && party.world.sabotage != Some(Sabotage::FactsRepeat);
+        let message = publish.message.clone();
+        let stored = party.bus.publish(Publish { once, ..publish }).await;
+        if let Ok(Stored::Now(sequence)) = stored {
+            let time = party.bus.now();
+            party.world.observe(|observer| observer.stored(StoredMessage { message, sequence, time }));
+        }
+        stored
+    }
+
+    /// Stores a message long after its publisher has given up waiting, wherever that is by then.
+    fn store_late(&self, publish: Publish) {
+        let party = Arc::clone(&self.0);
+        let world = Arc::clone(&party.world);
+        let delay = party.while_below(20_000);
+        tokio::spawn(async move {
+            sleep(delay).await;
+            // It was on its way: what became of its sender does not matter.
+            let sender = Party::new(&world, Kind::Client, 0);
+            let _ = Self::store(&sender, publish).await;
+        });
+    }
+}
+
+#[async_trait]
+impl Bus for Link {
+    fn namespace(&self) -> &Namespace {
+        self.party().bus.namespace()
+    }
+
+    async fn shards(&self) -> Result<Shards, BusError> {
+        self.read("read the number of shards").await?;
+        self.party().bus.shards().await
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.party().bus.now() + TimeDelta::milliseconds(self.party().skew)
+    }
+
+    fn moment(&self) -> BootInstant {
+        self.party().bus.moment()
+    }
+
+    async fn set_up(&self, topology: &Topology) -> Result<(), BusError> {
+        self.read("set up").await?;
+        self.party().bus.set_up(topology).await
+    }
+
+    async fn publish(&self, publish: Publish) -> Result<Stored, PublishError> {
+        let (party, storm) = (self.party(), &self.party().world.storm);
+        party.step().await;
+        if party.happens(storm.refused) {
+            return Err(PublishError::Retry("the server is busy".to_owned()));
+        }
+        if party.happens(storm.late) {
+            self.store_late(publish);
+            sleep(TIME_LIMIT).await;
+            return Err(PublishError::Retry("no answer".to_owned()));
+        }
+        let stored = Self::store(party, publish).await?;
+        party.step().await;
+        if party.happens(storm.unanswered) {
+            sleep(TIME_LIMIT).await;
+            return Err(PublishError::Retry("no answer".to_owned()));
+        }
+        Ok(stored)
+    }
+
+    async fn notify(&self, message: Message) -> Result<(), BusError> {
+        self.party().step().await;
+        self.party().bus.notify(message).await
+    }
+
+    async fn subscribe(&self, filter: &str) -> Result<Subscription, BusError> {
+        self.read("subscribe").await?;
+        self.party().bus.subscribe(filter).await
+    }
+
+    async fn unschedule(&self, subject: &str) -> Result<(), BusError> {
+        self.party().step().await;
+        if self.party().happens(self.party().world.storm.unanswered) {
+            return Ok(());
+        }
+        self.party().bus.unschedule(subject).await
+    }
+
+    async fn consume(&self, spec: &ConsumerSpec, flow: Flow) -> Result<Box<dyn Deliveries>, BusError> {
+        self.read("consume").await?;
+        let inner = self.party().bus.consume(spec, flow).await?;
+        Ok(Box::new(Receiver::new(Arc::clone(&self.0), inner)))
+    }
+
+    async fn ensure_consumer(&self, spec: &ConsumerSpec) -> Result<(), BusError> {
+        self.read("make a consumer").await?;
+        self.party().bus.ensure_consumer(spec).await
+    }
+
+    async fn delivered(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
+        self.read("look at a consumer").await?;
+        self.party().bus.delivered(spec).await
+    }
+
+    async fn read_run(&self, run: &RunId) -> Result<RunLog, BusError> {
+        self.read("read a run").await?;
+        let log = self.party().bus.read_run(run).await?;
+        self.party().step().await;
+        Ok(reads::run(self.party(), log))
+    }
+
+    async fn follow(&self, stream: Stream, filters: Vec<String>, from: From) -> Result<Follow, BusError> {
+        self.read("follow").await?;
+        self.party().bus.follow(stream, filters, from).await
+    }
+
+    async fn last(&self, stream: Stream, subject: &str) -> Result<Option<StoredMessage>, BusError> {
+        self.read("read a subject").await?;
+        let last = self.party().bus.last(stream, subject).await?;
+        Ok(reads::last(self.party(), subject, last))
+    }
+
+    async fn at(&self, stream: Stream, sequence: u64) -> Result<Option<StoredMessage>, BusError> {
+        self.read("read a message").await?;
+        self.party().bus.at(stream, sequence).await
+    }
+
+    async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError> {
+        self.read("get a key").await?;
+        self.party().bus.get(bucket, key).await
+    }
+
+    /// Only agents put, into the registry, on which nothing depends: it is left out, for it would be half of all steps.
+    async fn put(&self, _: Bucket, _: &str, _: Bytes, _: Option<Duration>) -> Result<u64, BusError> {
+        self.party().is_up().await;
+        Ok(0)
+    }
+
+    async fn delete(&self, bucket: Bucket, key: &str) -> Result<(), BusError> {
+        self.read("delete a key").await?;
+        self.party().bus.delete(bucket, key).await
+    }
+
+    async fn entries(&self, bucket: Bucket) -> Result<Vec<Entry>, BusError> {
+        self.read("read a bucket").await?;
+        self.party().bus.entries(bucket).await
+    }
+
+    async fn watch(&self, bucket: Bucket) -> Result<Watch, BusError> {
+        self.read("watch a bucket").await?;
+        self.party().bus.watch(bucket).await
+    }
+
+    async fn announce(&self, name: &str, version: &str, description: &str) -> Result<Service, BusError> {
+        self.read("announce").await?;
+        self.party().bus.announce(name, version, description).await
+    }
+
+    async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {
+        self.read("ask who is there").await?;
+        self.party().bus.instances(name).await
+    }
+
+    async fn health(&self) -> Result<Health, BusError> {
+        self.read("look at everything").await?;
+        self.party().bus.health().await
+    }
+}

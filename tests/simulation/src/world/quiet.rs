@@ -1,0 +1,119 @@
+//! From the start of all parties until nothing moves any more.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use mesh_bus::topology::{Stream, Topology};
+use mesh_bus::{Bus, From};
+use mesh_orchestrator::definitions;
+use mesh_schemas::document::Format;
+use mesh_schemas::{Subject, Timer};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::{Figures, Violation, World, agents, clients, orchestrators, weather};
+
+/// Longest time that something sent during the storm is on its way.
+const AFTERMATH: Duration = Duration::from_secs(46);
+/// How often to look whether all is quiet.
+const LOOK: Duration = Duration::from_secs(2);
+/// For how long nothing may happen while a run has not ended: longer than any pause between two deliveries.
+const STUCK: Duration = Duration::from_secs(100);
+/// Longest time that all of it may take: runs end after a day at the latest.
+const LIMIT: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+
+/// Starts everyone, lets the storm pass, and waits until all is quiet. Then everything is looked at.
+pub(super) async fn live_through(world: &Arc<World>) -> Result<Figures, Violation> {
+    let bus: Arc<dyn Bus> = world.server.connect();
+    set_up(world, &*bus).await.map_err(Violation)?;
+    let mut parties = JoinSet::new();
+    for place in 0..world.storm.orchestrators as u64 {
+        parties.spawn(orchestrators::keep(Arc::clone(world), place));
+    }
+    for place in 0..world.storm.agents as u64 {
+        parties.spawn(agents::keep(Arc::clone(world), place));
+    }
+    let storm = async {
+        futures::join!(sleep(world.storm.lasts), weather::befall(Arc::clone(world)));
+        world.is_calm.store(true, Ordering::Relaxed);
+    };
+    futures::join!(storm, clients::send_all(world));
+    sleep(AFTERMATH).await;
+    let quiet = until_quiet(world, &*bus).await;
+    // Whoever is asked now would not know what the others have done.
+    parties.abort_all();
+    quiet?;
+    let mut observer = world.observer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    observer.judge(&world.storm).map_err(Violation)?;
+    let toll = &world.toll;
+    Ok(Figures {
+        steps: world.steps(),
+        events: observer.events(),
+        executions: observer.executions(),
+        crashes: toll.crashes.load(Ordering::Relaxed),
+        freezes: toll.freezes.load(Ordering::Relaxed),
+        took: world.elapsed(),
+    })
+}
+
+async fn set_up(world: &World, bus: &dyn Bus) -> Result<(), String> {
+    let topology = Topology { shards: world.shards, ..Topology::default() };
+    bus.set_up(&topology).await.map_err(|error| error.to_string())?;
+    for workflow in world.workload.workflows.values() {
+        let yaml = workflow.to_yaml();
+        let definition =
+            definitions::check(&yaml, Format::Yaml).map_err(|error| format!("{error}\n{yaml}"))?;
+        definitions::apply(bus, &definition).await.map_err(|error| error.to_string())?;
+        world.observe(|observer| observer.defined(&definition));
+    }
+    Ok(())
+}
+
+async fn until_quiet(world: &World, bus: &dyn Bus) -> Result<(), Violation> {
+    let mut idle = Duration::ZERO;
+    loop {
+        let open = world.observer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).open_runs();
+        let busy = busy(bus).await.map_err(Violation)?;
+        if busy.is_empty() && open.is_empty() {
+            return Ok(());
+        }
+        if !busy.is_empty() || waits_for_time(bus).await.map_err(Violation)? {
+            idle = Duration::ZERO;
+        }
+        if idle > STUCK {
+            return Err(Violation(format!(
+                "nothing moves any more, and these runs have not ended: {open:?}"
+            )));
+        }
+        if world.elapsed() > LIMIT {
+            return Err(Violation(format!("there is no end: open runs {open:?}, busy consumers {busy:?}")));
+        }
+        sleep(LOOK).await;
+        idle += LOOK;
+    }
+}
+
+/// Consumers that have something to deliver, or to be acknowledged.
+async fn busy(bus: &dyn Bus) -> Result<Vec<String>, String> {
+    let health = bus.health().await.map_err(|error| error.to_string())?;
+    let is_busy = |consumer: &mesh_bus::ConsumerHealth| {
+        consumer.found.as_ref().is_none_or(|found| found.pending + found.in_hand > 0)
+    };
+    Ok(health.consumers.into_iter().filter(is_busy).map(|consumer| consumer.name).collect())
+}
+
+/// Whether the end of a pause is waited for. Deadlines do not count: a run that only ends by its deadline is stuck.
+async fn waits_for_time(bus: &dyn Bus) -> Result<bool, String> {
+    let filters = vec![format!("{}.timer.set.>", bus.namespace())];
+    let mut timers =
+        bus.follow(Stream::Inbox, filters, From::Begin).await.map_err(|error| error.to_string())?;
+    while let Some(Ok(Some(timer))) = timers.next().await {
+        let subject = Subject::parse(bus.namespace(), &timer.message.subject);
+        if matches!(subject, Ok(Subject::TimerSet { timer: Timer::Retry { .. }, .. })) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

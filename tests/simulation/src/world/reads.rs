@@ -1,0 +1,68 @@
+//! What a party is told that reads from a server which is behind, and what it is told in spite of the rules.
+
+use mesh_bus::RunLog;
+use mesh_schemas::{StoredMessage, Subject, TaskKey, TaskVerb, WorkflowVerb};
+
+use super::party::{Kind, Party};
+use crate::sabotage::Sabotage;
+
+/// How many messages a server may be behind.
+const BEHIND: u64 = 12;
+
+/// A run as this party is told of it.
+pub(super) fn run(party: &Party, mut log: RunLog) -> RunLog {
+    if party.happens(party.world.storm.behind) {
+        let end = log.end.saturating_sub(1 + party.number(BEHIND));
+        log.events.retain(|event| event.sequence <= end);
+        log.end = if party.world.sabotage == Some(Sabotage::NoEndCheck) { log.end } else { end };
+    }
+    if party.kind == Kind::Orchestrator {
+        match party.world.sabotage {
+            Some(Sabotage::LastOutcomeWins) => keep_last_outcomes(party, &mut log),
+            Some(Sabotage::UnlatchedCancel) => move_cancels(party, &mut log),
+            _ => {}
+        }
+    }
+    log
+}
+
+/// The last message on a subject as this party is told of it.
+pub(super) fn last(party: &Party, subject: &str, last: Option<StoredMessage>) -> Option<StoredMessage> {
+    let is_outcome = matches!(
+        Subject::parse(party.world.server.namespace(), subject),
+        Ok(Subject::Task { verb: TaskVerb::Completed | TaskVerb::Failed, .. })
+    );
+    let is_blind = party.kind == Kind::Agent && party.world.sabotage == Some(Sabotage::NoLook);
+    let is_behind = is_outcome && party.happens(party.world.storm.behind);
+    last.filter(|_| !is_behind && !(is_blind && is_outcome))
+}
+
+fn keep_last_outcomes(party: &Party, log: &mut RunLog) {
+    let outcome = |event: &StoredMessage| -> Option<TaskKey> {
+        match Subject::parse(party.world.server.namespace(), &event.message.subject) {
+            Ok(Subject::Task { key, .. }) => Some(key),
+            _ => None,
+        }
+    };
+    let keys: Vec<Option<TaskKey>> = log.events.iter().map(outcome).collect();
+    let is_last = |(place, key): (usize, &Option<TaskKey>)| key.is_none() || !keys[place + 1..].contains(key);
+    let keep: Vec<bool> = keys.iter().enumerate().map(is_last).collect();
+    let mut keep = keep.into_iter();
+    log.events.retain(|_| keep.next().unwrap_or(true));
+}
+
+fn move_cancels(party: &Party, log: &mut RunLog) {
+    let namespace = party.world.server.namespace();
+    let parse = |event: &StoredMessage| Subject::parse(namespace, &event.message.subject);
+    let is_started = |event: &StoredMessage| {
+        matches!(parse(event), Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. }))
+    };
+    let is_cancel = |event: &StoredMessage| matches!(parse(event), Ok(Subject::Signalled { signal, .. }) if signal.as_str() == "cancel");
+    let Some(started) = log.events.iter().position(is_started) else { return };
+    let sequences: Vec<u64> = log.events.iter().map(|event| event.sequence).collect();
+    // Stable, so that the rest stays in its order.
+    log.events[started + 1..].sort_by_key(|event| !is_cancel(event));
+    for (event, sequence) in log.events.iter_mut().zip(sequences) {
+        event.sequence = sequence;
+    }
+}
