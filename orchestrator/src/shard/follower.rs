@@ -58,11 +58,14 @@ pub(super) struct Follower {
     /// Newest event that the consumer had delivered to anyone when this process took the shard over: a run read
     /// from the log counts only if the read reaches at least there.
     taken_over_at: Option<u64>,
+    /// Newest event that this process was given: a run read from the log counts only if the read reaches there, too.
+    /// Else an event that was folded into the run before the run was evicted could be missing in what is read now.
+    newest: u64,
 }
 
 impl Follower {
     pub(super) fn new(shared: Arc<Shared>, consumer: ConsumerSpec, cached_runs: usize) -> Self {
-        Self { shared, consumer, cache: Cache::new(cached_runs), taken_over_at: None }
+        Self { shared, consumer, cache: Cache::new(cached_runs), taken_over_at: None, newest: 0 }
     }
 
     pub(super) fn forget_all(&mut self) {
@@ -83,6 +86,7 @@ impl Follower {
             self.taken_over_at = None;
         }
         let (stored, delivered) = (delivery.stored.clone(), delivery.delivered);
+        self.newest = self.newest.max(stored.sequence);
         let lease = Lease::new(Arc::clone(&self.shared.bus), delivery, SHARD_ACK_WAIT);
         if lease.is_lost() {
             // This process was stopped for a while: whatever it remembers may be of the past.
@@ -191,7 +195,7 @@ impl Follower {
             if lease.is_lost() {
                 return None;
             }
-            match self.try_read(event).await {
+            match self.try_read(&event.run).await {
                 Ok(Some(read)) => return Some(read),
                 Ok(None) => debug!(run = %event.run, "the server that answered is behind"),
                 Err(error) => debug!(run = %event.run, %error, "the run cannot be read yet"),
@@ -200,14 +204,14 @@ impl Follower {
         }
     }
 
-    async fn try_read(&mut self, event: &Event) -> Result<Option<(Vec<Event>, u64)>, mesh_bus::BusError> {
+    async fn try_read(&mut self, run: &RunId) -> Result<Option<(Vec<Event>, u64)>, mesh_bus::BusError> {
         let bus = Arc::clone(&self.shared.bus);
         let taken_over_at = match self.taken_over_at {
             Some(sequence) => sequence,
             None => *self.taken_over_at.insert(bus.delivered(&self.consumer).await?),
         };
-        let log = bus.read_run(&event.run).await?;
-        if log.end < event.sequence.max(taken_over_at) {
+        let log = bus.read_run(run).await?;
+        if log.end < self.newest.max(taken_over_at) {
             return Ok(None);
         }
         let read = |stored: &StoredMessage| Event::read(bus.namespace(), stored).ok();

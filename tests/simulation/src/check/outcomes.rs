@@ -8,7 +8,7 @@ use mesh_schemas::{Namespace, StoredMessage, Subject, TaskKey, TaskVerb};
 
 use super::Observer;
 use super::record::{Record, read};
-use crate::storm::Storm;
+use crate::storm::{Pace, Storm};
 use crate::workload::{Behaviour, Ending, Workflow, Workload};
 
 /// What a handler's time may be off by.
@@ -98,7 +98,10 @@ fn is_right(
         Ending::Panics => error.code == code::PANIC && error.retryable,
         Ending::Returns(_) | Ending::Hangs => false,
     };
-    let is_slow = behaviour.ending == Ending::Hangs
+    // An agent that stood still may have been too late to begin.
+    let may_lose_time = timeout.is_some() && (storm.freeze > 0 || storm.pace == Pace::Uneven);
+    let is_slow = may_lose_time
+        || behaviour.ending == Ending::Hangs
         || timeout.is_some_and(|timeout| behaviour.takes + SLACK >= timeout);
     as_scripted
         || match error.code.as_str() {

@@ -111,7 +111,8 @@ impl Bus for Link {
     }
 
     async fn notify(&self, message: Message) -> Result<(), BusError> {
-        self.party().step().await;
+        // Nobody waits for it.
+        self.party().is_up().await;
         self.party().bus.notify(message).await
     }
 
@@ -131,7 +132,7 @@ impl Bus for Link {
     async fn consume(&self, spec: &ConsumerSpec, flow: Flow) -> Result<Box<dyn Deliveries>, BusError> {
         self.read("consume").await?;
         let inner = self.party().bus.consume(spec, flow).await?;
-        Ok(Box::new(Receiver::new(Arc::clone(&self.0), inner)))
+        Ok(Box::new(Receiver::new(Arc::clone(&self.0), inner, flow)))
     }
 
     async fn ensure_consumer(&self, spec: &ConsumerSpec) -> Result<(), BusError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mesh_bus::{Acker, BusError, Deliveries, Delivery};
+use mesh_bus::{Acker, BusError, Deliveries, Delivery, Flow};
 use mesh_schemas::Subject;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -18,6 +18,7 @@ const SLOW_MILLIS: u64 = 45_000;
 pub(super) struct Receiver {
     party: Arc<Party>,
     inner: Box<dyn Deliveries>,
+    flow: Flow,
     /// On its way, and when it is here.
     coming: Option<(Delivery, Instant)>,
     /// Deliveries so far.
@@ -25,8 +26,8 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    pub(super) fn new(party: Arc<Party>, inner: Box<dyn Deliveries>) -> Self {
-        Self { party, inner, coming: None, count: 0 }
+    pub(super) fn new(party: Arc<Party>, inner: Box<dyn Deliveries>, flow: Flow) -> Self {
+        Self { party, inner, flow, coming: None, count: 0 }
     }
 
     async fn receive(&mut self) -> Result<Delivery, BusError> {
@@ -48,6 +49,10 @@ impl Receiver {
             self.party.world.step();
             let storm = &self.party.world.storm;
             if self.party.happens(storm.lost) {
+                if self.flow == Flow::OnRequest {
+                    // A receiver notices that what it asked for does not come, and asks again.
+                    self.inner.request(1);
+                }
                 continue;
             }
             if self.party.happens(storm.slow) {
