@@ -268,7 +268,8 @@ impl fmt::Display for Expression {
             Self::Output(task) => write!(f, "tasks.{task}.output"),
             Self::Field(of, field) => write!(f, "{of}.{field}"),
             Self::Has(of, field) => write!(f, "has({of}.{field})"),
-            Self::Not(of) => write!(f, "!{of}"),
+            // In brackets, because CEL's parsers leave `!!` out before anyone asks whether it stands before a bool.
+            Self::Not(of) => write!(f, "(!{of})"),
             Self::And(left, right) => write!(f, "({left} && {right})"),
             Self::Or(left, right) => write!(f, "({left} || {right})"),
             Self::Choice(condition, yes, no) => write!(f, "({condition} ? {yes} : {no})"),

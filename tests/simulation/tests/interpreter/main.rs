@@ -1,0 +1,7 @@
+//! The interpreter against the fold of `mesh-core`: over random workflows and random logs they decide the same, each
+//! decision from the same event.
+
+mod calm;
+mod rules;
+mod storm;
+mod world;

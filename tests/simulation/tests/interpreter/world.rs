@@ -1,0 +1,251 @@
+//! One run without a bus: its log, what `mesh-core` makes of it, and what is decided but not yet in the log.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use mesh_core::{Action, Decision, End, Event, Fact, Plan, check};
+use mesh_schemas::definition::Definition;
+use mesh_schemas::document::Format;
+use mesh_schemas::payload::{TaskCreated, TaskFailed, WorkflowStarted};
+use mesh_schemas::{
+    Envelope, Headers, Message, Namespace, RULES_VERSION, RunId, Shards, SignalId, StoredMessage, Subject,
+    TaskKey, TaskVerb, Timer, WorkflowVerb,
+};
+use mesh_simulation::interpreter::{Expected, Found, FoundEnd, interpret};
+use mesh_simulation::workload::{Ending, Run, Target, Workflow, Workload};
+use serde_json::{Value, json};
+
+pub(crate) struct World {
+    pub(crate) namespace: Namespace,
+    pub(crate) workflow: Workflow,
+    pub(crate) script: Run,
+    pub(crate) id: RunId,
+    plan: Arc<Plan>,
+    run: Option<mesh_core::Run>,
+    pub(crate) now: DateTime<Utc>,
+    pub(crate) log: Vec<StoredMessage>,
+    /// Subjects that have their fact.
+    taken: BTreeSet<String>,
+    pub(crate) found: Found,
+    /// Attempts that no agent has answered.
+    pub(crate) open: Vec<(TaskKey, TaskCreated)>,
+    /// Attempts that agents have answered.
+    pub(crate) answered: Vec<TaskKey>,
+    /// Timers that have not fired, with the time when they are due.
+    pub(crate) timers: Vec<(Timer, DateTime<Utc>)>,
+    /// Failures and ends that are decided and not in the log.
+    pub(crate) unstored: Vec<(Subject, Value)>,
+}
+
+impl World {
+    /// The run in a place of a workload, before it begins.
+    pub(crate) fn new(workload: &Workload, place: usize) -> Self {
+        let script = workload.runs[place].clone();
+        let workflow = workload.workflow(&script).expect("the run's workflow is there");
+        let plan = match &script.target {
+            Target::Task(capability) => {
+                Plan::compile(&Definition::single_task(capability)).expect("one task is a workflow")
+            }
+            Target::Workflow(_) => {
+                let yaml = workflow.to_yaml();
+                check(&yaml, Format::Yaml, |_| Vec::new()).unwrap_or_else(|told| panic!("{yaml}\n{told}")).1
+            }
+        };
+        Self {
+            namespace: Namespace::default(),
+            workflow,
+            id: script.id(Shards::default()),
+            script,
+            plan: Arc::new(plan),
+            run: None,
+            now: DateTime::from_timestamp(1_700_000_000, 123_456_789).expect("a time"),
+            log: Vec::new(),
+            taken: BTreeSet::new(),
+            found: Found::default(),
+            open: Vec::new(),
+            answered: Vec::new(),
+            timers: Vec::new(),
+            unstored: Vec::new(),
+        }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.found.end.is_some()
+    }
+
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    pub(crate) fn start(&mut self) {
+        let capability = match &self.script.target {
+            Target::Task(capability) => Some(capability.clone()),
+            Target::Workflow(_) => None,
+        };
+        let data = WorkflowStarted {
+            digest: self.plan.digest.clone(),
+            rules: RULES_VERSION,
+            input: self.script.sent[0].input.clone(),
+            request: self.script.request.clone(),
+            capability,
+        };
+        let subject = self.workflow_subject(WorkflowVerb::Started);
+        self.store(&subject, &json!(data));
+    }
+
+    pub(crate) fn workflow_subject(&self, verb: WorkflowVerb) -> Subject {
+        Subject::Workflow { verb, workflow: self.script.workflow().cloned(), run: self.id }
+    }
+
+    /// Stores what an agent makes of an attempt by the script, within the time of the task if it has one. Whoever hangs for
+    /// ever does not answer.
+    pub(crate) fn answer(&mut self, key: &TaskKey, created: &TaskCreated) {
+        if let Some((verb, data)) = answer(&self.script, key, created) {
+            self.answered.push(key.clone());
+            self.store(&key.subject(verb), &data);
+        }
+    }
+
+    pub(crate) fn fire(&mut self, timer: Timer) {
+        let due = json!({ "due": self.now });
+        self.store(&Subject::TimerFired { run: self.id, timer }, &due);
+    }
+
+    pub(crate) fn signalled(&self, signal: &str, id: SignalId) -> Subject {
+        let signal = signal.parse().expect("a signal");
+        Subject::Signalled { workflow: self.script.workflow().cloned(), run: self.id, signal, id }
+    }
+
+    /// Stores an event, unless its subject has its fact already.
+    pub(crate) fn store(&mut self, subject: &Subject, data: &Value) {
+        let id = subject.render(&self.namespace);
+        let mut event = Envelope::new(id, "/test", subject.event_type(), data.clone());
+        event.correlationid = self.script.correlation_id.clone();
+        let (headers, body) = event.encode().expect("an event");
+        self.store_bytes(subject, headers, body);
+    }
+
+    pub(crate) fn store_bytes(&mut self, subject: &Subject, headers: Headers, body: Vec<u8>) {
+        let subject = subject.render(&self.namespace);
+        if !self.taken.insert(subject.clone()) {
+            return;
+        }
+        let message = Message { subject, headers, payload: Bytes::from(body) };
+        let sequence = 10 + 3 * self.log.len() as u64;
+        let stored = StoredMessage { message, sequence, time: self.now };
+        let event = Event::read(&self.namespace, &stored);
+        self.log.push(stored);
+        let Ok(event) = event else { return };
+        let step = match (&mut self.run, &event.fact) {
+            (Some(run), _) => run.apply(&event),
+            (None, Fact::Started(started)) => {
+                let (run, step) = mesh_core::Run::start(&event, started, Arc::clone(&self.plan));
+                self.run = Some(run);
+                step
+            }
+            (None, _) => return,
+        };
+        for decision in step.decisions {
+            self.take(decision);
+        }
+    }
+
+    fn take(&mut self, decision: Decision) {
+        let Decision { cause, action, at } = decision;
+        assert_eq!(at, self.now, "a decision has the time of its event");
+        let twice = match action {
+            Action::Create(key, data) => {
+                self.open.push((key.clone(), (*data).clone()));
+                self.found.created.insert((key.task, key.attempt), (cause, *data)).is_some()
+            }
+            Action::SetTimer(timer, due) => {
+                self.timers.push((timer.clone(), due));
+                self.found.timers.insert(timer, (cause, due)).is_some()
+            }
+            Action::GiveUp(key, error) => {
+                let data = TaskFailed { error: error.clone(), agent: None };
+                self.unstored.push((key.subject(TaskVerb::Failed), json!(data)));
+                self.found.given_up.insert((key.task, key.attempt), (cause, error)).is_some()
+            }
+            Action::End(end) => {
+                let (verb, data, end) = match end {
+                    End::Completed(data) => (WorkflowVerb::Completed, json!(data), FoundEnd::Completed(data)),
+                    End::Failed(data) => (WorkflowVerb::Failed, json!(data), FoundEnd::Failed(data)),
+                    End::Cancelled(data) => (WorkflowVerb::Cancelled, json!(data), FoundEnd::Cancelled(data)),
+                };
+                self.unstored.push((self.workflow_subject(verb), data));
+                self.found.end.replace((cause, end)).is_some()
+            }
+        };
+        assert!(!twice, "the same is decided twice");
+    }
+
+    pub(crate) fn expected(&self, events: usize) -> Option<Expected> {
+        interpret(&self.namespace, &self.workflow, &self.log[..events])
+    }
+
+    /// In what the fold and the interpreter differ.
+    pub(crate) fn differences(&self) -> Vec<String> {
+        match self.expected(self.log.len()) {
+            Some(expected) => expected.differences(&self.log, &self.found),
+            None => Expected::default().differences(&self.log, &self.found),
+        }
+    }
+
+    /// The log in words.
+    pub(crate) fn told(&self) -> String {
+        let line = |stored: &StoredMessage| {
+            let body = String::from_utf8_lossy(&stored.message.payload);
+            let data = body.split_once("\"data\":").map_or(&*body, |(_, data)| data);
+            format!("{}  {}\n    {data}\n", stored.time, stored.message.subject)
+        };
+        format!(
+            "{}\n{}\n{}",
+            self.workflow.to_yaml(),
+            self.script,
+            self.log.iter().map(line).collect::<String>()
+        )
+    }
+}
+
+/// How long an agent takes for an attempt, its timeout regarded; none if it would never end by itself.
+pub(crate) fn takes(script: &Run, key: &TaskKey, created: &TaskCreated) -> Option<Duration> {
+    let behaviour = script.behaviour(&key.task, key.attempt);
+    let timeout = created.timeout_ms.map(Duration::from_millis);
+    match behaviour.ending {
+        Ending::Hangs => timeout,
+        _ => Some(timeout.map_or(behaviour.takes, |timeout| timeout.min(behaviour.takes))),
+    }
+}
+
+/// The outcome of an attempt by the script, its timeout regarded.
+fn answer(script: &Run, key: &TaskKey, created: &TaskCreated) -> Option<(TaskVerb, Value)> {
+    let behaviour = script.behaviour(&key.task, key.attempt);
+    let takes = takes(script, key, created)?;
+    let failed = |code: &str, retryable: bool, pause: Option<Duration>| {
+        let mut error = json!({ "code": code, "message": "scripted", "retryable": retryable });
+        if let Some(pause) = pause {
+            error["retry_after"] = pause.as_secs_f64().into();
+        }
+        Some((TaskVerb::Failed, json!({ "error": error, "agent": "tester" })))
+    };
+    if takes < behaviour.takes || behaviour.ending == Ending::Hangs {
+        return failed("timeout", true, None);
+    }
+    match &behaviour.ending {
+        Ending::Returns(answer) => {
+            Some((TaskVerb::Completed, json!({ "output": answer.to(&created.input), "agent": "tester" })))
+        }
+        Ending::Fails { code, retryable, retry_after } => failed(code, *retryable, *retry_after),
+        Ending::Panics => failed("panic", true, None),
+        Ending::Hangs => None,
+    }
+}
+
+/// A little time, so that the clock has digits of every kind.
+pub(crate) fn moment() -> TimeDelta {
+    TimeDelta::microseconds(1_234)
+}
