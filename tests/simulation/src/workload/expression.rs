@@ -224,6 +224,7 @@ impl Operator {
         }
         match (left, right) {
             (Value::String(a), Value::String(b)) if self == Self::Add => Ok(format!("{a}{b}").into()),
+            (Value::Array(a), Value::Array(b)) if self == Self::Add => Ok([a.as_slice(), b].concat().into()),
             (Value::String(a), Value::String(b)) => self.compare(a, b).ok_or(NoValue),
             (Value::Bool(a), Value::Bool(b)) => self.compare(a, b).ok_or(NoValue),
             _ => Err(NoValue),

@@ -64,7 +64,7 @@ fn run(workload: &Workload, place: usize) -> World {
 #[test]
 fn runs_end_as_the_interpreter_says_and_have_some_events() {
     let mut sizes = Vec::new();
-    for seed in 0..2_000 {
+    for seed in 0..500 {
         let workload = Workload::generate(seed);
         for place in 0..workload.runs.len() {
             let world = run(&workload, place);

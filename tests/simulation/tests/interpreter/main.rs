@@ -2,6 +2,7 @@
 //! decision from the same event.
 
 mod calm;
+mod expressions;
 mod rules;
 mod storm;
 mod world;

@@ -1,1 +1,364 @@
+//! The rules one by one, on logs written by hand.
 
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use mesh_schemas::payload::TaskCounts;
+use mesh_schemas::{
+    Attempt, Capability, Headers, Lane, Message, Namespace, RequestId, RunId, Shards, StoredMessage, Subject,
+    TaskId, TaskKey, TaskVerb, Timer, WorkflowVerb,
+};
+use mesh_simulation::interpreter::{End, Expected, interpret};
+use mesh_simulation::workload::{Expression, Operator, Retry, Task, Template, Workflow};
+use serde_json::{Value, json};
+
+fn id(task: &str) -> TaskId {
+    task.parse().expect("a task id")
+}
+
+fn key(task: &str, attempt: &str) -> (TaskId, Attempt) {
+    (id(task), attempt.parse().expect("an attempt"))
+}
+
+fn output(task: &str) -> Expression {
+    Expression::Output(id(task))
+}
+
+/// A task that needs others, with exact pauses of 1 s, 2 s, 4 s…
+fn task(needs: &[&str]) -> Task {
+    let capability: Capability = "c".parse().expect("a capability");
+    let retry = Retry { jitter: Some(0.0), ..Retry::default() };
+    Task { needs: needs.iter().map(|need| id(need)).collect(), retry: Some(retry), ..Task::new(capability) }
+}
+
+/// A workflow and the log of a run of it: one event a second, each with its place.
+struct Log {
+    workflow: Workflow,
+    run: RunId,
+    log: Vec<StoredMessage>,
+}
+
+impl Log {
+    fn of<const N: usize>(tasks: [(&str, Task); N]) -> Self {
+        let name = Some("w".parse().expect("a name"));
+        let tasks = tasks.into_iter().map(|(task, what)| (id(task), what)).collect();
+        let request = RequestId { source: "test".to_owned(), id: "1".to_owned() };
+        let run = RunId::for_request("workflow.w", &request, Shards::default());
+        Self { workflow: Workflow { name, tasks, output: None, timeout: None }, run, log: Vec::new() }
+    }
+
+    fn started<const N: usize>(tasks: [(&str, Task); N]) -> Self {
+        Self::of(tasks).start(json!({ "n": 1 }))
+    }
+
+    fn start(self, input: Value) -> Self {
+        let name = self.workflow.name.clone();
+        let subject = Subject::Workflow { verb: WorkflowVerb::Started, workflow: name, run: self.run };
+        self.event(&subject, &json!({ "input": input, "capability": "c" }))
+    }
+
+    fn event(self, subject: &Subject, data: &Value) -> Self {
+        self.message(subject, data.to_string())
+    }
+
+    fn message(mut self, subject: &Subject, body: impl Into<Bytes>) -> Self {
+        let subject = subject.render(&Namespace::default());
+        let message = Message { subject, headers: Headers::new(), payload: body.into() };
+        let sequence = self.log.len() as u64 + 1;
+        let time = self.time(self.log.len());
+        self.log.push(StoredMessage { message, sequence, time });
+        self
+    }
+
+    fn time(&self, place: usize) -> DateTime<Utc> {
+        let begin = DateTime::from_timestamp(1_700_000_000, 0).expect("a time");
+        begin + TimeDelta::seconds(i64::try_from(place).expect("a small number"))
+    }
+
+    fn outcome(&self, verb: TaskVerb, task: &str, attempt: &str) -> Subject {
+        let (task, attempt) = key(task, attempt);
+        let capability = "c".parse().expect("a capability");
+        TaskKey { capability, lane: Lane::Normal, run: self.run, task, attempt }.subject(verb)
+    }
+
+    fn completed(self, task: &str, attempt: &str, output: Value) -> Self {
+        let subject = self.outcome(TaskVerb::Completed, task, attempt);
+        self.event(&subject, &json!({ "output": output }))
+    }
+
+    fn failed(self, task: &str, attempt: &str, error: Value) -> Self {
+        let subject = self.outcome(TaskVerb::Failed, task, attempt);
+        self.event(&subject, &json!({ "error": error }))
+    }
+
+    /// Fails with an error that another attempt may not meet.
+    fn busy(self, task: &str, attempt: &str) -> Self {
+        self.failed(task, attempt, json!({ "code": "busy", "message": "" }))
+    }
+
+    fn fatal(self, task: &str, attempt: &str) -> Self {
+        self.failed(task, attempt, json!({ "code": "no", "message": "", "retryable": false }))
+    }
+
+    fn fired(self, timer: Timer) -> Self {
+        let subject = Subject::TimerFired { run: self.run, timer };
+        self.event(&subject, &json!({}))
+    }
+
+    fn cancelled(self, body: &'static str) -> Self {
+        let name = self.workflow.name.clone();
+        let (signal, id) = ("cancel".parse().expect("a signal"), "1".parse().expect("an id"));
+        let subject = Subject::Signalled { workflow: name, run: self.run, signal, id };
+        self.message(&subject, body)
+    }
+
+    fn expected(&self) -> Expected {
+        interpret(&Namespace::default(), &self.workflow, &self.log).expect("the run has begun")
+    }
+
+    /// The place that an attempt follows from, and its input.
+    fn created(&self, task: &str, attempt: &str) -> Option<(usize, Value)> {
+        let created = self.expected().created.remove(&key(task, attempt));
+        created.map(|decided| (decided.at, decided.what.input))
+    }
+
+    /// The place that the run's end follows from, and how it ends.
+    fn end(&self) -> Option<(usize, End)> {
+        self.expected().end.map(|decided| (decided.at, decided.what.end))
+    }
+
+    fn given_up(&self) -> Vec<(String, usize, &'static str)> {
+        let given_up = self.expected().given_up;
+        given_up.iter().map(|((task, _), decided)| (task.to_string(), decided.at, decided.what)).collect()
+    }
+
+    /// When the pause after an attempt ends at least and at most, in milliseconds behind the event that it follows from.
+    fn pause(&self, task: &str, attempt: &str) -> Option<(i64, i64)> {
+        let (task, after) = key(task, attempt);
+        let timer = self.expected().timers.remove(&Timer::Retry { task, after })?;
+        let behind = |time: &DateTime<Utc>| (*time - self.time(timer.at)).num_milliseconds();
+        Some((behind(timer.what.0.start()), behind(timer.what.0.end())))
+    }
+}
+
+fn retry_timer(task: &str, attempt: &str) -> Timer {
+    let (task, after) = key(task, attempt);
+    Timer::Retry { task, after }
+}
+
+fn failed(code: &str, task: Option<&str>) -> End {
+    End::Failed { code: code.to_owned(), task: task.map(id) }
+}
+
+#[test]
+fn a_task_follows_from_the_event_that_ends_the_last_of_its_needs() {
+    let with = Template::Whole(output("a").field("x"));
+    let log = Log::started([
+        ("a", task(&[])),
+        ("b", task(&[])),
+        ("c", Task { with: Some(with), ..task(&["a", "b"]) }),
+    ]);
+    let log = log.completed("a", "1", json!({ "x": 7 }));
+    assert_eq!(log.created("a", "1"), Some((0, json!({ "n": 1 }))));
+    assert_eq!(log.created("c", "1"), None);
+    let log = log.completed("b", "1", json!(0));
+    assert_eq!(log.created("c", "1"), Some((2, json!(7))));
+    let log = log.completed("c", "1", json!("end"));
+    assert_eq!(log.end(), Some((3, End::Completed { output: json!({ "c": "end" }) })));
+    let ended = log.expected().end.expect("an end").what;
+    assert_eq!((ended.duration_ms, ended.tasks.done), (3_000, 3));
+}
+
+#[test]
+fn what_is_skipped_skips_what_needs_it_unless_that_says_otherwise() {
+    let when =
+        Expression::binary(Operator::Equal, Expression::Input.field("n"), Expression::Literal(2.into()));
+    let log = Log::started([
+        ("a", Task { when: Some(when), ..task(&[]) }),
+        ("b", task(&["a"])),
+        ("c", Task { runs_when_skipped: true, with: Some(Template::Whole(output("a"))), ..task(&["b"]) }),
+    ]);
+    assert_eq!(log.created("a", "1"), None);
+    assert_eq!(log.created("b", "1"), None);
+    assert_eq!(log.created("c", "1"), Some((0, Value::Null)));
+    let tasks = log.completed("c", "1", json!(1)).expected().end.expect("an end").what.tasks;
+    assert_eq!(tasks, TaskCounts { done: 1, skipped: 2, ..TaskCounts::default() });
+}
+
+#[test]
+fn attempts_follow_after_growing_pauses() {
+    let retry = Retry {
+        max_attempts: Some(4),
+        max: Some(Duration::from_millis(2_500)),
+        jitter: Some(0.2),
+        ..Retry::default()
+    };
+    let log = Log::started([("a", Task { retry: Some(retry), ..task(&[]) })]).busy("a", "1");
+    assert_eq!(log.pause("a", "1"), Some((800, 1_000)));
+    let log = log.fired(retry_timer("a", "1")).busy("a", "2");
+    assert_eq!(log.created("a", "2"), Some((2, json!({ "n": 1 }))));
+    assert_eq!(log.pause("a", "2"), Some((1_600, 2_000)));
+    let log = log.fired(retry_timer("a", "2")).busy("a", "3");
+    assert_eq!(log.pause("a", "3"), Some((2_000, 2_500)));
+    let log = log.fired(retry_timer("a", "3")).busy("a", "4");
+    assert_eq!(log.end(), Some((7, failed("busy", Some("a")))));
+}
+
+#[test]
+fn a_task_that_says_nothing_is_tried_three_times() {
+    let one = || Task { retry: None, ..task(&[]) };
+    let log = Log::started([("a", one())]).busy("a", "1");
+    assert_eq!(log.pause("a", "1"), Some((800, 1_000)));
+    let log = log.fired(retry_timer("a", "1")).busy("a", "2").fired(retry_timer("a", "2")).busy("a", "3");
+    assert_eq!(log.pause("a", "2"), Some((1_600, 2_000)));
+    assert_eq!(log.end(), Some((5, failed("busy", Some("a")))));
+}
+
+#[test]
+fn agents_may_ask_for_longer_pauses_and_say_what_is_not_worth_another_attempt() {
+    let asks = |secs: f64| {
+        let error = json!({ "code": "busy", "message": "", "retry_after": secs });
+        Log::started([("a", task(&[]))]).failed("a", "1", error).pause("a", "1")
+    };
+    assert_eq!(asks(90.25), Some((90_250, 90_250)));
+    assert_eq!(asks(0.5), Some((1_000, 1_000)));
+    assert_eq!(asks(1e12), Some((86_400_000, 86_400_000)));
+    assert_eq!(asks(-1.0), Some((1_000, 1_000)));
+    let log = Log::started([("a", task(&[]))]).fatal("a", "1");
+    assert_eq!(log.end(), Some((1, failed("no", Some("a")))));
+    let retry = Retry { fatal_on: vec!["busy".to_owned()], ..Retry::default() };
+    let log = Log::started([("a", Task { retry: Some(retry), ..task(&[]) })]).busy("a", "1");
+    assert_eq!(log.end(), Some((1, failed("busy", Some("a")))));
+}
+
+#[test]
+fn without_a_pause_the_next_attempt_follows_from_the_failure() {
+    let retry = Retry { initial: Some(Duration::ZERO), ..Retry::default() };
+    let log = Log::started([("a", Task { retry: Some(retry), ..task(&[]) })]).busy("a", "1");
+    assert_eq!(log.created("a", "2").map(|(at, _)| at), Some(1));
+    assert_eq!(log.pause("a", "1"), None);
+}
+
+#[test]
+fn the_first_outcome_counts_and_none_counts_before_its_attempt() {
+    let log = Log::started([("a", task(&[])), ("b", task(&["a"]))]);
+    let early = log.completed("b", "1", json!("too early"));
+    let log = early.busy("a", "1").completed("a", "1", json!("too late"));
+    assert_eq!((log.end(), log.created("b", "1")), (None, None));
+    let log = log.fired(retry_timer("a", "1")).completed("a", "2", json!("right"));
+    assert_eq!(log.created("b", "1").map(|(at, _)| at), Some(5));
+    assert_eq!(log.end(), None);
+}
+
+#[test]
+fn timers_that_nobody_waits_for_change_nothing() {
+    let log = Log::started([("a", task(&[]))]).fired(retry_timer("a", "1")).busy("a", "1");
+    assert_eq!(log.created("a", "2"), None);
+    assert_eq!(log.fired(retry_timer("a", "2")).created("a", "2"), None);
+}
+
+#[test]
+fn an_outcome_that_cannot_be_read_is_a_failure_that_is_not_tried_again() {
+    for body in ["{", "{}", r#"{"specversion": "1.0", "data": {"result": 1}}"#] {
+        let log = Log::started([("a", task(&[]))]);
+        let subject = log.outcome(TaskVerb::Completed, "a", "1");
+        assert_eq!(
+            log.message(&subject, body).end(),
+            Some((1, failed("malformed_outcome", Some("a")))),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn an_expression_without_a_value_fails_its_task() {
+    let broken = || Expression::Input.field("nothing");
+    let when = |continues| Task { when: Some(broken()), continues, ..task(&[]) };
+    let log = Log::started([("a", when(false))]);
+    assert_eq!(log.given_up(), [("a".to_owned(), 0, "expression")]);
+    assert_eq!(log.end(), Some((0, failed("expression", Some("a")))));
+    // What ends with its first event has nothing to wait for.
+    assert!(log.expected().timers.is_empty() && log.expected().created.is_empty());
+
+    let log = Log::started([("a", when(true)), ("b", task(&["a"]))]);
+    assert_eq!(log.given_up(), [("a".to_owned(), 0, "expression")]);
+    assert_eq!(log.created("b", "1").map(|(at, _)| at), Some(0));
+
+    let log = Log::started([("a", Task { output: Some(Template::Whole(broken())), ..task(&[]) })]);
+    let log = log.completed("a", "1", json!(1));
+    assert_eq!((log.given_up(), log.end()), (vec![], Some((1, failed("expression", Some("a"))))));
+
+    let mut log = Log::started([("a", task(&[]))]).completed("a", "1", json!(1));
+    log.workflow.output = Some(Template::Whole(broken()));
+    assert_eq!(log.end(), Some((1, failed("expression", None))));
+    assert_eq!(log.expected().end.expect("an end").what.tasks.done, 1);
+}
+
+#[test]
+fn a_run_ends_at_the_first_event_that_ends_it() {
+    let two = || Log::started([("a", task(&[])), ("b", task(&[])), ("z", task(&["a"]))]);
+    let log = two().cancelled(r#"{"reason": "enough"}"#).fatal("a", "1");
+    assert_eq!(log.end(), Some((1, End::Cancelled { reason: Some("enough".to_owned()) })));
+    let given_up = [("a".to_owned(), 1, "run_ended"), ("b".to_owned(), 1, "run_ended")];
+    assert_eq!(log.given_up(), given_up);
+    assert_eq!(two().cancelled("").end(), Some((1, End::Cancelled { reason: None })));
+    assert_eq!(two().cancelled("{").end(), None);
+
+    let log = two().fatal("a", "1").cancelled("");
+    assert_eq!(log.end(), Some((1, failed("no", Some("a")))));
+    assert_eq!(log.given_up(), [("b".to_owned(), 1, "run_ended")]);
+    let tasks = log.expected().end.expect("an end").what.tasks;
+    assert_eq!(tasks, TaskCounts { failed: 1, cancelled: 2, ..TaskCounts::default() });
+
+    let log = two().busy("a", "1").fired(Timer::Deadline).fired(retry_timer("a", "1"));
+    assert_eq!(log.end(), Some((2, failed("timeout", None))));
+    assert_eq!(log.given_up(), [("b".to_owned(), 2, "run_ended")]);
+    assert_eq!(log.created("a", "2"), None);
+}
+
+#[test]
+fn of_what_one_event_leads_to_the_first_that_ends_the_run_is_the_last() {
+    let broken = || Some(Expression::Input.field("nothing"));
+    let no = || Some(Expression::Literal(false.into()));
+    let skipped = || Task { when: no(), ..task(&["a"]) };
+    // b and d are skipped; then what waits for d, the last of them, before what waits for b.
+    let log = Log::started([
+        ("a", task(&[])),
+        ("b", skipped()),
+        ("c", Task { when: broken(), runs_when_skipped: true, ..task(&["b"]) }),
+        ("d", skipped()),
+        ("e", Task { when: broken(), runs_when_skipped: true, ..task(&["d"]) }),
+        ("f", task(&["a"])),
+    ]);
+    let log = log.completed("a", "1", json!(1));
+    assert_eq!(log.end(), Some((1, failed("expression", Some("e")))));
+    assert_eq!(log.given_up(), [("e".to_owned(), 1, "expression")]);
+    assert_eq!(log.created("f", "1"), None);
+    let tasks = log.expected().end.expect("an end").what.tasks;
+    assert_eq!(tasks, TaskCounts { done: 1, failed: 1, skipped: 2, cancelled: 2 });
+}
+
+#[test]
+fn a_requested_task_is_a_run_of_its_own() {
+    let capability = "c".parse().expect("a capability");
+    let mut log = Log::of([]);
+    log.workflow = Workflow::single_task(&capability);
+    let log = log.start(json!([1])).completed("task", "1", json!({ "x": 1 }));
+    assert_eq!(log.created("task", "1"), Some((0, json!([1]))));
+    assert_eq!(log.end(), Some((1, End::Completed { output: json!({ "x": 1 }) })));
+    let work = &log.expected().created[&key("task", "1")].what;
+    assert_eq!((work.workflow.as_str(), work.deadline - work.basis), ("-", TimeDelta::hours(24)));
+}
+
+#[test]
+fn nothing_follows_before_the_run_begins_or_after_its_end_is_told() {
+    let log = Log::of([("a", task(&[]))]).cancelled("");
+    assert_eq!(interpret(&Namespace::default(), &log.workflow, &log.log), None);
+    let log = log.start(json!({}));
+    assert_eq!((log.end(), log.created("a", "1").map(|(at, _)| at)), (None, Some(1)));
+    let name = log.workflow.name.clone();
+    let told = Subject::Workflow { verb: WorkflowVerb::Failed, workflow: name, run: log.run };
+    let log = log.event(&told, &json!({})).fatal("a", "1");
+    assert_eq!((log.end(), log.given_up()), (None, vec![]));
+}

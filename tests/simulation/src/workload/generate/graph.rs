@@ -10,7 +10,7 @@ const IDS: [&str; 12] = ["a", "b", "c", "d1", "d2", "e", "f_x", "g", "h", "i", "
 
 /// Tasks with their needs, each after all that it needs.
 pub(super) fn draw(choices: &mut Choices) -> Vec<(TaskId, BTreeSet<TaskId>)> {
-    let count = match choices.weighted(&[(6, 1), (12, 2), (20, 3), (22, 4), (20, 5), (15, 6), (5, 12)]) {
+    let count = match choices.weighted(&[(4, 1), (8, 2), (16, 3), (22, 4), (22, 5), (22, 6), (6, 12)]) {
         12 => {
             choices.note("many tasks");
             7 + choices.below(6)
