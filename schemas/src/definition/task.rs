@@ -49,7 +49,7 @@ pub struct Retry {
     /// Attempts in all, the first included: 1 to 1 000.
     #[schemars(range(min = 1, max = 1000))]
     pub max_attempts: u32,
-    /// Pause after the first failed attempt.
+    /// Pause after the first failed attempt; none if it is `0s`.
     pub initial: Span,
     /// How much longer each further pause is: 1 to 100.
     #[schemars(range(min = 1.0, max = 100.0))]

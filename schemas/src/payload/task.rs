@@ -71,7 +71,7 @@ pub struct TaskError {
     /// Whether another attempt may go better. An error that does not say is retryable.
     #[serde(default = "yes")]
     pub retryable: bool,
-    /// Seconds to wait at least before the next attempt, as in HTTP's `Retry-After`.
+    /// Seconds to wait at least before the next attempt, as in HTTP's `Retry-After`; more than a day is a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0))]
     pub retry_after: Option<f64>,

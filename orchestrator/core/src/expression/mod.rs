@@ -9,7 +9,8 @@
 //! `in`, `&&`, `||`, `!`, `?:`; `all`, `exists`, `exists_one`, `map`, `filter`, nested at most twice; and the
 //! functions of [`Function`](function::Function). As in CEL, int, uint and double compare with each other but do
 //! not mix in arithmetic. Maps are walked in the order of their keys. One rule is milder than CEL's: a null has no
-//! fields, so `has(tasks.risk.output.score)` is false when the task was skipped, not an error.
+//! fields, so `has(tasks.risk.output.score)` is false when the task was skipped, not an error. As in other readers of CEL,
+//! `!!x` and `--x` are read as `x`, whatever it is.
 
 mod compile;
 mod condition;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 /// Of how many seeds expressions are taken, and on how many data each is tried.
 const SEEDS: u64 = 300;
-const DATA: usize = 8;
+const DATA: usize = 20;
 
 fn any(choices: &mut Choices) -> Value {
     let odd = [
@@ -36,6 +36,22 @@ fn any(choices: &mut Choices) -> Value {
     usual
 }
 
+type Conditions<'a> = Vec<(&'a workload::Expression, Condition)>;
+type Templates<'a> = Vec<(&'a workload::Template, Template)>;
+
+/// The expressions of a workflow, and what the mesh reads them as.
+fn compile(workflow: &workload::Workflow) -> (Conditions<'_>, Templates<'_>) {
+    let whens = workflow.tasks.values().filter_map(|task| task.when.as_ref());
+    let templates = workflow.tasks.values().flat_map(|task| task.with.iter().chain(&task.output));
+    (
+        whens.map(|when| (when, Condition::compile(&when.to_cel()).expect("a condition"))).collect(),
+        templates
+            .chain(&workflow.output)
+            .map(|template| (template, Template::compile(&template.to_json()).expect("a template")))
+            .collect(),
+    )
+}
+
 #[test]
 fn expressions_have_the_value_that_the_mesh_gives_them() {
     let (mut values, mut none) = (0, 0);
@@ -44,25 +60,21 @@ fn expressions_have_the_value_that_the_mesh_gives_them() {
         let workload = Workload::generate(seed);
         let choices = &mut Choices::new(seed);
         for workflow in workload.workflows.values() {
+            let (conditions, templates) = compile(workflow);
             for _ in 0..DATA {
                 let outputs: BTreeMap<TaskId, Value> =
                     workflow.tasks.keys().map(|id| (id.clone(), any(choices))).collect();
                 let (input, result) = (any(choices), any(choices));
                 let ours = workload::Scope { input: &input, outputs: &outputs, run: &run, result: &result };
                 let theirs = Scope { input: &input, outputs: &outputs, run: &run, result: Some(&result) };
-                for task in workflow.tasks.values() {
-                    if let Some(when) = &task.when {
-                        let condition = Condition::compile(&when.to_cel()).expect("a condition");
-                        let told = condition.evaluate(&theirs).map_err(|_| NoValue);
-                        assert_eq!(when.truth(&ours), told, "{when}\n{ours:?}");
-                    }
-                    for template in task.with.iter().chain(&task.output).chain(&workflow.output) {
-                        let json = template.to_json();
-                        let compiled = Template::compile(&json).expect("a template");
-                        let told = compiled.render(&theirs).map_err(|_| NoValue);
-                        *if told.is_ok() { &mut values } else { &mut none } += 1;
-                        assert_eq!(template.render(&ours), told, "{json}\n{ours:?}");
-                    }
+                for (when, condition) in &conditions {
+                    let told = condition.evaluate(&theirs).map_err(|_| NoValue);
+                    assert_eq!(when.truth(&ours), told, "{when}\n{ours:?}");
+                }
+                for (template, compiled) in &templates {
+                    let told = compiled.render(&theirs).map_err(|_| NoValue);
+                    *if told.is_ok() { &mut values } else { &mut none } += 1;
+                    assert_eq!(template.render(&ours), told, "{}\n{ours:?}", template.to_json());
                 }
             }
         }

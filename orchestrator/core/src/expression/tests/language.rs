@@ -62,6 +62,8 @@ fn expressions_give_these_values() {
         ("true || input.nope == 1", json!(true)),
         ("input.nope == 1 && false", json!(false)),
         ("true ? 1 : input.nope", json!(1)),
+        // Signs in pairs are gone before anyone asks what they stand before.
+        ("!!input.name + --input.name", json!("MüllerMüller")),
         // Loops.
         ("input.list.map(x, x * 2)", json!([6, 2, 4])),
         ("input.list.filter(x, x > 1)", json!([3, 2])),
