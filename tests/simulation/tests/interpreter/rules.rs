@@ -1,17 +1,21 @@
-//! The rules one by one, on logs written by hand.
+//! The rules one by one, on logs written by hand, of which the fold of `mesh-core` makes the same.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
+use mesh_core::{Event, Fact, Run};
 use mesh_schemas::payload::TaskCounts;
 use mesh_schemas::{
-    Attempt, Capability, Headers, Lane, Message, Namespace, RequestId, RunId, Shards, StoredMessage, Subject,
-    TaskId, TaskKey, TaskVerb, Timer, WorkflowVerb,
+    Attempt, Capability, Digest, Headers, Lane, Message, Namespace, RULES_VERSION, RequestId, RunId, Shards,
+    StoredMessage, Subject, TaskId, TaskKey, TaskVerb, Timer, WorkflowVerb,
 };
-use mesh_simulation::interpreter::{End, Expected, interpret};
+use mesh_simulation::interpreter::{End, Expected, Found, interpret};
 use mesh_simulation::workload::{Expression, Operator, Retry, Task, Template, Workflow};
 use serde_json::{Value, json};
+
+use crate::world::{note, plan};
 
 fn id(task: &str) -> TaskId {
     task.parse().expect("a task id")
@@ -55,7 +59,14 @@ impl Log {
     fn start(self, input: Value) -> Self {
         let name = self.workflow.name.clone();
         let subject = Subject::Workflow { verb: WorkflowVerb::Started, workflow: name, run: self.run };
-        self.event(&subject, &json!({ "input": input, "capability": "c" }))
+        let data = json!({
+            "digest": Digest::of(b""),
+            "rules": RULES_VERSION,
+            "input": input,
+            "request": { "source": "test", "id": "1" },
+            "capability": "c",
+        });
+        self.event(&subject, &data)
     }
 
     fn event(self, subject: &Subject, data: &Value) -> Self {
@@ -113,8 +124,31 @@ impl Log {
         self.message(&subject, body)
     }
 
+    /// What follows from the log, which is what the fold decides too.
     fn expected(&self) -> Expected {
-        interpret(&Namespace::default(), &self.workflow, &self.log).expect("the run has begun")
+        let expected =
+            interpret(&Namespace::default(), &self.workflow, &self.log).expect("the run has begun");
+        assert_eq!(expected.differences(&self.log, &self.found()), Vec::<String>::new());
+        expected
+    }
+
+    /// What the fold decides.
+    fn found(&self) -> Found {
+        let (plan, mut found) = (Arc::new(plan(&self.workflow)), Found::default());
+        let mut run: Option<Run> = None;
+        for event in self.log.iter().filter_map(|stored| Event::read(&Namespace::default(), stored).ok()) {
+            let step = match (&mut run, &event.fact) {
+                (Some(run), _) => run.apply(&event),
+                (None, Fact::Started(started)) => {
+                    let (begun, step) = Run::start(&event, started, Arc::clone(&plan));
+                    run = Some(begun);
+                    step
+                }
+                (None, _) => continue,
+            };
+            step.decisions.into_iter().for_each(|decision| note(&mut found, decision));
+        }
+        found
     }
 
     /// The place that an attempt follows from, and its input.
@@ -256,6 +290,18 @@ fn timers_that_nobody_waits_for_change_nothing() {
     let log = Log::started([("a", task(&[]))]).fired(retry_timer("a", "1")).busy("a", "1");
     assert_eq!(log.created("a", "2"), None);
     assert_eq!(log.fired(retry_timer("a", "2")).created("a", "2"), None);
+}
+
+#[test]
+fn a_pause_is_ended_by_its_own_timer_alone() {
+    let retry = Retry { initial: Some(Duration::ZERO), ..Retry::default() };
+    let asks = json!({ "code": "busy", "message": "", "retry_after": 5 });
+    let log =
+        Log::started([("a", Task { retry: Some(retry), ..task(&[]) })]).busy("a", "1").failed("a", "2", asks);
+    assert_eq!(log.pause("a", "2"), Some((5_000, 5_000)));
+    let log = log.fired(retry_timer("a", "1"));
+    assert_eq!(log.created("a", "3"), None);
+    assert_eq!(log.fired(retry_timer("a", "2")).created("a", "3").map(|(at, _)| at), Some(4));
 }
 
 #[test]

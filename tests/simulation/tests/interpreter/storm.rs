@@ -44,9 +44,13 @@ impl World {
                 let (subject, data) = self.unstored.remove(choices.below(self.unstored.len()));
                 self.store(&subject, &data);
             }
-            4 if !self.answered.is_empty() => {
-                let key = self.answered[choices.below(self.answered.len())].clone();
-                self.outcome(&key, choices);
+            4 => {
+                // One that is open, whose agent then comes too late, or one that has its outcome.
+                let open = self.open.iter().map(|(key, _)| key);
+                let keys: Vec<TaskKey> = open.chain(&self.answered).cloned().collect();
+                if !keys.is_empty() {
+                    self.outcome(&keys[choices.below(keys.len())], choices);
+                }
             }
             5 if !self.open.is_empty() => {
                 let key = self.open[choices.below(self.open.len())].0.clone();
@@ -57,7 +61,11 @@ impl World {
                 self.outcome(&key, choices);
             }
             7 => {
-                let key = self.any_key(choices);
+                let key = if self.answered.is_empty() || choices.chance("any timer", 40) {
+                    self.any_key(choices)
+                } else {
+                    self.answered[choices.below(self.answered.len())].clone()
+                };
                 self.fire(Timer::Retry { task: key.task, after: key.attempt });
             }
             8 => self.signal(choices),

@@ -45,21 +45,12 @@ impl World {
     pub(crate) fn new(workload: &Workload, place: usize) -> Self {
         let script = workload.runs[place].clone();
         let workflow = workload.workflow(&script).expect("the run's workflow is there");
-        let plan = match &script.target {
-            Target::Task(capability) => {
-                Plan::compile(&Definition::single_task(capability)).expect("one task is a workflow")
-            }
-            Target::Workflow(_) => {
-                let yaml = workflow.to_yaml();
-                check(&yaml, Format::Yaml, |_| Vec::new()).unwrap_or_else(|told| panic!("{yaml}\n{told}")).1
-            }
-        };
         Self {
             namespace: Namespace::default(),
-            workflow,
             id: script.id(Shards::default()),
             script,
-            plan: Arc::new(plan),
+            plan: Arc::new(plan(&workflow)),
+            workflow,
             run: None,
             now: DateTime::from_timestamp(1_700_000_000, 123_456_789).expect("a time"),
             log: Vec::new(),
@@ -154,33 +145,24 @@ impl World {
     }
 
     fn take(&mut self, decision: Decision) {
-        let Decision { cause, action, at } = decision;
-        assert_eq!(at, self.now, "a decision has the time of its event");
-        let twice = match action {
-            Action::Create(key, data) => {
-                self.open.push((key.clone(), (*data).clone()));
-                self.found.created.insert((key.task, key.attempt), (cause, *data)).is_some()
-            }
-            Action::SetTimer(timer, due) => {
-                self.timers.push((timer.clone(), due));
-                self.found.timers.insert(timer, (cause, due)).is_some()
-            }
+        assert_eq!(decision.at, self.now, "a decision has the time of its event");
+        match &decision.action {
+            Action::Create(key, data) => self.open.push((key.clone(), (**data).clone())),
+            Action::SetTimer(timer, due) => self.timers.push((timer.clone(), *due)),
             Action::GiveUp(key, error) => {
                 let data = TaskFailed { error: error.clone(), agent: None };
                 self.unstored.push((key.subject(TaskVerb::Failed), json!(data)));
-                self.found.given_up.insert((key.task, key.attempt), (cause, error)).is_some()
             }
             Action::End(end) => {
-                let (verb, data, end) = match end {
-                    End::Completed(data) => (WorkflowVerb::Completed, json!(data), FoundEnd::Completed(data)),
-                    End::Failed(data) => (WorkflowVerb::Failed, json!(data), FoundEnd::Failed(data)),
-                    End::Cancelled(data) => (WorkflowVerb::Cancelled, json!(data), FoundEnd::Cancelled(data)),
+                let (verb, data) = match end {
+                    End::Completed(data) => (WorkflowVerb::Completed, json!(data)),
+                    End::Failed(data) => (WorkflowVerb::Failed, json!(data)),
+                    End::Cancelled(data) => (WorkflowVerb::Cancelled, json!(data)),
                 };
                 self.unstored.push((self.workflow_subject(verb), data));
-                self.found.end.replace((cause, end)).is_some()
             }
-        };
-        assert!(!twice, "the same is decided twice");
+        }
+        note(&mut self.found, decision);
     }
 
     pub(crate) fn expected(&self, events: usize) -> Option<Expected> {
@@ -209,6 +191,37 @@ impl World {
             self.log.iter().map(line).collect::<String>()
         )
     }
+}
+
+/// What the mesh reads a workflow as.
+pub(crate) fn plan(workflow: &Workflow) -> Plan {
+    if workflow.name.is_none() {
+        let task = workflow.tasks.values().next().expect("a task");
+        return Plan::compile(&Definition::single_task(&task.agent)).expect("one task is a workflow");
+    }
+    let yaml = workflow.to_yaml();
+    check(&yaml, Format::Yaml, |_| Vec::new()).unwrap_or_else(|told| panic!("{yaml}\n{told}")).1
+}
+
+/// Adds a decision to those that were found.
+pub(crate) fn note(found: &mut Found, decision: Decision) {
+    let Decision { cause, action, .. } = decision;
+    let twice = match action {
+        Action::Create(key, data) => found.created.insert((key.task, key.attempt), (cause, *data)).is_some(),
+        Action::SetTimer(timer, due) => found.timers.insert(timer, (cause, due)).is_some(),
+        Action::GiveUp(key, error) => {
+            found.given_up.insert((key.task, key.attempt), (cause, error)).is_some()
+        }
+        Action::End(end) => {
+            let end = match end {
+                End::Completed(data) => FoundEnd::Completed(data),
+                End::Failed(data) => FoundEnd::Failed(data),
+                End::Cancelled(data) => FoundEnd::Cancelled(data),
+            };
+            found.end.replace((cause, end)).is_some()
+        }
+    };
+    assert!(!twice, "the same is decided twice");
 }
 
 /// How long an agent takes for an attempt, its timeout regarded; none if it would never end by itself.

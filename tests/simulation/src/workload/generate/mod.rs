@@ -61,7 +61,7 @@ pub(super) fn workload(seed: u64, choices: &mut Choices) -> Workload {
 
 fn workflow(name: WorkflowName, capabilities: &[Capability], choices: &mut Choices) -> Workflow {
     let graph = graph::draw(choices);
-    let mut draft = Draft::new(capabilities);
+    let mut draft = Draft::new(capabilities, choices);
     for (id, needs) in graph {
         draft.task(id, needs, choices);
     }

@@ -18,11 +18,15 @@ pub(super) struct Draft<'a> {
     capabilities: &'a [Capability],
     pub(super) tasks: BTreeMap<TaskId, Task>,
     sources: BTreeMap<TaskId, Source>,
+    /// How many tasks of a hundred have a condition, and how many run although a need was skipped.
+    conditional: (u32, u32),
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(capabilities: &'a [Capability]) -> Self {
-        Self { capabilities, tasks: BTreeMap::new(), sources: BTreeMap::new() }
+    pub(super) fn new(capabilities: &'a [Capability], choices: &mut Choices) -> Self {
+        // With many conditions, one event often ends many tasks.
+        let conditional = if choices.chance("many conditions", 12) { (70, 85) } else { (22, 45) };
+        Self { capabilities, tasks: BTreeMap::new(), sources: BTreeMap::new(), conditional }
     }
 
     /// Makes the next task; those that it needs are there already.
@@ -32,7 +36,7 @@ impl<'a> Draft<'a> {
         let mut task = Task { needs, ..Task::new(agent) };
         let visible = self.visible(&task);
         let mut terms = Terms { choices, sources: &visible, result: false };
-        task.when = terms.choices.chance("when", 25).then(|| terms.truth(DEPTH));
+        task.when = terms.choices.chance("when", self.conditional.0).then(|| terms.truth(DEPTH));
         task.with = terms.choices.chance("with", 65).then(|| data(&mut terms));
         terms.result = true;
         let (output, usual) = if terms.choices.chance("task output", 25) {
@@ -44,7 +48,7 @@ impl<'a> Draft<'a> {
         task.output = output;
         task.action =
             choices.chance("action", 15).then(|| choices.pick(&["quickly", "with care"]).to_owned());
-        task.runs_when_skipped = may_be_skipped && choices.chance("runs when skipped", 45);
+        task.runs_when_skipped = may_be_skipped && choices.chance("runs when skipped", self.conditional.1);
         task.continues = choices.chance("continues", 35);
         task.retry = choices.chance("retry", 55).then(|| retry(choices));
         task.timeout = choices.chance("timeout", 35).then(|| {
