@@ -60,7 +60,7 @@ impl Answer {
             Self::Echo => input.clone(),
             Self::Object(salt) => {
                 let hash = hash(salt, input);
-                json!({ "n": hash % 10, "text": text(hash), "ok": hash % 3 != 0 })
+                json!({ "n": hash % 10, "text": text(hash), "ok": !hash.is_multiple_of(3) })
             }
             Self::Number(salt) => (hash(salt, input) % 10).into(),
             Self::Text(salt) => text(hash(salt, input)).into(),

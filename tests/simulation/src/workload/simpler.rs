@@ -87,9 +87,11 @@ impl Simpler<'_> {
         }
         self.with(|workload| workload.runs[place].script.clear());
         for (key, behaviour) in &run.script {
-            self.with(|workload| drop(workload.runs[place].script.remove(key)));
+            self.with(|workload| workload.runs[place].script.retain(|other, _| other != key));
             for simpler in simpler_behaviours(behaviour) {
-                self.with(|workload| drop(workload.runs[place].script.insert(key.clone(), simpler)));
+                self.with(|workload| {
+                    workload.runs[place].script.insert(key.clone(), simpler);
+                });
             }
         }
     }

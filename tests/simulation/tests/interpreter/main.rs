@@ -3,6 +3,7 @@
 
 mod calm;
 mod expressions;
+mod log;
 mod rules;
 mod storm;
 mod world;
