@@ -21,11 +21,16 @@ macro_rules! on_every_bus {
 mod consume;
 mod facts;
 mod flow;
+mod follow;
 mod inbox;
+mod keys;
 mod leave;
 mod notify;
+mod pinned;
+mod read;
 mod redeliver;
 mod refused;
 mod schedule;
 mod server;
 mod support;
+mod watch;

@@ -1,0 +1,131 @@
+//! Reading what is stored.
+
+use anyhow::Result;
+use futures::{StreamExt as _, TryStreamExt as _};
+use mesh_bus::Publish;
+use mesh_bus::topology::Stream;
+
+use crate::server::Server;
+use crate::support::{event, message, own, request, run, store, store_tasks, text};
+
+on_every_bus!(
+    a_run_is_read_in_order_and_nothing_else,
+    a_run_of_more_subjects_than_one_request_takes_is_read,
+    a_run_without_events_is_empty_up_to_the_end_of_the_log,
+    what_was_stored_by_anyone_is_read,
+    the_events_of_the_run_itself_and_of_everything_in_it_are_read,
+    the_last_message_on_a_subject_is_read,
+    a_message_is_read_by_its_place,
+);
+
+async fn reads_a_run_of(server: &impl Server, count: u32) -> Result<()> {
+    let bus = server.set_up().await?;
+    let mine = run(1);
+    let publish = |event: Publish| bus.publish(event);
+    publish(event(run(2), 0)).await?;
+    futures::stream::iter(0..count)
+        .map(|number| publish(event(mine, number)))
+        .buffer_unordered(64)
+        .try_collect::<Vec<_>>()
+        .await?;
+    publish(event(run(2), 1)).await?;
+    let log = bus.read_run(&mine).await?;
+    assert_eq!(log.events.len(), count as usize);
+    assert!(log.events.is_sorted_by(|a, b| a.sequence < b.sequence));
+    assert!(log.events.iter().all(|event| event.message.subject.contains(&mine.to_string())));
+    assert_eq!(log.end, u64::from(count) + 2, "the end is that of the stream, not of the run");
+    for event in log.events.iter().step_by(100) {
+        assert_eq!(bus.at(Stream::Events, event.sequence).await?.as_ref(), Some(event));
+    }
+    Ok(())
+}
+
+async fn a_run_is_read_in_order_and_nothing_else(server: &impl Server) -> Result<()> {
+    reads_a_run_of(server, 5).await
+}
+
+async fn a_run_of_more_subjects_than_one_request_takes_is_read(server: &impl Server) -> Result<()> {
+    // NATS hands out 1 024 at once.
+    reads_a_run_of(server, 1_500).await
+}
+
+async fn a_run_without_events_is_empty_up_to_the_end_of_the_log(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    let log = bus.read_run(&run(1)).await?;
+    assert_eq!((log.events.len(), log.end), (0, 0));
+    bus.publish(event(run(2), 0)).await?;
+    store_tasks(&*bus, 1..=3).await?;
+    let log = bus.read_run(&run(1)).await?;
+    assert_eq!((log.events.len(), log.end), (0, 1), "the log is a stream of its own");
+    Ok(())
+}
+
+async fn what_was_stored_by_anyone_is_read(server: &impl Server) -> Result<()> {
+    let (bus, other) = (server.set_up().await?, server.connect("second").await?);
+    for number in 0..20 {
+        let (writer, reader) = if number % 2 == 0 { (&bus, &other) } else { (&other, &bus) };
+        let sequence = store(&**writer, event(run(1), number)).await?;
+        let log = reader.read_run(&run(1)).await?;
+        assert!(log.end >= sequence);
+        assert_eq!(log.events.last().map(|event| event.sequence), Some(sequence));
+    }
+    Ok(())
+}
+
+async fn the_events_of_the_run_itself_and_of_everything_in_it_are_read(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    let run = run(1);
+    let subjects = [
+        format!("mesh.workflow.started.onboarding.-.{run}"),
+        format!("mesh.workflow.signalled.-.-.{run}.cancel.one"),
+        format!("mesh.workflow.signalled.onboarding.-.{run}.cancel.two"),
+        format!("mesh.task.failed.risk.to-agent-7.{run}.t:3.2"),
+        format!("mesh.task.completed.risk.high.{run}.t.1"),
+        format!("mesh.timer.fired.-.-.{run}.deadline"),
+        format!("mesh.workflow.completed.onboarding.-.{run}"),
+    ];
+    for subject in &subjects {
+        store(&*bus, Publish::once(message(subject, "{}"))).await?;
+    }
+    let log = bus.read_run(&run).await?;
+    let read: Vec<&str> = log.events.iter().map(|event| event.message.subject.as_str()).collect();
+    assert_eq!(read, subjects);
+    Ok(())
+}
+
+async fn the_last_message_on_a_subject_is_read(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    let mut note = message("mesh.agent.registered.a1", "one");
+    note.headers.set("ce-id", "x");
+    bus.publish(Publish::plain(note.clone())).await?;
+    note.payload = "two".into();
+    bus.publish(Publish::plain(note.clone())).await?;
+    for subject in ["mesh.agent.registered.a1", "mesh.agent.registered.*", "mesh.*.registered.a1", "mesh.>"] {
+        let last = bus.last(Stream::Notes, subject).await?;
+        let last = last.map(|last| (own(&last.message), last.sequence));
+        assert_eq!(last, Some((note.clone(), 2)), "{subject}");
+    }
+    bus.publish(Publish::plain(message("mesh.agent.registered.a2", "three"))).await?;
+    let last = async |subject: &str| bus.last(Stream::Notes, subject).await;
+    let texts = [
+        last("mesh.agent.registered.a1").await?,
+        last("mesh.agent.registered.*").await?,
+        last("mesh.agent.deregistered.*").await?,
+        last("mesh.agent.registered").await?,
+    ];
+    let texts = texts.map(|last| last.map(|last| text(&last.message)));
+    assert_eq!(texts, [Some("two".to_owned()), Some("three".to_owned()), None, None]);
+    assert_eq!(bus.last(Stream::Dead, "mesh.agent.registered.a1").await?, None, "another stream");
+    Ok(())
+}
+
+async fn a_message_is_read_by_its_place(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    store_tasks(&*bus, 1..=2).await?;
+    bus.publish(request("w", "x")).await?;
+    let second = bus.at(Stream::Tasks, 2).await?;
+    assert_eq!(second.map(|second| (second.sequence, text(&second.message))), Some((2, "2".to_owned())));
+    assert_eq!(bus.at(Stream::Tasks, 3).await?, None);
+    assert_eq!(bus.at(Stream::Events, 1).await?, None);
+    Ok(())
+}
