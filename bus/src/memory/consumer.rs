@@ -256,7 +256,7 @@ impl Consumer {
         let asking = |receiver: &Receiver| receiver.room > 0 && receiver.waits;
         let (&receiver, _) = self.receivers.iter().find(|(_, receiver)| asking(receiver))?;
         self.pins += 1;
-        self.pin = Some(Pin { receiver, id: format!("pin-{}", self.pins), silent: None });
+        self.pin = Some(Pin { receiver, id: format!("{}-{}", self.spec.name, self.pins), silent: None });
         Some(receiver)
     }
 

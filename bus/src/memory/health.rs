@@ -7,9 +7,9 @@ use mesh_schemas::Namespace;
 
 use super::connection::MemoryBus;
 use super::consumer::Consumer;
+use super::message::MAX_PAYLOAD;
 use super::place::Place;
 use super::state::State;
-use super::store::MAX_PAYLOAD;
 use crate::bus::Service;
 use crate::error::BusError;
 use crate::health::{

@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use mesh_schemas::{Headers, Message, StoredMessage};
 
 use super::connection::MemoryBus;
+use super::message as sent;
 use super::read::along;
 use super::state::{MARKER, State};
 use crate::bus::{Entry, Publish, Stored, Watch};
@@ -53,6 +54,7 @@ impl MemoryBus {
         let operation = || format!("change {key:?} of a bucket");
         key::check(key, &operation())?;
         let message = Message { subject: key.to_owned(), headers, payload };
+        sent::check(&message).map_err(|why| why.during(operation()))?;
         let publish = Publish { ttl, ..Publish::plain(message) };
         self.ask(operation, |state| match self.there(state)?.store(bucket.into(), publish) {
             Ok(Stored::Now(revision)) => Ok(revision),

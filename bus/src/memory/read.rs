@@ -86,15 +86,12 @@ pub(super) fn along(
     seen: u64,
     grown: watch::Receiver<u64>,
 ) -> impl futures::Stream<Item = Option<StoredMessage>> + Send + use<> {
-    let along = Along {
-        server: bus.server.clone(),
-        line: Arc::clone(&bus.line),
-        place,
-        filters,
-        seen,
-        grown,
-        told: false,
+    let end = match bus.server.lock().log(place).after(seen, &filters) {
+        Some(_) => End::Ahead,
+        None => End::Here,
     };
+    let along =
+        Along { server: bus.server.clone(), line: Arc::clone(&bus.line), place, filters, seen, grown, end };
     futures::stream::unfold(along, |mut along| async move { Some((along.next().await, along)) })
 }
 
@@ -107,26 +104,44 @@ struct Along {
     /// Sequence of the last message that was looked at.
     seen: u64,
     grown: watch::Receiver<u64>,
-    /// Whether the end of what was there at first has been told.
-    told: bool,
+    end: End,
+}
+
+/// The end of what was there at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// There is more.
+    Ahead,
+    /// It is reached, and to be told of next.
+    Here,
+    Told,
 }
 
 impl Along {
     async fn next(&mut self) -> Option<StoredMessage> {
+        if self.end == End::Here {
+            self.end = End::Told;
+            return None;
+        }
         loop {
             self.line.is_there().await;
             let due = {
                 let state = self.server.lock();
-                let next = state.log(self.place).after(self.seen, &self.filters).filter(|_| state.is_up);
-                if let Some(stored) = next {
+                let log = state.log(self.place);
+                if let Some(stored) = log.after(self.seen, &self.filters).filter(|_| state.is_up) {
                     self.seen = stored.sequence;
+                    if self.end == End::Ahead && log.after(self.seen, &self.filters).is_none() {
+                        self.end = End::Here;
+                    }
                     return Some(stored.clone());
+                }
+                // What was there may have been removed before it was read.
+                if self.end == End::Ahead && state.is_up {
+                    self.end = End::Told;
+                    return None;
                 }
                 state.next_due(self.place)
             };
-            if !std::mem::replace(&mut self.told, true) {
-                return None;
-            }
             tokio::select! {
                 biased;
                 _ = self.grown.changed() => {}

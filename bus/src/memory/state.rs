@@ -7,6 +7,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::clock::Clock;
 use super::consumer::Consumer;
 use super::filter::Filter;
+use super::ids::Ids;
 use super::log::Log;
 use super::place::Place;
 use crate::health::Instance;
@@ -32,6 +33,7 @@ pub(super) struct State {
     pub(super) consumers: Consumers,
     /// By the subject that they stand on.
     schedules: BTreeMap<String, Schedule>,
+    pub(super) ids: Ids,
     /// When which message is to be gone.
     expiries: BTreeSet<(Duration, Place, u64)>,
     pub(super) subscriptions: Vec<Listener>,
@@ -87,6 +89,7 @@ impl State {
             logs: Place::ALL.map(|_| Log::new()),
             consumers: BTreeMap::new(),
             schedules: BTreeMap::new(),
+            ids: Ids::default(),
             expiries: BTreeSet::new(),
             subscriptions: Vec::new(),
             services: BTreeMap::new(),

@@ -5,31 +5,20 @@ use std::time::Duration;
 use mesh_schemas::Message;
 
 use super::connection::MemoryBus;
+use super::message::{self, Unsendable};
 use super::place::{Keeps, Place};
 use super::state::State;
 use crate::bus::{Publish, Stored};
 use crate::error::{BusError, PublishError};
-use crate::topology::MAX_REQUEST_BYTES;
-
-/// Largest message, headers included, in bytes: as NATS has it unless it is told otherwise.
-pub(super) const MAX_PAYLOAD: usize = 1024 * 1024;
-/// What NATS puts before and after the headers of a message.
-const HEADER_FRAME: usize = "NATS/1.0\r\n\r\n".len();
-/// What NATS puts around one header.
-const HEADER_LINE: usize = ": \r\n".len();
+use crate::topology::{MAX_REQUEST_BYTES, Stream};
 
 impl MemoryBus {
     pub(super) async fn store(&self, publish: Publish) -> Result<Stored, PublishError> {
         self.line.is_there().await;
+        message::check(&publish.message).map_err(Unsendable::for_publisher)?;
         let mut state = self.server.lock();
         if !state.is_up {
             return Err(PublishError::Retry("the server is away".to_owned()));
-        }
-        let size = size(&publish.message);
-        if size > MAX_PAYLOAD {
-            return Err(PublishError::TooLarge(format!(
-                "{size} bytes, and at most {MAX_PAYLOAD} are allowed"
-            )));
         }
         state.hear(&publish.message);
         let subject = &publish.message.subject;
@@ -40,11 +29,16 @@ impl MemoryBus {
     }
 
     pub(super) async fn send(&self, message: Message) -> Result<(), BusError> {
-        // What nobody takes is lost, as is what is sent while the server is away.
         self.line.is_there().await;
+        message::check(&message).map_err(|why| why.during(format!("send to {}", message.subject)))?;
+        // What nobody takes is lost, as is what is sent while the server is away.
         let mut state = self.server.lock();
         if state.is_up {
             state.hear(&message);
+            if let Some(stream) = state.stream_of(&message.subject) {
+                // Whether it is stored, nobody is told.
+                drop(state.store(stream.into(), Publish::plain(message)));
+            }
         }
         Ok(())
     }
@@ -63,9 +57,9 @@ impl State {
     /// Stores a message by the rules of its place.
     pub(super) fn store(&mut self, place: Place, publish: Publish) -> Result<Stored, PublishError> {
         let Publish { message, once, schedule, ttl } = publish;
-        if place == Place::Inbox && message.payload.len() > MAX_REQUEST_BYTES {
-            let error =
-                format!("{} bytes, and at most {MAX_REQUEST_BYTES} are allowed here", message.payload.len());
+        let size = message::size(&message);
+        if place == Place::Inbox && size > MAX_REQUEST_BYTES {
+            let error = format!("{size} bytes, and at most {MAX_REQUEST_BYTES} are allowed here");
             return Err(PublishError::TooLarge(error));
         }
         if ttl.is_some() && !place.allows_ttl() {
@@ -73,6 +67,16 @@ impl State {
         }
         if schedule.is_some() && place != Place::Inbox {
             return Err(PublishError::Refused("the stream takes no schedules".to_owned()));
+        }
+        if let Some((_, target)) = &schedule
+            && self.stream_of(target) != Some(Stream::Inbox)
+        {
+            let error = format!("what is scheduled stays in its stream, which does not take {target:?}");
+            return Err(PublishError::Refused(error));
+        }
+        let now = self.clock.now();
+        if self.ids.knows(place, &message.headers, now) {
+            return Ok(Stored::Already);
         }
         let taken = self.log(place).holds(&message.subject);
         if taken && once {
@@ -94,6 +98,7 @@ impl State {
             let replaced: Vec<u64> = self.log(place).on(&message.subject).collect();
             replaced.into_iter().for_each(|sequence| drop(self.remove(place, sequence)));
         }
+        self.ids.note(place, &message.headers, now);
         let subject = message.subject.clone();
         let sequence = self.append(place, message, ttl.map(whole_seconds));
         if let Some((due, target)) = schedule {
@@ -102,13 +107,6 @@ impl State {
         }
         Ok(Stored::Now(sequence))
     }
-}
-
-/// Bytes of headers and body, as NATS counts them.
-fn size(message: &Message) -> usize {
-    let lines: usize =
-        message.headers.iter().map(|(name, value)| name.len() + value.len() + HEADER_LINE).sum();
-    message.payload.len() + if lines > 0 { lines + HEADER_FRAME } else { 0 }
 }
 
 /// A time to live as servers take it: whole seconds, at least one.
