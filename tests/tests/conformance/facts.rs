@@ -10,7 +10,9 @@ use mesh_bus::{Flow, From, Publish, PublishError, Stored};
 use mesh_schemas::Message;
 
 use crate::server::Server;
-use crate::support::{agents, event, message, next, own, request, run, run_in, soon, store, stored, take, task, text};
+use crate::support::{
+    agents, event, message, next, own, request, run, run_in, soon, store, stored, take, task, text,
+};
 
 on_every_bus!(
     a_fact_is_stored_once,
@@ -42,7 +44,7 @@ async fn a_fact_is_stored_once(server: &impl Server) -> Result<()> {
 
 async fn one_of_many_writers_wins(server: &impl Server) -> Result<()> {
     let bus = server.set_up().await?;
-    let others = [server.connect("second").await?, server.connect("third").await?];
+    let others = [server.connect().await?, server.connect().await?];
     let writers = (0..16).map(|number| {
         let bus = if number == 0 { &bus } else { &others[number % 2] };
         async move {
@@ -95,7 +97,8 @@ async fn other_subjects_take_many_messages(server: &impl Server) -> Result<()> {
     let bus = server.set_up().await?;
     let dead = Publish::plain(message("mesh.dead.events.malformed", "x"));
     let note = Publish::plain(message("mesh.agent.registered.a1", "x"));
-    for (stream, publish) in [(Stream::Inbox, request("w", "x")), (Stream::Notes, note), (Stream::Dead, dead)] {
+    for (stream, publish) in [(Stream::Inbox, request("w", "x")), (Stream::Notes, note), (Stream::Dead, dead)]
+    {
         for sequence in 1..=3 {
             assert_eq!(bus.publish(publish.clone()).await?, Stored::Now(sequence), "{stream:?}");
         }

@@ -7,7 +7,9 @@ use anyhow::Result;
 use mesh_bus::{ConsumerSpec, Flow};
 
 use crate::server::Server;
-use crate::support::{SHORT, agents, body, impatient, next, nothing_comes, nothing_comes_for, store_tasks, take, task};
+use crate::support::{
+    SHORT, agents, body, impatient, next, nothing_comes, nothing_comes_for, store_tasks, take, task,
+};
 
 on_every_bus!(
     no_more_is_in_hand_than_was_asked_for,
@@ -92,7 +94,7 @@ async fn no_more_than_the_bound_is_unacknowledged(server: &impl Server) -> Resul
     let bus = server.set_up().await?;
     let spec = ConsumerSpec { max_ack_pending: 2, ..agents() };
     store_tasks(&*bus, 1..=6).await?;
-    let other = server.connect("second").await?;
+    let other = server.connect().await?;
     let mut deliveries = bus.consume(&spec, Flow::Continuous(8)).await?;
     let (first, second) = (next(&mut deliveries).await?, next(&mut deliveries).await?);
     assert!(nothing_comes(&mut deliveries).await);

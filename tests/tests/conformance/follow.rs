@@ -124,7 +124,7 @@ async fn reading_may_begin_now(server: &impl Server) -> Result<()> {
 async fn several_read_independently(server: &impl Server) -> Result<()> {
     let bus = server.set_up().await?;
     store_events(&*bus, 0..2).await?;
-    let other = server.connect("second").await?;
+    let other = server.connect().await?;
     let mut first = bus.follow(Stream::Events, everything(), From::Begin).await?;
     let mut second = other.follow(Stream::Events, everything(), From::Begin).await?;
     let mut tasks = other.follow(Stream::Tasks, everything(), From::Begin).await?;

@@ -40,7 +40,7 @@ async fn what_nobody_consumes_waits(server: &impl Server) -> Result<()> {
         bus.publish(publish).await?;
     }
     assert!(bus.last(Stream::Inbox, "mesh.workflow.requested.w").await?.is_some());
-    let other = server.connect("second").await?;
+    let other = server.connect().await?;
     let mut relay = other.consume(&relay_consumer(bus.namespace()), Flow::Continuous(8)).await?;
     for expected in ["1", "2"] {
         assert_eq!(body(&next(&mut relay).await?), expected);

@@ -36,7 +36,7 @@ async fn what_a_receiver_drains_is_its_own(server: &impl Server) -> Result<()> {
     assert_eq!(bodies, (2..).take(held.len()).map(|number| number.to_string()).collect::<Vec<_>>());
     assert!(held.iter().all(|delivery| delivery.delivered == 1));
     // Others get what was not delivered, and nothing of what was.
-    let mut other = server.connect("second").await?.consume(&agents(), Flow::Continuous(16)).await?;
+    let mut other = server.connect().await?.consume(&agents(), Flow::Continuous(16)).await?;
     for number in 2 + held.len()..=10 {
         assert_eq!(body(&next(&mut other).await?), number.to_string());
     }
@@ -55,7 +55,7 @@ async fn what_a_receiver_stops_at_comes_to_another_at_once(server: &impl Server)
     // What was taken stays in the hands of who took it.
     let taken = next(&mut deliveries).await?;
     deliveries.stop().await;
-    let mut other = server.connect("second").await?.consume(&agents(), Flow::Continuous(10)).await?;
+    let mut other = server.connect().await?.consume(&agents(), Flow::Continuous(10)).await?;
     let begun = Instant::now();
     let mut rest = take(&mut other, 8).await?;
     rest.sort_by_key(|body| body.parse::<u32>().ok());
@@ -75,7 +75,7 @@ async fn what_a_receiver_drops_unseen_comes_to_another(server: &impl Server) -> 
     // The answer to this comes behind the deliveries that it counts.
     eventually("four deliveries", async || Ok(state(&*bus).await?.in_hand == 4)).await?;
     drop(deliveries);
-    let mut other = server.connect("second").await?.consume(&agents(), Flow::Continuous(4)).await?;
+    let mut other = server.connect().await?.consume(&agents(), Flow::Continuous(4)).await?;
     let begun = Instant::now();
     for _ in 0..3 {
         let delivery = next(&mut other).await?;
@@ -98,7 +98,7 @@ async fn a_receiver_that_is_gone_is_sent_nothing(server: &impl Server) -> Result
     stopped.stop().await;
     store_tasks(&*bus, 1..=20).await?;
     // A message that is sent to one that just went away is late, and not lost.
-    let mut other = server.connect("second").await?.consume(&impatient(), Flow::Continuous(4)).await?;
+    let mut other = server.connect().await?.consume(&impatient(), Flow::Continuous(4)).await?;
     let mut all = take(&mut other, 20).await?;
     all.sort_by_key(|body| body.parse::<u32>().ok());
     assert_eq!(all, (1..=20).map(|number| number.to_string()).collect::<Vec<_>>());

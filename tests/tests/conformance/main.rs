@@ -15,6 +15,15 @@ macro_rules! on_every_bus {
                 }
             )+
         }
+
+        mod memory {
+            $(
+                #[tokio::test(start_paused = true)]
+                async fn $name() -> anyhow::Result<()> {
+                    super::$name(&crate::server::Memory::start()).await
+                }
+            )+
+        }
     };
 }
 

@@ -24,7 +24,7 @@ async fn heard(subscription: &mut Subscription) -> Result<Option<Message>> {
 
 async fn what_is_sent_after_a_subscription_was_made_is_heard(server: &impl Server) -> Result<()> {
     let bus = server.set_up().await?;
-    let other = server.connect("second").await?;
+    let other = server.connect().await?;
     for number in 0..50 {
         let subject = format!("mesh.agent.heartbeat.a{number}");
         let mut listening = bus.subscribe(&subject).await?;
@@ -88,9 +88,10 @@ async fn a_filter_may_have_wildcards(server: &impl Server) -> Result<()> {
 
 async fn everyone_who_listens_hears_everything_once(server: &impl Server) -> Result<()> {
     let bus = server.set_up().await?;
-    let other = server.connect("second").await?;
+    let other = server.connect().await?;
     let filter = "mesh.task.cancelled.risk.>";
-    let mut all = [bus.subscribe(filter).await?, bus.subscribe(filter).await?, other.subscribe(filter).await?];
+    let mut all =
+        [bus.subscribe(filter).await?, bus.subscribe(filter).await?, other.subscribe(filter).await?];
     for number in 0..10 {
         let subject = format!("mesh.task.cancelled.risk.normal.{}.t.1", run(number));
         bus.notify(message(subject, number.to_string())).await?;
@@ -106,7 +107,7 @@ async fn everyone_who_listens_hears_everything_once(server: &impl Server) -> Res
 
 async fn what_is_stored_is_heard_too(server: &impl Server) -> Result<()> {
     let bus = server.set_up().await?;
-    let other = server.connect("second").await?;
+    let other = server.connect().await?;
     let mut listening = other.subscribe("mesh.task.*.>").await?;
     for publish in [event(run(1), 1), task(1)] {
         assert_eq!(bus.publish(publish.clone()).await?, Stored::Now(1));

@@ -73,7 +73,7 @@ async fn one_receiver_has_it_until_that_is_gone(server: &impl Server) -> Result<
     let first = next(&mut owner).await?;
     first.acker.ack().await;
     assert!(first.pin.is_some());
-    let standby = server.connect("second").await?;
+    let standby = server.connect().await?;
     let mut standby = keep_following(follow(&*standby, &quick()).await?);
     for number in 1..50 {
         store_events(&*bus, [number]).await?;
@@ -100,7 +100,7 @@ async fn the_owner_keeps_it_while_nothing_happens(server: &impl Server) -> Resul
     store_events(&*bus, [0]).await?;
     let first = next(&mut owner).await?;
     first.acker.ack().await;
-    let standby = server.connect("second").await?;
+    let standby = server.connect().await?;
     let mut standby = keep_following(follow(&*standby, &spec).await?);
     // Longer than a silent owner would keep it, with what NATS may need on top.
     let idle = mesh_bus::topology::PIN_TIMEOUT * 3 / 2;
@@ -118,7 +118,7 @@ async fn what_the_owner_hands_back_comes_to_the_owner(server: &impl Server) -> R
     let mut owner = follow(&*bus, &spec).await?;
     store_events(&*bus, [0]).await?;
     let first = next(&mut owner).await?;
-    let standby = server.connect("second").await?;
+    let standby = server.connect().await?;
     let mut standby = keep_following(follow(&*standby, &spec).await?);
     first.acker.nak(Duration::ZERO).await;
     for times in 2..=3 {
@@ -138,7 +138,7 @@ async fn what_the_owner_did_not_settle_comes_to_the_next_after_ack_wait(server: 
     let begun = Instant::now();
     let unsettled = next(&mut owner).await?;
     drop(owner);
-    let standby = server.connect("second").await?;
+    let standby = server.connect().await?;
     let mut standby = keep_following(follow(&*standby, &quick()).await?);
     store_events(&*bus, [1]).await?;
     let new = received(&mut standby).await?;
@@ -158,7 +158,7 @@ async fn what_the_owner_stops_at_comes_to_the_next(server: &impl Server) -> Resu
     let mut owner = follow(&*bus, &spec).await?;
     let first = next(&mut owner).await?;
     first.acker.ack().await;
-    let standby = server.connect("second").await?;
+    let standby = server.connect().await?;
     let mut standby = keep_following(follow(&*standby, &spec).await?);
     owner.stop().await;
     let mut bodies = Vec::new();
@@ -178,7 +178,7 @@ async fn an_owner_that_was_away_can_tell(server: &impl Server) -> Result<()> {
     store_events(&*bus, [0]).await?;
     let first = next(&mut owner).await?;
     first.acker.ack().await;
-    let client = server.connect("second").await?;
+    let client = server.connect().await?;
     let mut standby = follow(&*client, &quick()).await?;
     // The owner does not ask any more. What comes too early would be on its way to the owner all the same.
     assert!(nothing_comes_for(SILENCE * 2, &mut standby).await);
@@ -202,7 +202,7 @@ async fn an_owner_that_was_away_can_tell(server: &impl Server) -> Result<()> {
 
 async fn each_shard_has_an_owner_of_its_own(server: &impl Server) -> Result<()> {
     let bus = server.set_up().await?;
-    let other = server.connect("second").await?;
+    let other = server.connect().await?;
     let specs = [0, 1].map(|shard| shard_consumer(bus.namespace(), shard));
     let mut owners = [follow(&*bus, &specs[0]).await?, follow(&*other, &specs[1]).await?];
     let mut pins = Vec::new();

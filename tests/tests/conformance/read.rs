@@ -61,7 +61,7 @@ async fn a_run_without_events_is_empty_up_to_the_end_of_the_log(server: &impl Se
 }
 
 async fn what_was_stored_by_anyone_is_read(server: &impl Server) -> Result<()> {
-    let (bus, other) = (server.set_up().await?, server.connect("second").await?);
+    let (bus, other) = (server.set_up().await?, server.connect().await?);
     for number in 0..20 {
         let (writer, reader) = if number % 2 == 0 { (&bus, &other) } else { (&other, &bus) };
         let sequence = store(&**writer, event(run(1), number)).await?;

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use crate::server::Server;
 use crate::support::{
-    LONG, SHORT, agents, body, eventually, impatient, next, nothing_comes, nothing_comes_for, store_tasks, take,
-    task,
+    LONG, SHORT, agents, body, eventually, impatient, next, nothing_comes, nothing_comes_for, store_tasks,
+    take, task,
 };
 
 on_every_bus!(
@@ -54,7 +54,11 @@ async fn what_is_handed_back_comes_again_at_once(server: &impl Server) -> Result
         deliveries.request(1);
         let begun = Instant::now();
         let delivery = next(&mut deliveries).await?;
-        assert_eq!((body(&delivery).as_str(), delivery.delivered), ("1", times), "it comes before what is new");
+        assert_eq!(
+            (body(&delivery).as_str(), delivery.delivered),
+            ("1", times),
+            "it comes before what is new"
+        );
         assert_eq!(delivery.consumer_sequence, times);
         assert!(begun.elapsed() < AGENT_ACK_WAIT / 2, "after {:?}", begun.elapsed());
         delivery.acker.nak(Duration::ZERO).await;
@@ -133,7 +137,7 @@ async fn what_one_receiver_leaves_comes_to_another(server: &impl Server) -> Resu
     let spec = ConsumerSpec { ack_wait: SHORT * 2, ..agents() };
     bus.publish(task(1)).await?;
     let mut first = bus.consume(&spec, Flow::OnRequest).await?;
-    let mut second = server.connect("second").await?.consume(&spec, Flow::OnRequest).await?;
+    let mut second = server.connect().await?.consume(&spec, Flow::OnRequest).await?;
     first.request(1);
     let delivery = next(&mut first).await?;
     second.request(1);

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bytes::Bytes;
-use mesh_bus::topology::{Bucket, Stream};
+use mesh_bus::topology::{Bucket, MAX_REQUEST_BYTES, Stream};
 use mesh_bus::{Bus, BusError, Publish, PublishError, Stored};
-use mesh_schemas::{Headers, MAX_DATA_BYTES, Message};
+use mesh_schemas::{Headers, Message};
 
 use crate::server::Server;
 use crate::support::{event, message, request, run, task};
@@ -19,8 +19,6 @@ on_every_bus!(
     a_message_may_be_as_large_as_the_server_takes,
 );
 
-/// The most that the inbox takes: the data of a request, and 16 KiB for envelope and headers.
-const INBOX_BYTES: usize = MAX_DATA_BYTES + 16 * 1024;
 /// The most that a NATS server takes, headers included.
 const SERVER_BYTES: usize = 1024 * 1024;
 
@@ -104,9 +102,9 @@ async fn a_schedule_or_a_time_to_live_where_none_is_kept_is_refused(server: &imp
 
 async fn a_request_may_be_as_large_as_a_request_may_be(server: &impl Server) -> Result<()> {
     let bus = server.set_up().await?;
-    assert_eq!(bus.publish(of_size(request("w", ""), INBOX_BYTES)).await?, Stored::Now(1));
-    too_large(&*bus, of_size(request("w", ""), INBOX_BYTES + 1)).await?;
-    let mut with_headers = of_size(request("w", ""), INBOX_BYTES - 100);
+    assert_eq!(bus.publish(of_size(request("w", ""), MAX_REQUEST_BYTES)).await?, Stored::Now(1));
+    too_large(&*bus, of_size(request("w", ""), MAX_REQUEST_BYTES + 1)).await?;
+    let mut with_headers = of_size(request("w", ""), MAX_REQUEST_BYTES - 100);
     with_headers.message.headers.set("x", "y".repeat(100));
     too_large(&*bus, with_headers).await
 }

@@ -50,7 +50,7 @@ fn gone(key: &str) -> Summary {
 }
 
 async fn a_watch_shows_the_present_then_its_end_then_changes(server: &impl Server) -> Result<()> {
-    let (bus, other) = (server.set_up().await?, server.connect("second").await?);
+    let (bus, other) = (server.set_up().await?, server.connect().await?);
     let bucket = Bucket::Workflows;
     let mut empty = bus.watch(bucket).await?;
     assert_eq!(next(&mut empty).await?, None);
@@ -135,7 +135,7 @@ async fn a_watch_tells_when_the_time_of_a_value_is_over(server: &impl Server) ->
 }
 
 async fn several_watch_independently(server: &impl Server) -> Result<()> {
-    let (bus, other) = (server.set_up().await?, server.connect("second").await?);
+    let (bus, other) = (server.set_up().await?, server.connect().await?);
     let bucket = Bucket::Workflows;
     let mut first = bus.watch(bucket).await?;
     let mut second = other.watch(bucket).await?;
