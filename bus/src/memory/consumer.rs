@@ -57,12 +57,23 @@ struct Pin {
 #[derive(Debug)]
 struct Receiver {
     connection: u64,
-    /// How many more it may be sent.
+    /// How many more it may be sent, but has not asked for: it asks when it waits.
+    allowed: usize,
+    /// How many more it has asked for.
     room: usize,
     flow: Flow,
     ready: VecDeque<Handed>,
     waits: bool,
     wake: Arc<Notify>,
+}
+
+impl Receiver {
+    /// Asks for what it may be sent, if it waits for that.
+    fn ask(&mut self) {
+        if self.waits {
+            self.room += std::mem::take(&mut self.allowed);
+        }
+    }
 }
 
 /// A message on its way to a receiver.
@@ -111,12 +122,13 @@ impl Consumer {
 
     pub(super) fn join(&mut self, receiver: u64, connection: u64, flow: Flow) -> Arc<Notify> {
         let wake = Arc::new(Notify::new());
-        let room = match flow {
+        let allowed = match flow {
             Flow::Continuous(most) => most.max(1),
             Flow::OnRequest => 0,
         };
         let ready = VecDeque::new();
-        let joined = Receiver { connection, room, flow, ready, waits: false, wake: Arc::clone(&wake) };
+        let wakes = Arc::clone(&wake);
+        let joined = Receiver { connection, allowed, room: 0, flow, ready, waits: false, wake: wakes };
         self.receivers.insert(receiver, joined);
         wake
     }
@@ -140,15 +152,17 @@ impl Consumer {
     pub(super) fn restart(&mut self) {
         self.pin = None;
         for receiver in self.receivers.values_mut() {
-            let lost = std::mem::take(&mut receiver.ready);
-            receiver.room += lost.len();
+            receiver.allowed += receiver.room + std::mem::take(&mut receiver.ready).len();
+            receiver.room = 0;
+            receiver.ask();
             receiver.wake.notify_one();
         }
     }
 
     pub(super) fn allow(&mut self, receiver: u64, more: usize) {
         if let Some(receiver) = self.receivers.get_mut(&receiver) {
-            receiver.room += more;
+            receiver.allowed += more;
+            receiver.ask();
         }
     }
 
@@ -159,6 +173,7 @@ impl Consumer {
         }
         if let Some(receiver) = self.receivers.get_mut(&receiver) {
             receiver.waits = waits;
+            receiver.ask();
         }
     }
 
@@ -167,7 +182,7 @@ impl Consumer {
         let receiver = self.receivers.get_mut(&receiver)?;
         let handed = receiver.ready.pop_front()?;
         if matches!(receiver.flow, Flow::Continuous(_)) {
-            receiver.room += 1;
+            receiver.allowed += 1;
         }
         Some(handed)
     }

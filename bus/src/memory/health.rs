@@ -10,49 +10,13 @@ use super::consumer::Consumer;
 use super::message::MAX_PAYLOAD;
 use super::place::Place;
 use super::state::State;
-use crate::bus::Service;
 use crate::error::BusError;
 use crate::health::{
-    ConsumerHealth, ConsumerState, Health, Instance, Role, Server, Share, StreamHealth, StreamState, Usage,
+    ConsumerHealth, ConsumerState, Health, Role, Server, Share, StreamHealth, StreamState, Usage,
 };
 use crate::topology::{Bucket, Stream, relay_consumer, shard_consumer};
 
-/// Takes a service back when it is dropped.
-struct Announced {
-    server: super::MemoryServer,
-    place: (u64, u64),
-}
-
-impl Drop for Announced {
-    fn drop(&mut self) {
-        self.server.lock().services.remove(&self.place);
-    }
-}
-
 impl MemoryBus {
-    pub(super) async fn start_service(&self, name: &str, version: &str) -> Result<Service, BusError> {
-        let operation = || format!("announce service {name:?}");
-        let place = self
-            .ask(operation, |state| {
-                let number = state.number();
-                let instance = Instance { id: format!("{name}-{number}"), version: version.to_owned() };
-                let place = (self.line.connection, number);
-                state.services.insert(place, (name.to_owned(), instance));
-                Ok(place)
-            })
-            .await?;
-        Ok(Service::new(Announced { server: self.server.clone(), place }))
-    }
-
-    pub(super) async fn running_instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {
-        let operation = || format!("ask who is there as {name:?}");
-        self.ask(operation, |state| {
-            let named = state.services.values().filter(|(known, _)| known == name);
-            Ok(named.map(|(_, instance)| instance.clone()).collect())
-        })
-        .await
-    }
-
     pub(super) async fn look_at_everything(&self) -> Result<Health, BusError> {
         let namespace = self.server.namespace();
         self.ask(|| "look at everything".to_owned(), |state| Ok(look(state, namespace))).await

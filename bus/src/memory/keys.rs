@@ -9,14 +9,11 @@ use mesh_schemas::{Headers, Message, StoredMessage};
 use super::connection::MemoryBus;
 use super::message as sent;
 use super::read::along;
-use super::state::{MARKER, State};
+use super::state::{MARKER, OPERATION, State};
 use crate::bus::{Entry, Publish, Stored, Watch};
 use crate::error::{BusError, PublishError};
 use crate::key;
 use crate::topology::{Bucket, GONE_AGENT_TTL};
-
-/// Tells that a message removes its key.
-const OPERATION: &str = "KV-Operation";
 
 impl MemoryBus {
     pub(super) async fn get_key(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError> {

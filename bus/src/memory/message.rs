@@ -36,8 +36,7 @@ impl Unsendable {
 /// Whether a message can be sent, wherever it is to go.
 pub(super) fn check(message: &Message) -> Result<(), Unsendable> {
     let Message { subject, headers, .. } = message;
-    let is_token = |token: &str| !token.is_empty() && !token.contains(char::is_whitespace);
-    if !subject.split('.').all(is_token) {
+    if !is_subject(subject) {
         return Err(Unsendable::Invalid(format!("{subject:?} is no subject")));
     }
     for (name, value) in headers.iter() {
@@ -54,6 +53,11 @@ pub(super) fn check(message: &Message) -> Result<(), Unsendable> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether a text can be a subject, or a filter of subjects.
+pub(super) fn is_subject(text: &str) -> bool {
+    text.split('.').all(|token| !token.is_empty() && !token.contains(char::is_whitespace))
 }
 
 /// Bytes of headers and body, as NATS counts them.

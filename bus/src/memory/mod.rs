@@ -20,6 +20,7 @@ mod message;
 mod place;
 mod read;
 mod server;
+mod services;
 mod set_up;
 mod state;
 mod store;

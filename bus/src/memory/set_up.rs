@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 
 use super::connection::MemoryBus;
 use super::filter::Filter;
+use super::message::is_subject;
 use super::state::{Listener, State};
 use crate::bus::Subscription;
 use crate::error::BusError;
@@ -34,16 +35,18 @@ impl MemoryBus {
     }
 
     pub(super) async fn listen(&self, filter: &str) -> Result<Subscription, BusError> {
+        let operation = || format!("listen to {filter}");
+        if !is_subject(filter) {
+            let error = format!("{filter:?} is no subject");
+            return Err(BusError::Refused { operation: operation(), error });
+        }
         let (hears, heard) = mpsc::unbounded_channel();
         let listener = Listener { connection: self.line.connection, filter: Filter::new(filter), hears };
-        self.ask(
-            || format!("listen to {filter}"),
-            |state| {
-                state.subscriptions.push(listener);
-                Ok(())
-            },
-        )
-        .await?;
+        let listen = |state: &mut State| {
+            state.subscriptions.push(listener);
+            Ok(())
+        };
+        self.ask(operation, listen).await?;
         Ok(futures::stream::unfold(heard, |mut heard| async { Some((heard.recv().await?, heard)) }).boxed())
     }
 }

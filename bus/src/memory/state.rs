@@ -23,6 +23,8 @@ const SCHEDULER: &str = "Nats-Scheduler";
 const SCHEDULE_NEXT: &str = "Nats-Schedule-Next";
 /// The header of a message that stands for one whose time is over.
 pub(super) const MARKER: &str = "Nats-Marker-Reason";
+/// The header of a message that removes a key.
+pub(super) const OPERATION: &str = "KV-Operation";
 
 /// Everything that a server holds.
 #[derive(Debug)]
@@ -228,13 +230,13 @@ impl State {
         let Some(stored) = self.remove(Place::Inbox, schedule.sequence) else { return };
         let headers = stored.message.headers.with(SCHEDULER, subject).with(SCHEDULE_NEXT, "purge");
         let message = Message { subject: schedule.target, headers, payload: stored.message.payload };
-        self.hear(&message);
+        // Those who listen to what passes hear nothing of it, as with NATS.
         self.append(Place::Inbox, message, None);
     }
 
     fn expire(&mut self, place: Place, sequence: u64) {
         let Some(gone) = self.remove(place, sequence) else { return };
-        let is_marker = gone.message.headers.get(MARKER).is_some() || gone.message.payload.is_empty();
+        let is_marker = [MARKER, OPERATION].iter().any(|name| gone.message.headers.get(name).is_some());
         if place == Place::Agents && !is_marker {
             let headers = mesh_schemas::Headers::new().with(MARKER, "MaxAge");
             let marker = Message { subject: gone.message.subject, headers, payload: bytes::Bytes::new() };
