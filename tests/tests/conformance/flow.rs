@@ -13,6 +13,7 @@ use crate::support::{
 
 on_every_bus!(
     no_more_is_in_hand_than_was_asked_for,
+    only_one_who_waits_is_sent_messages,
     what_was_asked_for_stays_asked_for,
     what_comes_again_was_asked_for_again,
     a_continuous_receiver_holds_no_more_than_it_said,
@@ -38,6 +39,23 @@ async fn no_more_is_in_hand_than_was_asked_for(server: &impl Server) -> Result<(
     }
     assert_eq!(seen.len(), 100);
     assert!(nothing_comes(&mut deliveries).await);
+    Ok(())
+}
+
+async fn only_one_who_waits_is_sent_messages(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    let _idle = bus.consume(&agents(), Flow::Continuous(8)).await?;
+    let mut allowed = bus.consume(&agents(), Flow::OnRequest).await?;
+    allowed.request(8);
+    store_tasks(&*bus, 1..=10).await?;
+    let mut waits = server.connect().await?.consume(&agents(), Flow::Continuous(8)).await?;
+    for number in 1..=8 {
+        assert_eq!(take(&mut waits, 1).await?, [number.to_string()]);
+    }
+    waits.stop().await;
+    let mut rest = take(&mut allowed, 2).await?;
+    rest.sort_by_key(|body| body.parse::<u32>().ok());
+    assert_eq!(rest, ["9", "10"]);
     Ok(())
 }
 

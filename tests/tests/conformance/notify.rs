@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 use futures::StreamExt as _;
-use mesh_bus::topology::Stream;
-use mesh_bus::{Publish, Stored, Subscription};
+use mesh_bus::topology::{Stream, relay_consumer};
+use mesh_bus::{Flow, Publish, Stored, Subscription};
 use mesh_schemas::Message;
 
 use crate::server::Server;
-use crate::support::{event, eventually, message, own, run, soon, task};
+use crate::support::{event, eventually, message, next, own, run, soon, task};
 
 on_every_bus!(
     what_is_sent_after_a_subscription_was_made_is_heard,
@@ -15,6 +15,7 @@ on_every_bus!(
     a_filter_may_have_wildcards,
     everyone_who_listens_hears_everything_once,
     what_is_stored_is_heard_too,
+    what_comes_due_is_not_heard,
     what_is_sent_to_a_stream_is_kept_there,
 );
 
@@ -113,6 +114,22 @@ async fn what_is_stored_is_heard_too(server: &impl Server) -> Result<()> {
         assert_eq!(bus.publish(publish.clone()).await?, Stored::Now(1));
         assert_eq!(heard(&mut listening).await?, Some(publish.message));
     }
+    Ok(())
+}
+
+async fn what_comes_due_is_not_heard(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    let mut listening = bus.subscribe("mesh.timer.>").await?;
+    let mut relay = bus.consume(&relay_consumer(bus.namespace()), Flow::Continuous(8)).await?;
+    let (set, due) = ["set", "due"].map(|verb| format!("mesh.timer.{verb}.-.-.{}.deadline", run(1))).into();
+    bus.publish(Publish::at(message(&set, "x"), bus.now(), due.clone())).await?;
+    assert_eq!(next(&mut relay).await?.stored.message.subject, due);
+    bus.notify(message("mesh.timer.end", "")).await?;
+    let mut all = Vec::new();
+    while let Some(message) = heard(&mut listening).await?.filter(|heard| heard.subject != "mesh.timer.end") {
+        all.push(message.subject);
+    }
+    assert_eq!(all, [set]);
     Ok(())
 }
 

@@ -14,6 +14,8 @@ use crate::support::{event, message, request, run, task};
 on_every_bus!(
     a_subject_of_no_stream_is_refused,
     a_subject_or_header_that_cannot_be_one_is_refused,
+    a_filter_that_cannot_be_one_is_refused,
+    a_full_stream_takes_no_more_for_now,
     a_schedule_or_a_time_to_live_where_none_is_kept_is_refused,
     a_request_may_be_as_large_as_a_request_may_be,
     a_message_may_be_as_large_as_the_server_takes,
@@ -78,6 +80,31 @@ async fn a_subject_or_header_that_cannot_be_one_is_refused(server: &impl Server)
         assert!(matches!(sent, Err(BusError::Refused { .. })), "{name:?}: {value:?}: {sent:?}");
     }
     assert_eq!(bus.publish(event(run(1), 1)).await?, Stored::Now(1));
+    Ok(())
+}
+
+async fn a_filter_that_cannot_be_one_is_refused(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    for filter in ["", "mesh..x", ".mesh", "mesh.", "mesh.a b"] {
+        let refused = bus.subscribe(filter).await.map(drop);
+        assert!(matches!(refused, Err(BusError::Refused { .. })), "{filter:?}: {refused:?}");
+    }
+    Ok(())
+}
+
+async fn a_full_stream_takes_no_more_for_now(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    server.limit(Stream::Events, Some(2)).await?;
+    for number in 1..=2 {
+        bus.publish(event(run(1), number)).await?;
+    }
+    let full = bus.publish(event(run(1), 3)).await;
+    assert!(matches!(full, Err(PublishError::Retry(_))), "{full:?}");
+    assert_eq!(bus.read_run(&run(1)).await?.events.len(), 2, "nothing was dropped to make room");
+    assert_eq!(bus.publish(event(run(1), 1)).await?, Stored::Already, "what is known is still known");
+    assert_eq!(bus.publish(task(1)).await?, Stored::Now(1), "another stream has room");
+    server.limit(Stream::Events, None).await?;
+    assert_eq!(bus.publish(event(run(1), 3)).await?, Stored::Now(3));
     Ok(())
 }
 

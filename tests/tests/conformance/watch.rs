@@ -115,7 +115,7 @@ async fn a_watch_tells_when_the_time_of_a_value_is_over(server: &impl Server) ->
     let bucket = Bucket::Agents;
     bus.put(bucket, "long", "x".into(), Some(LONG * 10)).await?;
     let (second, begun) = (Duration::from_secs(1), Instant::now());
-    bus.put(bucket, "short", "x".into(), Some(second)).await?;
+    bus.put(bucket, "short", "".into(), Some(second)).await?;
     let mut watch = bus.watch(bucket).await?;
     assert_eq!(present(&mut watch).await?, ["long", "short"]);
     assert_eq!(summary(&mut watch).await?, gone("short"));

@@ -1,0 +1,154 @@
+//! How the bus tells that it is.
+
+use anyhow::{Context as _, Result};
+use mesh_bus::topology::shard_consumer;
+use mesh_bus::{Bus, BusError, ConsumerState, Flow, Health, Instance, Role};
+use mesh_schemas::Lane;
+
+use crate::server::Server;
+use crate::support::{agents, event, eventually, next, request, run, store_tasks};
+
+on_every_bus!(
+    a_namespace_that_is_not_there_is_looked_at_all_the_same,
+    every_stream_is_told_of,
+    what_waits_and_what_is_in_hand_is_told,
+    a_consumer_is_asked_while_somebody_receives,
+    a_process_is_visible_until_it_takes_that_back,
+    a_process_without_a_proper_name_or_version_is_refused,
+);
+
+fn state(health: &Health, role: &Role) -> Result<ConsumerState> {
+    let consumer = health.consumers.iter().find(|consumer| consumer.role == *role);
+    consumer.and_then(|consumer| consumer.found.clone()).with_context(|| format!("no consumer of {role:?}"))
+}
+
+fn risk() -> Role {
+    Role::Agents("risk".parse().expect("a capability"), Lane::Normal)
+}
+
+async fn a_namespace_that_is_not_there_is_looked_at_all_the_same(server: &impl Server) -> Result<()> {
+    let health = server.connect().await?.health().await?;
+    assert!(!health.server.version.is_empty());
+    assert_eq!(health.server.max_payload, 1024 * 1024);
+    assert_eq!((health.shards, health.clock), (None, None));
+    assert_eq!(health.streams.len(), 7);
+    assert!(health.streams.iter().all(|stream| stream.found.is_none()), "{health:?}");
+    let consumers: Vec<_> =
+        health.consumers.iter().map(|consumer| (&consumer.role, &consumer.found)).collect();
+    assert_eq!(consumers, [(&Role::Relay, &None)]);
+    assert_eq!((health.usage.streams.used, health.usage.consumers.used), (0, 0), "nothing was made");
+    Ok(())
+}
+
+async fn every_stream_is_told_of(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    store_tasks(&*bus, 1..=3).await?;
+    bus.publish(event(run(1), 1)).await?;
+    bus.publish(request("w", "x")).await?;
+    let health = bus.health().await?;
+    let messages = health.streams.iter().map(|stream| {
+        let found = stream.found.as_ref();
+        (stream.name.as_str(), found.map_or(u64::MAX, |found| found.messages))
+    });
+    let expected = [
+        ("MESH_EVENTS", 1),
+        ("MESH_INBOX", 1),
+        ("MESH_TASKS", 3),
+        ("MESH_NOTES", 0),
+        ("MESH_DEAD", 0),
+        ("KV_MESH_WORKFLOWS", 0),
+        ("KV_MESH_AGENTS", 0),
+    ];
+    assert_eq!(messages.collect::<Vec<_>>(), expected);
+    for stream in &health.streams {
+        let found = stream.found.as_ref().context("a stream")?;
+        assert_eq!((found.copies, found.difference.as_ref()), (1, None), "{stream:?}");
+        assert!(found.behind.is_empty() && found.bytes.limit.is_none(), "{stream:?}");
+        assert_eq!(found.bytes.used > 0, found.messages > 0, "{stream:?}");
+    }
+    assert_eq!(health.shards.map(|shards| shards.count()), Some(2));
+    assert_eq!((health.usage.streams.used, health.usage.consumers.used), (7, 3));
+    assert!(health.usage.storage.used > 0);
+    let (difference, uncertainty) = health.clock.context("a clock")?;
+    let uncertainty = chrono::TimeDelta::from_std(uncertainty)? + chrono::TimeDelta::milliseconds(1);
+    assert!(difference.abs() <= uncertainty, "one machine has one clock: {difference} ± {uncertainty}");
+    Ok(())
+}
+
+async fn what_waits_and_what_is_in_hand_is_told(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    bus.ensure_consumer(&agents()).await?;
+    store_tasks(&*bus, 1..=3).await?;
+    let before = state(&bus.health().await?, &risk())?;
+    assert_eq!((before.pending, before.in_hand, before.repeated), (3, 0, 0));
+    assert_eq!((before.waiting, before.pin.as_ref(), before.last_delivery), (0, None, None));
+    let mut agent = bus.consume(&agents(), Flow::OnRequest).await?;
+    agent.request(1);
+    let first = next(&mut agent).await?;
+    let health = bus.health().await?;
+    let after = state(&health, &risk())?;
+    assert_eq!((after.pending, after.in_hand, after.repeated, after.difference), (2, 1, 0, None));
+    assert!(after.last_delivery.is_some_and(|last| last <= after.at), "{health:?}");
+    first.acker.nak(std::time::Duration::ZERO).await;
+    agent.request(1);
+    let again = next(&mut agent).await?;
+    again.acker.ack().await;
+    let settled = async || Ok(state(&bus.health().await?, &risk())?.in_hand < 2);
+    eventually("an acknowledgement", settled).await?;
+    bus.publish(event(run(1), 1)).await?;
+    let health = bus.health().await?;
+    let shards = [0, 1].map(|shard| state(&health, &Role::Shard(shard)));
+    let pending = shards.into_iter().map(|shard| Ok(shard?.pending)).sum::<Result<u64>>()?;
+    assert_eq!(pending, 1);
+    Ok(())
+}
+
+async fn a_consumer_is_asked_while_somebody_receives(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    let asked = async |role: &Role| Ok::<_, anyhow::Error>(state(&bus.health().await?, role)?.is_asked());
+    for (spec, role) in [(shard_consumer(bus.namespace(), 1), Role::Shard(1)), (agents(), risk())] {
+        bus.ensure_consumer(&spec).await?;
+        assert!(!asked(&role).await?, "nobody receives");
+        let mut follower = bus.consume(&spec, Flow::Continuous(1)).await?;
+        let following = tokio::spawn(async move { follower.next().await.map(drop) });
+        eventually("a request for messages", async || asked(&role).await).await?;
+        following.abort();
+        eventually("the end of the requests", async || Ok(!asked(&role).await?)).await?;
+    }
+    Ok(())
+}
+
+async fn instances(bus: &dyn Bus, name: &str) -> Result<Vec<String>> {
+    let mut instances: Vec<Instance> = bus.instances(name).await?;
+    instances.sort_by(|a, b| a.version.cmp(&b.version));
+    Ok(instances.into_iter().map(|instance| instance.version).collect())
+}
+
+async fn a_process_is_visible_until_it_takes_that_back(server: &impl Server) -> Result<()> {
+    // Whether or not the namespace is there.
+    let (bus, other) = (server.connect().await?, server.connect().await?);
+    assert_eq!(instances(&*bus, "risk").await?, [""; 0]);
+    let first = bus.announce("risk", "1.2.3", "Looks at risks").await?;
+    let second = other.announce("risk", "1.2.4", "Looks at risks, too").await?;
+    let _score = bus.announce("score", "0.1.0", "Counts").await?;
+    for bus in [&bus, &other] {
+        let seen = async || Ok(instances(&**bus, "risk").await? == ["1.2.3", "1.2.4"]);
+        eventually("both", seen).await?;
+    }
+    let ids: Vec<String> = bus.instances("risk").await?.into_iter().map(|instance| instance.id).collect();
+    assert!(ids.len() == 2 && ids[0] < ids[1], "{ids:?}");
+    drop(first);
+    eventually("the end of one", async || Ok(instances(&*other, "risk").await? == ["1.2.4"])).await?;
+    drop(second);
+    eventually("the end of both", async || Ok(instances(&*other, "risk").await?.is_empty())).await
+}
+
+async fn a_process_without_a_proper_name_or_version_is_refused(server: &impl Server) -> Result<()> {
+    let bus = server.connect().await?;
+    for (name, version) in [("risk", "not a version"), ("risk", ""), ("", "1.0.0"), ("a risk", "1.0.0")] {
+        let refused = bus.announce(name, version, "").await.map(drop);
+        assert!(matches!(refused, Err(BusError::Refused { .. })), "{name:?} {version:?}: {refused:?}");
+    }
+    bus.announce("a-risk_2", "1.0.0-rc.1+b7", "").await?;
+    Ok(())
+}
