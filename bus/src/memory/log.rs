@@ -102,6 +102,11 @@ impl Log {
         self.messages.range((Bound::Excluded(sequence), Bound::Unbounded)).map(|(_, stored)| stored)
     }
 
+    /// Has those who read along look again.
+    pub(super) fn wake_readers(&self) {
+        self.grown.send_replace(self.last);
+    }
+
     /// Tells of each new message.
     pub(super) fn grown(&self) -> watch::Receiver<u64> {
         self.grown.subscribe()

@@ -65,6 +65,7 @@ impl MemoryServer {
             state.pump(place);
         }
         state.consumers.values().for_each(super::consumer::Consumer::wake_all);
+        Place::ALL.iter().for_each(|place| state.log(*place).wake_readers());
     }
 
     /// Bounds how many messages a stream takes, or lifts the bound. A full stream refuses what comes, for its
