@@ -1,13 +1,10 @@
-//! The bus on a real NATS server.
+//! What only the bus on NATS has: the server's other clients, its streams and consumers, users, limits and failures. What
+//! it has in common with every bus is in the target `conformance`.
 
 mod announce;
 mod consume;
-mod dead;
 mod health;
-mod keys;
 mod read;
 mod recovery;
 mod set_up;
-mod store;
 mod support;
-mod wait;

@@ -1,38 +1,11 @@
 use anyhow::Result;
-use futures::future::try_join_all;
 use mesh_bus::nats::{Auth, ConnectOptions, NatsBus};
-use mesh_bus::topology::{Stream, Topology, shard_consumer};
-use mesh_bus::{Bus, BusError, Flow};
-use mesh_schemas::{Namespace, Shards};
+use mesh_bus::topology::Stream;
+use mesh_bus::{Bus, BusError};
+use mesh_schemas::Namespace;
 use mesh_tests::TestServer;
 
 use crate::support::{connect, topology};
-
-#[tokio::test]
-async fn a_namespace_may_be_set_up_again_and_by_several_at_once() -> Result<()> {
-    let server = TestServer::start()?;
-    let buses = [connect(&server).await?, connect(&server).await?, connect(&server).await?];
-    assert!(matches!(buses[0].shards().await, Err(BusError::NotSetUp(_))));
-    let topology = Topology::default();
-    try_join_all(buses.iter().map(|bus| bus.set_up(&topology))).await?;
-    buses[1].set_up(&topology).await?;
-    for bus in &buses {
-        assert_eq!(bus.shards().await?, Shards::default());
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn another_number_of_shards_is_refused() -> Result<()> {
-    let server = TestServer::start()?;
-    let bus = connect(&server).await?;
-    bus.set_up(&topology(4)).await?;
-    let refused = bus.set_up(&topology(8)).await.expect_err("a conflict");
-    assert!(matches!(refused, BusError::Conflict { .. }), "{refused}");
-    assert!(refused.to_string().contains("ask for 4 shards"), "{refused}");
-    assert_eq!(bus.shards().await?.count(), 4);
-    Ok(())
-}
 
 #[tokio::test]
 async fn streams_of_others_are_refused() -> Result<()> {
@@ -92,15 +65,8 @@ async fn who_cannot_prove_who_they_are_is_kept_out() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_told() -> Result<()> {
+async fn a_server_that_is_not_there_is_told() -> Result<()> {
     let nowhere = NatsBus::connect(ConnectOptions::new("nats://127.0.0.1:1")).await;
     assert!(matches!(nowhere, Err(BusError::Connect { .. })), "{nowhere:?}");
-    let server = TestServer::start()?;
-    let bus = connect(&server).await?;
-    let consumer = bus.consume(&shard_consumer(bus.namespace(), 0), Flow::OnRequest).await;
-    assert!(matches!(consumer, Err(BusError::NotSetUp(_))));
-    let run = crate::support::run(1);
-    assert!(matches!(bus.read_run(&run).await, Err(BusError::NotSetUp(_))));
-    assert!(matches!(bus.last(Stream::Notes, "mesh.x").await, Err(BusError::NotSetUp(_))));
     Ok(())
 }

@@ -1,14 +1,13 @@
 //! A server with a namespace on it, and the messages that the tests send.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use mesh_bus::nats::{ConnectOptions, NatsBus};
-use mesh_bus::topology::Topology;
-use mesh_bus::{Bus, Deliveries, Delivery, Publish};
-use mesh_schemas::{Headers, Message, RequestId, RunId, Shards};
+use mesh_bus::topology::{Topology, agent_consumer};
+use mesh_bus::{Bus, ConsumerSpec, Deliveries, Delivery, Publish};
+use mesh_schemas::{Headers, Lane, Message, Namespace, RequestId, RunId, Shards};
 use mesh_tests::TestServer;
 
 /// Longer than anything here takes on a busy machine; only a test that fails waits for it.
@@ -17,20 +16,16 @@ pub(crate) const LONG: Duration = Duration::from_secs(30);
 /// A server, and a bus on it.
 pub(crate) struct World {
     pub(crate) server: TestServer,
-    pub(crate) bus: Arc<NatsBus>,
+    pub(crate) bus: NatsBus,
 }
 
 impl World {
     /// With a namespace of two shards.
     pub(crate) async fn new() -> Result<Self> {
         let server = TestServer::start()?;
-        let bus = Arc::new(connect(&server).await?);
+        let bus = connect(&server).await?;
         bus.set_up(&topology(2)).await?;
         Ok(Self { server, bus })
-    }
-
-    pub(crate) fn dyn_bus(&self) -> Arc<dyn Bus> {
-        self.bus.clone()
     }
 }
 
@@ -48,12 +43,7 @@ pub(crate) fn run(number: u32) -> RunId {
     RunId::for_request("workflow.test", &request, Shards::new(2).expect("two shards"))
 }
 
-/// A run in a shard.
-pub(crate) fn run_in(shard: u32) -> RunId {
-    (0..).map(run).find(|run| run.shard() == shard).expect("every shard has runs")
-}
-
-pub(crate) fn message(subject: impl Into<String>, body: &str) -> Message {
+fn message(subject: impl Into<String>, body: &str) -> Message {
     Message {
         subject: subject.into(),
         headers: Headers::new(),
@@ -70,6 +60,11 @@ pub(crate) fn event(run: RunId, number: u32) -> Publish {
 pub(crate) fn task(number: u32) -> Publish {
     let subject = format!("mesh.task.created.risk.normal.{}.t.1", run(number));
     Publish::once(message(subject, &number.to_string()))
+}
+
+/// The consumer of agents of the capability `risk`.
+pub(crate) fn agents() -> ConsumerSpec {
+    agent_consumer(&Namespace::default(), &"risk".parse().expect("a capability"), &Lane::Normal)
 }
 
 pub(crate) async fn next(deliveries: &mut Box<dyn Deliveries>) -> Result<Delivery> {

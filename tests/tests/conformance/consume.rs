@@ -78,7 +78,7 @@ async fn what_is_acknowledged_does_not_come_again(server: &impl Server) -> Resul
     for delivery in all.iter().rev() {
         delivery.acker.ack().await;
     }
-    assert!(nothing_comes_for(SHORT * 2, &mut deliveries).await);
+    assert!(nothing_comes_for(SHORT * 3 / 2, &mut deliveries).await);
     let mut other = server.connect().await?.consume(&impatient(), Flow::Continuous(8)).await?;
     assert!(nothing_comes(&mut other).await);
     Ok(())
@@ -152,7 +152,7 @@ async fn the_newest_delivered_message_is_known(server: &impl Server) -> Result<(
     if let Some(last) = last {
         last.acker.nak(Duration::ZERO).await;
     }
-    assert!(nothing_comes(&mut deliveries).await, "the bus has heard of it");
+    assert!(nothing_comes_for(SHORT / 2, &mut deliveries).await, "the bus has heard of it");
     deliveries.request(1);
     assert_eq!(next(&mut deliveries).await?.delivered, 2);
     assert_eq!(other.delivered(&agents()).await?, 3);

@@ -39,7 +39,7 @@ async fn relay(bus: &dyn Bus) -> Result<Box<dyn Deliveries>> {
 async fn a_message_appears_on_its_target_when_it_is_due(server: &impl Server) -> Result<()> {
     let bus = server.set_up().await?;
     let mut relay = relay(&*bus).await?;
-    let at = bus.now() + Duration::from_millis(1_500);
+    let at = bus.now() + Duration::from_secs(1);
     let mut timer = timer(1, "{\"due\":1}", at);
     timer.message.headers =
         Headers::new().with("content-type", "application/cloudevents+json").with("traceparent", "00-trace");
@@ -63,7 +63,7 @@ async fn messages_appear_in_the_order_in_which_they_are_due(server: &impl Server
     let mut relay = relay(&*bus).await?;
     let begun = bus.now();
     for number in [2, 1, 3] {
-        bus.publish(timer(number, &number.to_string(), begun + Duration::from_millis(700) * number)).await?;
+        bus.publish(timer(number, &number.to_string(), begun + Duration::from_millis(500) * number)).await?;
     }
     for number in 1..=3 {
         let delivery = next(&mut relay).await?;

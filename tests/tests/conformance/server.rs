@@ -1,6 +1,6 @@
 //! The servers that the tests run on.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use mesh_bus::Bus;
@@ -14,6 +14,12 @@ use mesh_tests::TestServer;
 pub(crate) trait Server {
     /// A client with a connection of its own.
     async fn connect(&self) -> Result<Arc<dyn Bus>>;
+
+    /// Ends the server as a crash does. What it stored stays.
+    fn stop(&self) -> Result<()>;
+
+    /// Starts it again.
+    fn start(&self) -> Result<()>;
 
     /// Bounds how many messages a stream takes, or lifts the bound.
     async fn limit(&self, stream: Stream, messages: Option<usize>) -> Result<()>;
@@ -32,21 +38,35 @@ pub(crate) fn topology(shards: u32) -> Topology {
 }
 
 /// A NATS server.
-pub(crate) struct Nats(TestServer);
+pub(crate) struct Nats(Mutex<TestServer>);
 
 impl Nats {
     pub(crate) fn start() -> Result<Self> {
-        Ok(Self(TestServer::start()?))
+        Ok(Self(Mutex::new(TestServer::start()?)))
+    }
+
+    fn server(&self) -> MutexGuard<'_, TestServer> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Server for Nats {
     async fn connect(&self) -> Result<Arc<dyn Bus>> {
-        Ok(Arc::new(NatsBus::connect(ConnectOptions::new(&self.0.url())).await?))
+        let options = ConnectOptions::new(&self.server().url());
+        Ok(Arc::new(NatsBus::connect(options).await?))
+    }
+
+    fn stop(&self) -> Result<()> {
+        self.server().kill9()
+    }
+
+    fn start(&self) -> Result<()> {
+        self.server().restart()
     }
 
     async fn limit(&self, stream: Stream, messages: Option<usize>) -> Result<()> {
-        let jetstream = async_nats::jetstream::new(async_nats::connect(self.0.url()).await?);
+        let url = self.server().url();
+        let jetstream = async_nats::jetstream::new(async_nats::connect(url).await?);
         let name = stream.name(&Namespace::default());
         let mut config = jetstream.get_stream(name).await?.cached_info().config.clone();
         config.max_messages = messages.map_or(Ok(-1), i64::try_from)?;
@@ -67,6 +87,16 @@ impl Memory {
 impl Server for Memory {
     async fn connect(&self) -> Result<Arc<dyn Bus>> {
         Ok(self.0.connect())
+    }
+
+    fn stop(&self) -> Result<()> {
+        self.0.stop();
+        Ok(())
+    }
+
+    fn start(&self) -> Result<()> {
+        self.0.start();
+        Ok(())
     }
 
     async fn limit(&self, stream: Stream, messages: Option<usize>) -> Result<()> {

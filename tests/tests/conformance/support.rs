@@ -11,7 +11,7 @@ use mesh_schemas::{Headers, Lane, Message, RequestId, RunId, Shards, StoredMessa
 /// Longer than anything here takes on a busy machine; only a test that fails waits for it.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 /// A short `ack_wait`, for tests that wait until it is over. What must come before it is over comes far sooner.
-pub(crate) const SHORT: Duration = Duration::from_secs(1);
+pub(crate) const SHORT: Duration = Duration::from_millis(800);
 
 /// A run of its own for each number, in a namespace of two shards.
 pub(crate) fn run(number: u32) -> RunId {
@@ -117,7 +117,7 @@ pub(crate) async fn take(deliveries: &mut Box<dyn Deliveries>, count: usize) -> 
 
 /// Waits a little to see that nothing comes. The only way to see that.
 pub(crate) async fn nothing_comes(deliveries: &mut Box<dyn Deliveries>) -> bool {
-    nothing_comes_for(Duration::from_millis(300), deliveries).await
+    nothing_comes_for(Duration::from_millis(200), deliveries).await
 }
 
 pub(crate) async fn nothing_comes_for(time: Duration, deliveries: &mut Box<dyn Deliveries>) -> bool {
