@@ -47,4 +47,5 @@ mod schedule;
 mod server;
 mod set_up;
 mod support;
+mod table;
 mod watch;

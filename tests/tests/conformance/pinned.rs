@@ -17,6 +17,7 @@ on_every_bus!(
     what_the_owner_hands_back_comes_to_the_owner,
     what_the_owner_did_not_settle_comes_to_the_next_after_ack_wait,
     what_the_owner_stops_at_comes_to_the_next,
+    what_was_on_its_way_to_an_owner_that_stands_still_comes_to_the_next,
     an_owner_that_was_away_can_tell,
     each_shard_has_an_owner_of_its_own,
 );
@@ -169,6 +170,31 @@ async fn what_the_owner_stops_at_comes_to_the_next(server: &impl Server) -> Resu
     }
     bodies.sort();
     assert_eq!(bodies, (1..8).map(|number| number.to_string()).collect::<Vec<_>>());
+    Ok(())
+}
+
+async fn what_was_on_its_way_to_an_owner_that_stands_still_comes_to_the_next(
+    server: &impl Server,
+) -> Result<()> {
+    let bus = server.set_up().await?;
+    let spec = ConsumerSpec { ack_wait: SILENCE * 3 / 2, ..quick() };
+    let mut owner = follow(&*bus, &spec).await?;
+    store_events(&*bus, [0]).await?;
+    let first = next(&mut owner).await?;
+    first.acker.ack().await;
+    let standby = server.connect().await?;
+    let mut standby = keep_following(follow(&*standby, &spec).await?);
+    // The owner has asked for this, and does not look.
+    store_events(&*bus, [1]).await?;
+    let taken = received(&mut standby).await?;
+    assert_eq!((body(&taken).as_str(), taken.delivered, taken.consumer_sequence), ("1", 2, 3));
+    assert_ne!(taken.pin, first.pin);
+    // When it wakes up it finds it, and can tell that it is of the past.
+    let late = next(&mut owner).await?;
+    assert_eq!((body(&late).as_str(), late.delivered, late.consumer_sequence), ("1", 1, 2));
+    assert_eq!(late.pin, first.pin);
+    let age = bus.moment().since(late.received);
+    assert!(age >= spec.ack_wait.mul_f64(0.95), "{age:?}");
     Ok(())
 }
 
