@@ -10,7 +10,7 @@ use mesh_bus::{BusError, ConsumerSpec, Delivery, Flow};
 
 use crate::server::Server;
 use crate::support::{
-    SHORT, agents, body, impatient, message, next, nothing_comes, nothing_comes_for, request, run,
+    SHORT, agents, body, impatient, message, next, nothing_comes, nothing_comes_for, request, run, soon,
     store_tasks, take, task, task_of,
 };
 
@@ -104,7 +104,7 @@ async fn several_receivers_share_the_messages(server: &impl Server) -> Result<()
     store_tasks(&*bus, 1..=100).await?;
     let mut all: Vec<Delivery> = Vec::new();
     while all.len() < 100 {
-        all.extend(crate::support::soon("a delivery", deliveries.recv()).await?);
+        all.extend(soon("a delivery", deliveries.recv()).await?);
     }
     let bodies: BTreeSet<String> = all.iter().map(body).collect();
     assert_eq!(bodies.len(), 100, "none comes twice");
@@ -120,16 +120,20 @@ async fn waiting_may_be_given_up_without_losing_a_message(server: &impl Server) 
     let mut deliveries = bus.consume(&agents(), Flow::Continuous(4)).await?;
     let publishing = tokio::spawn(async move { store_tasks(&*bus, 1..=50).await });
     let mut bodies = Vec::new();
-    while bodies.len() < 50 {
-        // Far too short, most of the time.
-        let next = tokio::time::timeout(Duration::from_micros(50), deliveries.next());
-        if let Ok(delivery) = next.await {
-            let delivery = delivery?;
-            assert_eq!(delivery.delivered, 1);
-            delivery.acker.ack().await;
-            bodies.push(body(&delivery));
+    let receiving = async {
+        while bodies.len() < 50 {
+            // Far too short, most of the time.
+            let next = tokio::time::timeout(Duration::from_micros(50), deliveries.next());
+            if let Ok(delivery) = next.await {
+                let delivery = delivery?;
+                assert_eq!(delivery.delivered, 1);
+                delivery.acker.ack().await;
+                bodies.push(body(&delivery));
+            }
         }
-    }
+        anyhow::Ok(())
+    };
+    soon("the messages", receiving).await??;
     assert_eq!(bodies, (1..=50).map(|number| number.to_string()).collect::<Vec<_>>());
     publishing.await?
 }

@@ -11,7 +11,8 @@ use mesh_schemas::Message;
 
 use crate::server::Server;
 use crate::support::{
-    agents, event, message, next, own, request, run, run_in, soon, store, stored, take, task, text,
+    agents, event, message, next, own, request, run, run_in, soon, store, store_when_possible, stored, take,
+    task, text,
 };
 
 on_every_bus!(
@@ -47,14 +48,7 @@ async fn one_of_many_writers_wins(server: &impl Server) -> Result<()> {
     let others = [server.connect().await?, server.connect().await?];
     let writers = (0..16).map(|number| {
         let bus = if number == 0 { &bus } else { &others[number % 2] };
-        async move {
-            loop {
-                match bus.publish(event(run(1), 1)).await {
-                    Err(error) if error.is_retryable() => tokio::task::yield_now().await,
-                    result => return result,
-                }
-            }
-        }
+        store_when_possible(&**bus, event(run(1), 1))
     });
     let stored = join_all(writers).await.into_iter().collect::<Result<Vec<_>, _>>()?;
     assert_eq!(stored.iter().filter(|stored| matches!(stored, Stored::Now(_))).count(), 1);

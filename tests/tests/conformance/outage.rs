@@ -7,11 +7,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use futures::{FutureExt as _, StreamExt as _};
 use mesh_bus::topology::{Bucket, Stream, relay_consumer, shard_consumer};
-use mesh_bus::{Bus, BusError, Flow, From, Publish, Stored};
+use mesh_bus::{BusError, Flow, From, Publish, Stored};
 use tokio::time::Instant;
 
 use crate::server::Server;
-use crate::support::{agents, body, event, message, next, nothing_comes, run, run_in, soon, task, text};
+use crate::support::{
+    agents, body, event, message, next, nothing_comes, run, run_in, soon, store_when_possible, task, text,
+    until_done,
+};
 
 on_every_bus!(
     what_was_stored_is_still_there,
@@ -20,24 +23,9 @@ on_every_bus!(
     what_is_asked_of_a_server_that_is_away_may_be_tried_again,
 );
 
-/// Stores a message as soon as the server is there for that.
-async fn store(bus: &dyn Bus, publish: Publish) -> Result<Stored> {
-    loop {
-        match bus.publish(publish.clone()).await {
-            Err(error) if error.is_retryable() => tokio::task::yield_now().await,
-            result => return Ok(result?),
-        }
-    }
-}
-
 /// Reads as soon as the server is there for that.
-async fn read<T>(mut read: impl AsyncFnMut() -> Result<T, BusError>) -> Result<T> {
-    loop {
-        match read().await {
-            Err(error) if error.is_retryable() => tokio::task::yield_now().await,
-            result => return Ok(result?),
-        }
-    }
+async fn read<T>(read: impl AsyncFnMut() -> Result<T, BusError>) -> Result<T> {
+    until_done(read, BusError::is_retryable).await
 }
 
 async fn what_was_stored_is_still_there(server: &impl Server) -> Result<()> {
@@ -52,7 +40,7 @@ async fn what_was_stored_is_still_there(server: &impl Server) -> Result<()> {
     server.start()?;
     assert_eq!(read(async || bus.read_run(&run(1)).await).await?, log);
     assert_eq!(read(async || bus.get(Bucket::Workflows, "w").await).await?, value);
-    assert_eq!(store(&*bus, event(run(1), 1)).await?, Stored::Already);
+    assert_eq!(store_when_possible(&*bus, event(run(1), 1)).await?, Stored::Already);
     assert_eq!(bus.shards().await?.count(), 2);
     // A schedule comes due whatever happened meanwhile.
     let mut relay = bus.consume(&relay_consumer(bus.namespace()), Flow::Continuous(4)).await?;
@@ -75,9 +63,9 @@ async fn receivers_go_on(server: &impl Server) -> Result<()> {
     assert!(nothing_comes(&mut tasks).await && nothing_comes(&mut events).await);
     server.start()?;
     for number in 1..=3 {
-        store(&*bus, task(number)).await?;
+        store_when_possible(&*bus, task(number)).await?;
     }
-    store(&*bus, event(run_in(0), 1)).await?;
+    store_when_possible(&*bus, event(run_in(0), 1)).await?;
     // Two of the three that were asked for are still to come, and no third. What was acknowledged just before the
     // server died may come again.
     let seen = BTreeSet::from([body(&next(&mut tasks).await?), body(&next(&mut tasks).await?)]);
@@ -118,8 +106,8 @@ async fn readers_go_on(server: &impl Server) -> Result<()> {
     let first = if let Ok(early) = early { early? } else { next(&mut new).await? };
     assert_eq!(first.as_deref(), Some("1"));
     assert_eq!(next(&mut all).await?.as_deref(), Some("1"));
-    store(&*bus, event(run(2), 1)).await?;
-    store(&*bus, event(run(1), 2)).await?;
+    store_when_possible(&*bus, event(run(2), 1)).await?;
+    store_when_possible(&*bus, event(run(1), 2)).await?;
     for follow in [&mut all, &mut new] {
         assert_eq!(next(follow).await?.as_deref(), Some("2"));
     }
@@ -163,10 +151,10 @@ async fn what_is_asked_of_a_server_that_is_away_may_be_tried_again(server: &impl
     soon("the errors", futures::future::join_all(all)).await?;
     assert!(begun.elapsed() < Duration::from_secs(20), "after {:?}", begun.elapsed());
     server.start()?;
-    store(&*bus, event(run, 2)).await?;
+    store_when_possible(&*bus, event(run, 2)).await?;
     assert_eq!(bus.read_run(&run).await?.events.len(), 2);
     deliveries.request(1);
-    store(&*bus, task(1)).await?;
+    store_when_possible(&*bus, task(1)).await?;
     assert_eq!(body(&next(&mut deliveries).await?), "1");
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use mesh_bus::topology::{Stream, agent_consumer};
-use mesh_bus::{Bus, ConsumerSpec, Deliveries, Delivery, Publish, Stored};
+use mesh_bus::{Bus, ConsumerSpec, Deliveries, Delivery, Publish, PublishError, Stored};
 use mesh_schemas::{Headers, Lane, Message, RequestId, RunId, Shards, StoredMessage};
 
 /// Longer than anything here takes on a busy machine; only a test that fails waits for it.
@@ -75,6 +75,32 @@ pub(crate) async fn store(bus: &dyn Bus, publish: Publish) -> Result<u64> {
         Stored::Now(sequence) => Ok(sequence),
         Stored::Already => anyhow::bail!("{subject} is taken"),
     }
+}
+
+/// Does something again until it is done or cannot be mended by trying again.
+pub(crate) async fn until_done<T, E>(
+    mut attempt: impl AsyncFnMut() -> Result<T, E>,
+    is_retryable: impl Fn(&E) -> bool,
+) -> Result<T>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let mut tries = tokio::time::interval(Duration::from_millis(10));
+    let trying = async {
+        loop {
+            tries.tick().await;
+            match attempt().await {
+                Err(error) if is_retryable(&error) => {}
+                result => return Ok(result?),
+            }
+        }
+    };
+    soon("something that could not be done at first", trying).await?
+}
+
+/// Stores a message as soon as that can be done.
+pub(crate) async fn store_when_possible(bus: &dyn Bus, publish: Publish) -> Result<Stored> {
+    until_done(async || bus.publish(publish.clone()).await, PublishError::is_retryable).await
 }
 
 /// Stores a message and reads it back.
