@@ -11,6 +11,8 @@ use super::filter::{Filter, any_matches, is_wild};
 pub(super) struct Log {
     messages: BTreeMap<u64, StoredMessage>,
     by_subject: BTreeMap<String, BTreeSet<u64>>,
+    /// By the run in the subject.
+    by_run: BTreeMap<String, BTreeSet<u64>>,
     /// Sequence of the message that was stored last, whether or not it is still there.
     last: u64,
     bytes: u64,
@@ -23,6 +25,7 @@ impl Log {
         Self {
             messages: BTreeMap::new(),
             by_subject: BTreeMap::new(),
+            by_run: BTreeMap::new(),
             last: 0,
             bytes: 0,
             grown: watch::Sender::new(0),
@@ -49,6 +52,9 @@ impl Log {
     pub(super) fn append(&mut self, stored: StoredMessage) {
         self.last = stored.sequence;
         self.bytes += size(&stored);
+        if let Some(run) = run_in(&stored.message.subject) {
+            self.by_run.entry(run.to_owned()).or_default().insert(stored.sequence);
+        }
         self.by_subject.entry(stored.message.subject.clone()).or_default().insert(stored.sequence);
         self.messages.insert(stored.sequence, stored);
         self.grown.send_replace(self.last);
@@ -57,11 +63,10 @@ impl Log {
     pub(super) fn remove(&mut self, sequence: u64) -> Option<StoredMessage> {
         let stored = self.messages.remove(&sequence)?;
         self.bytes -= size(&stored);
-        if let Some(sequences) = self.by_subject.get_mut(&stored.message.subject) {
-            sequences.remove(&sequence);
-            if sequences.is_empty() {
-                self.by_subject.remove(&stored.message.subject);
-            }
+        let subject = stored.message.subject.as_str();
+        forget(&mut self.by_subject, subject, sequence);
+        if let Some(run) = run_in(subject) {
+            forget(&mut self.by_run, run, sequence);
         }
         Some(stored)
     }
@@ -77,6 +82,12 @@ impl Log {
     /// Sequences of the messages on one subject, oldest first.
     pub(super) fn on(&self, subject: &str) -> impl Iterator<Item = u64> {
         self.by_subject.get(subject).into_iter().flatten().copied()
+    }
+
+    /// The messages of a run, oldest first.
+    pub(super) fn of_run(&self, run: &str) -> impl Iterator<Item = &StoredMessage> {
+        let sequences = self.by_run.get(run).into_iter().flatten();
+        sequences.filter_map(|sequence| self.messages.get(sequence))
     }
 
     pub(super) fn holds(&self, subject: &str) -> bool {
@@ -110,6 +121,23 @@ impl Log {
     /// Tells of each new message.
     pub(super) fn grown(&self) -> watch::Receiver<u64> {
         self.grown.subscribe()
+    }
+}
+
+/// The run in a subject of the form `<namespace>.<kind>.<verb>.<name>.<lane>.<shard>.<uuid>[.<rest>]`.
+fn run_in(subject: &str) -> Option<&str> {
+    let mut dots = subject.match_indices('.').map(|(place, _)| place);
+    let begin = dots.nth(4)? + 1;
+    dots.next()?;
+    Some(&subject[begin..dots.next().unwrap_or(subject.len())])
+}
+
+fn forget(index: &mut BTreeMap<String, BTreeSet<u64>>, key: &str, sequence: u64) {
+    if let Some(sequences) = index.get_mut(key) {
+        sequences.remove(&sequence);
+        if sequences.is_empty() {
+            index.remove(key);
+        }
     }
 }
 

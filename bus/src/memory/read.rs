@@ -16,20 +16,11 @@ use crate::topology::Stream;
 
 impl MemoryBus {
     pub(super) async fn events_of(&self, run: &RunId) -> Result<RunLog, BusError> {
-        let namespace = self.server.namespace();
-        let prefix = format!("{namespace}.*.*.*.*.{run}");
-        let filters = [Filter::new(&format!("{prefix}.>")), Filter::new(&prefix)];
-        self.ask(
-            || format!("read run {run}"),
-            |state| {
-                let log = self.there(state)?.log(Stream::Events);
-                let is_of_run = |stored: &&StoredMessage| {
-                    filters.iter().any(|filter| filter.matches(&stored.message.subject))
-                };
-                let events = log.all_after(0).filter(is_of_run).cloned().collect();
-                Ok(RunLog { events, end: log.last_sequence() })
-            },
-        )
+        let operation = || format!("read run {run}");
+        self.ask(operation, |state| {
+            let log = self.there(state)?.log(Stream::Events);
+            Ok(RunLog { events: log.of_run(&run.to_string()).cloned().collect(), end: log.last_sequence() })
+        })
         .await
     }
 

@@ -13,10 +13,6 @@ use super::place::Place;
 use crate::health::Instance;
 use crate::topology::{GONE_AGENT_TTL, NOTES_MAX_AGE, Stream};
 
-/// The header by which a repeated message is known.
-const MESSAGE_ID: &str = "Nats-Msg-Id";
-/// For how long it is: as NATS has it unless it is told otherwise.
-const DUPLICATE_WINDOW: Duration = Duration::from_secs(2 * 60);
 /// The header by which a delivered schedule names the subject that it stood on.
 const SCHEDULER: &str = "Nats-Scheduler";
 /// The header that tells what becomes of the schedule.
@@ -35,14 +31,14 @@ pub(super) struct State {
     pub(super) consumers: Consumers,
     /// By the subject that they stand on.
     schedules: BTreeMap<String, Schedule>,
+    /// The subjects of schedules by when they are due and the order in which they were made.
+    agenda: BTreeMap<(Duration, u64), String>,
     pub(super) ids: Ids,
-    /// When which message is to be gone.
-    expiries: BTreeSet<(Duration, Place, u64)>,
+    /// When which message of which place is to be gone.
+    expiries: [BTreeSet<(Duration, u64)>; Place::ALL.len()],
     pub(super) subscriptions: Vec<Listener>,
     /// By the connection that announced them and a number of their own.
     pub(super) services: BTreeMap<(u64, u64), (String, Instance)>,
-    /// Ids of messages that were stored a short while ago, with when.
-    ids: BTreeMap<(Place, String), Duration>,
     /// Most messages that a stream takes.
     pub(super) limits: BTreeMap<Place, usize>,
     /// Whether a subject of the log and of the tasks holds any number of messages.
@@ -91,11 +87,11 @@ impl State {
             logs: Place::ALL.map(|_| Log::new()),
             consumers: BTreeMap::new(),
             schedules: BTreeMap::new(),
+            agenda: BTreeMap::new(),
             ids: Ids::default(),
-            expiries: BTreeSet::new(),
+            expiries: Place::ALL.map(|_| BTreeSet::new()),
             subscriptions: Vec::new(),
             services: BTreeMap::new(),
-            ids: BTreeMap::new(),
             limits: BTreeMap::new(),
             facts_repeat: false,
             is_up: true,
@@ -134,15 +130,18 @@ impl State {
     /// Does everything that has come due.
     pub(super) fn advance(&mut self) {
         let now = self.clock.now();
-        while let Some(&(time, place, sequence)) = self.expiries.first()
-            && time <= now
-        {
-            self.expiries.pop_first();
-            self.expire(place, sequence);
+        for place in Place::ALL {
+            while let Some(&(time, sequence)) = self.expiries[place as usize].first()
+                && time <= now
+            {
+                self.expiries[place as usize].pop_first();
+                self.expire(place, sequence);
+            }
         }
-        while let Some(subject) =
-            self.next_schedule().filter(|(due, _)| *due <= now).map(|(_, subject)| subject)
+        while let Some((&(due, _), subject)) = self.agenda.first_key_value()
+            && due <= now
         {
+            let subject = subject.clone();
             self.fire(&subject);
         }
         while let Some(oldest) = self.log(Place::Notes).first()
@@ -155,14 +154,10 @@ impl State {
 
     /// When something comes due that those who read a place wait for.
     pub(super) fn next_due(&self, place: Place) -> Option<Duration> {
-        let expiry = self.expiries.iter().find(|(_, of, _)| *of == place).map(|(time, ..)| *time);
-        let schedule = (place == Place::Inbox).then(|| self.next_schedule().map(|(due, _)| due)).flatten();
+        let expiry = self.expiries[place as usize].first().map(|(time, _)| *time);
+        let schedules = (place == Place::Inbox).then_some(&self.agenda);
+        let schedule = schedules.and_then(|agenda| agenda.first_key_value()).map(|((due, _), _)| *due);
         [expiry, schedule].into_iter().flatten().min()
-    }
-
-    fn next_schedule(&self) -> Option<(Duration, String)> {
-        let first = self.schedules.iter().min_by_key(|(_, schedule)| (schedule.due, schedule.sequence));
-        first.map(|(subject, schedule)| (schedule.due, subject.clone()))
     }
 
     /// Stores a message, whatever its place holds already.
@@ -175,23 +170,10 @@ impl State {
         }
         self.log_mut(place).append(stored);
         if let Some(ttl) = ttl {
-            self.expiries.insert((now + ttl, place, sequence));
+            self.expiries[place as usize].insert((now + ttl, sequence));
         }
         self.pump(place);
         sequence
-    }
-
-    /// Whether a message with the same id was stored a short while ago. If not, it is from now on.
-    pub(super) fn is_duplicate(&mut self, place: Place, message: &Message) -> bool {
-        let Some(id) = message.headers.get(MESSAGE_ID) else { return false };
-        let now = self.clock.now();
-        self.ids.retain(|_, stored| *stored + DUPLICATE_WINDOW > now);
-        let key = (place, id.to_owned());
-        let known = self.ids.contains_key(&key);
-        if !known {
-            self.ids.insert(key, now);
-        }
-        known
     }
 
     pub(super) fn remove(&mut self, place: Place, sequence: u64) -> Option<StoredMessage> {
@@ -215,18 +197,21 @@ impl State {
     }
 
     pub(super) fn schedule(&mut self, subject: String, due: Duration, target: String, sequence: u64) {
+        self.agenda.insert((due, sequence), subject.clone());
         self.schedules.insert(subject, Schedule { due, target, sequence });
         consumers_of(&mut self.consumers, Place::Inbox).for_each(|consumer| consumer.wake_all());
     }
 
     pub(super) fn unschedule(&mut self, subject: &str) {
         if let Some(schedule) = self.schedules.remove(subject) {
+            self.agenda.remove(&(schedule.due, schedule.sequence));
             self.remove(Place::Inbox, schedule.sequence);
         }
     }
 
     fn fire(&mut self, subject: &str) {
         let Some(schedule) = self.schedules.remove(subject) else { return };
+        self.agenda.remove(&(schedule.due, schedule.sequence));
         let Some(stored) = self.remove(Place::Inbox, schedule.sequence) else { return };
         let headers = stored.message.headers.with(SCHEDULER, subject).with(SCHEDULE_NEXT, "purge");
         let message = Message { subject: schedule.target, headers, payload: stored.message.payload };

@@ -90,9 +90,6 @@ impl State {
         if is_full && !(taken && replaces) {
             return Err(PublishError::Retry("maximum messages exceeded".to_owned()));
         }
-        if self.is_duplicate(place, &message) {
-            return Ok(Stored::Already);
-        }
         if taken && replaces {
             self.unschedule(&message.subject);
             let replaced: Vec<u64> = self.log(place).on(&message.subject).collect();

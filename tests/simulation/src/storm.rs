@@ -87,7 +87,7 @@ impl Storm {
         let (unread, behind) = (at_most("unread", 80), at_most("behind", 300));
         let (lost, slow, unacked) = (at_most("lost", 40), at_most("slow", 30), at_most("unacked", 80));
         let (crash, freeze, stop) = (at_most("crash", 15), at_most("freeze", 8), at_most("stop", 8));
-        let lasts = Duration::from_millis(choices.among(2_000..=60_000));
+        let lasts = Duration::from_millis(choices.among(2_000..=30_000));
         let within =
             |choices: &mut Choices| Duration::from_millis(choices.below(lasts.as_millis() as usize) as u64);
         let long = |choices: &mut Choices| Duration::from_millis(choices.among(50..=9_000));

@@ -28,19 +28,19 @@ impl Folds {
         &mut self,
         namespace: &Namespace,
         log: &[StoredMessage],
-        plan: Option<&Arc<Plan>>,
         run: &Run,
         upto: u64,
     ) -> Result<(), String> {
-        self.plan = plan.cloned().or_else(|| self.plan.clone());
         self.extend(namespace, log, run)?;
         let known = self.events.iter().rposition(|event| event.sequence <= upto);
         let should_be = known.and_then(|known| self.runs[known].as_ref());
         match should_be {
             Some(should_be) if should_be == run => Ok(()),
             _ => Err(format!(
-                "an orchestrator that has read up to {upto} thinks that run {} is\n{run:?}\nand it is\n{should_be:?}",
-                run.header.run
+                "an orchestrator that has read up to {upto} thinks that of run {} the tasks are\n{:?}\nand they are\n{:?}",
+                run.header.run,
+                run.tasks(),
+                should_be.map(Run::tasks)
             )),
         }
     }

@@ -6,11 +6,10 @@ mod outcomes;
 mod record;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use mesh_agents::Context;
-use mesh_core::{Plan, Run};
-use mesh_schemas::{Definition, Namespace, RunId, Shards, StoredMessage, Subject, TaskKey, WorkflowName};
+use mesh_core::Run;
+use mesh_schemas::{Namespace, RunId, Shards, StoredMessage, Subject, TaskKey};
 
 use crate::storm::Storm;
 use crate::workload::Workload;
@@ -20,7 +19,6 @@ use record::Record;
 pub(crate) struct Observer {
     namespace: Namespace,
     workload: Workload,
-    plans: BTreeMap<WorkflowName, Arc<Plan>>,
     records: BTreeMap<RunId, Record>,
     /// When deliveries were handed to agents, as the number of events that were stored by then.
     handed: BTreeMap<(TaskKey, u64), u64>,
@@ -36,19 +34,12 @@ impl Observer {
         Self {
             namespace: Namespace::default(),
             workload: workload.clone(),
-            plans: BTreeMap::new(),
             records: workload.runs.iter().enumerate().map(record).collect(),
             handed: BTreeMap::new(),
             events: 0,
             executions: 0,
             may_read_behind: storm.behind > 0,
         }
-    }
-
-    pub(crate) fn defined(&mut self, definition: &Definition) -> Result<(), String> {
-        let plan = Plan::compile(definition).map_err(|problems| format!("{problems:?}"))?;
-        self.plans.insert(definition.name.clone(), Arc::new(plan));
-        Ok(())
     }
 
     /// Takes note of a message that has just been stored.
@@ -102,11 +93,9 @@ impl Observer {
 
     /// Compares a run in an orchestrator's memory with the log.
     pub(crate) fn folded(&mut self, run: &Run, upto: u64) -> Result<(), String> {
-        let plans = &self.plans;
         let record = self.records.get_mut(&run.header.run);
         let record = record.ok_or_else(|| format!("nobody asked for run {}", run.header.run))?;
-        let plan = run.header.workflow.as_ref().and_then(|name| plans.get(name));
-        record.folds.compare(&self.namespace, &record.log, plan, run, upto)
+        record.folds.compare(&self.namespace, &record.log, run, upto)
     }
 
     /// Runs that were asked for and have not ended.

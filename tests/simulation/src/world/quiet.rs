@@ -8,6 +8,7 @@ use futures::StreamExt as _;
 use mesh_bus::topology::{Stream, Topology};
 use mesh_bus::{Bus, From};
 use mesh_orchestrator::definitions;
+use mesh_schemas::definition::parse;
 use mesh_schemas::document::Format;
 use mesh_schemas::{Subject, Timer};
 use tokio::task::JoinSet;
@@ -63,10 +64,8 @@ async fn set_up(world: &World, bus: &dyn Bus) -> Result<(), String> {
     bus.set_up(&topology).await.map_err(|error| error.to_string())?;
     for workflow in world.workload.workflows.values() {
         let yaml = workflow.to_yaml();
-        let definition =
-            definitions::check(&yaml, Format::Yaml).map_err(|error| format!("{error}\n{yaml}"))?;
+        let definition = parse(&yaml, Format::Yaml).map_err(|error| format!("{error}\n{yaml}"))?;
         definitions::apply(bus, &definition).await.map_err(|error| error.to_string())?;
-        world.observe(|observer| observer.defined(&definition));
     }
     Ok(())
 }
