@@ -29,6 +29,24 @@ pub enum RunOutcome {
     Rejected(RequestRejected),
 }
 
+impl RunOutcome {
+    /// The end of a run, if that is what a message of the log tells.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`] if it is an end that cannot be read.
+    pub fn read(namespace: &Namespace, stored: &StoredMessage) -> Result<Option<Self>, EnvelopeError> {
+        let Ok(Subject::Workflow { verb, .. }) = Subject::parse(namespace, &stored.message.subject) else {
+            return Ok(None);
+        };
+        Ok(match verb {
+            WorkflowVerb::Completed => Some(Self::Completed(data(stored)?)),
+            WorkflowVerb::Failed => Some(Self::Failed(data(stored)?)),
+            WorkflowVerb::Cancelled => Some(Self::Cancelled(data(stored)?)),
+            WorkflowVerb::Started | WorkflowVerb::Paused | WorkflowVerb::Resumed => None,
+        })
+    }
+}
+
 /// Waits for the end of one run.
 ///
 /// It listens to events as they pass, but only to know when to look: what passes may not have been stored, and
@@ -137,18 +155,7 @@ fn is_beginning(namespace: &Namespace, stored: &StoredMessage) -> bool {
 
 /// The first event of a log that ends its run.
 fn ended(namespace: &Namespace, log: &RunLog) -> Result<Option<RunOutcome>, EnvelopeError> {
-    for stored in &log.events {
-        let Ok(Subject::Workflow { verb, .. }) = Subject::parse(namespace, &stored.message.subject) else {
-            continue;
-        };
-        return Ok(Some(match verb {
-            WorkflowVerb::Completed => RunOutcome::Completed(data(stored)?),
-            WorkflowVerb::Failed => RunOutcome::Failed(data(stored)?),
-            WorkflowVerb::Cancelled => RunOutcome::Cancelled(data(stored)?),
-            WorkflowVerb::Started | WorkflowVerb::Paused | WorkflowVerb::Resumed => continue,
-        }));
-    }
-    Ok(None)
+    log.events.iter().find_map(|stored| RunOutcome::read(namespace, stored).transpose()).transpose()
 }
 
 fn data<T: DeserializeOwned>(stored: &StoredMessage) -> Result<T, EnvelopeError> {

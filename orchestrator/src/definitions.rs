@@ -11,7 +11,7 @@ use mesh_bus::topology::Bucket;
 use mesh_bus::{Bus, BusError, Entry};
 use mesh_core::Plan;
 use mesh_schemas::document::{Format, Problem, Problems};
-use mesh_schemas::{Capability, Definition, Digest, ErrorCode, WorkflowName};
+use mesh_schemas::{Capability, Definition, Digest, ErrorCode, MAX_DATA_DEPTH, WorkflowName, is_too_deep};
 use serde_json::Value;
 
 pub use registry::{Applied, ApplyError, Change, Registered, Version, all, apply, delete};
@@ -28,6 +28,16 @@ pub struct Known {
 }
 
 impl Known {
+    /// Makes a definition ready.
+    ///
+    /// # Errors
+    /// [`Problems`]: everything that is wrong with it, without positions.
+    pub fn compile(definition: &Definition) -> Result<Self, Problems> {
+        let plan = Plan::compile(definition).map_err(Problems)?;
+        let input = input_schema(definition).map_err(|problem| Problems(vec![problem]))?;
+        Ok(Self { plan: Arc::new(plan), input })
+    }
+
     /// Every reason why a value is no input for the workflow.
     #[must_use]
     pub fn input_errors(&self, input: &Value) -> Vec<String> {
@@ -40,6 +50,12 @@ impl Known {
             })
             .collect()
     }
+}
+
+/// Why a value is no input for any workflow, if it is nested too deeply.
+pub(crate) fn too_deep(input: &Value) -> Option<String> {
+    is_too_deep(input)
+        .then(|| format!("input: nested deeper than {MAX_DATA_DEPTH} levels of lists and objects"))
 }
 
 /// What a compiled definition is kept under.
@@ -83,7 +99,7 @@ impl Definitions {
         let stored = self.bus.get(Bucket::Workflows, &stored_key(name, digest)).await?;
         let known = stored.and_then(|entry| {
             let definition: Definition = serde_json::from_slice(&entry.value).ok()?;
-            compile(&definition).ok().filter(|known| known.plan.digest == *digest)
+            Known::compile(&definition).ok().filter(|known| known.plan.digest == *digest)
         });
         Ok(known.map(|known| self.keep(key, known)))
     }
@@ -92,8 +108,9 @@ impl Definitions {
     #[must_use]
     pub fn single_task(&self, capability: &Capability) -> Option<Arc<Known>> {
         let key = Key::Task(capability.clone());
-        self.cached(&key)
-            .or_else(|| compile(&Definition::single_task(capability)).ok().map(|known| self.keep(key, known)))
+        self.cached(&key).or_else(|| {
+            Known::compile(&Definition::single_task(capability)).ok().map(|known| self.keep(key, known))
+        })
     }
 
     fn cached(&self, key: &Key) -> Option<Arc<Known>> {
@@ -128,12 +145,6 @@ fn digest_in(entry: &Entry) -> Option<Digest> {
 
 fn stored_key(name: &WorkflowName, digest: &Digest) -> String {
     format!("{name}.{}", digest.hex())
-}
-
-fn compile(definition: &Definition) -> Result<Known, Problems> {
-    let plan = Plan::compile(definition).map_err(Problems)?;
-    let input = input_schema(definition).map_err(|problem| Problems(vec![problem]))?;
-    Ok(Known { plan: Arc::new(plan), input })
 }
 
 /// What the schema of schemas does not say as plainly.

@@ -9,7 +9,7 @@ use mesh_bus::{Bus, BusError, Entry};
 use mesh_schemas::document::Problems;
 use mesh_schemas::{Definition, Digest, ErrorCode, WorkflowName};
 
-use super::{compile, digest_in, stored_key};
+use super::{Known, digest_in, stored_key};
 
 /// A workflow that was applied at some time.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,7 +105,7 @@ pub struct Applied {
 /// [`ApplyError`] if the definition is not sound or the bus did not take it; nothing has changed then for new
 /// runs.
 pub async fn apply(bus: &dyn Bus, definition: &Definition) -> Result<Applied, ApplyError> {
-    compile(definition).map_err(ApplyError::Unsound)?;
+    Known::compile(definition).map_err(ApplyError::Unsound)?;
     let digest = definition.digest();
     let text = Bytes::from(definition.canonical_json());
     let key = stored_key(&definition.name, &digest);

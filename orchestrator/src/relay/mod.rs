@@ -2,7 +2,7 @@
 
 mod reject;
 mod request;
-mod timer;
+pub(crate) mod timer;
 
 use std::sync::Arc;
 

@@ -5,8 +5,8 @@ use mesh_bus::topology::Stream;
 use mesh_bus::{BusError, Stored, Target};
 use mesh_schemas::payload::{WorkflowStarted, rejection};
 use mesh_schemas::{
-    Decoded, Envelope, MAX_DATA_DEPTH, RULES_VERSION, RequestId, RunId, StoredMessage, Subject, TraceContext,
-    WorkflowName, WorkflowVerb, is_too_deep,
+    Decoded, Envelope, RULES_VERSION, RequestId, RunId, StoredMessage, Subject, TraceContext, WorkflowName,
+    WorkflowVerb,
 };
 use mesh_telemetry::{names, propagation, span};
 use serde_json::Value;
@@ -14,7 +14,7 @@ use tracing::{Instrument, Span, debug, info};
 
 use super::reject::{self, Rejection};
 use crate::capabilities;
-use crate::definitions::Known;
+use crate::definitions::{self, Known};
 use crate::encode::{self, Frame};
 use crate::lease::Lease;
 use crate::service::Shared;
@@ -90,8 +90,7 @@ async fn start(
     mut request: Request,
     hop: Option<TraceContext>,
 ) -> Result<(), Lost> {
-    if is_too_deep(&request.input) {
-        let reason = format!("input: nested deeper than {MAX_DATA_DEPTH} levels of lists and objects");
+    if let Some(reason) = definitions::too_deep(&request.input) {
         let rejection = Rejection::new(rejection::INVALID_INPUT, reason);
         return reject::request(shared, lease, stored, &request, rejection).await;
     }

@@ -1,14 +1,16 @@
 use mesh_bus::topology::Stream;
 use mesh_bus::{Publish, Reason};
 use mesh_schemas::payload::TimerFired;
-use mesh_schemas::{Decoded, Envelope, EnvelopeError, RunId, StoredMessage, Subject, Timer, TraceContext};
+use mesh_schemas::{
+    Decoded, Envelope, EnvelopeError, Message, Namespace, RunId, StoredMessage, Subject, Timer, TraceContext,
+};
 
 use crate::encode::Frame;
 use crate::lease::Lease;
 use crate::service::Shared;
 use crate::store::{self, Lost};
 
-/// Stores `timer.fired` for a timer that has come due. Its cause is the event that the timer was set for.
+/// Stores `timer.fired` for a timer that has come due.
 pub(super) async fn relay(
     shared: &Shared,
     lease: &Lease,
@@ -17,31 +19,38 @@ pub(super) async fn relay(
     timer: Timer,
 ) -> Result<(), Lost> {
     let bus = &*shared.bus;
-    let read =
-        Envelope::decode(&stored.message.headers, &stored.message.payload).and_then(
-            |decoded| match decoded {
-                Decoded::Event(event) => event.data::<TimerFired>().map(|data| (event, data)),
-                Decoded::Bare(_) => Err(EnvelopeError::NotCloudEvent("it has no specversion".to_owned())),
-            },
-        );
-    let (event, data) = match read {
-        Ok(read) => read,
+    match fired(bus.namespace(), stored, run, timer) {
+        Ok(fired) => store::message(bus, lease, Publish::once(fired)).await.map(|_| ()),
         Err(error) => {
             let error = error.to_string();
-            return store::letter(bus, lease, Stream::Inbox, stored, Reason::Malformed, &error).await;
+            store::letter(bus, lease, Stream::Inbox, stored, Reason::Malformed, &error).await
         }
+    }
+}
+
+/// The event that a wait is over, made of the message that came due. Its cause is the event that the timer was set
+/// for.
+pub(crate) fn fired(
+    namespace: &Namespace,
+    due: &StoredMessage,
+    run: RunId,
+    timer: Timer,
+) -> Result<Message, EnvelopeError> {
+    let event = match Envelope::decode(&due.message.headers, &due.message.payload)? {
+        Decoded::Event(event) => event,
+        Decoded::Bare(_) => return Err(EnvelopeError::NotCloudEvent("it has no specversion".to_owned())),
     };
+    let data: TimerFired = event.data()?;
     let run_id = run.to_string();
     let trace = event.trace();
-    let hop = TraceContext::from_headers(&stored.message.headers);
+    let hop = TraceContext::from_headers(&due.message.headers);
     let frame = Frame {
-        namespace: bus.namespace(),
+        namespace,
         correlation_id: event.correlationid.as_deref().unwrap_or(&run_id),
         cause: event.causationid.as_deref().unwrap_or(&event.id),
-        time: stored.time,
+        time: due.time,
         trace: trace.as_ref(),
         hop: hop.as_ref(),
     };
-    let fired = frame.message(&Subject::TimerFired { run, timer }, &data);
-    store::message(bus, lease, Publish::once(fired)).await.map(|_| ())
+    Ok(frame.message(&Subject::TimerFired { run, timer }, &data))
 }

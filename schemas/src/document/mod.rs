@@ -4,15 +4,17 @@
 mod json;
 mod nearest;
 mod node;
+mod object;
 mod problem;
+mod scalar;
 mod settings;
 mod yaml;
 
 pub use nearest::nearest;
+pub use node::{Content, Entry, Node, join};
+pub use object::Object;
 pub use problem::{Position, Positions, Problem, Problems};
 pub use settings::{Setting, settings};
-
-pub(crate) use node::{Content, Entry, Node, join};
 
 use crate::ErrorCode;
 
@@ -47,7 +49,10 @@ pub fn to_yaml(value: &impl serde::Serialize) -> String {
 }
 
 /// Reads a text.
-pub(crate) fn tree(text: &str, format: Format) -> Result<Node, Problem> {
+///
+/// # Errors
+/// [`Problem`] if it is too long, or not written as `format` says.
+pub fn tree(text: &str, format: Format) -> Result<Node, Problem> {
     if text.len() > MAX_TEXT_BYTES {
         let message = format!("the text has {} bytes; at most {MAX_TEXT_BYTES} are read", text.len());
         return Err(Problem { code: ErrorCode::Syntax, path: String::new(), position: None, message });

@@ -6,32 +6,45 @@ use super::{Position, Positions, Problem};
 
 /// A part of a text, and where it stands.
 #[derive(Debug, Clone)]
-pub(crate) struct Node {
-    pub(crate) at: Position,
-    pub(crate) content: Content,
+pub struct Node {
+    /// Where it begins.
+    pub at: Position,
+    /// What it is.
+    pub content: Content,
 }
 
+/// What a part of a text is.
 #[derive(Debug, Clone)]
-pub(crate) enum Content {
+pub enum Content {
+    /// Null, or nothing at all.
     Null,
+    /// True or false.
     Bool(bool),
+    /// A number.
     Number(Number),
+    /// Text.
     Text(String),
+    /// A list.
     List(Vec<Node>),
+    /// An object, its keys as they stand: one may be there twice.
     Map(Vec<Entry>),
 }
 
 /// A key of an object with its value.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) at: Position,
-    pub(crate) value: Node,
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub at: Position,
+    /// The value.
+    pub value: Node,
 }
 
 impl Node {
     /// The plain data. The last of several equal keys counts; they are problems anyway.
-    pub(crate) fn to_value(&self) -> Value {
+    #[must_use]
+    pub fn to_value(&self) -> Value {
         match &self.content {
             Content::Null => Value::Null,
             Content::Bool(value) => Value::Bool(*value),
@@ -75,7 +88,8 @@ impl Node {
     }
 
     /// The positions of all parts, and the keys that are there twice.
-    pub(crate) fn survey(&self) -> (Positions, Vec<Problem>) {
+    #[must_use]
+    pub fn survey(&self) -> (Positions, Vec<Problem>) {
         let mut positions = Positions::default();
         let mut problems = Vec::new();
         positions.insert("", self.at);
@@ -127,7 +141,7 @@ impl Entry {
 }
 
 /// Appends a key to a path.
-pub(crate) fn join(path: &mut String, key: &str) {
+pub fn join(path: &mut String, key: &str) {
     if !path.is_empty() {
         path.push('.');
     }

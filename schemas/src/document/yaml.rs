@@ -69,7 +69,7 @@ impl Builder {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(malformed(at, "one text holds one definition: remove the second document"));
+                    return Err(malformed(at, "one text holds one document: remove the second"));
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {

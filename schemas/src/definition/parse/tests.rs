@@ -186,7 +186,7 @@ fn every_problem_names_its_place_and_the_way_out() {
         ),
         (with_task("with: {a: 1, a: 2}"), "6:18: tasks.b.with: the key 'a' is already there, at 6:12"),
         (with_task("with: .nan"), ".nan is not a number that JSON can hold"),
-        (format!("{head}{tasks}---\nx: 1"), "4:1: one text holds one definition"),
+        (format!("{head}{tasks}---\nx: 1"), "4:1: one text holds one document"),
         (with_task("with: !!str 5"), "tags ('!') are not supported"),
         (with_task("<<: {action: x}"), "6:5: merge keys ('<<') are not part of YAML 1.2"),
         (with_task("with: {[a]: b}"), "a key must be text"),

@@ -8,10 +8,9 @@ use mesh_bus::topology::{Bucket, Stream};
 use mesh_bus::{Bus, BusError, From, RunOutcome};
 use mesh_core::{Event, Fact, Started};
 use mesh_orchestrator::Definitions;
+use mesh_orchestrator::definitions::Known;
 use mesh_schemas::payload::AgentRegistered;
-use mesh_schemas::{
-    Capability, Envelope, ErrorCode, Namespace, RULES_VERSION, RunId, StoredMessage, Subject, WorkflowVerb,
-};
+use mesh_schemas::{Capability, Envelope, ErrorCode, Namespace, RULES_VERSION, RunId, StoredMessage};
 use serde::de::DeserializeOwned;
 
 use super::{RunState, Served, Waiting};
@@ -66,11 +65,17 @@ impl RunReader {
     pub(crate) async fn begin(&self, stored: &StoredMessage) -> anyhow::Result<Option<RunState>> {
         let Ok(event) = Event::read(self.bus.namespace(), stored) else { return Ok(None) };
         let Fact::Started(started) = &event.fact else { return Ok(None) };
-        let Started { workflow, data, .. } = &**started;
+        let known = self.followed(event.run, started).await?;
+        Ok(Some(RunState::begin(&event, started, Arc::clone(&known.plan))))
+    }
+
+    /// The definition that a run follows.
+    pub(crate) async fn followed(&self, run: RunId, started: &Started) -> anyhow::Result<Arc<Known>> {
+        let Started { workflow, data, .. } = started;
         if data.rules > RULES_VERSION {
             let message = format!(
                 "run {} follows version {} of the rules, and this `mesh` knows versions up to {RULES_VERSION}: use a newer one",
-                event.run, data.rules
+                run, data.rules
             );
             return Err(Failure::new(ErrorCode::TooOld, message).into());
         }
@@ -79,15 +84,14 @@ impl RunReader {
             (None, Some(capability)) => self.definitions.single_task(capability),
             (None, None) => None,
         };
-        let known = known.ok_or_else(|| {
+        known.ok_or_else(|| {
             let message = format!(
                 "the definition {} that run {} follows is not on the server, or is written for a newer mesh: use a newer \
                  `mesh`, or apply the definition again",
-                data.digest, event.run
+                data.digest, run
             );
-            Failure::new(ErrorCode::TooOld, message)
-        })?;
-        Ok(Some(RunState::begin(&event, started, Arc::clone(&known.plan))))
+            Failure::new(ErrorCode::TooOld, message).into()
+        })
     }
 }
 
@@ -111,15 +115,7 @@ pub(crate) fn task_notes(namespace: &Namespace, run: &RunId) -> Vec<String> {
 
 /// The end of a run, if that is what an event tells.
 pub(crate) fn ended(namespace: &Namespace, stored: &StoredMessage) -> Option<RunOutcome> {
-    let Ok(Subject::Workflow { verb, .. }) = Subject::parse(namespace, &stored.message.subject) else {
-        return None;
-    };
-    match verb {
-        WorkflowVerb::Completed => data(stored).map(RunOutcome::Completed),
-        WorkflowVerb::Failed => data(stored).map(RunOutcome::Failed),
-        WorkflowVerb::Cancelled => data(stored).map(RunOutcome::Cancelled),
-        WorkflowVerb::Started | WorkflowVerb::Paused | WorkflowVerb::Resumed => None,
-    }
+    RunOutcome::read(namespace, stored).ok().flatten()
 }
 
 /// The data of a message, if it can be read.
