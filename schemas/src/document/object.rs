@@ -9,6 +9,7 @@ pub struct Object<'n, 'p> {
     entries: &'n [Entry],
     path: String,
     at: Position,
+    has_unknown: bool,
     problems: &'p mut Vec<Problem>,
 }
 
@@ -38,13 +39,15 @@ impl<'n, 'p> Object<'n, 'p> {
             problems.push(Problem { code: ErrorCode::WrongValue, path, position: Some(node.at), message });
             return None;
         };
+        let mut has_unknown = false;
         for Entry { key, at, .. } in entries {
             if !known.contains(&key.as_str()) {
+                has_unknown = true;
                 let (code, message) = unknown(key, known, planned);
                 problems.push(Problem { code, path: path.clone(), position: Some(*at), message });
             }
         }
-        Some(Self { entries, path, at: node.at, problems })
+        Some(Self { entries, path, at: node.at, has_unknown, problems })
     }
 
     /// The same object, with the place where a missing key is told: that of its own key, which in YAML stands a line
@@ -79,6 +82,13 @@ impl<'n, 'p> Object<'n, 'p> {
     pub fn refuse(&mut self, key: &str, message: impl Into<String>) {
         let position = self.entry(key).map_or(self.at, |entry| entry.at);
         self.problem(ErrorCode::WrongValue, self.path_of(key), position, message.into());
+    }
+
+    /// Notes that the object lacks something, unless it has an unknown key, which may be the one that is missing.
+    pub fn lacks(&mut self, message: impl Into<String>) {
+        if !self.has_unknown {
+            self.problem(ErrorCode::MissingKey, self.path.clone(), self.at, message.into());
+        }
     }
 
     /// The value of a key that may be absent, but not without a value. What `read` refuses is a problem.
