@@ -60,8 +60,9 @@ impl TaskCourse {
     }
 }
 
-/// The word for how a run ended.
-pub(super) fn outcome_name(outcome: &RunOutcome) -> &'static str {
+/// The word for how a run ended: `completed`, `failed`, `cancelled` or `rejected`.
+#[must_use]
+pub fn outcome_name(outcome: &RunOutcome) -> &'static str {
     match outcome {
         RunOutcome::Completed(_) => "completed",
         RunOutcome::Failed(_) => "failed",

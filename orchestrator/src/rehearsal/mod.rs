@@ -13,7 +13,5 @@ mod course;
 pub mod replay;
 mod stage;
 
-pub use course::{Course, TaskCourse, Work};
+pub use course::{Course, TaskCourse, Work, outcome_name};
 pub use stage::{Asked, Begun, Opening, Rehearsal};
-
-use course::outcome_name;

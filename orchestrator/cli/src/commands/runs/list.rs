@@ -148,6 +148,12 @@ async fn summaries(
     Ok(runs)
 }
 
+/// The runs of a workflow that have ended, the newest last.
+pub(crate) async fn ended_runs(bus: &dyn Bus, workflow: &WorkflowName) -> anyhow::Result<Vec<RunId>> {
+    let runs = summaries(bus, Some(workflow), From::Begin).await?;
+    Ok(runs.into_iter().filter(|run| run.ended.is_some()).map(|run| run.run).collect())
+}
+
 fn row(run: &Summary) -> [String; 5] {
     [
         run.run.to_string(),

@@ -12,7 +12,9 @@ use crate::connection::Connection;
 use crate::exit::Outcome;
 
 pub(crate) use begin::{Beginning, Begun};
+pub(crate) use list::ended_runs;
 pub(crate) use report::rejected;
+pub(crate) use state::RunReader;
 pub(crate) use watch::{Attending, NOT_TAKEN_UP, attend};
 
 #[derive(Subcommand)]

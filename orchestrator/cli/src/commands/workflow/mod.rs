@@ -5,6 +5,7 @@ mod list;
 mod registered;
 mod show;
 mod source;
+mod test;
 mod validate;
 
 use clap::Subcommand;
@@ -15,6 +16,7 @@ use crate::exit::Outcome;
 #[derive(Subcommand)]
 pub(crate) enum Workflow {
     Validate(validate::Validate),
+    Test(test::Test),
     Apply(apply::Apply),
     List(list::List),
     Show(show::Show),
@@ -26,6 +28,7 @@ impl Workflow {
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
         match self {
             Self::Validate(validate) => validate.run(),
+            Self::Test(test) => test.run(connection).await,
             Self::Apply(apply) => apply.run(connection).await,
             Self::List(list) => list.run(connection).await,
             Self::Show(show) => show.run(connection).await,

@@ -1,4 +1,4 @@
-//! Definitions in files and on stdin.
+//! Definitions, and their cases, in files and on stdin.
 
 use std::fmt;
 use std::io::Read as _;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use anyhow::Context as _;
 use mesh_orchestrator::definitions;
-use mesh_schemas::document::Format;
+use mesh_schemas::document::{Format, Problems};
 use mesh_schemas::{Definition, ErrorCode};
 
 use crate::failure::Failure;
@@ -37,15 +37,16 @@ impl fmt::Display for Source {
 }
 
 impl Source {
-    fn text(&self) -> anyhow::Result<(String, Format)> {
+    /// The text, and how it is written; `what` it is of, for errors.
+    pub(super) fn text(&self, what: &str) -> anyhow::Result<(String, Format)> {
         match self {
             Self::File(path) => {
-                let text = std::fs::read_to_string(path).with_context(|| unreadable(self))?;
+                let text = std::fs::read_to_string(path).with_context(|| unreadable(what, self))?;
                 Ok((text, Format::of(path)))
             }
             Self::Stdin => {
                 let mut text = String::new();
-                std::io::stdin().read_to_string(&mut text).with_context(|| unreadable(self))?;
+                std::io::stdin().read_to_string(&mut text).with_context(|| unreadable(what, self))?;
                 // Nothing says how it is written. What is not JSON is told as YAML, which people write.
                 let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
                 Ok((text, if is_json { Format::Json } else { Format::Yaml }))
@@ -55,22 +56,27 @@ impl Source {
 
     /// Reads and checks the definition; `None` if it has problems, which are then on stderr.
     pub(super) fn read(&self) -> anyhow::Result<Option<Definition>> {
-        let (text, format) = self.text()?;
+        let (text, format) = self.text("definition")?;
         match definitions::check(&text, format) {
             Ok(definition) => Ok(Some(definition)),
             Err(problems) => {
-                for problem in problems.0 {
-                    let colon = if problem.position.is_some() { ":" } else { ": " };
-                    eprintln!("{self}{colon}{problem} [{}]", problem.code);
-                }
+                self.tell(&problems);
                 Ok(None)
             }
         }
     }
+
+    /// Tells on stderr what is wrong with the text.
+    pub(super) fn tell(&self, problems: &Problems) {
+        for problem in &problems.0 {
+            let colon = if problem.position.is_some() { ":" } else { ": " };
+            eprintln!("{self}{colon}{problem} [{}]", problem.code);
+        }
+    }
 }
 
-fn unreadable(source: &Source) -> Failure {
-    Failure::new(ErrorCode::UnreadableFile, format!("cannot read the definition from {source}"))
+fn unreadable(what: &str, source: &Source) -> Failure {
+    Failure::new(ErrorCode::UnreadableFile, format!("cannot read the {what} from {source}"))
 }
 
 /// Reads every source; `None` if one has problems, after all problems of all are on stderr.
