@@ -15,3 +15,6 @@ mod stage;
 
 pub use course::{Course, TaskCourse, Work, outcome_name};
 pub use stage::{Asked, Begun, Opening, Rehearsal};
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 mod agents;
 mod call;
+mod cases;
 mod configuration;
 mod dead;
 mod doctor;

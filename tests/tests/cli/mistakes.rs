@@ -4,6 +4,7 @@
 //! `mistakes/*.golden`. After a change of a message, run the tests with `MISTAKES_REWRITE=1`, which writes the files anew, and
 //! read the difference as somebody would who has just made the mistake: it should say what is wrong, where, and what to do.
 
+mod cases;
 mod connecting;
 mod definitions;
 mod lookups;

@@ -81,3 +81,6 @@ impl Cases {
         self.positions.of(&case.path)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use mesh_schemas::TaskId;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::rehearsal::compare::{Exactness, differences};
+use crate::rehearsal::compare::{Difference, Exactness, differences};
 use crate::rehearsal::{Course, TaskCourse, Work, outcome_name};
 
 /// Characters of data that a sentence shows.
@@ -55,6 +55,8 @@ pub enum Aspect {
     FailedTask,
     /// What the run returns.
     Output,
+    /// Why the run would not even begin.
+    Rejection,
 }
 
 impl fmt::Display for Change {
@@ -65,6 +67,10 @@ impl fmt::Display for Change {
             f.write_str("the run")?;
         }
         let what = match self.what {
+            Aspect::Rejection => {
+                let reasons = self.would_be.as_ref().and_then(Value::as_str).unwrap_or_default();
+                return write!(f, " would be rejected: {reasons}");
+            }
             Aspect::Status | Aspect::Outcome => "",
             Aspect::Attempts => ": attempts",
             Aspect::Agent => ": agent",
@@ -112,37 +118,34 @@ pub(super) fn courses(was: &Course, would_be: &Course) -> Vec<Change> {
 
 /// What would be otherwise about the end of a run.
 pub(super) fn outcome(was: &Course, would_be: &RunOutcome) -> Vec<Change> {
-    let mut changes = Vec::new();
-    let mut change = |what, was: Value, would_be: Value| {
-        if was != would_be {
-            let (was, would_be) =
-                (Some(was).filter(|v| !v.is_null()), Some(would_be).filter(|v| !v.is_null()));
-            changes.push(Change { what, task: None, place: String::new(), was, would_be });
-        }
+    let change = |what, was: Value, would_be: Value| {
+        let there = |value: Value| Some(value).filter(|value| !value.is_null());
+        Change { what, task: None, place: String::new(), was: there(was), would_be: there(would_be) }
     };
-    match (&was.outcome, would_be) {
+    let changes = match (&was.outcome, would_be) {
         (Some(RunOutcome::Completed(was)), RunOutcome::Completed(would_be)) => {
             let differences = differences(&was.output, &would_be.output, Exactness::Equal).into_iter();
-            changes.extend(differences.map(|difference| Change {
+            let output = |difference: Difference| Change {
                 what: Aspect::Output,
                 task: None,
                 place: difference.place,
                 was: difference.expected,
                 would_be: difference.found,
-            }));
+            };
+            return differences.map(output).collect();
         }
         // Messages may name a time limit that was changed; code and task say what it is.
-        (Some(RunOutcome::Failed(was)), RunOutcome::Failed(would_be)) => {
-            change(Aspect::ErrorCode, json!(was.error.code), json!(would_be.error.code));
-            change(Aspect::FailedTask, json!(was.task), json!(would_be.task));
-        }
-        (was, RunOutcome::Rejected(rejected)) => {
-            let reasons = rejected.reasons.join("; ");
-            change(Aspect::Outcome, ended(was.as_ref()), json!(format!("rejected: {reasons}")));
-        }
-        (was, would_be) => change(Aspect::Outcome, ended(was.as_ref()), ended(Some(would_be))),
-    }
-    changes
+        (Some(RunOutcome::Failed(was)), RunOutcome::Failed(would_be)) => vec![
+            change(Aspect::ErrorCode, json!(was.error.code), json!(would_be.error.code)),
+            change(Aspect::FailedTask, json!(was.task), json!(would_be.task)),
+        ],
+        (was, RunOutcome::Rejected(rejected)) => vec![
+            change(Aspect::Outcome, ended(was.as_ref()), json!("rejected")),
+            change(Aspect::Rejection, Value::Null, json!(rejected.reasons.join("; "))),
+        ],
+        (was, would_be) => vec![change(Aspect::Outcome, ended(was.as_ref()), ended(Some(would_be)))],
+    };
+    changes.into_iter().filter(|change| change.was != change.would_be).collect()
 }
 
 fn ended(outcome: Option<&RunOutcome>) -> Value {

@@ -20,3 +20,6 @@ mod recorded;
 pub use compare::{Aspect, Change};
 pub use play::{Replayed, replay};
 pub use recorded::{Recorded, RecordedError};
+
+#[cfg(test)]
+mod tests;
