@@ -81,7 +81,7 @@ async fn what_is_not_as_expected_ends_in_1() -> Result<()> {
     assert_eq!((said.code, said.err.as_str()), (1, ""));
     let expected = "\
 FAILED  an order
-        cases.yaml:8:28: expect.completed.output.sent: expected \"T-1\", found nothing
+        cases.yaml:8:34: expect.completed.output.sent: expected \"T-1\", found nothing
         cases.yaml:8:19: expect.completed.output.number: expected nothing, found \"T-1\"
 FAILED  an order that is free
         cases.yaml:12:23: expect.tasks.charge.status: expected \"skipped\", found \"done\"

@@ -1,3 +1,5 @@
+mod by_chance;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -29,12 +31,21 @@ fn with(old: &str, new: &str) -> Known {
     known(&ORDER.replace(old, new))
 }
 
-/// What the world does with work: how many milliseconds after it was asked for, and what comes of it.
-type World = fn(&str, u32) -> Option<(i64, Result<Value, TaskError>)>;
+/// What an agent does with work: how many milliseconds after it was asked for, and what comes of it.
+type Deed = Option<(i64, Result<Value, TaskError>)>;
+/// What agents do, by task and attempt.
+type World = fn(&str, u32) -> Deed;
 
-/// A run in a world whose timers are late, and in which a client cancels after some milliseconds.
-fn record(definition: &Known, world: World, cancel: Option<i64>) -> Vec<StoredMessage> {
-    const LATE: TimeDelta = TimeDelta::milliseconds(130);
+/// How late timers are, unless a test says otherwise: about as NATS has it.
+const LATE: TimeDelta = TimeDelta::milliseconds(130);
+
+/// A run in a world, in which a client may cancel after some milliseconds.
+fn record(
+    definition: &Known,
+    world: &dyn Fn(&str, u32) -> Deed,
+    cancel: Option<i64>,
+    late: TimeDelta,
+) -> Vec<StoredMessage> {
     let mut run = begin(definition, json!({"sum": 3}));
     let start = opening(json!(null)).at;
     type Act = Box<dyn FnOnce(&mut Rehearsal, DateTime<Utc>)>;
@@ -52,7 +63,7 @@ fn record(definition: &Known, world: World, cancel: Option<i64>) -> Vec<StoredMe
                 Asked::Wait(timer, due) => {
                     let fired = timer.clone();
                     let act: Act = Box::new(move |run, at| run.fire(at, &fired).unwrap());
-                    coming.insert((due + LATE, planned), (Some(timer), act));
+                    coming.insert((due + late, planned), (Some(timer), act));
                 }
                 Asked::Work(work) => {
                     let answer = world(work.key.task.as_str(), work.key.attempt.get());
@@ -75,7 +86,7 @@ fn record(definition: &Known, world: World, cancel: Option<i64>) -> Vec<StoredMe
     run.log().to_vec()
 }
 
-fn well(task: &str, _: u32) -> Option<(i64, Result<Value, TaskError>)> {
+fn well(task: &str, _: u32) -> Deed {
     Some(match task {
         "check" => (40, Ok(json!(0.7))),
         "charge" => (500, Ok(json!("paid"))),
@@ -83,7 +94,7 @@ fn well(task: &str, _: u32) -> Option<(i64, Result<Value, TaskError>)> {
     })
 }
 
-fn flaky(task: &str, attempt: u32) -> Option<(i64, Result<Value, TaskError>)> {
+fn flaky(task: &str, attempt: u32) -> Deed {
     match (task, attempt) {
         ("check", 1 | 2) => Some((20, Err(error("busy")))),
         _ => well(task, attempt),
@@ -97,7 +108,7 @@ fn recorded(log: &[StoredMessage], followed: &Known) -> Recorded {
 
 fn replayed(world: World, cancel: Option<i64>, changed: &Known) -> Replayed {
     let followed = known(ORDER);
-    let recorded = recorded(&record(&followed, world, cancel), &followed);
+    let recorded = recorded(&record(&followed, &world, cancel, LATE), &followed);
     assert!(recorded.course().outcome.is_some());
     let same = replay(&recorded, &followed).unwrap();
     assert!(same.is_same() && same.course.as_ref() == Some(recorded.course()), "{same:#?}");
@@ -266,7 +277,7 @@ fn an_answer_that_came_after_the_end_counts_where_there_is_no_end() {
         _ => well(task, attempt),
     };
     let followed = with("timeout: 1h", "timeout: 2s");
-    let recorded = recorded(&record(&followed, late, None), &followed);
+    let recorded = recorded(&record(&followed, &late, None, LATE), &followed);
     assert!(matches!(recorded.course().outcome, Some(RunOutcome::Failed(_))));
     let replayed = replay(&recorded, &known(ORDER)).unwrap();
     assert_eq!(
@@ -278,7 +289,7 @@ fn an_answer_that_came_after_the_end_counts_where_there_is_no_end() {
 #[test]
 fn logs_that_are_no_whole_runs_are_refused_and_garbage_is_passed_over() {
     let followed = known(ORDER);
-    let mut log = record(&followed, flaky, None);
+    let mut log = record(&followed, &flaky, None, LATE);
     let Opening { namespace, run, .. } = opening(json!(null));
     let read = |log: &[StoredMessage]| Recorded::read(&namespace, run, log, &followed.plan).map(drop);
     assert_eq!(read(&log[1..]), Err(RecordedError::NoBeginning(run)));
@@ -308,7 +319,7 @@ fn logs_that_are_no_whole_runs_are_refused_and_garbage_is_passed_over() {
 #[test]
 fn an_outcome_that_cannot_be_read_is_the_same_outcome_again() {
     let followed = known(ORDER);
-    let mut log = record(&followed, well, None);
+    let mut log = record(&followed, &well, None, LATE);
     log.truncate(2);
     log[1].message.payload = "not JSON".into();
     let recorded = recorded(&log, &followed);

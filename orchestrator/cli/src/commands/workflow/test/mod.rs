@@ -3,7 +3,7 @@ mod cases;
 
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use mesh_orchestrator::definitions::Known;
 use mesh_orchestrator::rehearsal::cases::{CaseReport, Cases};
 use mesh_schemas::{Digest, ErrorCode, WorkflowName};
@@ -18,18 +18,18 @@ use crate::output::Output;
 
 /// Try a definition without running anything: on cases, and on runs that have ended
 #[derive(Args)]
-#[command(after_help = HELP)]
+#[command(after_help = HELP, group = ArgGroup::new("tried").required(true).multiple(true))]
 pub(crate) struct Test {
     /// The definition: a YAML or JSON file, or - for stdin
     file: Source,
     /// The cases: a YAML or JSON file, or - for stdin. No server is needed for them
-    #[arg(required_unless_present = "against")]
+    #[arg(group = "tried")]
     cases: Option<Source>,
     /// Only the case of this name; may be given several times
     #[arg(long = "case", value_name = "NAME", requires = "cases")]
     names: Vec<String>,
     /// Play the last N runs of the workflow that have ended again, and tell which would go another way
-    #[arg(long, value_name = "last:N")]
+    #[arg(long, value_name = "last:N", group = "tried")]
     against: Option<Against>,
     #[command(flatten)]
     output: Output,
