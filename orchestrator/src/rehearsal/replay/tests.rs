@@ -317,6 +317,32 @@ fn logs_that_are_no_whole_runs_are_refused_and_garbage_is_passed_over() {
 }
 
 #[test]
+fn a_timer_that_was_due_and_had_not_fired_when_the_run_ended_does_not_fire_sooner() {
+    let followed = known(ORDER);
+    let mut log = record(&followed, &flaky, Some(1_100), LATE);
+    let end = log.iter().position(|stored| stored.message.subject.starts_with("mesh.workflow.cancelled"));
+    log.truncate(end.unwrap() + 1);
+    assert!(log.iter().all(|stored| !stored.message.subject.starts_with("mesh.timer.")));
+    let replayed = replay(&recorded(&log, &followed), &followed).unwrap();
+    assert!(replayed.is_same(), "{replayed:#?}");
+}
+
+#[test]
+fn the_order_of_the_log_counts_where_clocks_went_back() {
+    let followed = known(ORDER);
+    let mut log = record(&followed, &well, Some(200), LATE);
+    assert!(log[2].message.subject.contains(".signalled."));
+    for stored in &mut log[2..] {
+        stored.time -= TimeDelta::milliseconds(190);
+    }
+    let recorded = recorded(&log, &followed);
+    let charge = &recorded.course().tasks[&"charge".parse().unwrap()];
+    assert_eq!((charge.status, charge.attempts.len()), ("cancelled", 1));
+    let replayed = replay(&recorded, &followed).unwrap();
+    assert!(replayed.is_same(), "{replayed:#?}");
+}
+
+#[test]
 fn an_outcome_that_cannot_be_read_is_the_same_outcome_again() {
     let followed = known(ORDER);
     let mut log = record(&followed, &well, None, LATE);

@@ -100,6 +100,6 @@ fn what_is_told_of_another_way_is_how_it_goes() {
                 assert_eq!(replayed.course.as_ref(), Some(truth.course()), "{new}, seed {seed}");
             }
         }
-        assert!(told > 20 && differ > 1, "{new}: {told} told, {differ} differ");
+        assert!(told > 20 && differ > 0, "{new}: {told} told, {differ} differ");
     }
 }
