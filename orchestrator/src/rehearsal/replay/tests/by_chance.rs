@@ -23,7 +23,7 @@ const CHANGES: [(&str, &str); 9] = [
     ("output > 40", "output > 60"),
     ("initial: 300ms", "initial: 700ms"),
     ("max_attempts: 2", "max_attempts: 1"),
-    ("max_attempts: 3", "max_attempts: 4"),
+    ("max_attempts: 3", "max_attempts: 2"),
     ("timeout: 20s", "timeout: 4s"),
     ("timeout: 20s", "timeout: 40s"),
     ("on_skipped: run, ", ""),

@@ -18,7 +18,7 @@ use crate::output::Output;
 
 /// Try a definition without running anything: on cases, and on runs that have ended
 #[derive(Args)]
-#[command(after_help = HELP, group = ArgGroup::new("tried").required(true).multiple(true))]
+#[command(after_help = HELP, override_usage = USAGE, group = ArgGroup::new("tried").required(true).multiple(true))]
 pub(crate) struct Test {
     /// The definition: a YAML or JSON file, or - for stdin
     file: Source,
@@ -34,6 +34,8 @@ pub(crate) struct Test {
     #[command(flatten)]
     output: Output,
 }
+
+const USAGE: &str = "mesh workflow test [OPTIONS] <FILE> [CASES] [--against <last:N>]";
 
 const HELP: &str = "A file of cases:
 
