@@ -107,6 +107,44 @@ async fn the_cases_of_the_example_pass() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn the_examples_of_the_documentation_are_true() -> Result<()> {
+    let person = alone()?;
+    let documented = "
+mesh: v1
+name: order
+input: {type: object, required: [amount]}
+output: {status: sent}
+tasks:
+  check: {agent: checker}
+  charge: {agent: bank, needs: [check], when: tasks.check.output.ok, with: {sum: '${input.amount}'}}
+";
+    let readme = include_str!("../../../orchestrator/cli/README.md");
+    let (_, section) = readme.split_once("## Trying definitions").context("the section")?;
+    let (_, example) = section.split_once("```yaml\n").context("an example")?;
+    let (example, _) = example.split_once("```").context("its end")?;
+    person.file("order.yaml", documented)?;
+    let said = person.says_to(example, &["workflow", "test", "order.yaml", "-"]).await?.well()?;
+    assert!(said.ends_with("\n3 cases: 3 ok\n"), "{said}");
+
+    let helped = "
+mesh: v1
+name: order
+output: {status: refused, by: '${tasks.notify.output}'}
+tasks:
+  check: {agent: checker}
+  charge: {agent: bank, needs: [check], when: tasks.check.output.ok}
+  notify: {agent: mailer, needs: [charge], on_skipped: run}
+";
+    let help = person.says(&["workflow", "test", "--help"]).await?.well()?;
+    let (_, example) = help.split_once("A file of cases:\n").context("an example")?;
+    let (example, _) = example.split_once("All keys").context("its end")?;
+    person.file("order.yaml", helped)?;
+    let said = person.says_to(example, &["workflow", "test", "order.yaml", "-"]).await?.well()?;
+    assert_eq!(said, "ok      an order that is too large\n1 case: 1 ok\n");
+    Ok(())
+}
+
 /// An agent whose check gives the sum, after as many failures as the input asks for.
 async fn check(ctx: Context, input: Value) -> Result<Value, TaskFailure> {
     if u64::from(ctx.attempt().get()) <= input["fail_first"].as_u64().unwrap_or_default() {

@@ -125,8 +125,10 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node, path: &str) -> Expectat
         fields.refuse(second, format!("a run ends in one way, and '{first}' is there too: leave one out"));
     }
     if given.first() == Some(&"rejected") {
-        for key in ["tasks", "took"].into_iter().filter(|key| node_has(node, key)) {
-            fields.refuse(key, "a request that is rejected starts no run: leave it out");
+        for key in ["tasks", "took"] {
+            if fields.has(key) {
+                fields.refuse(key, "a request that is rejected starts no run: leave it out");
+            }
         }
     }
     let took = fields.optional("took", Ok);
@@ -142,10 +144,6 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node, path: &str) -> Expectat
     let tasks = tasks.into_iter().map(|(id, path, node)| (id, task(reader, node, &path))).collect();
     let took = took.and_then(|node| self::took(reader, node, &path_of("took")));
     Expectation { ending, tasks, took }
-}
-
-fn node_has(node: &Node, key: &str) -> bool {
-    matches!(&node.content, Content::Map(entries) if entries.iter().any(|entry| entry.key == key))
 }
 
 /// An ending of which nothing more is said.

@@ -132,7 +132,7 @@ fn yes(node: &Node) -> Result<(), String> {
     if node.boolean()? { Ok(()) } else { Err("write 'true', or leave the key out".to_owned()) }
 }
 
-/// A number from 1.
+/// A whole number from 0.
 pub(super) fn whole(number: &Number) -> Option<u32> {
     number.as_u64().and_then(|number| u32::try_from(number).ok())
 }
