@@ -232,7 +232,7 @@ impl Consumer {
     pub(super) fn alarm(&self) -> Option<Duration> {
         let due = self.due.first().map(|(due, _)| *due);
         let pin = self.pin.as_ref().filter(|_| self.next_message().is_some());
-        let unpinned = pin.and_then(|pin| Some(pin.silent? + self.spec.pinned?));
+        let unpinned = pin.and_then(|pin| self.ends(pin));
         [due, unpinned].into_iter().flatten().min()
     }
 
@@ -255,14 +255,19 @@ impl Consumer {
         self.again.front().or_else(|| self.fresh.first().filter(|_| room)).copied()
     }
 
+    /// When a pinning ends if its owner does not wait for messages again.
+    fn ends(&self, pin: &Pin) -> Option<Duration> {
+        Some(pin.silent? + self.spec.pinned?)
+    }
+
     fn next_receiver(&mut self, now: Duration) -> Option<u64> {
-        let Some(timeout) = self.spec.pinned else {
+        if self.spec.pinned.is_none() {
             let asking = |(id, receiver): (&u64, &Receiver)| (receiver.room > 0).then_some(*id);
             let after = self.receivers.range(self.turn + 1..).find_map(asking);
             return after.or_else(|| self.receivers.iter().find_map(asking));
-        };
+        }
         if let Some(pin) = &self.pin {
-            if pin.silent.is_none_or(|silent| now < silent + timeout) {
+            if self.ends(pin).is_none_or(|ends| now < ends) {
                 let owner = self.receivers.get(&pin.receiver)?;
                 return (owner.room > 0).then_some(pin.receiver);
             }
@@ -333,19 +338,23 @@ pub(super) struct Look {
     pub(super) repeated: usize,
     pub(super) waiting: usize,
     pub(super) pin: Option<String>,
-    pub(super) newest: u64,
     pub(super) last_delivery: Option<Duration>,
 }
 
 impl Consumer {
-    pub(super) fn look(&self) -> Look {
+    /// Sequence of the newest message that was delivered to anyone; 0 if none was.
+    pub(super) fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    pub(super) fn look(&self, now: Duration) -> Look {
+        let pin = self.pin.as_ref().filter(|pin| self.ends(pin).is_none_or(|ends| now < ends));
         Look {
             fresh: self.fresh.len(),
             pending: self.pending.len(),
             repeated: self.pending.values().filter(|pending| pending.delivered > 1).count(),
             waiting: self.receivers.values().filter(|receiver| receiver.room > 0).count(),
-            pin: self.pin.as_ref().map(|pin| pin.id.clone()),
-            newest: self.newest,
+            pin: pin.map(|pin| pin.id.clone()),
             last_delivery: self.last_delivery,
         }
     }

@@ -60,7 +60,7 @@ impl MemoryBus {
         self.ask(
             || format!("look at consumer {}", spec.name),
             |state| match (state.consumers.get(&key), &state.layout) {
-                (Some(consumer), _) => Ok(consumer.look().newest),
+                (Some(consumer), _) => Ok(consumer.newest()),
                 (None, Some(_)) => Ok(0),
                 (None, None) => Err(self.not_set_up()),
             },

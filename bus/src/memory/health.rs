@@ -94,7 +94,7 @@ fn consumers(state: &State, namespace: &Namespace) -> Vec<ConsumerHealth> {
 }
 
 fn how(state: &State, consumer: &Consumer) -> ConsumerState {
-    let look = consumer.look();
+    let look = consumer.look(state.clock.now());
     ConsumerState {
         pending: look.fresh as u64,
         in_hand: look.pending as u64,
