@@ -6,7 +6,7 @@ use mesh_bus::{Bus, BusError, ConsumerState, Flow, Health, Instance, Role};
 use mesh_schemas::Lane;
 
 use crate::server::Server;
-use crate::support::{agents, event, eventually, next, request, run, store_tasks};
+use crate::support::{agents, event, eventually, next, request, run, run_in, soon, store_tasks, task};
 
 on_every_bus!(
     a_namespace_that_is_not_there_is_looked_at_all_the_same,
@@ -106,13 +106,26 @@ async fn what_waits_and_what_is_in_hand_is_told(server: &impl Server) -> Result<
 async fn a_consumer_is_asked_while_somebody_receives(server: &impl Server) -> Result<()> {
     let bus = server.set_up().await?;
     let asked = async |role: &Role| Ok::<_, anyhow::Error>(state(&bus.health().await?, role)?.is_asked());
-    for (spec, role) in [(shard_consumer(bus.namespace(), 1), Role::Shard(1)), (agents(), risk())] {
+    let shard = (shard_consumer(bus.namespace(), 1), Role::Shard(1), event(run_in(1), 1));
+    for (spec, role, publish) in [(agents(), risk(), task(1)), shard] {
         bus.ensure_consumer(&spec).await?;
         assert!(!asked(&role).await?, "nobody receives");
-        let mut follower = bus.consume(&spec, Flow::Continuous(1)).await?;
-        let following = tokio::spawn(async move { follower.next().await.map(drop) });
+        let mut receiver = bus.consume(&spec, Flow::Continuous(1)).await?;
+        let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
+        let receiving = tokio::spawn(async move {
+            while let Ok(delivery) = receiver.next().await {
+                delivery.acker.ack().await;
+                sender.send(delivery.pin)?;
+            }
+            anyhow::Ok(())
+        });
         eventually("a request for messages", async || asked(&role).await).await?;
-        following.abort();
+        bus.publish(publish).await?;
+        let pin = soon("a delivery", received.recv()).await?.context("a delivery")?;
+        let state = state(&bus.health().await?, &role)?;
+        assert!(state.is_asked() && state.pin == pin, "{state:?}");
+        receiving.abort();
+        // An owner is taken to be there until it has been silent for its time.
         eventually("the end of the requests", async || Ok(!asked(&role).await?)).await?;
     }
     Ok(())
