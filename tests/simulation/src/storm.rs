@@ -42,6 +42,8 @@ pub struct Storm {
     pub slow: u32,
     /// An acknowledgement is lost.
     pub unacked: u32,
+    /// Somebody reports the contrary of an outcome that an agent has stored.
+    pub contradicted: u32,
     /// A party dies.
     pub crash: u32,
     /// A party stands still for up to half a minute, and then goes on as if nothing had been.
@@ -86,6 +88,7 @@ impl Storm {
             (at_most("refused", 80), at_most("unanswered", 80), at_most("late", 40));
         let (unread, behind) = (at_most("unread", 80), at_most("behind", 300));
         let (lost, slow, unacked) = (at_most("lost", 40), at_most("slow", 30), at_most("unacked", 80));
+        let contradicted = at_most("contradicted", 150);
         let (crash, freeze, stop) = (at_most("crash", 15), at_most("freeze", 8), at_most("stop", 8));
         let lasts = Duration::from_millis(choices.among(2_000..=30_000));
         let within =
@@ -118,6 +121,7 @@ impl Storm {
             lost,
             slow,
             unacked,
+            contradicted,
             crash,
             freeze,
             stop,
@@ -140,6 +144,7 @@ impl Storm {
             lost: 0,
             slow: 0,
             unacked: 0,
+            contradicted: 0,
             crash: 0,
             freeze: 0,
             stop: 0,
@@ -172,6 +177,7 @@ impl Storm {
         with(|storm| storm.lost = 0);
         with(|storm| storm.slow = 0);
         with(|storm| storm.unacked = 0);
+        with(|storm| storm.contradicted = 0);
         with(|storm| storm.crash = 0);
         with(|storm| storm.freeze = 0);
         with(|storm| storm.stop = 0);
@@ -201,6 +207,7 @@ impl fmt::Display for Storm {
             ("lost", self.lost),
             ("slow", self.slow),
             ("unacked", self.unacked),
+            ("contradicted", self.contradicted),
             ("crash", self.crash),
             ("freeze", self.freeze),
             ("stop", self.stop),

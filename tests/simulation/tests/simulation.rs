@@ -20,9 +20,10 @@ const WITHIN: &[(Sabotage, u64)] = &[
 ];
 
 /// Seeds that have shown a defect, by what it was. They are tried first.
-const FOUND: &[(u64, &str)] = &[
-    (4_073, "a run that was evicted was read again from a server that lacked an event which had been folded"),
-];
+const FOUND: &[(u64, &str)] = &[(
+    4_073,
+    "a run that was evicted was read again from a server that lacked an event which had been folded",
+)];
 
 #[test]
 fn nothing_is_lost_and_nothing_is_doubled() {

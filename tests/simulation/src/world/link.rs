@@ -14,6 +14,7 @@ use mesh_bus::{
 use mesh_schemas::{Message, Namespace, RunId, Shards, StoredMessage};
 use tokio::time::sleep;
 
+use super::doubles;
 use super::party::{Kind, Party};
 use super::reads;
 use super::receiver::Receiver;
@@ -41,12 +42,15 @@ impl Link {
     }
 
     /// Stores a message, and lets the observer see it as soon as it stands there.
-    async fn store(party: &Party, publish: Publish) -> Result<Stored, PublishError> {
+    pub(super) async fn store(party: &Party, publish: Publish) -> Result<Stored, PublishError> {
         let once = publish.once && party.world.sabotage != Some(Sabotage::FactsRepeat);
         let message = publish.message.clone();
         let stored = party.bus.publish(Publish { once, ..publish }).await;
         if let Ok(Stored::Now(sequence)) = stored {
             let time = party.bus.now();
+            if party.kind == Kind::Agent && party.happens(party.world.storm.contradicted) {
+                doubles::contradict(party, &message);
+            }
             party.world.observe(|observer| observer.stored(StoredMessage { message, sequence, time }));
         }
         stored

@@ -2,6 +2,7 @@
 
 mod agents;
 mod clients;
+mod doubles;
 mod link;
 mod orchestrators;
 mod party;
@@ -24,6 +25,7 @@ use crate::check::Observer;
 use crate::sabotage::Sabotage;
 use crate::storm::Storm;
 use crate::workload::Workload;
+pub(crate) use doubles::DOUBLE;
 use party::Toll;
 
 /// Steps that a simulation may take: many times what the longest ones need.
