@@ -22,6 +22,14 @@ use crate::worker::Worker;
 /// A process that does tasks.
 pub struct Agent {
     pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) prepared: Prepared,
+    /// Whether it is kept in the registry, by heartbeats. Nothing depends on it but what people see.
+    pub(crate) is_listed: bool,
+}
+
+/// An agent without the bus that it is to work on.
+#[derive(Clone)]
+pub(crate) struct Prepared {
     pub(crate) id: AgentId,
     pub(crate) type_: String,
     pub(crate) version: String,
@@ -92,29 +100,30 @@ impl Agent {
     }
 
     pub(crate) async fn run_until(self, stop: CancellationToken) -> Result<(), AgentError> {
-        let registered = self.registered();
-        let _service = self.bus.announce(&self.type_, &self.version, "agent of the mesh").await?;
+        let Self { bus, prepared, is_listed } = self;
+        let registered = prepared.registered();
+        let _service = bus.announce(&prepared.type_, &prepared.version, "agent of the mesh").await?;
         let cancellations = Cancellations::default();
         let parts_stop = stop.child_token();
         // Heartbeats go on while the last tasks end.
         let farewell = CancellationToken::new();
-        let heartbeat =
-            tokio::spawn(registry::keep_alive(Arc::clone(&self.bus), registered.clone(), farewell.clone()));
+        let keep_alive = || registry::keep_alive(Arc::clone(&bus), registered.clone(), farewell.clone());
+        let heartbeat = is_listed.then(|| tokio::spawn(keep_alive()));
         let mut workers = JoinSet::new();
-        for (capability, handler) in &self.handlers {
+        for (capability, handler) in &prepared.handlers {
             let worker = Worker {
-                bus: Arc::clone(&self.bus),
-                agent: self.id.clone(),
-                type_: self.type_.clone(),
+                bus: Arc::clone(&bus),
+                agent: prepared.id.clone(),
+                type_: prepared.type_.clone(),
                 capability: capability.clone(),
                 handler: Arc::clone(handler),
-                capacity: self.capacity,
-                drain: self.drain,
+                capacity: prepared.capacity,
+                drain: prepared.drain,
                 cancellations: cancellations.clone(),
             };
             workers.spawn(worker.run(parts_stop.clone()));
         }
-        info!(agent = %self.id, capabilities = ?registered.capabilities, "agent ready");
+        info!(agent = %prepared.id, capabilities = ?registered.capabilities, "agent ready");
         let mut died = None;
         while let Some(ended) = workers.join_next().await {
             if let Err(error) = ended {
@@ -123,13 +132,17 @@ impl Agent {
             }
         }
         farewell.cancel();
-        if let Err(error) = heartbeat.await {
+        if let Some(heartbeat) = heartbeat
+            && let Err(error) = heartbeat.await
+        {
             warn!(%error, "the heartbeat died");
         }
-        info!(agent = %self.id, "agent stopped");
+        info!(agent = %prepared.id, "agent stopped");
         died.map_or(Ok(()), |error| Err(AgentError::Died(error)))
     }
+}
 
+impl Prepared {
     fn registered(&self) -> AgentRegistered {
         let capacity = self.capacity * self.handlers.len();
         AgentRegistered {

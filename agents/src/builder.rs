@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::agent::{Agent, AgentError};
+use crate::agent::{Agent, AgentError, Prepared};
 use crate::context::Context;
 #[cfg(unix)]
 use crate::exec::Exec;
@@ -168,7 +168,24 @@ impl AgentBuilder {
         self
     }
 
-    async fn build(self) -> Result<Agent, AgentError> {
+    async fn build(mut self) -> Result<Agent, AgentError> {
+        let (bus, connection) = (self.bus.take(), self.connection.take());
+        let prepared = self.prepare()?;
+        let bus = match bus {
+            Some(bus) => bus,
+            None => {
+                let options = match connection {
+                    Some(options) => options,
+                    None => ConnectOptions::from_env()?,
+                };
+                Arc::new(NatsBus::connect(options.name(prepared.id.as_str())).await?)
+            }
+        };
+        Ok(Agent { bus, prepared, is_listed: true })
+    }
+
+    /// All that can be done and checked without a bus.
+    pub(crate) fn prepare(self) -> Result<Prepared, AgentError> {
         let mut handlers = BTreeMap::new();
         for (name, prepare) in self.handlers {
             let capability = Capability::new(name)?;
@@ -186,18 +203,7 @@ impl AgentBuilder {
             Some(id) => AgentId::new(id)?,
             None => AgentId::new(format!("{type_}-{}", &Uuid::new_v4().simple().to_string()[..8]))?,
         };
-        let bus = match self.bus {
-            Some(bus) => bus,
-            None => {
-                let options = match self.connection {
-                    Some(options) => options,
-                    None => ConnectOptions::from_env()?,
-                };
-                Arc::new(NatsBus::connect(options.name(id.as_str())).await?)
-            }
-        };
-        Ok(Agent {
-            bus,
+        Ok(Prepared {
             id,
             type_: type_.to_string(),
             version: self.version,

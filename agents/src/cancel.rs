@@ -39,10 +39,16 @@ impl Cancellations {
         while let Some(message) = heard.next().await {
             if let Ok(Subject::Task { verb: TaskVerb::Cancelled, key }) =
                 Subject::parse(bus.namespace(), &message.subject)
-                && let Some(token) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
             {
-                token.cancel();
+                self.cancel(&key);
             }
+        }
+    }
+
+    /// Tells the handler at work on an attempt, if one is.
+    pub(crate) fn cancel(&self, key: &TaskKey) {
+        if let Some(token) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+            token.cancel();
         }
     }
 }

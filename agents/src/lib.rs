@@ -36,6 +36,8 @@ mod registry;
 mod release;
 mod runner;
 mod stop;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod worker;
 
 pub use self::http::{Http, HttpError};

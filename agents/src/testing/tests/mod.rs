@@ -1,0 +1,5 @@
+mod assertions;
+mod faults;
+mod single;
+mod time;
+mod workflows;
