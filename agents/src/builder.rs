@@ -184,6 +184,13 @@ impl AgentBuilder {
         Ok(Agent { bus, prepared, is_listed: true })
     }
 
+    /// Names the process by its type, unless it has a name: the same in every test.
+    #[cfg(feature = "testing")]
+    pub(crate) fn named(mut self) -> Self {
+        self.id.get_or_insert_with(|| self.type_.clone());
+        self
+    }
+
     /// All that can be done and checked without a bus.
     pub(crate) fn prepare(self) -> Result<Prepared, AgentError> {
         let mut handlers = BTreeMap::new();

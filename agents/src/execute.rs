@@ -58,6 +58,8 @@ impl Execution {
         loop {
             tokio::select! {
                 biased;
+                // First of all: what a handler says on being told that its agent stops is no outcome.
+                () = abandon.cancelled() => return self.release(&delivery, Duration::ZERO).await,
                 settled = &mut work => {
                     match settled {
                         Settled::Ack => delivery.acker.ack().await,
@@ -65,7 +67,6 @@ impl Execution {
                     }
                     return;
                 }
-                () = abandon.cancelled() => return self.release(&delivery, Duration::ZERO).await,
                 _ = marks.tick() => delivery.acker.progress().await,
             }
         }

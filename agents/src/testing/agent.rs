@@ -47,7 +47,7 @@ impl TestAgent {
     #[must_use]
     #[track_caller]
     pub fn of(agent: AgentBuilder) -> Self {
-        match agent.prepare() {
+        match agent.named().prepare() {
             Ok(prepared) => Self { prepared },
             Err(error) => panic!("the agent cannot start: {error:?}"),
         }

@@ -27,8 +27,10 @@ fn walk(path: &str, expected: &Value, actual: &Value, compare: Compare, found: &
                     None => found.push(format!("{}: expected {wanted}, and it is missing", join(path, key))),
                 }
             }
-            let more = there.iter().filter(|(key, _)| compare == Compare::Whole && !wanted.contains_key(*key));
-            found.extend(more.map(|(key, value)| format!("{}: not expected, found {value}", join(path, key))));
+            let more =
+                there.iter().filter(|(key, _)| compare == Compare::Whole && !wanted.contains_key(*key));
+            found
+                .extend(more.map(|(key, value)| format!("{}: not expected, found {value}", join(path, key))));
         }
         (Value::Array(wanted), Value::Array(there)) if wanted.len() == there.len() => {
             for (place, (wanted, there)) in wanted.iter().zip(there).enumerate() {
@@ -73,7 +75,10 @@ mod tests {
         assert_eq!(differences(&expected, &actual, Compare::Part), [told[0], told[2]]);
         assert!(differences(&expected, &expected, Compare::Whole).is_empty());
         assert_eq!(differences(&json!([1]), &json!([1, 2]), Compare::Part).len(), 1);
-        assert_eq!(differences(&json!(1), &json!("1"), Compare::Whole), ["the whole: expected 1, found \"1\""]);
+        assert_eq!(
+            differences(&json!(1), &json!("1"), Compare::Whole),
+            ["the whole: expected 1, found \"1\""]
+        );
         assert!(!is_same_number(&(u64::MAX).into(), &(u64::MAX - 1).into()));
     }
 }

@@ -113,9 +113,9 @@ fn pattern_words(subject: &Subject) -> Option<Vec<String>> {
     let rest = match subject {
         Subject::Workflow { .. } | Subject::RequestRejected { .. } => Vec::new(),
         Subject::Signalled { signal, .. } => vec![signal.to_string()],
-        Subject::Task { key, .. }
-        | Subject::TaskAssigned { key, .. }
-        | Subject::TaskReleased { key, .. } => vec![key.task.to_string(), key.attempt.to_string()],
+        Subject::Task { key, .. } | Subject::TaskAssigned { key, .. } | Subject::TaskReleased { key, .. } => {
+            vec![key.task.to_string(), key.attempt.to_string()]
+        }
         Subject::TimerFired { timer, .. } => vec![timer.to_string()],
         _ => return None,
     };
@@ -129,7 +129,7 @@ impl fmt::Display for Event {
         if self.attempt() == Some(1) {
             words.pop();
         }
-        let line = format!("+{:<10} {:<26} {}", spoken(self.after), words.join(" "), line::gist(self));
+        let line = format!("+{:<9} {:<26} {}", spoken(self.after), words.join(" "), line::gist(self));
         f.write_str(line.trim_end())
     }
 }

@@ -10,8 +10,8 @@ use mesh_bus::topology::Topology;
 use mesh_bus::{Acker, Bus, Delivery, Publish};
 use mesh_schemas::payload::{TaskCreated, TaskError, TaskFailed, TaskProgress, WorkflowStarted, code};
 use mesh_schemas::{
-    Definition, Envelope, Message, Namespace, RULES_VERSION, RequestId, RunId, Shards, StoredMessage, Subject,
-    TaskId, TaskKey, TaskVerb, WorkflowName, WorkflowVerb,
+    Definition, Envelope, Message, Namespace, RULES_VERSION, RequestId, RunId, Shards, StoredMessage,
+    Subject, TaskId, TaskKey, TaskVerb, WorkflowName, WorkflowVerb,
 };
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -122,7 +122,9 @@ impl Stage {
             action: task.action.clone(),
             input: task.input.clone(),
             timeout_ms: task.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
-            deadline: chrono::TimeDelta::from_std(task.deadline).ok().and_then(|left| now.checked_add_signed(left)),
+            deadline: chrono::TimeDelta::from_std(task.deadline)
+                .ok()
+                .and_then(|left| now.checked_add_signed(left)),
             basis: now,
             idempotency_key: task
                 .idempotency_key
@@ -153,7 +155,9 @@ impl Stage {
                 Interruption::CancelWhen(fits) => {
                     let fits = |event: &super::event::Event| {
                         let progress = event.data_as::<TaskProgress>();
-                        progress.filter(|progress| event.event_type() == "task.progress" && fits(progress)).map(drop)
+                        progress
+                            .filter(|progress| event.event_type() == "task.progress" && fits(progress))
+                            .map(drop)
                     };
                     self.recorder.await_event(self.key.run, fits).await;
                     self.cancel(cancellations).await;
@@ -174,7 +178,8 @@ impl Stage {
             retryable: false,
             retry_after: None,
         };
-        let cancelled = self.message(&self.key.subject(TaskVerb::Cancelled), &TaskFailed { error, agent: None });
+        let cancelled =
+            self.message(&self.key.subject(TaskVerb::Cancelled), &TaskFailed { error, agent: None });
         let _ = self.bus.notify(cancelled).await;
         cancellations.cancel(&self.key);
     }

@@ -80,7 +80,8 @@ impl FailedTask {
     #[track_caller]
     pub fn fatally(&self) -> &Self {
         if self.error.retryable {
-            self.story.fail(format!("expected a fatal failure, but '{}' may be tried again", self.error.code));
+            self.story
+                .fail(format!("expected a fatal failure, but '{}' may be tried again", self.error.code));
         }
         self
     }
@@ -89,7 +90,10 @@ impl FailedTask {
     #[track_caller]
     pub fn retryably(&self) -> &Self {
         if !self.error.retryable {
-            self.story.fail(format!("expected a failure that may be tried again, but '{}' is fatal", self.error.code));
+            self.story.fail(format!(
+                "expected a failure that may be tried again, but '{}' is fatal",
+                self.error.code
+            ));
         }
         self
     }
@@ -100,7 +104,10 @@ impl FailedTask {
         let asked = self.error.retry_after;
         if asked != Some(pause.as_secs_f64()) {
             let asked = asked.map_or_else(|| "none".to_owned(), |seconds| format!("one of {seconds} s"));
-            self.story.fail(format!("expected a pause of {} s to be asked for, but it was {asked}", pause.as_secs_f64()));
+            self.story.fail(format!(
+                "expected a pause of {} s to be asked for, but it was {asked}",
+                pause.as_secs_f64()
+            ));
         }
         self
     }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mesh_bus::{Bus, Role};
 use mesh_bus::memory::{MemoryBus, MemoryServer};
 use mesh_bus::topology::Topology;
+use mesh_bus::{Bus, Role};
 use mesh_orchestrator::{Options, definitions};
 use mesh_schemas::{AgentId, Capability, Definition, Namespace, RunId, TaskId, WorkflowName};
 use tokio::sync::watch;
@@ -108,7 +108,8 @@ impl Inner {
         }
         self.recorder.is_listening().await;
         loop {
-            let next = self.lock().workflows.values().find(|it| !it.is_applied).map(|it| it.definition.clone());
+            let next =
+                self.lock().workflows.values().find(|it| !it.is_applied).map(|it| it.definition.clone());
             let Some(definition) = next else { return Ok(()) };
             let applied = definitions::apply(&*self.bus, &definition).await;
             applied.map_err(|error| format!("the workflow cannot be applied: {error}"))?;

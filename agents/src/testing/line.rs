@@ -16,10 +16,9 @@ pub(super) fn gist(event: &Event) -> String {
     let gist = match event.event_type().as_str() {
         "workflow.started" => event.data_as().map(|data: WorkflowStarted| json(&data.input)),
         "workflow.completed" => event.data_as().map(|data: WorkflowCompleted| json(&data.output)),
-        "workflow.failed" => event.data_as().map(|data: WorkflowFailed| {
-            let task = data.task.map(|task| format!(" (task {task})")).unwrap_or_default();
-            format!("{}: {}{task}", data.error.code, data.error.message)
-        }),
+        "workflow.failed" => event
+            .data_as()
+            .map(|data: WorkflowFailed| format!("{}: {}", data.error.code, data.error.message)),
         "workflow.cancelled" => event.data_as().and_then(|data: WorkflowCancelled| data.reason),
         "workflow.signalled" => event.data_as().and_then(|data: CancelSignal| data.reason),
         "task.created" => event.data_as().map(|data: TaskCreated| json(&data.input)),
@@ -37,9 +36,9 @@ pub(super) fn gist(event: &Event) -> String {
             let fatal = if data.error.retryable { "" } else { " (fatal)" };
             format!("{}: {}{fatal}", data.error.code, data.error.message)
         }),
-        "request.rejected" => event
-            .data_as()
-            .map(|data: RequestRejected| format!("{}: {}", data.code, data.reasons.join("; "))),
+        "request.rejected" => {
+            event.data_as().map(|data: RequestRejected| format!("{}: {}", data.code, data.reasons.join("; ")))
+        }
         _ => None,
     };
     shorten(&gist.unwrap_or_default())

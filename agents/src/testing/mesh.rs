@@ -103,7 +103,7 @@ impl TestMesh {
     /// If the agent cannot start: a name is not valid, a capability is missing or there twice.
     #[track_caller]
     pub fn agent(&self, agent: AgentBuilder) -> &Self {
-        match agent.prepare() {
+        match agent.named().prepare() {
             Ok(prepared) => self.inner.add_agent(prepared),
             Err(error) => panic!("the agent cannot start: {error:?}"),
         }
@@ -124,8 +124,9 @@ impl TestMesh {
     {
         let capability = self.needed(capability);
         let mock = move |input| {
-            serde_json::to_value(answer(input)?)
-                .map_err(|error| TaskFailure::fatal("invalid_output", format!("the mock's answer is not JSON: {error}")))
+            serde_json::to_value(answer(input)?).map_err(|error| {
+                TaskFailure::fatal("invalid_output", format!("the mock's answer is not JSON: {error}"))
+            })
         };
         if let Err(error) = self.inner.add_mock(capability.clone(), Arc::new(mock)) {
             panic!("{error}");
@@ -247,9 +248,17 @@ pub(super) fn workflow(inner: &Inner, name: Option<&str>) -> Result<WorkflowName
         (Some(name), _) => state.workflows.keys().find(|known| known.as_str() == name),
         (None, [_]) => state.workflows.keys().next(),
         (None, []) => return Err("the mesh has no workflow: begin with TestMesh::of(…)".to_owned()),
-        (None, _) => return Err(format!("the mesh has several workflows: name one with .of(…): {}", known.join(", "))),
+        (None, _) => {
+            return Err(format!("the mesh has several workflows: name one with .of(…): {}", known.join(", ")));
+        }
     };
     let name = name.unwrap_or_default();
-    let missing = || format!("the mesh has no workflow '{name}'{}; it has {}", meant(name, known.iter().copied()), known.join(", "));
+    let missing = || {
+        format!(
+            "the mesh has no workflow '{name}'{}; it has {}",
+            meant(name, known.iter().copied()),
+            known.join(", ")
+        )
+    };
     found.cloned().ok_or_else(missing)
 }

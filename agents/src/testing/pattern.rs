@@ -102,7 +102,8 @@ mod tests {
         assert!(refused("task.created risk two").contains("a number from 1"));
         assert!(refused("workflow.started risk").contains("by its type, not by"));
         assert!(refused("timer.fired retry-risk-1 2").contains("its type and its name"));
-        for fine in ["task.created", "task.created risk", "task.failed risk:3 2", "workflow.signalled cancel"] {
+        for fine in ["task.created", "task.created risk", "task.failed risk:3 2", "workflow.signalled cancel"]
+        {
             assert!(Pattern::new(fine, Some(&tasks)).is_ok(), "{fine}");
         }
     }

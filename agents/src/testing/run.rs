@@ -52,9 +52,11 @@ pub struct Run {
 impl Run {
     pub(super) fn new(mesh: Arc<Inner>, id: RunId, workflow: Option<WorkflowName>) -> Self {
         let tasks = match &workflow {
-            Some(name) => mesh.lock().workflows.get(name).map(|workflow| {
-                workflow.definition.tasks.keys().map(ToString::to_string).collect()
-            }),
+            Some(name) => mesh
+                .lock()
+                .workflows
+                .get(name)
+                .map(|workflow| workflow.definition.tasks.keys().map(ToString::to_string).collect()),
             None => Some(vec![direct_task().to_string()]),
         };
         Self { mesh, id, workflow, tasks }

@@ -64,7 +64,8 @@ impl RunTask {
     #[track_caller]
     pub fn was_skipped(&self) -> &Self {
         if !self.is_complete {
-            self.story.fail("only a run that completed tells what was skipped: for others, say did_not_run()");
+            self.story
+                .fail("only a run that completed tells what was skipped: for others, say did_not_run()");
         }
         if self.position("task.created").is_some() || self.position("task.failed").is_some() {
             self.story.fail("expected it to be skipped, but it was not");
@@ -80,7 +81,9 @@ impl RunTask {
                 Some(data) => CompletedTask { story: self.story.clone(), data },
                 None => self.story.fail(format!("its outcome cannot be read: {}", event.data())),
             },
-            Some(event) => self.story.fail(format!("expected it to complete, but its last attempt failed:\n  {event}")),
+            Some(event) => {
+                self.story.fail(format!("expected it to complete, but its last attempt failed:\n  {event}"))
+            }
             None => self.story.fail("expected it to complete, but its last attempt has no outcome"),
         }
     }
@@ -93,7 +96,9 @@ impl RunTask {
                 Some(data) => FailedTask { story: self.story.clone(), error: data.error },
                 None => self.story.fail(format!("its outcome cannot be read: {}", event.data())),
             },
-            Some(event) => self.story.fail(format!("expected it to fail, but its last attempt went well:\n  {event}")),
+            Some(event) => {
+                self.story.fail(format!("expected it to fail, but its last attempt went well:\n  {event}"))
+            }
             None => self.story.fail("expected it to fail, but its last attempt has no outcome"),
         }
     }
@@ -117,7 +122,8 @@ impl RunTask {
     pub fn ran_after(&self, other: &str) -> &Self {
         let other = self.other(other);
         if self.begin() < other.end() {
-            self.story.fail(format!("expected it to run after '{}', but it began before that one ended", other.id));
+            self.story
+                .fail(format!("expected it to run after '{}', but it began before that one ended", other.id));
         }
         self
     }
@@ -134,7 +140,10 @@ impl RunTask {
     pub fn ran_beside(&self, other: &str) -> &Self {
         let other = self.other(other);
         if self.begin() > other.end() || other.begin() > self.end() {
-            self.story.fail(format!("expected it to run beside '{}', but one ended before the other began", other.id));
+            self.story.fail(format!(
+                "expected it to run beside '{}', but one ended before the other began",
+                other.id
+            ));
         }
         self
     }
@@ -165,9 +174,10 @@ impl RunTask {
     }
 
     fn events(&self, event_type: &str) -> impl Iterator<Item = &Event> {
-        self.story.events.iter().filter(move |event| {
-            event.task() == Some(self.id.as_str()) && event.event_type() == event_type
-        })
+        self.story
+            .events
+            .iter()
+            .filter(move |event| event.task() == Some(self.id.as_str()) && event.event_type() == event_type)
     }
 
     /// The outcome of the last attempt: the first there is, which is the one that counts.
@@ -178,9 +188,10 @@ impl RunTask {
     fn outcome_position(&self) -> Option<usize> {
         let attempts = self.story.events.iter().filter(|event| event.task() == Some(&self.id));
         let last = attempts.filter_map(Event::attempt).max();
-        self.story.events.iter().position(|event| {
-            event.task() == Some(&self.id) && event.attempt() == last && is_outcome(event)
-        })
+        self.story
+            .events
+            .iter()
+            .position(|event| event.task() == Some(&self.id) && event.attempt() == last && is_outcome(event))
     }
 
     #[track_caller]
@@ -192,7 +203,8 @@ impl RunTask {
     }
 
     fn position(&self, event_type: &str) -> Option<usize> {
-        let is_it = |event: &Event| event.task() == Some(self.id.as_str()) && event.event_type() == event_type;
+        let is_it =
+            |event: &Event| event.task() == Some(self.id.as_str()) && event.event_type() == event_type;
         self.story.events.iter().position(is_it)
     }
 

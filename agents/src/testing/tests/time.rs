@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::testing::{TestMesh, hours, minutes};
 use crate::TaskFailure;
+use crate::testing::{TestMesh, hours, minutes};
 
 const SLOW: &str = "
 mesh: v1
