@@ -8,13 +8,16 @@ use mesh_schemas::payload::{
 };
 use mesh_schemas::{Envelope, EnvelopeError, Namespace, RunId, StoredMessage, Subject, WorkflowVerb};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::bus::{Bus, RunLog, Subscription};
 use crate::error::BusError;
 use crate::topology::Stream;
 
-/// How often to look without having been woken: what wakes may be lost with a connection.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// Pause before looking without having been woken, as what wakes may be lost with a connection: a tenth of the time
+/// that was waited already, within these limits. So a wait of a day costs some thousand looks, and whoever has waited
+/// for minutes learns of a lost wake soon enough.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +58,7 @@ pub struct RunWaiter {
     bus: Arc<dyn Bus>,
     run: RunId,
     wake: Fuse<Subscription>,
+    since: Instant,
     /// Rejections up to this sequence are of earlier requests.
     rejected_before: u64,
 }
@@ -75,7 +79,7 @@ impl RunWaiter {
         let ended = bus.subscribe(&format!("{namespace}.workflow.*.*.-.{run}")).await?;
         let rejected = bus.subscribe(&rejections(namespace, &run)).await?;
         let wake: Subscription = select(ended, rejected).boxed();
-        Ok(Self { bus, run, wake: wake.fuse(), rejected_before: 0 })
+        Ok(Self { bus, run, wake: wake.fuse(), since: Instant::now(), rejected_before: 0 })
     }
 
     /// Waits for the run of a request that is submitted after this: a rejection that stands already was the
@@ -106,12 +110,18 @@ impl RunWaiter {
                 Err(error) => return Err(error),
             }
             // `None` is the end of the subscription: then only the clock wakes.
+            let pause = self.pause();
             tokio::select! {
                 biased;
                 Some(_) = self.wake.next() => {}
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
+    }
+
+    fn pause(&self) -> Duration {
+        let (shortest, longest) = LOOK_AGAIN;
+        (self.since.elapsed() / 10).clamp(shortest, longest)
     }
 
     /// How the run ended, if it has.
