@@ -9,19 +9,17 @@
 //! use mesh_agents::testing::{TestMesh, hours};
 //! use serde_json::json;
 //!
-//! # mod include { pub const APPROVAL: &str = "
-//! # mesh: v1
-//! # name: approval
-//! # timeout: 3d
-//! # output: '${tasks.notify.output}'
-//! # tasks:
-//! #   review: {agent: reviewer, timeout: 2d}
-//! #   notify: {agent: mail, needs: [review], with: {text: '${tasks.review.output.verdict}'}}
-//! # "; }
-//! # use include::APPROVAL;
-//! # /*
-//! const APPROVAL: &str = include_str!("../approval.yaml");
+//! const APPROVAL: &str = "
+//! mesh: v1
+//! name: approval
+//! timeout: 3d
+//! output: '${tasks.notify.output}'
+//! tasks:
+//!   review: {agent: reviewer, timeout: 2d}
+//!   notify: {agent: mail, needs: [review], with: {text: '${tasks.review.output.verdict}'}}
+//! ";
 //!
+//! # /*
 //! #[tokio::test(start_paused = true)]
 //! # */
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() { a_slow_review().await }
@@ -34,7 +32,7 @@
 //!     let run = mesh.run(json!({"document": 7})).await;
 //!
 //!     run.completed().with_output(json!({"sent": "yes"})).after(hours(24));
-//!     run.task("mail").ran_after("review");
+//!     run.task("notify").was_created(2).times().ran_after("review");
 //! }
 //! ```
 //!

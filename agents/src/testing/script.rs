@@ -26,11 +26,11 @@ use crate::failure::TaskFailure;
 /// mesh.agent_for("charge")
 ///     .dies().once().then()
 ///     .fails_with(TaskFailure::retryable("busy", "not now")).times(2).then()
-///     .takes(hours(24)).once();
+///     .takes(hours(12)).once();
 ///
 /// let run = mesh.run(json!({"amount": 5})).await;
 ///
-/// run.completed().after(hours(24));
+/// run.completed().after(hours(12));
 /// run.task("charge").was_created(3).times().was_taken(4).times();
 /// # }
 /// ```
