@@ -1,6 +1,6 @@
 //! Which crate may use what, and that the core is pure. The architecture section of the README promises it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -21,6 +21,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("merchant-onboarding", &["mesh-agents"]),
 ];
+
+/// Crates that are nothing but tests, and may use anything.
+const TESTS: &[&str] = &["mesh-tests", "mesh-simulation"];
+
+/// What a crate may use besides, if it is optional and only this feature, which is not a default, brings it: the test kit
+/// of agents runs an orchestrator, which agents in production know nothing of.
+const MAY_USE_WITH: &[(&str, &str, &str)] = &[("mesh-agents", "mesh-orchestrator", "testing")];
 
 /// Libraries that one crate uses on behalf of all others.
 const ONLY_IN: &[(&str, &str)] = &[
@@ -85,37 +92,91 @@ fn cargo(arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Crates of the workspace with the names of what they use outside their tests.
-fn workspace() -> Result<BTreeMap<String, BTreeSet<String>>> {
+/// What cargo knows of each crate of the workspace.
+fn packages() -> Result<Vec<Value>> {
     let metadata: Value = serde_json::from_str(&cargo(&["metadata", "--no-deps", "--format-version", "1"])?)?;
-    let packages = metadata["packages"].as_array().context("cargo metadata lists packages")?;
-    let name = |value: &Value| value["name"].as_str().unwrap_or_default().to_owned();
-    Ok(packages
-        .iter()
-        .map(|package| {
-            let dependencies = package["dependencies"].as_array().into_iter().flatten();
-            let used = dependencies.filter(|dependency| dependency["kind"].is_null()).map(name).collect();
-            (name(package), used)
-        })
-        .collect())
+    metadata["packages"].as_array().cloned().context("cargo metadata lists packages")
+}
+
+fn name(value: &Value) -> &str {
+    value["name"].as_str().unwrap_or_default()
+}
+
+/// What a crate uses outside its tests.
+fn used(package: &Value) -> impl Iterator<Item = &Value> {
+    let dependencies = package["dependencies"].as_array().into_iter().flatten();
+    dependencies.filter(|dependency| dependency["kind"].is_null())
 }
 
 #[test]
 fn crates_use_each_other_as_the_architecture_says() -> Result<()> {
-    let mut workspace = workspace()?;
-    for tests in ["mesh-tests", "mesh-simulation"] {
-        ensure!(workspace.remove(tests).is_some(), "there is no {tests} any more: forget it here");
+    let mut packages = packages()?;
+    for tests in TESTS {
+        let place = packages.iter().position(|package| name(package) == *tests);
+        packages.remove(place.with_context(|| format!("there is no {tests} any more: forget it here"))?);
     }
-    for (name, uses) in &workspace {
-        let (_, allowed) = MAY_USE
-            .iter()
-            .find(|(known, _)| known == name)
-            .with_context(|| format!("say what {name} may use"))?;
-        for used in uses.iter().filter(|used| used.starts_with("mesh-")) {
-            ensure!(allowed.contains(&used.as_str()), "{name} must not use {used}");
+    for package in &packages {
+        let crate_ = name(package);
+        let allowed = MAY_USE.iter().find(|(known, _)| *known == crate_);
+        let (_, allowed) = allowed.with_context(|| format!("say what {crate_} may use"))?;
+        for dependency in used(package) {
+            let used = name(dependency);
+            let exception =
+                MAY_USE_WITH.iter().find(|(user, library, _)| (*user, *library) == (crate_, used));
+            match exception {
+                Some((_, _, feature)) => ensure_only_with(package, dependency, feature)?,
+                None => ensure!(
+                    !used.starts_with("mesh-") || allowed.contains(&used),
+                    "{crate_} must not use {used}"
+                ),
+            }
+            let only = ONLY_IN.iter().find(|(library, only)| *library == used && *only != crate_);
+            ensure!(only.is_none(), "{crate_} uses {used}, which is for another: {only:?}");
         }
-        for (library, only) in ONLY_IN {
-            ensure!(name == only || !uses.contains(*library), "{name} uses {library}, which is for {only}");
+    }
+    Ok(())
+}
+
+/// Whether a dependency is brought by one feature alone, which is not a default.
+fn ensure_only_with(package: &Value, dependency: &Value, feature: &str) -> Result<()> {
+    let (crate_, used) = (name(package), name(dependency));
+    ensure!(dependency["optional"] == true, "{crate_} may use {used} only with the feature {feature}");
+    let features = package["features"].as_object().context("cargo metadata lists features")?;
+    let brought = format!("dep:{used}");
+    for (other, brings) in features.iter().filter(|(other, _)| *other != feature) {
+        let brings = brings.as_array().context("a feature is a list")?;
+        let found = brings.iter().find(|it| *it == brought.as_str() || *it == feature);
+        ensure!(
+            found.is_none(),
+            "the feature {other} of {crate_} brings {found:?}, which is for {feature} alone"
+        );
+    }
+    ensure!(
+        features
+            .get(feature)
+            .and_then(Value::as_array)
+            .is_some_and(|it| it.iter().any(|it| *it == brought.as_str())),
+        "the feature {feature} of {crate_} brings {used}"
+    );
+    Ok(())
+}
+
+#[test]
+fn what_runs_in_production_has_no_test_kit() -> Result<()> {
+    for (crate_, library, feature) in MAY_USE_WITH {
+        for package in packages()? {
+            let wanted = used(&package).find(|dependency| name(dependency) == *crate_);
+            let features = wanted.and_then(|wanted| wanted["features"].as_array());
+            ensure!(
+                !features.into_iter().flatten().any(|it| *it == *feature),
+                "{} asks for the feature {feature} of {crate_} outside its dev-dependencies",
+                name(&package)
+            );
+        }
+        for package in [crate_, "merchant-onboarding"] {
+            let tree = cargo(&["tree", "-p", package, "-e", "normal", "--prefix", "none", "-f", "{p}"])?;
+            ensure!(tree.contains("mesh-bus"), "the tree is that of {package}: {tree}");
+            ensure!(!tree.contains(library), "{package} reaches {library}");
         }
     }
     Ok(())

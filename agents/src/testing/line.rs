@@ -16,9 +16,9 @@ pub(super) fn gist(event: &Event) -> String {
     let gist = match event.event_type().as_str() {
         "workflow.started" => event.data_as().map(|data: WorkflowStarted| json(&data.input)),
         "workflow.completed" => event.data_as().map(|data: WorkflowCompleted| json(&data.output)),
-        "workflow.failed" => event
-            .data_as()
-            .map(|data: WorkflowFailed| format!("{}: {}", data.error.code, data.error.message)),
+        "workflow.failed" => {
+            event.data_as().map(|data: WorkflowFailed| format!("{}: {}", data.error.code, data.error.message))
+        }
         "workflow.cancelled" => event.data_as().and_then(|data: WorkflowCancelled| data.reason),
         "workflow.signalled" => event.data_as().and_then(|data: CancelSignal| data.reason),
         "task.created" => event.data_as().map(|data: TaskCreated| json(&data.input)),

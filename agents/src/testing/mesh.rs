@@ -249,7 +249,10 @@ pub(super) fn workflow(inner: &Inner, name: Option<&str>) -> Result<WorkflowName
         (None, [_]) => state.workflows.keys().next(),
         (None, []) => return Err("the mesh has no workflow: begin with TestMesh::of(…)".to_owned()),
         (None, _) => {
-            return Err(format!("the mesh has several workflows: name one with .of(…): {}", known.join(", ")));
+            return Err(format!(
+                "the mesh has several workflows: name one with .of(…): {}",
+                known.join(", ")
+            ));
         }
     };
     let name = name.unwrap_or_default();

@@ -7,28 +7,36 @@ mod create_dashboard;
 mod finalise;
 mod merchant;
 mod risk;
+#[cfg(test)]
+mod tests;
 mod validate;
 
-use anyhow::bail;
-use mesh_agents::Agent;
+use anyhow::Context as _;
+use mesh_agents::{Agent, AgentBuilder};
+
+/// Every agent here.
+const AGENTS: [&str; 6] =
+    ["validate", "compliance", "risk", "create_account", "create_dashboard", "finalise"];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let name = std::env::args().nth(1).unwrap_or_default();
-    let agent = Agent::builder(&name);
-    let agent = match name.as_str() {
-        "validate" => agent.capability(&name, validate::handle),
-        "compliance" => agent.capability(&name, compliance::handle),
-        "risk" => agent.capability(&name, risk::handle),
-        "create_account" => agent.capability(&name, create_account::handle),
-        "create_dashboard" => agent.capability(&name, create_dashboard::handle),
-        "finalise" => agent.capability(&name, finalise::handle),
-        _ => bail!(
-            "usage: merchant-onboarding validate|compliance|risk|create_account|create_dashboard|finalise"
-        ),
-    };
+    let agent = agent(&name).with_context(|| format!("usage: merchant-onboarding {}", AGENTS.join("|")))?;
     let telemetry = mesh_agents::init_tracing(&name);
     agent.run().await?;
     telemetry.shutdown();
     Ok(())
+}
+
+fn agent(name: &str) -> Option<AgentBuilder> {
+    let agent = Agent::builder(name);
+    Some(match name {
+        "validate" => agent.capability(name, validate::handle),
+        "compliance" => agent.capability(name, compliance::handle),
+        "risk" => agent.capability(name, risk::handle),
+        "create_account" => agent.capability(name, create_account::handle),
+        "create_dashboard" => agent.capability(name, create_dashboard::handle),
+        "finalise" => agent.capability(name, finalise::handle),
+        _ => return None,
+    })
 }

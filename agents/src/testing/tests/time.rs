@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::{Agent, Context, TaskFailure};
 use crate::testing::{TestMesh, hours, minutes};
+use crate::{Agent, Context, TaskFailure};
 
 /// A fifth of a second in truth. This only tells a wait that is skipped from one that is spent on looking again and again.
 const MOMENT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -42,9 +42,11 @@ async fn a_day_of_work_takes_a_moment() {
 async fn so_does_a_day_of_waiting_for_another_agent() {
     let begun = std::time::Instant::now();
     let mesh = TestMesh::new();
-    mesh.agent(Agent::builder("asker").capability("ask", async |ctx: Context, input: Value| {
-        ctx.call::<_, Value>("answer", input).await
-    }));
+    mesh.agent(
+        Agent::builder("asker").capability("ask", async |ctx: Context, input: Value| {
+            ctx.call::<_, Value>("answer", input).await
+        }),
+    );
     mesh.mock("answer", Ok).takes(hours(23));
 
     mesh.call("ask", 42).await.completed().with_output(42).after(hours(23));
