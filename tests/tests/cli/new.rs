@@ -1,12 +1,18 @@
-//! `mesh agent new`: what it writes works as its README says. That in Rust is built and run by the guide's test.
+//! `mesh agent new`: what it writes works as its README says. That in Rust is run by the guide's test.
 
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use mesh_tests::{TestServer, World, mesh_binary, patiently, signal};
 use rustix::process::Signal;
+use tokio::process::Command;
 
 use crate::support::Person;
+
+/// Longest time that building an agent in Rust may take: far above what it needs where libraries are built already.
+const BUILD: Duration = Duration::from_secs(600);
 
 /// Writes an agent, runs it as its README says but for the installation, and has it do what its README has it do.
 async fn works(lang: &str, run: &[&str]) -> Result<serde_json::Value> {
@@ -48,6 +54,27 @@ async fn one_in_shell() -> Result<()> {
 async fn one_in_python() -> Result<()> {
     let output = works("python", &["python3", "agent.py"]).await?;
     assert_eq!(output, serde_json::json!({"text": "Hello, Ada! This is attempt 1."}));
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_in_rust_has_tests_that_pass() -> Result<()> {
+    let person = Person::new()?;
+    person.says(&["agent", "new", "--lang", "rust", "greeter"]).await?.well()?;
+    let built = mesh_binary()?.parent().and_then(Path::parent).context("a folder")?.to_owned();
+    let tests = Command::new(env!("CARGO"))
+        .args(["test", "--offline"])
+        .current_dir(person.home().join("greeter"))
+        // So that what was built for these tests need not be built again.
+        .env("CARGO_TARGET_DIR", built)
+        .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let tested = tokio::time::timeout(BUILD, tests).await.context("building takes too long")??;
+    let said = String::from_utf8_lossy(&tested.stdout);
+    ensure!(tested.status.success(), "{said}{}", String::from_utf8_lossy(&tested.stderr));
+    ensure!(said.contains("2 passed"), "{said}");
     Ok(())
 }
 

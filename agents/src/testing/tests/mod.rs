@@ -1,6 +1,7 @@
 mod assertions;
 mod faults;
 mod misuse;
+mod readme;
 mod single;
 mod time;
 mod workflows;
@@ -26,4 +27,10 @@ fn said(panic: Box<dyn std::any::Any + Send>) -> String {
         Ok(text) => *text,
         Err(other) => other.downcast_ref::<&str>().map(|text| (*text).to_owned()).unwrap_or_default(),
     }
+}
+
+#[test]
+fn the_readme_shows_what_is_tested() {
+    let shown = include_str!("readme.rs").replace("crate::", "mesh_agents::");
+    assert!(include_str!("../../../README.md").contains(&format!("```rust\n{shown}```")), "{shown}");
 }
