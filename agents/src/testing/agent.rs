@@ -57,7 +57,6 @@ impl TestAgent {
     ///
     /// # Panics
     /// If the agent does not have the capability, or the input cannot be written as JSON.
-    #[must_use]
     #[track_caller]
     pub fn task(&self, capability: &str, input: impl Serialize) -> TestTask {
         let found = self.prepared.handlers.keys().find(|known| known.as_str() == capability);
