@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use mesh_tests::{TestServer, World, mesh_binary, patiently, signal};
+use mesh_tests::{TestServer, World, cargo_variables, mesh_binary, patiently, signal};
 use rustix::process::Signal;
 use tokio::process::Command;
 
@@ -62,16 +62,19 @@ async fn one_in_rust_has_tests_that_pass() -> Result<()> {
     let person = Person::new()?;
     person.says(&["agent", "new", "--lang", "rust", "greeter"]).await?.well()?;
     let built = mesh_binary()?.parent().and_then(Path::parent).context("a folder")?.to_owned();
-    let tests = Command::new(env!("CARGO"))
+    let mut tests = Command::new(env!("CARGO"));
+    for variable in cargo_variables() {
+        tests.env_remove(variable);
+    }
+    tests
         .args(["test", "--offline"])
         .current_dir(person.home().join("greeter"))
         // So that what was built for these tests need not be built again.
         .env("CARGO_TARGET_DIR", built)
         .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
         .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let tested = tokio::time::timeout(BUILD, tests).await.context("building takes too long")??;
+        .kill_on_drop(true);
+    let tested = tokio::time::timeout(BUILD, tests.output()).await.context("building takes too long")??;
     let said = String::from_utf8_lossy(&tested.stdout);
     ensure!(tested.status.success(), "{said}{}", String::from_utf8_lossy(&tested.stderr));
     ensure!(said.contains("2 passed"), "{said}");

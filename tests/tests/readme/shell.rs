@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use mesh_tests::{mesh_binary, server_binary};
+use mesh_tests::{cargo_variables, mesh_binary, server_binary};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -69,6 +69,9 @@ impl Shell {
         let path =
             std::env::join_paths(std::iter::once(binaries.clone()).chain(std::env::split_paths(&path)))?;
         let mut command = Command::new("sh");
+        for variable in cargo_variables() {
+            command.env_remove(variable);
+        }
         command
             .args(["-e", "-c", script])
             .current_dir(&self.folder)
