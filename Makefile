@@ -42,7 +42,7 @@ test-python: tools ## Run the tests of the Python package
 check: ## Check formatting, lints and documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps --document-private-items
 
 schemas: ## Write the JSON Schemas and the AsyncAPI document anew
 	$(CARGO) build --package mesh-cli

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::mesh::PATIENCE;
 use super::outcome::{Settled, TaskOutcome};
+use super::process::Process;
 use super::recorder::Recorder;
 use super::single::{Interruption, TestTask};
 use super::story::Story;
@@ -74,6 +75,7 @@ struct Stage {
     recorder: Arc<Recorder>,
     settled: Arc<Mutex<Option<Settled>>>,
     correlation_id: Option<String>,
+    _listener: Process,
 }
 
 impl Stage {
@@ -92,11 +94,14 @@ impl Stage {
             attempt: task.attempt,
         };
         let recorder = Arc::new(Recorder::new());
-        let (listener, line) = (Arc::clone(&recorder), server.connect());
-        tokio::spawn(async move { listener.listen(&*line).await });
+        let listener = Arc::clone(&recorder);
+        let listener = Process::start(server, |bus| async move {
+            // It ends with the connection, when the task is done.
+            let _ = listener.listen(&*bus).await;
+        });
         recorder.is_listening().await;
         let correlation_id = task.correlation_id.clone();
-        let stage = Self { bus, key, recorder, settled: Arc::default(), correlation_id };
+        let stage = Self { bus, key, recorder, settled: Arc::default(), correlation_id, _listener: listener };
         // What cannot fail: nobody takes the bus away.
         let _ = stage.bus.set_up(&Topology::default()).await;
         let started = WorkflowStarted {

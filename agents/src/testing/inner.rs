@@ -4,22 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use mesh_bus::Bus;
 use mesh_bus::memory::{MemoryBus, MemoryServer};
 use mesh_bus::topology::Topology;
-use mesh_bus::{Bus, Role};
 use mesh_orchestrator::{Options, definitions};
-use mesh_schemas::{AgentId, Capability, Definition, Namespace, RunId, TaskId, WorkflowName};
+use mesh_schemas::{AgentId, Capability, Definition, Namespace, TaskId, WorkflowName};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::handler::{Mock, Scripted};
-use super::mesh::PATIENCE;
-use super::pattern::meant;
 use super::process::Process;
 use super::recorder::Recorder;
 use super::script::{Behaviour, Behaviours};
-use super::story::Story;
-use super::time::{passed_on_the_wall, spoken};
 use crate::agent::{Agent, Prepared};
 use crate::handler::Handler;
 
@@ -33,22 +29,21 @@ pub(super) struct Inner {
     pub(super) recorder: Arc<Recorder>,
     state: Mutex<State>,
     /// What ended that should not have.
-    trouble: watch::Sender<Option<String>>,
+    pub(super) trouble: watch::Sender<Option<String>>,
 }
 
 #[derive(Default)]
 pub(super) struct State {
     pub(super) workflows: BTreeMap<WorkflowName, Workflow>,
     agents: Vec<RunningAgent>,
-    /// Those that are no agents: the orchestrator, if it runs.
     orchestrator: Option<Process>,
+    /// What writes down what passes.
     listener: Option<Process>,
     pub(super) mocks: BTreeMap<Capability, Mock>,
     pub(super) behaviours: BTreeMap<Capability, Behaviours>,
     /// Capabilities that nobody is to have.
     pub(super) absent: BTreeSet<Capability>,
     pub(super) patience: Option<Duration>,
-    is_set_up: bool,
     numbers: u64,
 }
 
@@ -60,6 +55,12 @@ pub(super) struct Workflow {
 struct RunningAgent {
     prepared: Prepared,
     process: Option<Process>,
+}
+
+impl State {
+    pub(super) fn an_agent_has(&self, capability: &Capability) -> bool {
+        self.agents.iter().any(|agent| agent.prepared.handlers.contains_key(capability))
+    }
 }
 
 impl Inner {
@@ -101,11 +102,7 @@ impl Inner {
 
     /// Sets up the namespace and applies what was not applied yet.
     pub(super) async fn get_ready(&self) -> Result<(), String> {
-        if !self.lock().is_set_up {
-            let set_up = self.bus.set_up(&Topology::default()).await;
-            set_up.map_err(|error| format!("the mesh cannot be set up: {error}"))?;
-            self.lock().is_set_up = true;
-        }
+        set_up(&*self.bus).await;
         self.recorder.is_listening().await;
         loop {
             let next =
@@ -119,16 +116,18 @@ impl Inner {
         }
     }
 
+    /// Starts an orchestrator, after killing the one there is.
     pub(super) fn start_orchestrator(self: &Arc<Self>) {
+        self.stop_orchestrator();
         let mesh = Arc::downgrade(self);
         let process = Process::start(&self.server, |bus| async move {
+            set_up(&*bus).await;
             let ended = mesh_orchestrator::run(bus, Options::default(), CancellationToken::new()).await;
             if let (Err(error), Some(mesh)) = (ended, mesh.upgrade()) {
                 mesh.trouble.send_replace(Some(format!("the orchestrator ended: {error}")));
             }
         });
-        let before = self.lock().orchestrator.replace(process);
-        drop(before);
+        self.lock().orchestrator = Some(process);
     }
 
     pub(super) fn stop_orchestrator(&self) {
@@ -157,7 +156,7 @@ impl Inner {
             let mut state = self.lock();
             state.absent.remove(&capability);
             state.mocks.insert(capability.clone(), mock);
-            if state.agents.iter().any(|agent| agent.prepared.handlers.contains_key(&capability)) {
+            if state.an_agent_has(&capability) {
                 return Ok(());
             }
             let place = state.agents.len();
@@ -197,10 +196,9 @@ impl Inner {
         let mesh = Arc::downgrade(self);
         Process::start(&self.server, |bus| async move {
             let id = prepared.id.clone();
-            let ended = async {
-                bus.set_up(&Topology::default()).await?;
-                Agent { bus, prepared, is_listed: false }.run_until(CancellationToken::new()).await
-            };
+            set_up(&*bus).await;
+            let agent = Agent { bus, prepared, is_listed: false };
+            let ended = agent.run_until(CancellationToken::new());
             if let (Err(error), Some(mesh)) = (ended.await, mesh.upgrade()) {
                 mesh.trouble.send_replace(Some(format!("the agent '{id}' ended: {error}")));
             }
@@ -225,96 +223,14 @@ impl Inner {
     pub(super) fn mock_of(&self, capability: &Capability) -> Option<Mock> {
         self.lock().mocks.get(capability).cloned()
     }
+}
 
-    /// Whether somebody has a capability, or is not to have it.
-    pub(super) fn is_served(&self, capability: &Capability) -> bool {
-        let state = self.lock();
-        state.absent.contains(capability)
-            || state.agents.iter().any(|agent| agent.prepared.handlers.contains_key(capability))
-    }
-
-    /// Whether every task of a workflow has somebody to do it.
-    pub(super) fn check_served(&self, workflow: &WorkflowName) -> Result<(), String> {
-        let tasks: Vec<(TaskId, Capability)> = {
-            let state = self.lock();
-            let tasks = state.workflows.get(workflow).map(|workflow| &workflow.definition.tasks);
-            tasks.into_iter().flatten().map(|(id, task)| (id.clone(), task.agent.clone())).collect()
-        };
-        match tasks.into_iter().find(|(_, capability)| !self.is_served(capability)) {
-            Some((task, capability)) => Err(format!("task '{task}' needs {}", nobody(&capability))),
-            None => Ok(()),
-        }
-    }
-
-    /// Whether a capability is one that can be asked for here: misspelt ones would never be.
-    pub(super) fn check_needed(&self, capability: &Capability) -> Result<(), String> {
-        let state = self.lock();
-        let tasks = || state.workflows.values().flat_map(|workflow| &workflow.definition.tasks);
-        let needed = tasks().any(|(_, task)| task.agent == *capability);
-        let there = state.agents.iter().any(|agent| agent.prepared.handlers.contains_key(capability));
-        // A mesh without a workflow is asked for tasks directly.
-        if needed || there || state.workflows.is_empty() {
-            return Ok(());
-        }
-        let hint = match tasks().find(|(id, _)| id.as_str() == capability.as_str()) {
-            Some((_, task)) => format!(": that is a task, which needs the capability '{}'", task.agent),
-            None => meant(capability.as_str(), tasks().map(|(_, task)| task.agent.as_str())),
-        };
-        Err(format!("no task here needs the capability '{capability}', and no agent here has it{hint}"))
-    }
-
-    /// Whether some workflow has a task that needs a capability.
-    pub(super) fn check_task(&self, capability: &Capability, id: &str) -> Result<(), String> {
-        let state = self.lock();
-        let mut needing = state.workflows.values().flat_map(|workflow| &workflow.definition.tasks);
-        if state.workflows.is_empty()
-            || needing.any(|(known, task)| known.as_str() == id && task.agent == *capability)
-        {
-            return Ok(());
-        }
-        Err(format!("no workflow here has a task '{id}' that needs the capability '{capability}'"))
-    }
-
-    /// Waits for something that happens to a run, unless something ends that should not, or it takes too long.
-    pub(super) async fn attend<T>(
-        &self,
-        what: &str,
-        story: impl Fn() -> Story,
-        event: impl Future<Output = T>,
-    ) -> T {
-        let mut trouble = self.trouble.subscribe();
-        let patience = self.lock().patience.unwrap_or(PATIENCE);
-        tokio::select! {
-            biased;
-            it = event => it,
-            Ok(trouble) = trouble.wait_for(Option::is_some) => {
-                let trouble = trouble.clone().unwrap_or_default();
-                story().fail(trouble)
-            }
-            asked = self.recorder.await_request(|capability| self.is_served(capability)) => {
-                story().fail(format!("an agent calls for a task that needs {}", nobody(&asked)))
-            }
-            () = passed_on_the_wall(patience) => story().fail(format!(
-                "waited {} for {what}; if it only takes long, begin the test with \
-                 #[tokio::test(start_paused = true)], and waits are skipped", spoken(patience)
-            )),
-        }
-    }
-
-    /// Returns when the orchestrator has dealt with all that has happened in the shard of a run, if there is one that
-    /// does.
-    pub(super) async fn settle(&self, run: RunId) {
-        /// Longest time that is waited for an orchestrator: one that is there takes none.
-        const LONGEST: Duration = Duration::from_secs(5);
-        /// Pause before another look. While the clock stands still, it ends when nobody has anything to do.
-        const LOOK: Duration = Duration::from_millis(1);
-        let settled = async {
-            while !is_settled(&*self.bus, run).await {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        let _ = tokio::time::timeout(LONGEST, settled).await;
-        self.recorder.catch_up(&*self.bus).await;
+/// Sets up the namespace, as soon as the bus is there: whoever starts while it is away begins anew until it is back.
+async fn set_up(bus: &dyn Bus) {
+    /// Pause before it is tried again.
+    const PAUSE: Duration = Duration::from_millis(100);
+    while bus.set_up(&Topology::default()).await.is_err() {
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -331,17 +247,4 @@ fn mock_agent(capability: Capability, handler: Arc<dyn Handler>) -> Result<Prepa
         drain: Duration::ZERO,
         handlers: BTreeMap::from([(capability, handler)]),
     })
-}
-
-pub(super) fn nobody(capability: &Capability) -> String {
-    format!(
-        "the capability '{capability}', and nobody here has it: add mesh.agent(…) or mesh.mock(\"{capability}\", …), or \
-         mesh.nobody_has(\"{capability}\") if that is what you test"
-    )
-}
-
-async fn is_settled(bus: &dyn Bus, run: RunId) -> bool {
-    let Ok(health) = bus.health().await else { return true };
-    let shard = health.consumers.iter().find(|consumer| consumer.role == Role::Shard(run.shard()));
-    shard.and_then(|shard| shard.found.as_ref()).is_none_or(|state| state.pending == 0 && state.in_hand == 0)
 }

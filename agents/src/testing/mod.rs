@@ -59,9 +59,11 @@
 //!
 //! The orchestrator and the agents are those of production: retries, backoff, deadlines, redelivery after 30 s of silence,
 //! conditions and expressions are theirs. What is not real is the bus, which is in this process and keeps nothing; and agents
-//! here are in no registry. Agents in other languages are tried against a mesh: `mesh up`, `mesh agent check`.
+//! here are in no registry. Agents in other languages are tried against a mesh, by `mesh agent check`, and definitions without
+//! any agent by `mesh workflow test`.
 
 mod agent;
+mod attend;
 mod completed;
 mod definition;
 mod difference;
@@ -80,6 +82,7 @@ mod recorder;
 mod request;
 mod run;
 mod script;
+mod served;
 mod single;
 mod story;
 mod task;

@@ -10,6 +10,7 @@ use super::execution::SOURCE;
 use super::inner::Inner;
 use super::mesh::workflow;
 use super::run::Run;
+use super::served::nobody;
 
 /// A request for a run, which is made when it is awaited.
 #[must_use = "a request is made when it is awaited"]
@@ -67,7 +68,7 @@ impl IntoFuture for Request {
         let served = match &target {
             Target::Workflow(workflow) => mesh.check_served(workflow),
             Target::Task(capability) if mesh.is_served(capability) => Ok(()),
-            Target::Task(capability) => Err(super::inner::nobody(capability)),
+            Target::Task(capability) => Err(nobody(capability)),
         };
         if let Err(wrong) = served {
             panic!("{wrong}");

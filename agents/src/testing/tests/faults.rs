@@ -130,4 +130,9 @@ async fn the_bus_may_be_away() {
     mesh.bus_is_away_for(minutes(30)).await;
     run.ended().await.completed().after(minutes(40)).within(minutes(42));
     run.task("b").was_created(1).times().ran_after("a");
+    // Who starts meanwhile goes on when it is back.
+    let run = mesh.start(()).await;
+    run.until("task.assigned a").await;
+    tokio::join!(mesh.bus_is_away_for(minutes(30)), async { mesh.restart_orchestrator() });
+    run.ended().await.completed().after(minutes(40)).within(minutes(42));
 }
