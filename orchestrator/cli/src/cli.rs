@@ -71,6 +71,18 @@ pub(crate) enum Command {
     NatsServer(nats_server::Tethered),
 }
 
+impl Cli {
+    /// What to log, if it is not left to the telemetry.
+    pub(crate) fn log(&self) -> Option<&str> {
+        let is_set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
+        let own = match &self.command {
+            Command::Start(start) if !is_set("RUST_LOG") => start.log(),
+            _ => None,
+        };
+        self.configuration.log.as_deref().or(own)
+    }
+}
+
 impl Command {
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
         match self {

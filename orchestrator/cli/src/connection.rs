@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 use mesh_bus::nats::{ConnectOptions, ConnectSettings, NatsBus, SettingsError, settings::variable};
 use mesh_schemas::Namespace;
 
@@ -44,6 +45,14 @@ pub(crate) struct Connection {
     /// What the subjects begin with on which answers come, for accounts that may listen nowhere else
     #[arg(long, global = true, env = variable::INBOX_PREFIX, hide_env = true, value_name = "PREFIX")]
     nats_inbox_prefix: Option<String>,
+}
+
+/// The flag on the command line that says how to reach a server, if one does: for commands that reach none. What the
+/// environment and the configuration file have is for the other commands.
+pub(crate) fn typed(matches: &ArgMatches) -> Option<String> {
+    let is_typed = |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+    let id = matches.ids().filter(is_typed).find(|id| id.as_str().starts_with("nats_"))?;
+    Some(format!("--{}", id.as_str().replace('_', "-")))
 }
 
 impl Connection {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 /// Shown at the end of `mesh --help`.
 pub(crate) const HELP: &str = "Exit codes: 0 done; 1 error; 2 wrong usage; 3 the request was rejected; \
-4 the run failed; 5 the run was cancelled; 130 interrupted, the run goes on";
+4 the run failed; 5 the run was cancelled; 130 interrupted: the run goes on, or, with start --local, was cancelled";
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

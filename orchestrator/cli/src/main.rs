@@ -56,15 +56,17 @@ fn begin() -> anyhow::Result<Outcome> {
         output::text(&config::effective(&built, &matches, &file))?;
         return Ok(Outcome::Done);
     }
-    if let Some(("up", matches)) = matches.subcommand() {
-        commands::up::Up::check(matches)?;
+    match matches.subcommand() {
+        Some(("up", matches)) => commands::up::Up::check(matches)?,
+        Some(("start", matches)) => commands::start::Start::check(matches)?,
+        _ => {}
     }
     run(cli)
 }
 
 #[tokio::main]
 async fn run(cli: Cli) -> anyhow::Result<Outcome> {
-    let telemetry = mesh_telemetry::init_with_log("mesh", cli.configuration.log.as_deref());
+    let telemetry = mesh_telemetry::init_with_log("mesh", cli.log());
     let result = cli.command.run(&cli.connection).await;
     telemetry.shutdown();
     result

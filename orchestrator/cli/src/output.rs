@@ -45,11 +45,20 @@ impl Output {
         value: &impl Serialize,
         line: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        match self.format {
-            Format::Table => line(),
-            Format::Json => Ok(self::line(&serde_json::to_string(value)?)?),
-            Format::Yaml => Ok(text(&format!("---\n{}", mesh_schemas::document::to_yaml(value)))?),
-        }
+        if self.format == Format::Table { line() } else { Ok(text(&self.rendered(value, String::new)?)?) }
+    }
+
+    /// One of many objects as it is printed, with the end of its last line.
+    pub(crate) fn rendered(
+        self,
+        value: &impl Serialize,
+        line: impl FnOnce() -> String,
+    ) -> anyhow::Result<String> {
+        Ok(match self.format {
+            Format::Table => format!("{}\n", line()),
+            Format::Json => format!("{}\n", serde_json::to_string(value)?),
+            Format::Yaml => format!("---\n{}", mesh_schemas::document::to_yaml(value)),
+        })
     }
 }
 

@@ -3,7 +3,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use mesh_bus::BusError;
 use mesh_bus::nats::{ConnectOptions, DEFAULT_URL, NatsBus};
@@ -11,7 +10,7 @@ use mesh_schemas::{ErrorCode, Namespace};
 use tokio_util::sync::CancellationToken;
 
 use super::orchestrator::Layout;
-use crate::connection::Connection;
+use crate::connection::{self, Connection};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::nats_server::NatsServer;
@@ -49,14 +48,10 @@ impl Up {
     /// Refuses what says how to reach a server when it is given to this very command. In the environment and the
     /// configuration file it is for the other commands, and stays.
     pub(crate) fn check(matches: &ArgMatches) -> Result<(), Failure> {
-        let is_given = |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
-        let Some(id) = matches.ids().filter(is_given).find(|id| id.as_str().starts_with("nats_")) else {
-            return Ok(());
-        };
-        let flag = id.as_str().replace('_', "-");
+        let Some(flag) = connection::typed(matches) else { return Ok(()) };
         let message = format!(
-            "`mesh up` starts a NATS server of its own and takes no --{flag}: leave it out, or, for a server that runs \
-             already, use `mesh orchestrator --{flag} …`"
+            "`mesh up` starts a NATS server of its own and takes no {flag}: leave it out, or, for a server that runs \
+             already, use `mesh orchestrator {flag} …`"
         );
         Err(Failure::new(ErrorCode::Combination, message))
     }

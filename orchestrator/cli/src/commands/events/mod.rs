@@ -6,13 +6,13 @@ mod types;
 use std::collections::VecDeque;
 
 use clap::Args;
-use mesh_bus::Bus as _;
-use mesh_schemas::{ErrorCode, WorkflowName};
+use mesh_bus::{Bus, From};
+use mesh_schemas::{ErrorCode, RunId, WorkflowName};
 
 use crate::connection::Connection;
 use crate::exit::Outcome;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::select::{RunSelector, Since};
 use merge::Merged;
 use selection::Selection;
@@ -66,7 +66,7 @@ impl Events {
                 continue;
             }
             let Some(limit) = self.limit else {
-                print::print(namespace, &event, self.output)?;
+                output::text(&print::rendered(namespace, &event, self.output)?)?;
                 continue;
             };
             held.push_back(event);
@@ -75,7 +75,7 @@ impl Events {
             }
         }
         for event in held {
-            print::print(namespace, &event, self.output)?;
+            output::text(&print::rendered(namespace, &event, self.output)?)?;
         }
         if !self.follow {
             return Ok(Outcome::Done);
@@ -84,8 +84,26 @@ impl Events {
         loop {
             let event = events.next().await?;
             if selection.takes(namespace, &event) {
-                print::print(namespace, &event, self.output)?;
+                output::text(&print::rendered(namespace, &event, self.output)?)?;
             }
         }
     }
+}
+
+/// Gives every event of a run that there is, in order, as it is printed.
+pub(crate) async fn of_run(
+    bus: &dyn Bus,
+    run: RunId,
+    output: Output,
+    mut give: impl FnMut(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let namespace = bus.namespace();
+    let mut selection = Selection::new(bus, Some(run), None, None).await?;
+    let mut events = Merged::new(bus, &selection.filters(namespace), From::Begin).await?;
+    while let Some(event) = events.present().await? {
+        if selection.takes(namespace, &event) {
+            give(&print::rendered(namespace, &event, output)?)?;
+        }
+    }
+    Ok(())
 }

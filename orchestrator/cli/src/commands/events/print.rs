@@ -4,11 +4,11 @@ use mesh_schemas::{Decoded, Envelope, EnvelopeError, Namespace, StoredMessage, S
 use serde_json::{Map, Value, json};
 
 use super::merge::Placed;
-use crate::output::{self, Output};
+use crate::output::Output;
 use crate::text;
 
-/// Prints an event: a line for people, the event as it is stored for programs.
-pub(super) fn print(namespace: &Namespace, event: &Placed, output: Output) -> anyhow::Result<()> {
+/// An event as it is printed: a line for people, the event as it is stored for programs.
+pub(super) fn rendered(namespace: &Namespace, event: &Placed, output: Output) -> anyhow::Result<String> {
     let stored = &event.stored;
     let subject = Subject::parse(namespace, &stored.message.subject).ok();
     let is_letter = matches!(subject, Some(Subject::Dead { .. }));
@@ -20,7 +20,7 @@ pub(super) fn print(namespace: &Namespace, event: &Placed, output: Output) -> an
         add_body(letter, &stored.message.payload);
     }
     let decoded = decoded.ok();
-    output.item(&value, || Ok(output::line(&describe(stored, subject.as_ref(), decoded.as_ref()))?))
+    output.rendered(&value, || describe(stored, subject.as_ref(), decoded.as_ref()))
 }
 
 /// A CloudEvent as it is. JSON without an envelope gets the id and type that its subject gives it, and what cannot be

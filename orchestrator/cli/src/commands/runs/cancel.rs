@@ -94,30 +94,43 @@ impl Cancel {
                 other => other,
             });
         }
-        publish(&**bus, self.signal(&**bus, run, started)?).await?;
+        publish(&**bus, signal(&**bus, run, started, self.reason.clone())?).await?;
         if self.wait { Ok(result(&waiter.wait().await?)) } else { Ok(CancelResult::Requested) }
     }
+}
 
-    /// A signal with an id of its own: each asking is a fact.
-    fn signal(&self, bus: &dyn Bus, run: RunId, started: &StoredMessage) -> anyhow::Result<Message> {
-        let workflow = match Subject::parse(bus.namespace(), &started.message.subject)? {
-            Subject::Workflow { workflow, .. } => workflow,
-            _ => None,
-        };
-        let id = SignalId::new(Uuid::new_v4().to_string())?;
-        let subject = Subject::Signalled { workflow, run, signal: SignalId::new("cancel")?, id };
-        let data = serde_json::to_value(CancelSignal { reason: self.reason.clone() })?;
-        let id = subject.render(bus.namespace());
-        let source = format!("/{}/cli", bus.namespace());
-        let mut event = Envelope::new(id.clone(), source, subject.event_type(), data);
-        event.time = Some(bus.now());
-        event.correlationid = match Envelope::decode(&started.message.headers, &started.message.payload) {
-            Ok(Decoded::Event(started)) => started.correlationid,
-            _ => None,
-        };
-        let (headers, body) = event.encode()?;
-        Ok(Message { subject: id, headers, payload: Bytes::from(body) })
+/// Has a run end that has begun or is about to, for a reason. One that does not begin is left alone.
+pub(crate) async fn ask_to_end(bus: &dyn Bus, run: RunId, reason: &str) -> anyhow::Result<()> {
+    if let Begun::Started(started) = Beginning::of(bus, &run).await?.within(BEGINS_WITHIN).await? {
+        publish(bus, signal(bus, run, &started, Some(reason.to_owned()))?).await?;
     }
+    Ok(())
+}
+
+/// A signal with an id of its own: each asking is a fact.
+fn signal(
+    bus: &dyn Bus,
+    run: RunId,
+    started: &StoredMessage,
+    reason: Option<String>,
+) -> anyhow::Result<Message> {
+    let workflow = match Subject::parse(bus.namespace(), &started.message.subject)? {
+        Subject::Workflow { workflow, .. } => workflow,
+        _ => None,
+    };
+    let id = SignalId::new(Uuid::new_v4().to_string())?;
+    let subject = Subject::Signalled { workflow, run, signal: SignalId::new("cancel")?, id };
+    let data = serde_json::to_value(CancelSignal { reason })?;
+    let id = subject.render(bus.namespace());
+    let source = format!("/{}/cli", bus.namespace());
+    let mut event = Envelope::new(id.clone(), source, subject.event_type(), data);
+    event.time = Some(bus.now());
+    event.correlationid = match Envelope::decode(&started.message.headers, &started.message.payload) {
+        Ok(Decoded::Event(started)) => started.correlationid,
+        _ => None,
+    };
+    let (headers, body) = event.encode()?;
+    Ok(Message { subject: id, headers, payload: Bytes::from(body) })
 }
 
 async fn publish(bus: &dyn Bus, signal: Message) -> anyhow::Result<()> {

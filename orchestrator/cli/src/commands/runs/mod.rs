@@ -12,10 +12,11 @@ use crate::connection::Connection;
 use crate::exit::Outcome;
 
 pub(crate) use begin::{Beginning, Begun};
+pub(crate) use cancel::ask_to_end;
 pub(crate) use list::ended_runs;
-pub(crate) use report::rejected;
+pub(crate) use report::{rejected, report};
 pub(crate) use state::RunReader;
-pub(crate) use watch::{Attending, NOT_TAKEN_UP, attend};
+pub(crate) use watch::{Attending, NOT_TAKEN_UP, attend, until_the_end};
 
 #[derive(Subcommand)]
 pub(crate) enum Runs {

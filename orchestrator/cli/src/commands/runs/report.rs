@@ -1,13 +1,12 @@
 use mesh_bus::RunOutcome;
-use mesh_schemas::RunId;
 use mesh_schemas::payload::RequestRejected;
 
 use crate::exit::Outcome;
 use crate::output::{self, Output};
 use crate::text;
 
-/// Prints how a run ended: its output on stdout, anything else on stderr.
-pub(crate) fn report(run: &RunId, outcome: &RunOutcome, output: Output) -> anyhow::Result<Outcome> {
+/// Prints how a run ended: its output on stdout, anything else on stderr. `more` says where to learn more of a failure.
+pub(crate) fn report(outcome: &RunOutcome, output: Output, more: Option<&str>) -> anyhow::Result<Outcome> {
     Ok(match outcome {
         RunOutcome::Completed(completed) => {
             output.document(&completed.output, || Ok(output::json(&completed.output)?))?;
@@ -16,7 +15,9 @@ pub(crate) fn report(run: &RunId, outcome: &RunOutcome, output: Output) -> anyho
         RunOutcome::Failed(failed) => {
             let error = &failed.error;
             eprintln!("failed: {} ({})", text::one_line(&error.message), text::one_line(&error.code));
-            eprintln!("`mesh runs show {run}` tells more");
+            if let Some(more) = more {
+                eprintln!("{more}");
+            }
             Outcome::RunFailed
         }
         RunOutcome::Cancelled(cancelled) => {

@@ -1,34 +1,44 @@
 mod input;
+mod local;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgMatches, Args};
 use mesh_bus::{Bus, Request, Target, run_id, submit};
-use mesh_schemas::{RequestId, RunId, WorkflowName};
+use mesh_schemas::{ErrorCode, RequestId, RunId, WorkflowName};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::commands::runs::{Attending, Beginning, Begun, NOT_TAKEN_UP, attend, rejected};
-use crate::connection::Connection;
+use crate::connection::{self, Connection};
 use crate::exit::Outcome;
+use crate::failure::Failure;
 use crate::output::{self, Output};
+
+use local::Local;
 
 pub(crate) use input::read_input;
 
 /// How long to wait for an orchestrator to take up a request: one that runs does so at once.
 const TAKEN_UP_WITHIN: Duration = Duration::from_secs(2);
 
+/// The two ways to start a run.
+const USAGE: &str = "mesh start [OPTIONS] <NAME>
+       mesh start [OPTIONS] --local <FILE> --agent <CAPABILITY=COMMAND>...";
+
 /// Start a run of a workflow
 #[derive(Args)]
+#[command(override_usage = USAGE)]
 pub(crate) struct Start {
     /// The workflow
-    name: WorkflowName,
+    #[arg(required_unless_present = "local", conflicts_with = "local")]
+    name: Option<WorkflowName>,
     /// Input: JSON, a file of JSON, or - for stdin
     #[arg(long, default_value = "{}")]
     input: String,
     /// Your own id of the request: starting again with the same id is the same run
-    #[arg(long, value_name = "KEY", value_parser = request_id)]
+    #[arg(long, value_name = "KEY", value_parser = request_id, conflicts_with = "local")]
     id: Option<String>,
     /// What you call the whole piece of work; every event of the run carries it
     #[arg(long, value_name = "ID")]
@@ -41,13 +51,48 @@ pub(crate) struct Start {
     watch: bool,
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    local: Local,
 }
 
 impl Start {
+    /// Refuses what says how to reach a server where none is needed, and what is of use without one only.
+    pub(crate) fn check(matches: &ArgMatches) -> Result<(), Failure> {
+        let is_local = matches.contains_id("local");
+        let message = match connection::typed(matches) {
+            Some(flag) if is_local => format!(
+                "`mesh start --local` runs a workflow in this process and takes no {flag}: leave it out, or, for a mesh that \
+                 is there, `mesh workflow apply FILE` and start the workflow by its name"
+            ),
+            _ if !is_local && matches.contains_id("agents") => {
+                "--agent goes with --local FILE only: for a mesh that is there, `mesh agent exec` or `mesh agent http` \
+                 starts an agent"
+                    .to_owned()
+            }
+            _ if !is_local && matches.contains_id("events") => {
+                "--events goes with --local FILE only: for a mesh that is there, `mesh events --run @last` shows them"
+                    .to_owned()
+            }
+            _ => return Ok(()),
+        };
+        Err(Failure::new(ErrorCode::Combination, message))
+    }
+
+    /// What to log if nobody says.
+    pub(crate) fn log(&self) -> Option<&'static str> {
+        self.local.log(self.watch)
+    }
+
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
+        let Some(name) = self.name else {
+            return self
+                .local
+                .run(connection.namespace(), &self.input, self.correlation_id, self.watch, self.output)
+                .await;
+        };
         let input = read_input(&self.input)?;
         let bus: Arc<dyn Bus> = Arc::new(connection.connect().await?);
-        let mut request = request(&*bus, Target::Workflow(self.name), self.id, input);
+        let mut request = request(&*bus, Target::Workflow(name), self.id, input);
         request.correlation_id = self.correlation_id;
         let run = run_id(&request, bus.shards().await?);
         if self.watch {

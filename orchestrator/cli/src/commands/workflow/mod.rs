@@ -13,6 +13,8 @@ use clap::Subcommand;
 use crate::connection::Connection;
 use crate::exit::Outcome;
 
+pub(crate) use source::Source;
+
 #[derive(Subcommand)]
 pub(crate) enum Workflow {
     Validate(validate::Validate),

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 
 /// A file, or stdin for `-`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Source {
+pub(crate) enum Source {
     File(PathBuf),
     Stdin,
 }
@@ -55,7 +55,7 @@ impl Source {
     }
 
     /// Reads and checks the definition; `None` if it has problems, which are then on stderr.
-    pub(super) fn read(&self) -> anyhow::Result<Option<Definition>> {
+    pub(crate) fn read(&self) -> anyhow::Result<Option<Definition>> {
         let (text, format) = self.text("definition")?;
         match definitions::check(&text, format) {
             Ok(definition) => Ok(Some(definition)),

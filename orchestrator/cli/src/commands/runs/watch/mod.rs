@@ -81,10 +81,15 @@ pub(crate) async fn attend(
             return Ok(Outcome::Interrupted);
         }
     };
-    report(&run, &outcome, output)
+    report(&outcome, output, Some(&format!("`mesh runs show {run}` tells more")))
 }
 
-async fn until_the_end(bus: Arc<dyn Bus>, run: RunId, how: Attending<'_>) -> anyhow::Result<RunOutcome> {
+/// Submits a request, if there is one, and stays with its run until it ends.
+pub(crate) async fn until_the_end(
+    bus: Arc<dyn Bus>,
+    run: RunId,
+    how: Attending<'_>,
+) -> anyhow::Result<RunOutcome> {
     match how {
         Attending::Wait(request) => wait::wait(bus, run, request).await,
         Attending::Watch(request) => watcher::watch(bus, run, request, &mut *display()).await,
