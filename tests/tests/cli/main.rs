@@ -7,6 +7,7 @@ mod configuration;
 mod dead;
 mod doctor;
 mod events;
+mod local;
 mod mistakes;
 mod new;
 mod proof;

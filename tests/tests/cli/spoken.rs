@@ -56,7 +56,11 @@ impl Spoken {
 
     /// As Ctrl-C does.
     pub(crate) fn interrupt(&self) -> Result<()> {
-        signal(self.child.id().context("it has ended")?, Signal::INT)
+        self.signal(Signal::INT)
+    }
+
+    pub(crate) fn signal(&self, number: Signal) -> Result<()> {
+        signal(self.child.id().context("it has ended")?, number)
     }
 
     /// Waits for its end. What it said where nobody listened is there too.

@@ -4,7 +4,6 @@ use anyhow::Result;
 use mesh_agents::{Agent, Exec};
 use serde_json::{Value, json};
 
-use crate::fifo::Fifo;
 use crate::support::{TRACEPARENT, mesh};
 
 /// A shell script as a handler.

@@ -6,12 +6,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use mesh_agents::{Agent, ConnectOptions, Exec};
 use mesh_bus::RunOutcome;
+use mesh_tests::Fifo;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use serde_json::json;
 
 use crate::exec::sh;
-use crate::fifo::Fifo;
 use crate::support::mesh;
 
 /// A script that has the pipe open, and so have all whom it starts.

@@ -2,7 +2,6 @@
 //! its own.
 
 mod exec;
-mod fifo;
 mod http;
 mod leftovers;
 mod service;

@@ -7,17 +7,23 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
-use mesh_tests::patiently;
 use tokio::sync::mpsc;
 
+use crate::world::patiently;
+
 /// What was written to the pipe, by the lines. Processes open it for writing; dropping this removes it.
-pub(crate) struct Fifo {
+#[derive(Debug)]
+pub struct Fifo {
     folder: PathBuf,
     lines: mpsc::UnboundedReceiver<String>,
 }
 
 impl Fifo {
-    pub(crate) fn new() -> Result<Self> {
+    /// A new pipe in a folder of its own.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn new() -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("mesh-fifo-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
@@ -35,29 +41,41 @@ impl Fifo {
         Ok(Self { folder, lines })
     }
 
-    pub(crate) fn path(&self) -> PathBuf {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
         self.folder.join("fifo")
     }
 
     /// A folder for this test alone.
-    pub(crate) fn folder(&self) -> &Path {
+    #[must_use]
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Waits for a line.
-    pub(crate) async fn line(&mut self) -> Result<String> {
+    ///
+    /// # Errors
+    /// If everybody closes it, or none comes in time.
+    pub async fn line(&mut self) -> Result<String> {
         patiently("a line in the pipe", self.lines.recv()).await?.context("nobody has the pipe open any more")
     }
 
     /// Waits for this line.
-    pub(crate) async fn says(&mut self, expected: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// If another comes, or none in time.
+    pub async fn says(&mut self, expected: &str) -> Result<()> {
         let line = self.line().await.with_context(|| format!("waiting for '{expected}'"))?;
         ensure!(line == expected, "instead of '{expected}' came '{line}'");
         Ok(())
     }
 
     /// Waits until nobody has the pipe open.
-    pub(crate) async fn ends(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// If a line comes, or nothing in time.
+    pub async fn ends(&mut self) -> Result<()> {
         let line = patiently("the end of all that have the pipe open", self.lines.recv()).await?;
         ensure!(line.is_none(), "instead of the end came {line:?}");
         Ok(())
