@@ -132,13 +132,17 @@ async fn nothing_runs_unless_every_task_has_its_agent() -> Result<()> {
             &[],
             &["--agent first=COMMAND", "--agent second=COMMAND", "did you mean 'first'?"],
         ),
-        ("first=touch first", &["--agent", "first=cat"], &["--agent second=COMMAND", "'first' has 2 agents"]),
+        (
+            "first=touch first",
+            &["--agent", "first=cat"],
+            &["--agent second=COMMAND", "'first' has 2 agents and can have one"],
+        ),
         ("first=touch first", &["--agent", "second=no-such-program"], &["no program 'no-such-program'"]),
         ("first=touch first; (cat", &run, &["'first' cannot be run: the shell cannot read it: "]),
         (
             "first=./flow.yaml",
             &["--agent", "second=./nowhere"],
-            &["./flow.yaml is no file", "./nowhere is no file"],
+            &["./flow.yaml is no file", "there is no file ./nowhere"],
         ),
         ("first=http://:::/", &run, &["the URL cannot be used"]),
     ];

@@ -7,6 +7,7 @@
 mod cases;
 mod connecting;
 mod definitions;
+mod local;
 mod lookups;
 mod requests;
 mod settings;

@@ -28,7 +28,7 @@ pub(super) fn check(definition: &Definition, doers: &[Doer]) -> Result<(), Failu
             wrong.push(not_needed(capability, needed.keys().map(|known| known.as_str())));
         }
         if count > 1 {
-            wrong.push(format!("'{capability}' has {count} agents: leave one"));
+            wrong.push(format!("'{capability}' has {count} agents and can have one"));
         }
     }
     if wrong.is_empty() {

@@ -1,5 +1,6 @@
 //! Commands, looked at before they are run.
 
+use std::path::Path;
 use std::process::{Output, Stdio};
 
 use tokio::process::Command;
@@ -23,7 +24,9 @@ pub(super) async fn check(shell: &str, command: &str) -> Result<(), String> {
     if run(shell, &["-c", IS_KNOWN, "sh", word]).await?.status.success() {
         return Ok(());
     }
-    Err(if word.contains('/') {
+    Err(if word.contains('/') && !Path::new(word).exists() {
+        format!("there is no file {word}")
+    } else if word.contains('/') {
         format!("{word} is no file that may be executed (chmod +x, or name its interpreter: `sh {word}`)")
     } else {
         format!("there is no program '{word}' in the folders of PATH: install it, or give its path")
