@@ -131,7 +131,8 @@ impl Along {
                     self.end = End::Told;
                     return None;
                 }
-                state.next_due(self.place)
+                // While the server is away, nothing comes due.
+                state.next_due(self.place).filter(|_| state.is_up)
             };
             tokio::select! {
                 biased;
