@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use mesh_agents::{Agent, Exec};
+use mesh_tests::Fifo;
 use serde_json::{Value, json};
 
 use crate::support::{TRACEPARENT, mesh};
