@@ -59,8 +59,8 @@
 //!
 //! The orchestrator and the agents are those of production: retries, backoff, deadlines, redelivery after 30 s of silence,
 //! conditions and expressions are theirs. What is not real is the bus, which is in this process and keeps nothing; and agents
-//! here are in no registry. Agents in other languages are tried against a mesh, by `mesh agent check`, and definitions without
-//! any agent by `mesh workflow test`.
+//! here are in no registry. Agents in other languages are tried by `mesh agent check`, with their workflow but without a server
+//! by `mesh start --local`, and definitions without any agent by `mesh workflow test`.
 
 mod agent;
 mod attend;
