@@ -38,9 +38,9 @@ async fn what_was_stored_is_still_there(server: &impl Server) -> Result<()> {
     let value = bus.get(Bucket::Workflows, "w").await?;
     server.stop()?;
     server.start()?;
+    assert_eq!(store_when_possible(&*bus, event(run(1), 1)).await?, Stored::Already);
     assert_eq!(read(async || bus.read_run(&run(1)).await).await?, log);
     assert_eq!(read(async || bus.get(Bucket::Workflows, "w").await).await?, value);
-    assert_eq!(store_when_possible(&*bus, event(run(1), 1)).await?, Stored::Already);
     assert_eq!(bus.shards().await?.count(), 2);
     // A schedule comes due whatever happened meanwhile.
     let mut relay = bus.consume(&relay_consumer(bus.namespace()), Flow::Continuous(4)).await?;
