@@ -4,6 +4,7 @@
 //! [`interpreter`] reads the log of a run and says what follows from it by the documented rules alone: it shares no code
 //! with `mesh-core`, so a mistake would have to be made twice to go unseen.
 
+mod campaign;
 mod check;
 pub mod interpreter;
 mod sabotage;
@@ -12,6 +13,7 @@ mod storm;
 pub mod workload;
 mod world;
 
+pub use campaign::{Campaign, Report};
 pub use sabotage::Sabotage;
 pub use scenario::{Failure, Scenario};
 pub use storm::{Pace, Storm};

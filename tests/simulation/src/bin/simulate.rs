@@ -2,64 +2,31 @@
 //!
 //! `simulate [--seeds N] [--from SEED] [--seconds N] [--sabotage NAME] [--threads N]`
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
+use std::time::Duration;
 
-use mesh_simulation::{Failure, Figures, Sabotage, Scenario};
+use mesh_simulation::{Campaign, Failure, Report};
 
-/// What the command line asks for.
-struct Arguments {
-    from: u64,
-    seeds: u64,
-    time: Option<Duration>,
-    sabotage: Option<Sabotage>,
-    threads: usize,
-}
+/// Seeds that are played if nothing is said.
+const SEEDS: u64 = 10_000;
 
-fn main() -> std::process::ExitCode {
-    let arguments = match arguments() {
-        Ok(arguments) => arguments,
+fn main() -> ExitCode {
+    let campaign = match campaign() {
+        Ok(campaign) => campaign,
         Err(error) => {
             eprintln!(
                 "{error}\nusage: simulate [--seeds N] [--from SEED] [--seconds N] [--sabotage NAME] [--threads N]"
             );
-            return std::process::ExitCode::from(2);
+            return ExitCode::from(2);
         }
     };
-    let begun = Instant::now();
-    let (next, stop) = (AtomicU64::new(arguments.from), AtomicBool::new(false));
-    let end = arguments.from.saturating_add(arguments.seeds);
-    let failed: Mutex<Option<Failure>> = Mutex::new(None);
-    let all = Mutex::new((0u64, Figures::default()));
-    std::thread::scope(|scope| {
-        for _ in 0..arguments.threads {
-            scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed)
-                    && arguments.time.is_none_or(|time| begun.elapsed() < time)
-                {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end {
-                        break;
-                    }
-                    let scenario = scenario(seed, arguments.sabotage);
-                    match scenario.run() {
-                        Ok(figures) => add(&mut all.lock().unwrap_or_else(PoisonError::into_inner), figures),
-                        Err(violation) => {
-                            stop.store(true, Ordering::Relaxed);
-                            let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                            failed.get_or_insert(Failure { scenario, violation });
-                        }
-                    }
-                }
-            });
-        }
-    });
-    let (count, figures) = *all.lock().unwrap_or_else(PoisonError::into_inner);
-    let took = begun.elapsed().as_secs_f64();
+    let Report { seeds, figures, took, failure } = campaign.run();
+    let took = took.as_secs_f64();
+    #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = seeds as f64 / took;
     println!(
-        "{count} seeds in {took:.1} s, {:.0} a second: {} events, {} executions, {} crashes, {} freezes, {} steps, {:.1} days",
-        count as f64 / took,
+        "{seeds} seeds in {took:.1} s, {rate:.0} a second: {} events, {} executions, {} crashes, {} freezes, {} steps, {:.1} \
+         days for those who were in it",
         figures.events,
         figures.executions,
         figures.crashes,
@@ -67,31 +34,13 @@ fn main() -> std::process::ExitCode {
         figures.steps,
         figures.took.as_secs_f64() / 86_400.0,
     );
-    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        None => std::process::ExitCode::SUCCESS,
+    match failure {
+        None => ExitCode::SUCCESS,
         Some(failure) => {
             tell(failure);
-            std::process::ExitCode::FAILURE
+            ExitCode::FAILURE
         }
     }
-}
-
-fn scenario(seed: u64, sabotage: Option<Sabotage>) -> Scenario {
-    let scenario = Scenario::generate(seed);
-    match sabotage {
-        Some(sabotage) => scenario.sabotaged(sabotage),
-        None => scenario,
-    }
-}
-
-fn add((count, all): &mut (u64, Figures), more: Figures) {
-    *count += 1;
-    all.steps += more.steps;
-    all.events += more.events;
-    all.executions += more.executions;
-    all.crashes += more.crashes;
-    all.freezes += more.freezes;
-    all.took += more.took;
 }
 
 fn tell(failure: Failure) {
@@ -102,30 +51,31 @@ fn tell(failure: Failure) {
     println!("{small}");
     match small.run() {
         Err(violation) => println!("{}", violation.0),
-        Ok(_) => println!("it went well the last time: the simulation is not deterministic"),
+        Ok(_) => {
+            println!("it went well the last time: the simulation does not repeat itself, which is a defect")
+        }
     }
-    println!("\n`simulate --from {seed} --seeds 1` plays it again");
+    println!("\n--from {seed} --seeds 1 plays it again");
 }
 
-fn arguments() -> Result<Arguments, String> {
-    let threads = std::thread::available_parallelism().map_or(1, Into::into);
-    let mut read = Arguments { from: 0, seeds: u64::MAX, time: None, sabotage: None, threads };
+fn campaign() -> Result<Campaign, String> {
+    let mut campaign = Campaign::new(0, u64::MAX);
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
         let number =
             || value.parse::<u64>().map_err(|_| format!("{word} needs a number, and {value:?} is none"));
         match word.as_str() {
-            "--seeds" => read.seeds = number()?,
-            "--from" => read.from = number()?,
-            "--seconds" => read.time = Some(Duration::from_secs(number()?)),
-            "--threads" => read.threads = number()?.max(1) as usize,
-            "--sabotage" => read.sabotage = Some(value.parse()?),
+            "--seeds" => campaign.seeds = number()?,
+            "--from" => campaign.from = number()?,
+            "--seconds" => campaign.time = Some(Duration::from_secs(number()?)),
+            "--threads" => campaign.threads = usize::try_from(number()?.max(1)).unwrap_or(1),
+            "--sabotage" => campaign.sabotage = Some(value.parse()?),
             _ => return Err(format!("{word} is not known")),
         }
     }
-    if read.seeds == u64::MAX && read.time.is_none() {
-        read.seeds = 10_000;
+    if campaign.seeds == u64::MAX && campaign.time.is_none() {
+        campaign.seeds = SEEDS;
     }
-    Ok(read)
+    Ok(campaign)
 }

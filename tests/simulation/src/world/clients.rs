@@ -52,7 +52,7 @@ async fn signal(link: &Link, run: &Run, id: RunId, sent: &Signal) {
     let (name, payload) = match &sent.says {
         Says::Cancel(None) => ("cancel", Bytes::new()),
         Says::Cancel(reason) => {
-            let data = CancelSignal { reason: reason.clone(), ..CancelSignal::default() };
+            let data = CancelSignal { reason: reason.clone() };
             ("cancel", serde_json::to_vec(&data).map(Bytes::from).unwrap_or_default())
         }
         Says::Check => ("check", Bytes::new()),

@@ -140,6 +140,18 @@ pub struct Figures {
     pub took: Duration,
 }
 
+impl Figures {
+    /// Adds those of another simulation.
+    pub fn add(&mut self, more: Self) {
+        self.steps += more.steps;
+        self.events += more.events;
+        self.executions += more.executions;
+        self.crashes += more.crashes;
+        self.freezes += more.freezes;
+        self.took += more.took;
+    }
+}
+
 /// Does a workload in a storm, and checks what comes of it.
 ///
 /// # Errors

@@ -33,8 +33,8 @@ pub(super) fn last(party: &Party, subject: &str, last: Option<StoredMessage>) ->
         Ok(Subject::Task { verb: TaskVerb::Completed | TaskVerb::Failed, .. })
     );
     let is_blind = party.kind == Kind::Agent && party.world.sabotage == Some(Sabotage::NoLook);
-    let is_behind = is_outcome && party.happens(party.world.storm.behind);
-    last.filter(|_| !is_behind && !(is_blind && is_outcome))
+    let is_hidden = is_outcome && (is_blind || party.happens(party.world.storm.behind));
+    last.filter(|_| !is_hidden)
 }
 
 fn keep_last_outcomes(party: &Party, log: &mut RunLog) {
