@@ -46,7 +46,7 @@ pub struct Storm {
     pub contradicted: u32,
     /// A party dies.
     pub crash: u32,
-    /// A party stands still for up to half a minute, and then goes on as if nothing had been.
+    /// A party stands still for up to forty seconds, longer than any `ack_wait`, and then goes on as if nothing had been.
     pub freeze: u32,
     /// A party is asked to stop, and started again.
     pub stop: u32,

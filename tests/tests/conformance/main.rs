@@ -1,7 +1,7 @@
 //! What the mesh relies on in a bus, tried on every implementation of [`mesh_bus::Bus`].
 //!
-//! NATS is the truth: where the buses differ, the other one is wrong. What only NATS has, such as a server that dies, is
-//! in the target `bus`. The list of everything that is relied on, with the tests that pin it, is in `tests/README.md`.
+//! NATS is the truth: where the buses differ, the other one is wrong. What only NATS has, such as users and other clients'
+//! streams, is in the target `bus`. The list of everything that is relied on, with the tests that pin it, is in `tests/README.md`.
 
 /// Makes a test for each bus of each of these functions, on a server of its own. The clock of those in memory is paused:
 /// it jumps to the next moment at which something happens.

@@ -55,7 +55,8 @@ fn tell(failure: Failure) {
             println!("it went well the last time: the simulation does not repeat itself, which is a defect")
         }
     }
-    println!("\n--from {seed} --seeds 1 plays it again");
+    let sabotage = small.sabotage.map(|sabotage| format!(" --sabotage {sabotage}")).unwrap_or_default();
+    println!("\n--from {seed} --seeds 1{sabotage} plays it again");
 }
 
 fn campaign() -> Result<Campaign, String> {

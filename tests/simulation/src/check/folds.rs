@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mesh_core::{Decision, Event, Fact, Plan, Run, replay};
 use mesh_schemas::{Namespace, StoredMessage};
 
-/// Prefixes of a log that are looked at, at most.
+/// Of a log of any length, about so many prefixes are looked at; of a short one, all.
 const PREFIXES: usize = 12;
 
 /// The run after each event, folded by the rules alone.
