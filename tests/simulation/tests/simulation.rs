@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use mesh_simulation::{Campaign, Report, Sabotage, Scenario};
 
+const README: &str = include_str!("../README.md");
+
 /// For how long seeds are played; `make sim` plays more of them.
 const TIME: Duration = Duration::from_secs(60);
 
@@ -63,4 +65,13 @@ fn whoever_breaks_a_rule_is_found_out() {
         println!("{sabotage} is seen at seed {seeds}");
     }
     assert_eq!(WITHIN.len(), Sabotage::ALL.len(), "every sabotage is tried");
+}
+
+#[test]
+fn the_readme_says_when_a_broken_rule_shows() {
+    for (sabotage, within) in WITHIN {
+        let (begin, end) = (format!("| `{sabotage}` |"), format!("| {within} |"));
+        let row = README.lines().find(|line| line.starts_with(&begin));
+        assert!(row.is_some_and(|row| row.ends_with(&end)), "README.md has {row:?}, and not {begin} … {end}");
+    }
 }
