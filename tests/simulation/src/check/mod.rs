@@ -109,7 +109,9 @@ impl Observer {
             let run = &self.workload.runs[record.place];
             let workflow = self.workload.workflow(run).ok_or("a run without a workflow")?;
             let judged = ends::judge(&self.namespace, &workflow, record)
-                .and_then(|()| outcomes::judge(&self.namespace, &self.workload, &workflow, record, storm))
+                .and_then(|()| {
+                    outcomes::judge(&self.namespace, &self.workload, &workflow, record, storm, &self.handed)
+                })
                 .and_then(|()| record.folds.judge(&self.namespace, &record.log));
             judged.map_err(|wrong| format!("run {} ({id}): {wrong}\n{}", record.place, record.told()))?;
         }

@@ -1,5 +1,6 @@
 //! What agents report is what the workload lets them do, and they do nothing for nothing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mesh_agents::Context;
@@ -14,6 +15,8 @@ use crate::world::DOUBLE;
 
 /// What a handler's time may be off by.
 const SLACK: Duration = Duration::from_millis(50);
+/// An attempt that was lost so often is not tried again.
+const MOST_LOST: u64 = 5;
 
 /// An execution of work that came again is for nothing if its outcome stood in the log when it came.
 pub(super) fn is_needed(observer: &Observer, context: &Context) -> Result<(), String> {
@@ -50,6 +53,7 @@ pub(super) fn judge(
     workflow: &Workflow,
     record: &Record,
     storm: &Storm,
+    handed: &BTreeMap<(TaskKey, u64), u64>,
 ) -> Result<(), String> {
     record.log.iter().try_for_each(|event| {
         let Ok(Subject::Task { verb, key }) = Subject::parse(namespace, &event.message.subject) else { return Ok(()) };
@@ -73,7 +77,11 @@ pub(super) fn judge(
                     let is_late = created.deadline.is_some_and(|deadline| {
                         event.time + storm.skew + behaviour.takes.min(SLACK) >= deadline
                     });
-                    is_right(behaviour, &data.error, timeout, is_late, storm, || was_given_up(record, event))
+                    match data.error.code.as_str() {
+                        code::RUN_ENDED => was_given_up(record, event),
+                        code::POISON => was_lost_too_often(handed, &key),
+                        _ => is_right(behaviour, &data.error, timeout, is_late, storm),
+                    }
                 }
             }
             _ => true,
@@ -91,7 +99,6 @@ fn is_right(
     timeout: Option<Duration>,
     is_late: bool,
     storm: &Storm,
-    was_given_up: impl Fn() -> bool,
 ) -> bool {
     let as_scripted = match &behaviour.ending {
         Ending::Fails { code, retryable, retry_after } => {
@@ -107,13 +114,12 @@ fn is_right(
     let is_slow = may_lose_time
         || behaviour.ending == Ending::Hangs
         || timeout.is_some_and(|timeout| behaviour.takes + SLACK >= timeout);
-    as_scripted
-        || match error.code.as_str() {
-            code::TIMEOUT => error.retryable && (is_late || is_slow),
-            code::RUN_ENDED => was_given_up(),
-            code::POISON => *storm != storm.calm(),
-            _ => false,
-        }
+    as_scripted || error.code == code::TIMEOUT && error.retryable && (is_late || is_slow)
+}
+
+/// Whether an attempt came to agents once more than it may be lost.
+fn was_lost_too_often(handed: &BTreeMap<(TaskKey, u64), u64>, key: &TaskKey) -> bool {
+    handed.keys().any(|(of, delivery)| of == key && *delivery > MOST_LOST)
 }
 
 /// Whether it comes from who contradicts others on purpose.
@@ -121,8 +127,9 @@ fn is_double(agent: Option<&AgentId>) -> bool {
     agent.is_some_and(|agent| agent.as_str() == DOUBLE)
 }
 
-/// Whether the run's end was decided before an outcome: then whoever was at work may have been told.
+/// Whether the event that ends the run stands before an outcome: then whoever was at work may have been told.
 fn was_given_up(record: &Record, outcome: &StoredMessage) -> bool {
-    let place = record.log.iter().position(|event| event.sequence == outcome.sequence).unwrap_or_default();
-    record.found.end.is_some() && record.when.end <= record.log.len() && place > 0
+    let place = |subject: &str| record.log.iter().position(|event| event.message.subject == subject);
+    let end = record.found.end.as_ref().and_then(|(cause, _)| place(cause));
+    end.is_some_and(|end| Some(end) < place(&outcome.message.subject))
 }
