@@ -16,6 +16,8 @@ pub enum Sabotage {
     AckBeforeStoring,
     /// Agents acknowledge a task before they have stored its outcome.
     AckBeforeOutcome,
+    /// The deadlines of runs are not set.
+    NoDeadline,
     /// Agents do not look whether work that came again was done already.
     NoLook,
     /// Where an attempt has two outcomes, orchestrators that read a run see the later one only.
@@ -26,12 +28,13 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::FactsRepeat,
         Self::NoGapCheck,
         Self::NoEndCheck,
         Self::AckBeforeStoring,
         Self::AckBeforeOutcome,
+        Self::NoDeadline,
         Self::NoLook,
         Self::LastOutcomeWins,
         Self::UnlatchedCancel,
@@ -46,6 +49,7 @@ impl Sabotage {
             Self::NoEndCheck => "no-end-check",
             Self::AckBeforeStoring => "ack-before-storing",
             Self::AckBeforeOutcome => "ack-before-outcome",
+            Self::NoDeadline => "no-deadline",
             Self::NoLook => "no-look",
             Self::LastOutcomeWins => "last-outcome-wins",
             Self::UnlatchedCancel => "unlatched-cancel",

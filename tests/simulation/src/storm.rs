@@ -5,6 +5,9 @@ use mesh_bus::topology::Stream;
 
 use crate::workload::Choices;
 
+/// More runs than any workload has, in every shard.
+const MANY_RUNS: usize = 100;
+
 /// What goes wrong while a workload is done, and how often, all decided by a seed.
 ///
 /// Chances are in a thousand, at each step of a party: each call on the bus and each delivery.
@@ -104,13 +107,14 @@ impl Storm {
             full.push((within(choices), long(choices), stream));
         }
         let skewed = choices.chance("skew", 30);
-        Self {
+        let is_calm = choices.chance("calm", 10);
+        let storm = Self {
             seed,
             shards: choices.pick(&[1, 1, 2, 3]),
             orchestrators: choices.pick(&[1, 2, 2, 3]),
             agents: choices.pick(&[1, 2, 3]),
             capacity: choices.pick(&[1, 2, 8]),
-            cached_runs: choices.pick(&[1, 2, 100, 100]),
+            cached_runs: choices.pick(&[1, 2, MANY_RUNS, MANY_RUNS]),
             lasts,
             pace: choices.pick(&[Pace::Instant, Pace::Quick, Pace::Quick, Pace::Uneven]),
             refused,
@@ -128,7 +132,21 @@ impl Storm {
             skew: if skewed { Duration::from_secs(choices.among(1..=20)) } else { Duration::ZERO },
             outages,
             full,
-        }
+        };
+        // Where nothing goes wrong, more can be demanded.
+        if is_calm { Self { stop, cached_runs: MANY_RUNS, ..storm.calm() } } else { storm }
+    }
+
+    /// Whether nothing goes wrong, but for parties that are asked to stop.
+    #[must_use]
+    pub fn only_stops(&self) -> bool {
+        *self == Self { stop: self.stop, ..self.calm() }
+    }
+
+    /// Whether nothing goes wrong, and orchestrators need not read a run again that they have followed.
+    #[must_use]
+    pub fn is_calm(&self) -> bool {
+        *self == self.calm() && self.cached_runs >= MANY_RUNS
     }
 
     /// The same parties, and nothing goes wrong.
@@ -167,7 +185,7 @@ impl Storm {
         with(|storm| storm.orchestrators = 1);
         with(|storm| storm.agents = 1);
         with(|storm| storm.shards = 1);
-        with(|storm| storm.cached_runs = 100);
+        with(|storm| storm.cached_runs = MANY_RUNS);
         with(|storm| storm.pace = Pace::Quick);
         with(|storm| storm.refused = 0);
         with(|storm| storm.unanswered = 0);

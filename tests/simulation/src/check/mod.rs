@@ -5,11 +5,12 @@ mod folds;
 mod outcomes;
 mod record;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use mesh_agents::Context;
 use mesh_core::Run;
-use mesh_schemas::{Namespace, RunId, Shards, StoredMessage, Subject, TaskKey};
+use mesh_schemas::{Attempt, Namespace, RunId, Shards, StoredMessage, Subject, TaskId, TaskKey};
 
 use crate::storm::Storm;
 use crate::workload::Workload;
@@ -24,6 +25,11 @@ pub(crate) struct Observer {
     handed: BTreeMap<(TaskKey, u64), u64>,
     events: u64,
     executions: u64,
+    /// The attempts that were executed.
+    executed: BTreeSet<(RunId, TaskId, Attempt)>,
+    /// A hash of all that was stored.
+    hash: DefaultHasher,
+    is_calm: bool,
     /// Whether agents may be told by a server that is behind.
     may_read_behind: bool,
 }
@@ -38,6 +44,9 @@ impl Observer {
             handed: BTreeMap::new(),
             events: 0,
             executions: 0,
+            executed: BTreeSet::new(),
+            hash: DefaultHasher::new(),
+            is_calm: storm.is_calm(),
             may_read_behind: storm.behind > 0,
         }
     }
@@ -54,6 +63,7 @@ impl Observer {
             _ => {}
         }
         let Some(run) = subject.run() else { return Ok(()) };
+        (&stored.message.subject, stored.sequence, stored.time, &stored.message.payload).hash(&mut self.hash);
         let record = self.records.get_mut(&run).ok_or_else(|| format!("nobody asked for run {run}"))?;
         if record.take(&subject, stored)? {
             self.events += 1;
@@ -88,7 +98,15 @@ impl Observer {
     /// Takes note of an execution that begins.
     pub(crate) fn executed(&mut self, context: &Context) -> Result<(), String> {
         self.executions += 1;
-        outcomes::is_needed(self, context)
+        outcomes::is_needed(self, context)?;
+        let key = (context.run(), context.task().clone(), context.attempt());
+        if !self.executed.insert(key) && self.is_calm {
+            let (run, task, attempt) = (context.run(), context.task(), context.attempt());
+            return Err(format!(
+                "attempt {attempt} of {task} of run {run} was executed twice, and nothing was wrong"
+            ));
+        }
+        Ok(())
     }
 
     /// Compares a run in an orchestrator's memory with the log.
@@ -108,7 +126,7 @@ impl Observer {
         for (id, record) in &mut self.records {
             let run = &self.workload.runs[record.place];
             let workflow = self.workload.workflow(run).ok_or("a run without a workflow")?;
-            let judged = ends::judge(&self.namespace, &workflow, record)
+            let judged = ends::judge(&self.namespace, &workflow, record, storm)
                 .and_then(|()| {
                     outcomes::judge(&self.namespace, &self.workload, &workflow, record, storm, &self.handed)
                 })
@@ -116,6 +134,11 @@ impl Observer {
             judged.map_err(|wrong| format!("run {} ({id}): {wrong}\n{}", record.place, record.told()))?;
         }
         Ok(())
+    }
+
+    /// The same if the same was stored, at the same times and in the same order.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.hash.finish()
     }
 
     pub(crate) fn events(&self) -> u64 {

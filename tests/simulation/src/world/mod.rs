@@ -138,6 +138,8 @@ pub struct Figures {
     pub freezes: u64,
     /// How long it took, as the parties saw it.
     pub took: Duration,
+    /// Tells apart simulations in which other things were stored, or at other times.
+    pub fingerprint: u64,
 }
 
 impl Figures {
@@ -149,6 +151,7 @@ impl Figures {
         self.crashes += more.crashes;
         self.freezes += more.freezes;
         self.took += more.took;
+        self.fingerprint = self.fingerprint.wrapping_add(more.fingerprint);
     }
 }
 

@@ -55,6 +55,7 @@ pub(super) async fn live_through(world: &Arc<World>) -> Result<Figures, Violatio
         crashes: toll.crashes.load(Ordering::Relaxed),
         freezes: toll.freezes.load(Ordering::Relaxed),
         took: world.elapsed(),
+        fingerprint: observer.fingerprint(),
     })
 }
 

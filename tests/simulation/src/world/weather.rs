@@ -28,6 +28,9 @@ pub(super) async fn live<E: std::fmt::Display + Send + 'static>(
             let _ = life.await;
         }
         ended = &mut life => match ended {
+            Ok(Err(error)) if party.world.storm.only_stops() => {
+                party.world.violate(format!("a party ended although nothing was wrong: {error}"));
+            }
             // The bus did not let it begin: it would be started again.
             Ok(Err(_)) => {}
             Ok(Ok(())) => party.world.violate("a party ended without having been asked to".to_owned()),
@@ -41,7 +44,12 @@ pub(super) async fn live<E: std::fmt::Display + Send + 'static>(
                 ended = &mut life => if let Err(died) = ended {
                     party.world.violate(format!("a stopping party came to a bad end: {died}"));
                 },
-                () = sleep(PATIENCE) => party.kill(),
+                () = sleep(PATIENCE) => {
+                    if party.world.storm.only_stops() {
+                        party.world.violate(format!("a party did not stop within {PATIENCE:?}"));
+                    }
+                    party.kill();
+                }
             }
             life.abort();
         }
