@@ -63,7 +63,7 @@ impl TestAgent {
         let Some(found) = found else {
             let known: Vec<&str> = self.prepared.handlers.keys().map(|known| known.as_str()).collect();
             let meant = meant(capability, known.iter().copied());
-            panic!("the agent has no capability '{capability}'{meant}; it has {}", known.join(", "));
+            panic!("the agent has no capability '{capability}'; it has {}{meant}", known.join(", "));
         };
         match serde_json::to_value(input) {
             Ok(input) => TestTask::new(self.prepared.clone(), found.clone(), input),

@@ -258,9 +258,9 @@ pub(super) fn workflow(inner: &Inner, name: Option<&str>) -> Result<WorkflowName
     let name = name.unwrap_or_default();
     let missing = || {
         format!(
-            "the mesh has no workflow '{name}'{}; it has {}",
-            meant(name, known.iter().copied()),
-            known.join(", ")
+            "the mesh has no workflow '{name}'; it has {}{}",
+            known.join(", "),
+            meant(name, known.iter().copied())
         )
     };
     found.cloned().ok_or_else(missing)

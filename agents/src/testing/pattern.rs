@@ -80,7 +80,7 @@ pub(super) fn known_task(task: &str, tasks: Option<&[String]>) -> Result<(), Str
         return Ok(());
     }
     let meant = meant(id, tasks.iter().map(String::as_str));
-    Err(format!("the workflow has no task '{id}'{meant}; it has {}", tasks.join(", ")))
+    Err(format!("the workflow has no task '{id}'; it has {}{meant}", tasks.join(", ")))
 }
 
 /// What a word that is not known was most likely meant to be.
@@ -97,7 +97,7 @@ mod tests {
         let tasks = ["risk".to_owned(), "charge".to_owned()];
         let refused = |text| Pattern::new(text, Some(&tasks)).expect_err("no event is so");
         assert!(refused("task.create").ends_with("did you mean 'task.created'?"));
-        assert!(refused("task.created rsk").contains("did you mean 'risk'?; it has risk, charge"));
+        assert!(refused("task.created rsk").ends_with("'rsk'; it has risk, charge: did you mean 'risk'?"));
         assert!(refused("").contains("by its type"));
         assert!(refused("task.created risk two").contains("a number from 1"));
         assert!(refused("workflow.started risk").contains("by its type, not by"));

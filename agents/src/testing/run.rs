@@ -140,7 +140,7 @@ impl Run {
     /// It completed.
     #[track_caller]
     pub fn completed(&self) -> CompletedRun {
-        let (story, end) = self.end("complete", "workflow.completed");
+        let (story, end) = self.end("complete", "did not", "workflow.completed");
         match end.data_as::<WorkflowCompleted>() {
             Some(data) => CompletedRun { story, output: data.output, took: end.after },
             None => story.fail(format!("its end cannot be read: {}", end.data())),
@@ -150,7 +150,7 @@ impl Run {
     /// It failed.
     #[track_caller]
     pub fn failed(&self) -> FailedRun {
-        let (story, end) = self.end("fail", "workflow.failed");
+        let (story, end) = self.end("fail", "did not", "workflow.failed");
         match end.data_as::<WorkflowFailed>() {
             Some(data) => FailedRun { story, data, took: end.after },
             None => story.fail(format!("its end cannot be read: {}", end.data())),
@@ -160,7 +160,7 @@ impl Run {
     /// It was cancelled.
     #[track_caller]
     pub fn cancelled(&self) -> CancelledRun {
-        let (story, end) = self.end("be cancelled", "workflow.cancelled");
+        let (story, end) = self.end("be cancelled", "was not", "workflow.cancelled");
         match end.data_as::<WorkflowCancelled>() {
             Some(data) => CancelledRun { story, data },
             None => story.fail(format!("its end cannot be read: {}", end.data())),
@@ -170,7 +170,7 @@ impl Run {
     /// It never began: the request was rejected.
     #[track_caller]
     pub fn rejected(&self) -> RejectedRequest {
-        let (story, end) = self.end("be rejected", "request.rejected");
+        let (story, end) = self.end("be rejected", "was not", "request.rejected");
         match end.data_as::<RequestRejected>() {
             Some(data) => RejectedRequest { story, data },
             None => story.fail(format!("the rejection cannot be read: {}", end.data())),
@@ -208,13 +208,13 @@ impl Run {
 
     /// The event that ended it, which must be of a type.
     #[track_caller]
-    fn end(&self, how: &str, event_type: &str) -> (Story, Event) {
+    fn end(&self, how: &str, not: &str, event_type: &str) -> (Story, Event) {
         let story = self.story();
         let Some(end) = story.first(|event| is_end(event).then(|| event.clone())) else {
             story.fail(format!("expected it to {how}, but it has not ended: await run.ended()"));
         };
         if end.event_type() != event_type {
-            story.fail(format!("expected it to {how}, but it did not:\n  {end}"));
+            story.fail(format!("expected it to {how}, but it {not}:\n  {end}"));
         }
         (story, end)
     }

@@ -42,13 +42,13 @@ impl RunTask {
     /// It was given to agents in so many attempts: 1, unless it was tried again.
     #[track_caller]
     pub fn was_created(&self, times: usize) -> Times<'_> {
-        self.count("task.created", times, "attempts")
+        self.count("task.created", times, ["attempt", "attempts"])
     }
 
     /// Agents took it so often, over all attempts: more often than it was created if some of them died with it.
     #[track_caller]
     pub fn was_taken(&self, times: usize) -> Times<'_> {
-        self.count("task.assigned", times, "deliveries")
+        self.count("task.assigned", times, ["delivery", "deliveries"])
     }
 
     /// No agent was ever asked to do it.
@@ -165,10 +165,12 @@ impl RunTask {
     }
 
     #[track_caller]
-    fn count(&self, event_type: &str, expected: usize, what: &str) -> Times<'_> {
+    fn count(&self, event_type: &str, expected: usize, [one, many]: [&str; 2]) -> Times<'_> {
         let found = self.events(event_type).count();
         if found != expected {
-            self.story.fail(format!("expected {expected} {what}, but there were {found}"));
+            let what = if expected == 1 { one } else { many };
+            let there = if found == 1 { "was" } else { "were" };
+            self.story.fail(format!("expected {expected} {what}, but there {there} {found}"));
         }
         Times(self)
     }

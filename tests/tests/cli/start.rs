@@ -135,9 +135,13 @@ async fn a_request_that_nobody_takes_up_is_kept_and_that_is_told() -> Result<()>
 }
 
 #[tokio::test]
-async fn an_id_that_no_request_can_have_is_a_usage_error() -> Result<()> {
+async fn an_id_that_no_event_can_have_is_a_usage_error() -> Result<()> {
     let person = Person::new()?;
-    for arguments in [["start", "hello", "--id", ""].as_slice(), &["call", "work", "{}", "--id", "a\nb"]] {
+    for arguments in [
+        ["start", "hello", "--id", ""].as_slice(),
+        &["call", "work", "{}", "--id", "a\nb"],
+        &["start", "hello", "--correlation-id", ""],
+    ] {
         let said = person.says(arguments).await?;
         assert!(said.code == 2 && said.err.contains("text that is not empty, on one line"), "{said:?}");
     }

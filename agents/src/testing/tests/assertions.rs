@@ -63,11 +63,12 @@ async fn each_assertion_can_fail() {
     says("within 10s, but it took 5m 1s", panics(|| completed.within(seconds(10)).clone()));
     says("after 10m or later", panics(|| completed.after(minutes(10)).clone()));
     says("the output is no alloc::string::String", panics(|| completed.output::<String>()));
-    says("expected it to be cancelled", panics(|| run.cancelled()));
-    says("expected it to be rejected", panics(|| run.rejected()));
+    says("expected it to be cancelled, but it was not:", panics(|| run.cancelled()));
+    says("expected it to be rejected, but it was not:", panics(|| run.rejected()));
     says("task a of run", panics(|| run.task("a").was_created(3).times().clone()));
     says("expected 3 attempts, but there were 2", panics(|| run.task("a").was_created(3).times().clone()));
-    says("expected 1 deliveries, but there were 2", panics(|| run.task("a").was_taken(1).times().clone()));
+    says("expected 1 delivery, but there were 2", panics(|| run.task("a").was_taken(1).times().clone()));
+    says("expected 2 attempts, but there was 1", panics(|| run.task("b").was_created(2).times().clone()));
     says("expected it to be skipped", panics(|| run.task("b").was_skipped().clone()));
     says("expected it not to run", panics(|| run.task("b").did_not_run().clone()));
     says("began before that one ended", panics(|| run.task("a").ran_after("b").clone()));

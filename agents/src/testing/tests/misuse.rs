@@ -29,7 +29,7 @@ async fn names_that_mean_nothing_are_refused() {
     assert!(said.contains("is not a valid capability"), "{said}");
     let agent = TestAgent::of(Agent::builder("a").capability("greeter", async |_: Context, (): ()| Ok(())));
     let said = panics(|| agent.task("greter", ()));
-    assert!(said.contains("no capability 'greter': did you mean 'greeter'?"), "{said}");
+    assert!(said.contains("no capability 'greter'; it has greeter: did you mean 'greeter'?"), "{said}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -195,9 +195,10 @@ impl Judge<'_> {
         let attempt = work.key.attempt;
         let message = match self.case.mocks.get(task) {
             Some(Answers::InTurn(mocks)) => format!(
-                "attempt {attempt} of task '{task}' is asked for, and its mock has {} answers: add one, or write a single answer, \
-                 without a list, for every attempt",
-                mocks.len()
+                "attempt {attempt} of task '{task}' is asked for, and its mock has {} answer{}: add one, or write a single \
+                 answer, without a list, for every attempt",
+                mocks.len(),
+                if mocks.len() == 1 { "" } else { "s" }
             ),
             _ => format!(
                 "task '{task}' is asked for and has no mock: add what '{}' answers, such as `{task}: {{output: …}}` or \

@@ -71,7 +71,7 @@ impl Reader<'_> {
         let mut fields = Object::new(node, path, &CASE, &mut self.problems)?;
         let name = fields.required("name", "say what the case is about", name);
         let own_input = value(&fields, "input");
-        let correlation_id = fields.optional("correlation_id", Node::text);
+        let correlation_id = fields.optional("correlation_id", correlation_id);
         let started_at = fields.optional("started_at", time);
         let mocks = fields.optional("mocks", Ok);
         let events = fields.optional("events", Node::items);
@@ -181,6 +181,15 @@ fn name(node: &Node) -> Result<String, String> {
         return Err("a name is text on one line, and not empty".to_owned());
     }
     Ok(name)
+}
+
+/// It becomes an attribute of every event, where CloudEvents allows neither empty text nor control characters.
+fn correlation_id(node: &Node) -> Result<String, String> {
+    let id = node.text()?;
+    if id.is_empty() || id.chars().any(char::is_control) {
+        return Err("use text that is not empty, on one line".to_owned());
+    }
+    Ok(id)
 }
 
 fn time(node: &Node) -> Result<DateTime<Utc>, String> {

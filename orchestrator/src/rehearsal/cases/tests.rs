@@ -213,6 +213,8 @@ fn a_task_without_a_mock_is_named_with_what_to_write() {
     let found = findings("- name: a\n  mocks:\n    check: [{error: x}, {error: x}]");
     let told = "3:5 mocks.check: attempt 3 of task 'check' is asked for, and its mock has 2 answers: add one";
     assert!(found.len() == 1 && found[0].starts_with(told), "{found:?}");
+    let found = findings("- name: a\n  mocks:\n    check: [{error: x}]");
+    assert!(found[0].contains("its mock has 1 answer: add one"), "{found:?}");
 }
 
 #[test]
@@ -283,6 +285,11 @@ cases:
             "mesh: v1\ncases: [{name: a, mocks: [x]}]\n",
             "expected an object with what is answered for each task",
         ),
+        (
+            "mesh: v1\ncases: [{name: a, correlation_id: ''}]\n",
+            "2:35: cases[0].correlation_id: use text that is not empty, on one line",
+        ),
+        ("mesh: v1\ncases: [{name: a, correlation_id: \"a\\nb\"}]\n", "use text that is not empty, on one line"),
         ("mesh: v1\ncases: [{name: a, expect: 5}]\n", "expected an object with the keys completed, failed"),
         ("- 1\n", "expected an object with the keys mesh, input, mocks, cases, found a list"),
     ] {

@@ -41,7 +41,7 @@ pub(crate) struct Start {
     #[arg(long, value_name = "KEY", value_parser = request_id, conflicts_with = "local")]
     id: Option<String>,
     /// What you call the whole piece of work; every event of the run carries it
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = request_id)]
     correlation_id: Option<String>,
     /// Wait for the end of the run and print its output; the exit code tells the outcome
     #[arg(long, conflicts_with = "watch")]
@@ -105,7 +105,7 @@ impl Start {
     }
 }
 
-/// An id that a request can have: it becomes an attribute of an event.
+/// An id that a request can have, or the piece of work that it is part of: it becomes an attribute of an event.
 pub(crate) fn request_id(text: &str) -> Result<String, String> {
     if text.is_empty() || text.chars().any(char::is_control) {
         return Err("use text that is not empty, on one line".to_owned());
