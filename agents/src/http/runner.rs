@@ -24,6 +24,14 @@ struct Service {
 }
 
 impl Http {
+    /// Whether there can be requests, as an agent finds out when it starts. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`HttpError`] if the URL, a header or the authority's certificate cannot be used.
+    pub fn check(&self) -> Result<(), HttpError> {
+        self.clone().prepare().map(drop)
+    }
+
     /// The handler, if there can be requests.
     pub(crate) fn prepare(self) -> Result<Runner, HttpError> {
         let url = url(&self.url)?;

@@ -144,7 +144,14 @@ async fn nothing_runs_unless_every_task_has_its_agent() -> Result<()> {
             &["--agent", "second=./nowhere"],
             &["./flow.yaml is no file", "there is no file ./nowhere"],
         ),
-        ("first=http://:::/", &run, &["the URL cannot be used"]),
+        (
+            "first=http://:::/",
+            &["--agent", "second=no-such-program"],
+            &[
+                "error[MESH-503]: the service for 'first': the URL cannot be used",
+                "no program 'no-such-program'",
+            ],
+        ),
     ];
     for (agent, more, expected) in cases {
         let said = person.says(&by(agent, more)).await?;

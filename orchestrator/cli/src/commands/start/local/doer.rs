@@ -45,18 +45,29 @@ impl FromStr for Doer {
     }
 }
 
-/// Tells which commands cannot be run, as far as that can be known without running them. URLs are looked at by the agent,
-/// before it takes any work.
+/// Tells which commands and URLs cannot be used, as far as that can be known without using them.
 pub(super) async fn check(doers: &[Doer]) -> Result<(), Failure> {
+    let mut code = None;
     let mut wrong = Vec::new();
     for Doer { capability, means } in doers {
-        if let Means::Command(command) = means
-            && let Err(reason) = shell::check(SHELL, command).await
-        {
-            wrong.push(format!("the command for '{capability}' cannot be run: {reason}"));
-        }
+        let (kind, reason) = match means {
+            Means::Command(command) => match shell::check(SHELL, command).await {
+                Ok(()) => continue,
+                Err(reason) => (
+                    ErrorCode::NoProgram,
+                    format!("the command for '{capability}' cannot be run: {reason}"),
+                ),
+            },
+            Means::Url(url) => match Http::new(url).check() {
+                Ok(()) => continue,
+                Err(error) => (ErrorCode::BadUrl, format!("the service for '{capability}': {error}")),
+            },
+        };
+        // Of several kinds, the first is the one to look up; each is told.
+        code.get_or_insert(kind);
+        wrong.push(reason);
     }
-    if wrong.is_empty() { Ok(()) } else { Err(Failure::new(ErrorCode::NoProgram, wrong.join("\n"))) }
+    code.map_or(Ok(()), |code| Err(Failure::new(code, wrong.join("\n"))))
 }
 
 /// The agent that all of them make.
