@@ -18,7 +18,7 @@ pub(super) fn failure(status: ExitStatus, stderr: String) -> Option<TaskFailure>
         (None, Some(signal)) => (format!("signal_{signal}"), format!("signal {signal} ended the program")),
         (None, None) => ("exit_unknown".to_owned(), format!("the program ended: {status}")),
     };
-    let message = if stderr.is_empty() { format!("{how} and nothing on stderr") } else { stderr };
+    let message = if stderr.is_empty() { format!("{how}, with nothing on stderr") } else { stderr };
     Some(match status.code() {
         Some(DATA_ERROR) => TaskFailure::fatal(code, message),
         _ => TaskFailure::retryable(code, message),
@@ -54,6 +54,6 @@ mod tests {
     #[test]
     fn a_silent_failure_says_how_it_ended() {
         let failure = failure(ExitStatus::from_raw(3 << 8), String::new()).expect("a failure");
-        assert_eq!(failure.message(), "the program ended with exit code 3 and nothing on stderr");
+        assert_eq!(failure.message(), "the program ended with exit code 3, with nothing on stderr");
     }
 }

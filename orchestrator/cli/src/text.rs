@@ -1,10 +1,12 @@
 //! How times and texts are printed for people.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use mesh_schemas::definition::Span;
 
 /// From this on, a duration is told in whole seconds.
 const LONG_MS: u64 = 10_000;
+/// From this on, a time to come is told with its day.
+const FAR: TimeDelta = TimeDelta::hours(12);
 
 /// A duration, as exact as is of use: `45ms`, `1s 234ms`, `2m 3s`.
 pub(crate) fn took(duration_ms: u64) -> String {
@@ -20,6 +22,11 @@ pub(crate) fn millis(from: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
 /// The time of day, in UTC.
 pub(crate) fn clock(time: DateTime<Utc>) -> String {
     time.format("%H:%M:%S%.3f").to_string()
+}
+
+/// A time that comes after another: the time of day, in UTC, and the day if it is far away.
+pub(crate) fn to_come(from: DateTime<Utc>, time: DateTime<Utc>) -> String {
+    if time - from < FAR { clock(time) } else { format!("{} {}", time.format("%Y-%m-%d"), clock(time)) }
 }
 
 /// Text of others without what a terminal would take for a command.
@@ -47,6 +54,13 @@ mod tests {
         for (duration_ms, expected) in cases {
             assert_eq!(took(duration_ms), expected);
         }
+    }
+
+    #[test]
+    fn what_is_far_away_is_told_with_its_day() {
+        let from = DateTime::from_timestamp(1_767_225_600, 0).unwrap();
+        assert_eq!(to_come(from, from + TimeDelta::seconds(5)), "00:00:05.000");
+        assert_eq!(to_come(from, from + TimeDelta::hours(24)), "2026-01-02 00:00:00.000");
     }
 
     #[test]

@@ -46,15 +46,14 @@ impl Campaign {
     #[must_use]
     pub fn run(&self) -> Report {
         let begun = Instant::now();
-        let (next, stop) = (AtomicU64::new(self.from), AtomicBool::new(false));
+        let (begun_with, stop) = (AtomicU64::new(0), AtomicBool::new(false));
         let report =
             Mutex::new(Report { seeds: 0, figures: Figures::default(), took: Duration::ZERO, failure: None });
         let play = || {
             while !stop.load(Ordering::Relaxed) && self.time.is_none_or(|time| begun.elapsed() < time) {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= self.from.saturating_add(self.seeds) {
-                    break;
-                }
+                let index = begun_with.fetch_add(1, Ordering::Relaxed);
+                // There is no seed after the greatest.
+                let Some(seed) = self.from.checked_add(index).filter(|_| index < self.seeds) else { break };
                 let scenario = self.scenario(seed);
                 let played = scenario.run();
                 let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);

@@ -38,6 +38,12 @@ fn nothing_is_lost_and_nothing_is_doubled() {
 }
 
 #[test]
+fn a_campaign_ends_with_the_greatest_seed() {
+    let Report { seeds, failure, .. } = Campaign::new(u64::MAX - 1, 10).run();
+    assert_eq!((seeds, failure), (2, None));
+}
+
+#[test]
 fn the_same_seed_goes_the_same_way() {
     for seed in 0..20 {
         assert_eq!(Scenario::generate(seed).run(), Scenario::generate(seed).run(), "seed {seed}");

@@ -81,7 +81,7 @@ async fn how_a_program_ends_is_the_outcome() -> Result<()> {
     let cases = [
         ("wrong_input", sh("echo 'no such account' >&2; exit 65"), "exit_65", false, "no such account"),
         ("busy", sh("echo 'come back' >&2; exit 75"), "exit_75", true, "come back"),
-        ("broken", sh("exit 3"), "exit_3", true, "ended with exit code 3 and nothing on stderr"),
+        ("broken", sh("exit 3"), "exit_3", true, "ended with exit code 3, with nothing on stderr"),
         ("killed", sh("printf 'last words' >&2; kill -9 $$"), "signal_9", true, "last words"),
         ("talkative", sh(many), "exit_1", true, &lines.join("\n")),
         ("late", sh("echo '{}'; exit 2"), "exit_2", true, "exit code 2"),

@@ -289,7 +289,10 @@ cases:
             "mesh: v1\ncases: [{name: a, correlation_id: ''}]\n",
             "2:35: cases[0].correlation_id: use text that is not empty, on one line",
         ),
-        ("mesh: v1\ncases: [{name: a, correlation_id: \"a\\nb\"}]\n", "use text that is not empty, on one line"),
+        (
+            "mesh: v1\ncases: [{name: a, correlation_id: \"a\\nb\"}]\n",
+            "use text that is not empty, on one line",
+        ),
         ("mesh: v1\ncases: [{name: a, expect: 5}]\n", "expected an object with the keys completed, failed"),
         ("- 1\n", "expected an object with the keys mesh, input, mocks, cases, found a list"),
     ] {

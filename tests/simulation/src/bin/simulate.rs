@@ -9,14 +9,17 @@ use mesh_simulation::{Campaign, Failure, Report};
 
 /// Seeds that are played if nothing is said.
 const SEEDS: u64 = 10_000;
+const USAGE: &str = "usage: simulate [--seeds N] [--from SEED] [--seconds N] [--sabotage NAME] [--threads N]";
 
 fn main() -> ExitCode {
+    if std::env::args().skip(1).any(|word| word == "--help" || word == "-h") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let campaign = match campaign() {
         Ok(campaign) => campaign,
         Err(error) => {
-            eprintln!(
-                "{error}\nusage: simulate [--seeds N] [--from SEED] [--seconds N] [--sabotage NAME] [--threads N]"
-            );
+            eprintln!("{error}\n{USAGE}");
             return ExitCode::from(2);
         }
     };
@@ -66,11 +69,16 @@ fn campaign() -> Result<Campaign, String> {
         let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
         let number =
             || value.parse::<u64>().map_err(|_| format!("{word} needs a number, and {value:?} is none"));
+        // None at all would be a campaign that nothing can fail.
+        let positive = || match number()? {
+            0 => Err(format!("{word} needs a number from 1")),
+            number => Ok(number),
+        };
         match word.as_str() {
-            "--seeds" => campaign.seeds = number()?,
+            "--seeds" => campaign.seeds = positive()?,
             "--from" => campaign.from = number()?,
-            "--seconds" => campaign.time = Some(Duration::from_secs(number()?)),
-            "--threads" => campaign.threads = usize::try_from(number()?.max(1)).unwrap_or(1),
+            "--seconds" => campaign.time = Some(Duration::from_secs(positive()?)),
+            "--threads" => campaign.threads = usize::try_from(positive()?).unwrap_or(usize::MAX),
             "--sabotage" => campaign.sabotage = Some(value.parse()?),
             _ => return Err(format!("{word} is not known")),
         }

@@ -142,13 +142,14 @@ impl TaskState {
             }
             None => None,
         };
-        let waiting = self.waiting.as_ref().map(|waiting| waiting.describe(&self.capability));
+        let waiting = self.waiting.as_ref().map(|waiting| waiting.describe(self));
         [error, waiting].into_iter().flatten().collect::<Vec<_>>().join("; ")
     }
 }
 
 impl Waiting {
-    fn describe(&self, capability: &Capability) -> String {
+    fn describe(&self, task: &TaskState) -> String {
+        let capability = &task.capability;
         match self {
             Self::Needs(tasks) => {
                 let tasks: Vec<&str> = tasks.iter().map(TaskId::as_str).collect();
@@ -157,7 +158,10 @@ impl Waiting {
             Self::Agent(Served::ByNobody) => format!("no agent is registered for '{capability}'"),
             Self::Agent(Served::BySomebody) => format!("queued for an agent with '{capability}'"),
             Self::Agent(Served::Unknown) => "no agent has taken it yet".to_owned(),
-            Self::RetryAt(at) => format!("again at {}", text::clock(*at)),
+            Self::RetryAt(at) => {
+                let failed = task.attempts.last().and_then(|last| last.ended).unwrap_or(*at);
+                format!("again at {}", text::to_come(failed, *at))
+            }
         }
     }
 }

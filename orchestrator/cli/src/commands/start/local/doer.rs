@@ -53,10 +53,9 @@ pub(super) async fn check(doers: &[Doer]) -> Result<(), Failure> {
         let (kind, reason) = match means {
             Means::Command(command) => match shell::check(SHELL, command).await {
                 Ok(()) => continue,
-                Err(reason) => (
-                    ErrorCode::NoProgram,
-                    format!("the command for '{capability}' cannot be run: {reason}"),
-                ),
+                Err(reason) => {
+                    (ErrorCode::NoProgram, format!("the command for '{capability}' cannot be run: {reason}"))
+                }
             },
             Means::Url(url) => match Http::new(url).check() {
                 Ok(()) => continue,
