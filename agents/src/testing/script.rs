@@ -7,7 +7,8 @@ use super::inner::Inner;
 use crate::failure::TaskFailure;
 
 /// What the agents for a capability do with the next tasks that they get, instead of what they are there for. Behaviours
-/// are used in the order in which they were given; when all are used up, the agents work.
+/// are used in the order in which they were given; when all are used up, the agents work. One that no task comes for is
+/// without effect: assert on what it must have led to, such as [`RunTask::was_created`](super::RunTask::was_created).
 ///
 /// ```
 /// use mesh_agents::TaskFailure;

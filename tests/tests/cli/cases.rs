@@ -73,6 +73,19 @@ async fn cases_need_no_server() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_cases_of_the_guide_hold() -> Result<()> {
+    let guide = include_str!("../../../orchestrator/cli/README.md");
+    let blocks = || guide.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let block = |part| blocks().find(|block| block.contains(part)).with_context(|| format!("no {part:?}"));
+    let person = Person::new()?;
+    person.file("order.yaml", block("\nname: order\n")?)?;
+    person.file("cases.yaml", block("\ncases:\n")?)?;
+    let said = person.says(&["workflow", "test", "order.yaml", "cases.yaml"]).await?.well()?;
+    assert!(said.ends_with("\n3 cases: 3 ok\n"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_not_as_expected_ends_in_1() -> Result<()> {
     let person = alone()?;
     // A changed definition, and the cases of before.
