@@ -18,8 +18,12 @@ impl MemoryBus {
     pub(super) async fn events_of(&self, run: &RunId) -> Result<RunLog, BusError> {
         let operation = || format!("read run {run}");
         self.ask(operation, |state| {
-            let log = self.there(state)?.log(Stream::Events);
-            Ok(RunLog { events: log.of_run(&run.to_string()).cloned().collect(), end: log.last_sequence() })
+            let state = self.there(state)?;
+            let log = state.log(Stream::Events);
+            let end = state.read_up_to.unwrap_or(u64::MAX).min(log.last_sequence());
+            let run = run.to_string();
+            let events = log.of_run(&run).take_while(|event| event.sequence <= end);
+            Ok(RunLog { events: events.cloned().collect(), end })
         })
         .await
     }

@@ -68,6 +68,12 @@ impl MemoryServer {
         Place::ALL.iter().for_each(|place| state.log(*place).wake_readers());
     }
 
+    /// As a server of a cluster that has not caught up: runs are read up to this message of the log only, or again up to
+    /// the last.
+    pub fn fall_behind(&self, end: Option<u64>) {
+        self.lock().read_up_to = end;
+    }
+
     /// Bounds how many messages a stream takes, or lifts the bound. A full stream refuses what comes, for its
     /// publisher to try again.
     pub fn limit(&self, stream: Stream, messages: Option<usize>) {

@@ -43,6 +43,8 @@ pub(super) struct State {
     pub(super) limits: BTreeMap<Place, usize>,
     /// Whether a subject of the log and of the tasks holds any number of messages.
     pub(super) facts_repeat: bool,
+    /// Up to which message of the log runs are read, if not up to the last.
+    pub(super) read_up_to: Option<u64>,
     pub(super) is_up: bool,
     numbers: u64,
 }
@@ -94,6 +96,7 @@ impl State {
             services: BTreeMap::new(),
             limits: BTreeMap::new(),
             facts_repeat: false,
+            read_up_to: None,
             is_up: true,
             numbers: 0,
         }

@@ -1,5 +1,8 @@
 //! What happens with one event of a shard.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,0 +1,115 @@
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use mesh_bus::memory::MemoryServer;
+use mesh_bus::topology::{Topology, shard_consumer};
+use mesh_bus::{Bus, Deliveries, Flow};
+use mesh_schemas::document::Format;
+use mesh_schemas::{Digest, Headers, Namespace, RequestId, Shards};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::definitions::{self, Definitions};
+
+const THREE: &str = "{mesh: v1, name: three, tasks: {a: {agent: work}, b: {agent: work}, c: {agent: work}}}";
+
+/// A follower of the only shard that keeps a single run in memory, and what it is shown.
+struct Desk {
+    server: MemoryServer,
+    bus: Arc<dyn Bus>,
+    digest: Digest,
+    deliveries: Box<dyn Deliveries>,
+    follower: Follower,
+    /// Runs as they were folded, with how far they had read.
+    folded: Arc<Mutex<Vec<(RunId, u64)>>>,
+}
+
+impl Desk {
+    async fn new() -> Self {
+        let server = MemoryServer::new(Namespace::default());
+        let bus: Arc<dyn Bus> = server.connect();
+        let shards = Shards::new(1).expect("one shard");
+        bus.set_up(&Topology { shards, ..Topology::default() }).await.expect("set up");
+        let definition = definitions::check(THREE, Format::Yaml).expect("a definition");
+        definitions::apply(&*bus, &definition).await.expect("applied");
+        let folded = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&folded);
+        let shared = Shared {
+            definitions: Definitions::new(Arc::clone(&bus)),
+            bus: Arc::clone(&bus),
+            folded: Arc::new(move |run, upto| {
+                seen.lock().unwrap_or_else(PoisonError::into_inner).push((run.header.run, upto));
+            }),
+        };
+        let consumer = shard_consumer(bus.namespace(), 0);
+        let deliveries = bus.consume(&consumer, Flow::Continuous(10)).await.expect("a receiver");
+        let follower = Follower::new(Arc::new(shared), consumer, 1);
+        Self { server, bus, digest: definition.digest(), deliveries, follower, folded }
+    }
+
+    /// Stores an event of a run.
+    async fn store(&self, subject: &str, data: Value) {
+        let subject = format!("{}.{subject}", self.bus.namespace());
+        let message = Message { subject, headers: Headers::new(), payload: Bytes::from(data.to_string()) };
+        self.bus.publish(Publish::once(message)).await.expect("stored");
+    }
+
+    async fn start(&self, run: RunId) {
+        let request = json!({"source": "test", "id": "1"});
+        let data = json!({"digest": self.digest, "rules": 1, "input": {}, "request": request});
+        self.store(&format!("workflow.started.three.-.{run}"), data).await;
+    }
+
+    async fn complete(&self, run: RunId, task: &str) {
+        self.store(&format!("task.completed.work.normal.{run}.{task}.1"), json!({"output": 1})).await;
+    }
+
+    /// Takes the next event and does what follows from it.
+    async fn settle(&mut self) {
+        self.take().await.expect("work").await;
+    }
+
+    /// Takes the next event.
+    async fn take(&mut self) -> Option<Work> {
+        let delivery = self.deliveries.next().await.expect("a delivery");
+        self.follower.take(delivery).await
+    }
+
+    fn last_folded(&self) -> (RunId, u64) {
+        *self.folded.lock().unwrap_or_else(PoisonError::into_inner).last().expect("a run")
+    }
+}
+
+fn run(id: &str) -> RunId {
+    let request = RequestId { source: "test".to_owned(), id: id.to_owned() };
+    RunId::for_request("workflow.three", &request, Shards::new(1).expect("one shard"))
+}
+
+/// What was folded into a run before it was evicted must be in what is read of it later, whichever server answers.
+#[tokio::test(start_paused = true)]
+async fn a_run_is_not_read_from_a_server_that_lacks_what_was_folded() {
+    let mut desk = Desk::new().await;
+    let (one, other) = (run("1"), run("2"));
+    desk.start(one).await;
+    desk.settle().await;
+    desk.start(other).await;
+    desk.settle().await;
+    // The run is read, as it was evicted; what follows from the event is not done, so the event will come again.
+    desk.complete(one, "a").await;
+    drop(desk.take().await.expect("work"));
+    desk.complete(one, "b").await;
+    desk.settle().await;
+    assert_eq!(desk.last_folded(), (one, 4));
+    desk.complete(other, "a").await;
+    desk.settle().await;
+    // The event comes again, and is the last that the server knows of.
+    desk.server.fall_behind(Some(3));
+    let caught_up = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        desk.server.fall_behind(None);
+    };
+    let delivery = desk.deliveries.next().await.expect("a delivery");
+    assert_eq!((delivery.stored.sequence, delivery.delivered), (3, 2));
+    tokio::join!(desk.follower.take(delivery), caught_up);
+    assert_eq!(desk.last_folded(), (one, 5));
+}
