@@ -6,6 +6,7 @@
 
 pub mod definition;
 mod depth;
+pub mod difference;
 pub mod document;
 mod envelope;
 mod error_code;

@@ -66,7 +66,6 @@ mod agent;
 mod attend;
 mod completed;
 mod definition;
-mod difference;
 mod event;
 mod events;
 mod execution;

@@ -1,8 +1,8 @@
+use mesh_schemas::difference::Exactness;
 use mesh_schemas::payload::{TaskCompleted, TaskCreated, TaskFailed, TaskProgress};
 use serde::Serialize;
 
 use super::completed::{CompletedTask, compare};
-use super::difference::Compare;
 use super::event::Event;
 use super::failed::FailedTask;
 use super::pattern::known_task;
@@ -106,14 +106,14 @@ impl RunTask {
     /// The input of its last attempt is exactly this. JSON does not tell 1 from 1.0.
     #[track_caller]
     pub fn had_input(&self, expected: impl Serialize) -> &Self {
-        compare(&self.story, "input", &expected, &self.last_input(), Compare::Whole);
+        compare(&self.story, "input", &expected, &self.last_input(), Exactness::Equal);
         self
     }
 
     /// The input of its last attempt is this where something is said here; objects may have more fields.
     #[track_caller]
     pub fn had_input_including(&self, expected: impl Serialize) -> &Self {
-        compare(&self.story, "input", &expected, &self.last_input(), Compare::Part);
+        compare(&self.story, "input", &expected, &self.last_input(), Exactness::Contains);
         self
     }
 

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use mesh_bus::RunOutcome;
 use mesh_schemas::TaskId;
 use mesh_schemas::definition::Span;
+use mesh_schemas::difference::{Difference, Exactness, differences};
 use serde_json::{Value, json};
 
 use super::expect::{Ending, ExpectedTask, ExpectedValue, Took};
@@ -11,7 +12,6 @@ use super::mock::Answers;
 use super::play::Played;
 use super::report::Finding;
 use super::{Case, Cases};
-use crate::rehearsal::compare::{Difference, Exactness, differences};
 use crate::rehearsal::{Course, TaskCourse, Work, outcome_name};
 
 /// Characters of data that a message shows; all of it is in the report for programs.

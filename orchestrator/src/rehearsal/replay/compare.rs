@@ -5,10 +5,10 @@ use std::fmt;
 
 use mesh_bus::RunOutcome;
 use mesh_schemas::TaskId;
+use mesh_schemas::difference::{Difference, Exactness, differences};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::rehearsal::compare::{Difference, Exactness, differences};
 use crate::rehearsal::{Course, TaskCourse, Work, outcome_name};
 
 /// Characters of data that a sentence shows.
