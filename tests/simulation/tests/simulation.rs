@@ -15,7 +15,7 @@ const WITHIN: &[(Sabotage, u64)] = &[
     (Sabotage::NoGapCheck, 400),
     (Sabotage::NoEndCheck, 200),
     (Sabotage::AckBeforeStoring, 200),
-    (Sabotage::AckBeforeOutcome, 400),
+    (Sabotage::AckBeforeOutcome, 800),
     (Sabotage::NoDeadline, 400),
     (Sabotage::NoLook, 400),
     (Sabotage::LastOutcomeWins, 200),
