@@ -58,22 +58,20 @@ pub(super) struct Follower {
     shared: Arc<Shared>,
     consumer: ConsumerSpec,
     cache: Cache,
-    /// Newest event that the consumer had delivered to anyone when this process took the shard over: a run read
-    /// from the log counts only if the read reaches at least there.
-    taken_over_at: Option<u64>,
-    /// Newest event that this process was given: a run read from the log counts only if the read reaches there, too.
-    /// Else an event that was folded into the run before the run was evicted could be missing in what is read now.
-    newest: u64,
+    /// How far a read of a run must reach to count: to the newest event that anyone had been given when this process
+    /// took the shard over, and to each that it was given since. Else what was folded into a run before the run was
+    /// evicted could be missing in what is read of it later. Asked for when a run is first read.
+    must_reach: Option<u64>,
 }
 
 impl Follower {
     pub(super) fn new(shared: Arc<Shared>, consumer: ConsumerSpec, cached_runs: usize) -> Self {
-        Self { shared, consumer, cache: Cache::new(cached_runs), taken_over_at: None, newest: 0 }
+        Self { shared, consumer, cache: Cache::new(cached_runs), must_reach: None }
     }
 
     pub(super) fn forget_all(&mut self) {
         self.cache.forget_all();
-        self.taken_over_at = None;
+        self.must_reach = None;
     }
 
     pub(super) fn settled(&mut self, settled: Settled) {
@@ -86,10 +84,12 @@ impl Follower {
     /// event was left to be delivered again.
     pub(super) async fn take(&mut self, delivery: Delivery) -> Option<Work> {
         if !self.cache.continues(&delivery) {
-            self.taken_over_at = None;
+            self.must_reach = None;
         }
         let (stored, delivered) = (delivery.stored.clone(), delivery.delivered);
-        self.newest = self.newest.max(stored.sequence);
+        if let Some(reach) = &mut self.must_reach {
+            *reach = stored.sequence.max(*reach);
+        }
         let lease = Lease::new(Arc::clone(&self.shared.bus), delivery, SHARD_ACK_WAIT);
         if lease.is_lost() {
             // This process was stopped for a while: whatever it remembers may be of the past.
@@ -198,7 +198,7 @@ impl Follower {
             if lease.is_lost() {
                 return None;
             }
-            match self.try_read(&event.run).await {
+            match self.try_read(event).await {
                 Ok(Some(read)) => return Some(read),
                 Ok(None) => debug!(run = %event.run, "the server that answered is behind"),
                 Err(error) => debug!(run = %event.run, %error, "the run cannot be read yet"),
@@ -207,14 +207,14 @@ impl Follower {
         }
     }
 
-    async fn try_read(&mut self, run: &RunId) -> Result<Option<(Vec<Event>, u64)>, mesh_bus::BusError> {
+    async fn try_read(&mut self, event: &Event) -> Result<Option<(Vec<Event>, u64)>, mesh_bus::BusError> {
         let bus = Arc::clone(&self.shared.bus);
-        let taken_over_at = match self.taken_over_at {
+        let must_reach = match self.must_reach {
             Some(sequence) => sequence,
-            None => *self.taken_over_at.insert(bus.delivered(&self.consumer).await?),
+            None => *self.must_reach.insert(bus.delivered(&self.consumer).await?.max(event.sequence)),
         };
-        let log = bus.read_run(run).await?;
-        if log.end < self.newest.max(taken_over_at) {
+        let log = bus.read_run(&event.run).await?;
+        if log.end < must_reach {
             return Ok(None);
         }
         let read = |stored: &StoredMessage| Event::read(bus.namespace(), stored).ok();

@@ -104,12 +104,14 @@ async fn a_run_is_not_read_from_a_server_that_lacks_what_was_folded() {
     desk.settle().await;
     // The event comes again, and is the last that the server knows of.
     desk.server.fall_behind(Some(3));
-    let caught_up = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        desk.server.fall_behind(None);
-    };
     let delivery = desk.deliveries.next().await.expect("a delivery");
     assert_eq!((delivery.stored.sequence, delivery.delivered), (3, 2));
-    tokio::join!(desk.follower.take(delivery), caught_up);
+    {
+        let mut taking = std::pin::pin!(desk.follower.take(delivery));
+        let believed = tokio::time::timeout(SHARD_ACK_WAIT / 2, &mut taking).await;
+        assert!(believed.is_err(), "the server that is behind was believed");
+        desk.server.fall_behind(None);
+        taking.await.expect("work").await;
+    }
     assert_eq!(desk.last_folded(), (one, 5));
 }

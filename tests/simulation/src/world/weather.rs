@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::World;
@@ -59,24 +59,23 @@ pub(super) async fn live<E: std::fmt::Display + Send + 'static>(
     sleep(away).await;
 }
 
-/// What befalls the server while the storm lasts.
+/// What befalls the server while the storm lasts. What would begin before the last of its kind is over begins after it.
 pub(super) async fn befall(world: Arc<World>) {
-    let outages = world.storm.outages.iter().map(|&(at, lasts)| outage(&world, at, lasts));
-    let full = world.storm.full.iter().map(|&(at, lasts, stream)| {
-        let world = &world;
-        async move {
-            sleep(at).await;
+    let outages = async {
+        for &(at, lasts) in &world.storm.outages {
+            sleep_until(world.begun + at).await;
+            world.server.stop();
+            sleep(lasts).await;
+            world.server.start();
+        }
+    };
+    let full = async {
+        for &(at, lasts, stream) in &world.storm.full {
+            sleep_until(world.begun + at).await;
             world.server.limit(stream, Some(0));
             sleep(lasts).await;
             world.server.limit(stream, None);
         }
-    });
-    futures::join!(futures::future::join_all(outages), futures::future::join_all(full));
-}
-
-async fn outage(world: &World, at: Duration, lasts: Duration) {
-    sleep(at).await;
-    world.server.stop();
-    sleep(lasts).await;
-    world.server.start();
+    };
+    futures::join!(outages, full);
 }
