@@ -95,6 +95,7 @@ impl Stream {
             Self::Events => per_shard(&[
                 "workflow.*.*.-.{shard}.*",
                 "workflow.signalled.*.-.{shard}.*.*.*",
+                "workflow.checkpointed.*.-.{shard}.*.*",
                 "task.completed.*.*.{shard}.*.*.*",
                 "task.failed.*.*.{shard}.*.*.*",
                 "timer.fired.-.-.{shard}.*.*",

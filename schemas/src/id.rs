@@ -22,7 +22,7 @@ const RUN_PATTERN: &str = r"^(0|[1-9][0-9]?)\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a
 pub struct Shards(NonZeroU32);
 
 impl Shards {
-    /// The most shards that a namespace may have; each costs a consumer and five stream subjects.
+    /// The most shards that a namespace may have; each costs a consumer and six subjects of the log.
     pub const MAX: u32 = 64;
 
     /// Takes a number of shards from 1 to [`Shards::MAX`].

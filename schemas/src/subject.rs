@@ -149,6 +149,8 @@ pub enum Subject {
     Workflow { verb: WorkflowVerb, workflow: Option<WorkflowName>, run: RunId },
     /// `workflow.signalled.<workflow or ->.-.<shard>.<run>.<signal>.<id>`
     Signalled { workflow: Option<WorkflowName>, run: RunId, signal: SignalId, id: SignalId },
+    /// `workflow.checkpointed.<workflow or ->.-.<shard>.<run>.<sequence of the last event that it knows>`
+    Checkpointed { workflow: Option<WorkflowName>, run: RunId, upto: u64 },
     /// `task.<verb>.<capability>.<lane>.<shard>.<run>.<task>.<attempt>`
     Task { verb: TaskVerb, key: TaskKey },
     /// `task.assigned.<capability>.<lane>.<shard>.<run>.<task>.<attempt>.<delivery>`
@@ -187,6 +189,7 @@ impl Subject {
         match self {
             Self::Workflow { run, .. }
             | Self::Signalled { run, .. }
+            | Self::Checkpointed { run, .. }
             | Self::TaskRouted { run, .. }
             | Self::TimerSet { run, .. }
             | Self::TimerDue { run, .. }
@@ -226,6 +229,7 @@ impl Subject {
             Self::Signalled { workflow, run, signal, id } => {
                 write!(out, ".{}.-.{run}.{signal}.{id}", name(workflow))
             }
+            Self::Checkpointed { workflow, run, upto } => write!(out, ".{}.-.{run}.{upto}", name(workflow)),
             Self::Task { key, .. } => key.write_tail(out),
             Self::TaskAssigned { key, delivery } | Self::TaskReleased { key, delivery } => {
                 key.write_tail(out)?;
@@ -270,6 +274,7 @@ impl Subject {
             Self::TaskRequested { .. } => ("task", "requested"),
             Self::Workflow { verb, .. } => ("workflow", verb.as_str()),
             Self::Signalled { .. } => ("workflow", "signalled"),
+            Self::Checkpointed { .. } => ("workflow", "checkpointed"),
             Self::Task { verb, .. } => ("task", verb.as_str()),
             Self::TaskAssigned { .. } => ("task", "assigned"),
             Self::TaskReleased { .. } => ("task", "released"),
@@ -339,6 +344,10 @@ fn parse_tokens(tokens: &[&str]) -> Result<Option<Subject>, NameError> {
             signal: signal.parse()?,
             id: id.parse()?,
         },
+        ["workflow", "checkpointed", workflow, NONE, shard, uuid, upto] => {
+            let Some(upto) = number(upto) else { return Ok(None) };
+            Subject::Checkpointed { workflow: optional(workflow)?, run: run(shard, uuid)?, upto }
+        }
         ["workflow", verb, workflow, NONE, shard, uuid] => {
             let Some(verb) = WorkflowVerb::parse(verb) else { return Ok(None) };
             Subject::Workflow { verb, workflow: optional(workflow)?, run: run(shard, uuid)? }

@@ -38,6 +38,8 @@ pub enum Fact {
     Cancel(CancelSignal),
     /// Somebody wants the run to be looked at again.
     Check,
+    /// An orchestrator wrote down how the run stood: nothing follows from that.
+    Checkpoint,
     /// An attempt went well.
     Completed(TaskKey, Box<TaskCompleted>),
     /// An attempt did not go well.
@@ -104,6 +106,7 @@ impl Event {
                     )));
                 }
             },
+            Subject::Checkpointed { .. } => (Fact::Checkpoint, None),
             Subject::Task { verb: TaskVerb::Completed, key } => {
                 outcome(stored, key, |key, data| Fact::Completed(key, Box::new(data)))
             }

@@ -1,5 +1,6 @@
 //! A run: the fold of its events.
 
+mod checkpoint;
 mod fold;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,8 @@ use serde_json::{Value, json};
 use crate::decision::{Action, Decision};
 use crate::event::{Event, Fact, Started};
 use crate::expression::Scope;
-use crate::plan::{Plan, PlannedTask};
+use crate::plan::Plan;
+pub use checkpoint::{MAX_STATE_BYTES, NotRestored};
 use fold::Fold;
 
 /// State of a run after some prefix of its log.
@@ -28,8 +30,11 @@ pub struct Run {
     tasks: Vec<TaskState>,
     /// How many of them have not ended.
     open: usize,
-    /// Outputs of tasks that have ended; null for those that were skipped or failed.
+    /// Outputs of tasks that have ended and may still be asked for; null for those that were skipped or failed.
     outputs: BTreeMap<TaskId, Value>,
+    /// How many may still ask for the output of each task: tasks that have not ended, and the output of the run. So
+    /// a long run does not hold all that it ever made.
+    readers: Vec<u32>,
     end: EndState,
     /// Sequence of the last event that was taken.
     upto: u64,
@@ -67,6 +72,12 @@ enum TaskState {
     Skipped,
 }
 
+impl TaskState {
+    fn has_ended(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Skipped)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EndState {
     Open,
@@ -97,12 +108,30 @@ pub struct Step {
     pub decisions: Vec<Decision>,
     /// Why the event means nothing to this run, if it names something that the run does not have.
     pub stray: Option<String>,
+    /// Places in the plan of the tasks that stand otherwise than before, in the order in which that came about; one
+    /// may be there twice. When the run has ended, all that were open stand otherwise without being named.
+    pub changed: Vec<usize>,
 }
 
 impl Run {
     /// The run that a `started` event begins, and what follows from it.
     #[must_use]
     pub fn start(event: &Event, started: &Started, plan: Arc<Plan>) -> (Self, Step) {
+        let mut state = Self::new(event, started, plan);
+        let mut fold = Fold::new(&mut state, &event.id, event.time);
+        let deadline = fold.run.header.deadline;
+        fold.decide(Action::SetTimer(Timer::Deadline, deadline));
+        for task in 0..fold.run.tasks.len() {
+            if fold.run.tasks[task] == TaskState::Waiting(0) {
+                fold.begin(task);
+            }
+        }
+        let step = fold.finish();
+        (state, step)
+    }
+
+    /// The run before anything follows from its `started`.
+    fn new(event: &Event, started: &Started, plan: Arc<Plan>) -> Self {
         let (run, at) = (event.run, event.time);
         let header = Header {
             run,
@@ -119,27 +148,18 @@ impl Run {
             "started_at": at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
         });
         let tasks: Vec<_> = plan.tasks.iter().map(|task| TaskState::Waiting(task.needs.len())).collect();
-        let mut state = Self {
+        Self {
             header,
-            plan,
             variables,
             input: started.data.input.clone(),
             open: tasks.len(),
             tasks,
             outputs: BTreeMap::new(),
+            readers: plan.readers(|_| true),
+            plan,
             end: EndState::Open,
             upto: event.sequence,
-        };
-        let mut fold = Fold::new(&mut state, &event.id, at);
-        let deadline = fold.run.header.deadline;
-        fold.decide(Action::SetTimer(Timer::Deadline, deadline));
-        for task in 0..fold.run.tasks.len() {
-            if fold.run.tasks[task] == TaskState::Waiting(0) {
-                fold.begin(task);
-            }
         }
-        let step = fold.finish();
-        (state, step)
     }
 
     /// Takes the next event of the log. What it decides is decided for good: later events take nothing back. An
@@ -154,7 +174,7 @@ impl Run {
             return Step::default();
         }
         if let Some(stray) = self.stray(event) {
-            return Step { decisions: Vec::new(), stray: Some(stray) };
+            return Step { stray: Some(stray), ..Step::default() };
         }
         if self.end != EndState::Open {
             return Step::default();
@@ -166,7 +186,7 @@ impl Run {
             Fact::Fired(Timer::Retry { task, after }) => fold.retry(task, *after),
             Fact::Fired(Timer::Deadline) => fold.timed_out(),
             Fact::Cancel(signal) => fold.cancelled(signal.reason.clone()),
-            Fact::Started(_) | Fact::Ended | Fact::Check => {}
+            Fact::Started(_) | Fact::Ended | Fact::Check | Fact::Checkpoint => {}
         }
         fold.finish()
     }
@@ -175,6 +195,12 @@ impl Run {
     #[must_use]
     pub fn plan(&self) -> Arc<Plan> {
         Arc::clone(&self.plan)
+    }
+
+    /// Sequence of the last event that was taken.
+    #[must_use]
+    pub fn upto(&self) -> u64 {
+        self.upto
     }
 
     /// Whether the run's end is decided.
@@ -201,20 +227,26 @@ impl Run {
     /// How every task stands, in the order of their ids.
     #[must_use]
     pub fn tasks(&self) -> Vec<TaskView> {
-        let view = |(task, state): (&PlannedTask, &TaskState)| {
-            let (status, attempt) = match *state {
-                TaskState::Waiting(_) => ("pending", None),
-                TaskState::Active(attempt) => ("active", Some(attempt)),
-                TaskState::Pausing(attempt) => ("retrying", Some(attempt)),
-                TaskState::Done => ("done", None),
-                TaskState::Failed => ("failed", None),
-                TaskState::Skipped => ("skipped", None),
-            };
-            let open = !matches!(state, TaskState::Done | TaskState::Failed | TaskState::Skipped);
-            let status = if open && self.has_ended() { "cancelled" } else { status };
-            TaskView { id: task.id.clone(), agent: task.definition.agent.clone(), status, attempt }
+        (0..self.tasks.len()).map(|place| self.view(place)).collect()
+    }
+
+    /// How the task at a place in the plan stands.
+    ///
+    /// # Panics
+    /// If the plan has no such place.
+    #[must_use]
+    pub fn view(&self, place: usize) -> TaskView {
+        let (task, state) = (&self.plan.tasks[place], &self.tasks[place]);
+        let (status, attempt) = match *state {
+            TaskState::Waiting(_) => ("pending", None),
+            TaskState::Active(attempt) => ("active", Some(attempt)),
+            TaskState::Pausing(attempt) => ("retrying", Some(attempt)),
+            TaskState::Done => ("done", None),
+            TaskState::Failed => ("failed", None),
+            TaskState::Skipped => ("skipped", None),
         };
-        self.plan.tasks.iter().zip(&self.tasks).map(view).collect()
+        let status = if !state.has_ended() && self.has_ended() { "cancelled" } else { status };
+        TaskView { id: task.id.clone(), agent: task.definition.agent.clone(), status, attempt }
     }
 
     fn task(&self, task: &TaskId) -> Option<TaskState> {
@@ -230,9 +262,12 @@ impl Run {
                 self.stray_attempt(&key.task, key.attempt).or_else(|| self.misrouted(key))
             }
             Fact::Fired(Timer::Retry { task, after }) => self.stray_attempt(task, *after),
-            Fact::Started(_) | Fact::Ended | Fact::Check | Fact::Cancel(_) | Fact::Fired(Timer::Deadline) => {
-                None
-            }
+            Fact::Started(_)
+            | Fact::Ended
+            | Fact::Check
+            | Fact::Checkpoint
+            | Fact::Cancel(_)
+            | Fact::Fired(Timer::Deadline) => None,
         }
     }
 

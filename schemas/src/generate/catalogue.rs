@@ -4,8 +4,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::payload::{
     AgentDeregistered, AgentRegistered, CancelSignal, RequestRejected, TaskAssigned, TaskCompleted,
-    TaskCreated, TaskFailed, TaskProgress, TaskReleased, TimerFired, WorkflowCancelled, WorkflowCompleted,
-    WorkflowFailed, WorkflowStarted,
+    TaskCreated, TaskFailed, TaskProgress, TaskReleased, TimerFired, WorkflowCancelled, WorkflowCheckpointed,
+    WorkflowCompleted, WorkflowFailed, WorkflowStarted,
 };
 
 /// A type of event.
@@ -164,6 +164,16 @@ pub const EVENTS: &[EventType] = &[
                       The body may be empty.",
         body: Body::EventOrBare(schema::<CancelSignal>),
         operation: Some((Action::Send, Role::Client)),
+    },
+    EventType {
+        name: "workflow.checkpointed",
+        subject: "workflow.checkpointed.{workflow}.-.{shard}.{run}.{upto}",
+        stream: Some("EVENTS"),
+        writers: &[Writer::Orchestrator],
+        description: "How a long run stood after some event, so that the events up to there need not be read again. \
+                      A cache of the log: who leaves it out of account sees the same run. A newer one replaces it.",
+        body: Body::Event(schema::<WorkflowCheckpointed>),
+        operation: None,
     },
     EventType {
         name: "task.created",

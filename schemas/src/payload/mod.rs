@@ -11,5 +11,6 @@ pub use codes::{Reason, code, rejection};
 pub use request::{DeadLetter, RequestRejected, TimerFired};
 pub use task::{TaskAssigned, TaskCompleted, TaskCreated, TaskError, TaskFailed, TaskProgress, TaskReleased};
 pub use workflow::{
-    CancelSignal, RunError, TaskCounts, WorkflowCancelled, WorkflowCompleted, WorkflowFailed, WorkflowStarted,
+    CancelSignal, RunError, TaskCounts, WorkflowCancelled, WorkflowCheckpointed, WorkflowCompleted,
+    WorkflowFailed, WorkflowStarted,
 };

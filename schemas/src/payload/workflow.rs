@@ -21,6 +21,24 @@ pub struct WorkflowStarted {
     pub capability: Option<Capability>,
 }
 
+/// Data of `workflow.checkpointed`: how a run stood after some event. It is a cache of the log up to there, written by
+/// an orchestrator for orchestrators: whoever leaves it out of account sees the same run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkflowCheckpointed {
+    /// Sequence in the log of the last event that it knows; everything that was decided up to there is stored.
+    pub upto: u64,
+    /// Version of the rules that its writer follows. Readers with others do not use it.
+    pub rules: u32,
+    /// Digest of the state.
+    pub digest: Digest,
+    /// The state, to those of its writer's kind; absent if it stands in an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Name of the object that holds the state, if the state is too large for an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+}
+
 /// How many tasks of a run ended how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskCounts {

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use mesh_schemas::definition::Task;
 use mesh_schemas::document::Problem;
@@ -6,6 +6,7 @@ use mesh_schemas::{Definition, ErrorCode, TaskId};
 use serde_json::Value;
 
 use super::graph::{self, Graph};
+use super::order::Precedence;
 use super::{Plan, PlannedTask, limits, problem};
 use crate::expression::{Condition, References, Template};
 
@@ -14,7 +15,7 @@ pub(super) fn plan(definition: &Definition) -> Result<Plan, Vec<Problem>> {
     limits::check(definition, &mut problems);
     let ids: Vec<&TaskId> = definition.tasks.keys().collect();
     let graph = Graph::new(definition, &ids, &mut problems);
-    let mut compiler = Compiler { ids: &ids, graph: &graph, problems };
+    let mut compiler = Compiler { ids: &ids, graph, problems };
     let tasks = definition
         .tasks
         .iter()
@@ -23,10 +24,9 @@ pub(super) fn plan(definition: &Definition) -> Result<Plan, Vec<Problem>> {
         .collect();
     let output = compiler.run_output(definition);
     let mut problems = compiler.problems;
-    let places: BTreeMap<_, _> = definition.tasks.keys().cloned().zip(0..).collect();
     match output {
-        Some(output) if problems.is_empty() => {
-            Ok(Plan { definition: definition.clone(), digest: definition.digest(), tasks, output, places })
+        Some((output, uses)) if problems.is_empty() => {
+            Ok(Plan { definition: definition.clone(), digest: definition.digest(), tasks, output, uses })
         }
         _ => {
             problems.sort_by(|a, b| a.path.cmp(&b.path));
@@ -37,7 +37,7 @@ pub(super) fn plan(definition: &Definition) -> Result<Plan, Vec<Problem>> {
 
 struct Compiler<'a> {
     ids: &'a [&'a TaskId],
-    graph: &'a Graph,
+    graph: Graph,
     problems: Vec<Problem>,
 }
 
@@ -47,12 +47,13 @@ impl Compiler<'_> {
         let when = task.when.as_ref().and_then(|text| self.condition(&path("when"), text));
         let with = task.with.as_ref().and_then(|data| self.template(&path("with"), data));
         let output = task.output.as_ref().and_then(|data| self.template(&path("output"), data));
+        let mut uses = BTreeSet::new();
         if let Some(when) = &when {
-            self.references(path("when"), when.references(), Some(place), false);
+            self.references(path("when"), when.references(), Some(place), false, &mut uses);
         }
         for (key, template) in [("with", &with), ("output", &output)] {
             for (at, references) in template.iter().flat_map(Template::references) {
-                self.references(path(key) + at, references, Some(place), key == "output");
+                self.references(path(key) + at, references, Some(place), key == "output", &mut uses);
             }
         }
         PlannedTask {
@@ -63,11 +64,12 @@ impl Compiler<'_> {
             output,
             needs: self.graph.needs[place].clone(),
             dependents: self.graph.dependents[place].clone(),
+            uses: uses.into_iter().collect(),
         }
     }
 
     /// The output of a run: as defined, or an object with the outputs of the tasks that nobody needs.
-    fn run_output(&mut self, definition: &Definition) -> Option<Template> {
+    fn run_output(&mut self, definition: &Definition) -> Option<(Template, Vec<usize>)> {
         let template = match &definition.output {
             Some(output) => self.template("output", output)?,
             None => {
@@ -78,10 +80,11 @@ impl Compiler<'_> {
                 self.template("output", &Value::Object(outputs.into_iter().collect()))?
             }
         };
+        let mut uses = BTreeSet::new();
         for (at, references) in template.references() {
-            self.references(format!("output{at}"), references, None, false);
+            self.references(format!("output{at}"), references, None, false, &mut uses);
         }
-        Some(template)
+        Some((template, uses.into_iter().collect()))
     }
 
     fn condition(&mut self, path: &str, text: &str) -> Option<Condition> {
@@ -110,26 +113,38 @@ impl Compiler<'_> {
     }
 
     /// Whether everything that an expression uses is there when it is evaluated. `task` is none for the output
-    /// of the run.
-    fn references(&mut self, path: String, references: &References, task: Option<usize>, result: bool) {
+    /// of the run. Notes the places of the tasks that it uses.
+    fn references(
+        &mut self,
+        path: String,
+        references: &References,
+        task: Option<usize>,
+        result: bool,
+        uses: &mut BTreeSet<usize>,
+    ) {
         if references.result && !result {
             let message = "'result' is what the agent returned: only the output of a task can use it";
             self.problems.push(problem(ErrorCode::Expression, path.as_str(), message));
         }
         for used in &references.tasks {
             let (code, message) = match (self.ids.binary_search(&used), task) {
-                (Err(_), _) => (ErrorCode::UnknownTask, graph::unknown(used, self.ids)),
+                (Err(_), _) => {
+                    (ErrorCode::UnknownTask, graph::unknown(used, self.ids, self.problems.len()))
+                }
                 (Ok(other), Some(task)) if other == task => {
                     let message = "a task cannot use its own output: use 'result' in its output".to_owned();
                     (ErrorCode::Expression, message)
                 }
-                (Ok(other), Some(task)) if !self.graph.precedes(other, task) => {
-                    let message = format!(
-                        "uses the output of '{used}', which may not have ended: add '{used}' to needs"
-                    );
+                (Ok(other), task) => {
+                    uses.insert(other);
+                    let why = match task.map(|task| self.graph.precedes(other, task)) {
+                        None | Some(Precedence::Before) => continue,
+                        Some(Precedence::Unsure) => "which may not have ended",
+                        Some(Precedence::TooFar) => "and it would take too long to see that it has ended",
+                    };
+                    let message = format!("uses the output of '{used}', {why}: add '{used}' to needs");
                     (ErrorCode::MissingNeed, message)
                 }
-                _ => continue,
             };
             self.problems.push(problem(code, path.as_str(), message));
         }

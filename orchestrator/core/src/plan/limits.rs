@@ -2,7 +2,7 @@ use mesh_schemas::definition::{Retry, Span};
 use mesh_schemas::document::Problem;
 use mesh_schemas::{Definition, ErrorCode};
 
-use super::{MAX_TASKS, problem};
+use super::{MAX_NEEDS, MAX_TASKS, problem};
 
 /// What is out of its documented range.
 pub(super) fn check(definition: &Definition, problems: &mut Vec<Problem>) {
@@ -16,6 +16,11 @@ pub(super) fn check(definition: &Definition, problems: &mut Vec<Problem>) {
             ));
         }
         _ => {}
+    }
+    let needs: usize = definition.tasks.values().map(|task| task.needs.len()).sum();
+    if needs > MAX_NEEDS {
+        let message = format!("the tasks of a workflow have at most {MAX_NEEDS} needs in all, these {needs}");
+        problems.push(problem(ErrorCode::WrongValue, "tasks", message));
     }
     not_zero("timeout", definition.timeout, problems);
     for (id, task) in &definition.tasks {

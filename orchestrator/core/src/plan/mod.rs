@@ -4,11 +4,11 @@ mod check;
 mod compile;
 mod graph;
 mod limits;
+mod order;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mesh_schemas::definition::{DEFAULT_RUN_TIMEOUT, Span, Task};
@@ -19,11 +19,13 @@ pub use check::check;
 
 use crate::expression::{Condition, Template};
 
-/// Most tasks of a workflow: a run's subjects can then be read in one request of 1 024.
-pub const MAX_TASKS: usize = 1_000;
+/// Most tasks of a workflow, in sequence or side by side. At about 100 bytes a task that is a definition of ten
+/// megabytes, a plan of some 150, and a log of a hundred: what one orchestrator holds, reads and stores in seconds.
+pub const MAX_TASKS: usize = 100_000;
 
-/// Longest chain of tasks that need each other.
-pub const MAX_DEPTH: usize = 500;
+/// Most entries of all `needs` together: ten for each of [`MAX_TASKS`]. Compiling looks at each a few times, and a
+/// run once.
+pub const MAX_NEEDS: usize = 1_000_000;
 
 /// A definition, ready to be followed. Immutable; share it in an `Arc`.
 #[derive(Debug)]
@@ -36,7 +38,8 @@ pub struct Plan {
     pub tasks: Vec<PlannedTask>,
     /// Output of a run.
     pub output: Template,
-    places: BTreeMap<TaskId, usize>,
+    /// Places of the tasks whose outputs the output of a run uses, each once, in order.
+    pub(crate) uses: Vec<usize>,
 }
 
 /// A task of a plan.
@@ -56,6 +59,8 @@ pub struct PlannedTask {
     pub needs: Vec<usize>,
     /// Places of the tasks that need this one, each once, in order.
     pub dependents: Vec<usize>,
+    /// Places of the tasks whose outputs its expressions use, each once, in order.
+    pub(crate) uses: Vec<usize>,
 }
 
 /// Plans of the same digest are the same.
@@ -77,7 +82,18 @@ impl Plan {
     /// The place of a task.
     #[must_use]
     pub fn index(&self, task: &TaskId) -> Option<usize> {
-        self.places.get(task).copied()
+        self.tasks.binary_search_by(|planned| planned.id.cmp(task)).ok()
+    }
+
+    /// How many may ask for the output of each task: the tasks, by their places, that are `open`, and the output of
+    /// the run.
+    pub(crate) fn readers(&self, open: impl Fn(usize) -> bool) -> Vec<u32> {
+        let mut readers = vec![0; self.tasks.len()];
+        let open = self.tasks.iter().enumerate().filter(|(place, _)| open(*place));
+        for &used in open.flat_map(|(_, task)| &task.uses).chain(&self.uses) {
+            readers[used] += 1;
+        }
+        readers
     }
 
     /// Longest time that a run may take.

@@ -175,32 +175,83 @@ fn all_problems_come_at_once() {
     );
 }
 
-#[test]
-fn size_and_depth_are_bounded() {
-    let build = |count: usize, needs_before: bool| {
-        let mut builder = Definition::builder("w").unwrap();
-        for n in 0..count {
-            let mut task = TaskBuilder::new("x").unwrap();
-            if needs_before && n > 0 {
-                task = task.needs(&format!("t{:04}", n - 1)).unwrap();
-            }
-            builder = builder.task(&format!("t{n:04}"), task).unwrap();
+/// A workflow of so many tasks; each needs those at the places that `needs` gives it.
+fn built(count: usize, needs: impl Fn(usize) -> Vec<usize>, with: impl Fn(usize) -> Value) -> Definition {
+    let mut builder = Definition::builder("w").unwrap();
+    for n in 0..count {
+        let mut task = TaskBuilder::new("x").unwrap().with(with(n));
+        for need in needs(n) {
+            task = task.needs(&format!("t{need:06}")).unwrap();
         }
-        Plan::compile(&builder.build())
-    };
-    let message = |problems: Result<Plan, Vec<Problem>>| {
-        let problems = problems.unwrap_err();
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        problems[0].to_string()
-    };
-    assert!(build(MAX_TASKS, false).is_ok());
+        builder = builder.task(&format!("t{n:06}"), task).unwrap();
+    }
+    builder.output(json!("done")).build()
+}
+
+fn before(n: usize) -> Vec<usize> {
+    n.checked_sub(1).into_iter().collect()
+}
+
+fn the_problem(definition: &Definition) -> String {
+    let problems = Plan::compile(definition).unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    problems[0].to_string()
+}
+
+#[test]
+fn as_many_tasks_as_are_allowed_are_compiled_in_sequence_and_side_by_side() {
+    // Each in a time that grows with their number, or this test would not end.
+    assert!(Plan::compile(&built(MAX_TASKS, before, |n| json!(n))).is_ok());
+    assert!(Plan::compile(&built(MAX_TASKS, |_| Vec::new(), |n| json!(n))).is_ok());
     assert_eq!(
-        message(build(MAX_TASKS + 1, false)),
-        "tasks: a workflow has at most 1000 tasks, this one 1001"
+        the_problem(&built(MAX_TASKS + 1, before, |n| json!(n))),
+        "tasks: a workflow has at most 100000 tasks, this one 100001"
     );
-    assert!(build(MAX_DEPTH, true).is_ok());
-    let deep = message(build(600, true));
-    assert_eq!(deep, "tasks.t0500.needs: a chain of tasks that need each other has more than 500");
+    // Two layers of which each task needs every one of the other.
+    let layers = |n: usize| if n < 1_001 { Vec::new() } else { (0..1_001).collect() };
+    assert_eq!(
+        the_problem(&built(2_001, layers, |n| json!(n))),
+        "tasks: the tasks of a workflow have at most 1000000 needs in all, these 1001000"
+    );
+}
+
+#[test]
+fn what_stands_far_before_can_be_used_by_many() {
+    let uses = |other: usize| json!(format!("${{tasks.t{other:06}.output}}"));
+    // The first, that which is two before, and the middle of a chain; in a chain nothing has to be searched for.
+    let far = |n: usize| if n < 2 { json!(0) } else { uses([0, n - 2, n / 2][n % 3]) };
+    assert!(Plan::compile(&built(3_000, before, far)).is_ok());
+    // All of a layer, by way of a gate, from each of another layer.
+    let gate = |n: usize| match n {
+        0..1_000 => Vec::new(),
+        1_000 => (0..1_000).collect(),
+        _ => vec![1_000],
+    };
+    assert!(
+        Plan::compile(&built(2_000, gate, |n| if n > 1_000 { uses(n - 1_001) } else { json!(0) })).is_ok()
+    );
+}
+
+#[test]
+fn a_long_cycle_is_told_in_short() {
+    let around = |n: usize| vec![(n + 99_999) % 100_000];
+    assert_eq!(
+        the_problem(&built(100_000, around, |n| json!(n))),
+        "tasks.t000000.needs: tasks need each other in a cycle: t000000 → t099999 → t099998 → t099997 → t099996 → \
+         (99990 more) → t000005 → t000004 → t000003 → t000002 → t000001 → t000000"
+    );
+}
+
+#[test]
+fn many_slips_are_told_as_quickly_as_one() {
+    let mut definition = built(20_000, |_| Vec::new(), |n| json!(n));
+    for task in definition.tasks.values_mut() {
+        task.needs.push("t00000".parse().unwrap());
+    }
+    let problems = Plan::compile(&definition).unwrap_err();
+    assert_eq!(problems.len(), 20_000);
+    assert_eq!(problems[0].message, "there is no task 't00000': did you mean 't000000'?");
+    assert_eq!(problems[19_999].message, "there is no task 't00000'");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What one event leads to.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,12 +30,13 @@ pub(super) struct Fold<'a> {
     decisions: Vec<Decision>,
     /// Tasks that have ended in this step and whose dependents have not been told.
     ended: Vec<usize>,
+    changed: Vec<usize>,
 }
 
 impl<'a> Fold<'a> {
     pub(super) fn new(run: &'a mut Run, id: &'a str, time: DateTime<Utc>) -> Self {
         let plan = Arc::clone(&run.plan);
-        Self { run, plan, id, time, decisions: Vec::new(), ended: Vec::new() }
+        Self { run, plan, id, time, decisions: Vec::new(), ended: Vec::new(), changed: Vec::new() }
     }
 
     pub(super) fn decide(&mut self, action: Action) {
@@ -56,7 +58,12 @@ impl<'a> Fold<'a> {
         if !self.run.has_ended() && self.run.open == 0 {
             self.complete();
         }
-        Step { decisions: self.decisions, stray: None }
+        Step { decisions: self.decisions, stray: None, changed: self.changed }
+    }
+
+    fn set(&mut self, index: usize, state: TaskState) {
+        self.run.tasks[index] = state;
+        self.changed.push(index);
     }
 
     /// Every need of the task has ended: run it, skip it, or fail it.
@@ -102,7 +109,7 @@ impl<'a> Fold<'a> {
             idempotency_key: format!("{}.{id}", header.run),
         };
         let key = self.run.key(index, attempt);
-        self.run.tasks[index] = TaskState::Active(attempt);
+        self.set(index, TaskState::Active(attempt));
         self.decide(Action::Create(key, Box::new(data)));
     }
 
@@ -142,7 +149,7 @@ impl<'a> Fold<'a> {
             Some(Duration::ZERO) => self.create(index, key.attempt.next()),
             Some(pause) => {
                 let due = self.time + pause;
-                self.run.tasks[index] = TaskState::Pausing(key.attempt);
+                self.set(index, TaskState::Pausing(key.attempt));
                 let timer = Timer::Retry { task: key.task.clone(), after: key.attempt };
                 self.decide(Action::SetTimer(timer, due));
             }
@@ -162,9 +169,17 @@ impl<'a> Fold<'a> {
     }
 
     fn over(&mut self, index: usize, state: TaskState, output: Value) {
-        self.run.tasks[index] = state;
+        self.set(index, state);
         self.run.open -= 1;
-        self.run.outputs.insert(self.plan.tasks[index].id.clone(), output);
+        if self.run.readers[index] > 0 {
+            self.run.outputs.insert(self.plan.tasks[index].id.clone(), output);
+        }
+        for &used in &self.plan.tasks[index].uses {
+            self.run.readers[used] -= 1;
+            if self.run.readers[used] == 0 {
+                self.run.outputs.remove(&self.plan.tasks[used].id);
+            }
+        }
         self.ended.push(index);
     }
 
@@ -174,7 +189,7 @@ impl<'a> Fold<'a> {
             OnFailure::Continue => self.over(index, TaskState::Failed, Value::Null),
             OnFailure::Fail => {
                 let id = task.id.clone();
-                self.run.tasks[index] = TaskState::Failed;
+                self.set(index, TaskState::Failed);
                 let reason = format!("the run ended because task '{id}' failed");
                 let message = format!("task '{id}' failed: {}", error.message);
                 self.end_failed(RunError { code: error.code, message }, Some(id), &reason);
@@ -219,10 +234,12 @@ impl<'a> Fold<'a> {
     fn end(&mut self, reason: &str) -> TaskCounts {
         self.run.end = EndState::Decided;
         self.ended.clear();
-        let mut unborn = Vec::new();
+        // Nothing is rendered any more.
+        self.run.outputs.clear();
+        let mut unborn = BTreeSet::new();
         self.decisions.retain(|decision| match &decision.action {
             Action::Create(key, _) => {
-                unborn.push(key.clone());
+                unborn.insert(key.clone());
                 false
             }
             Action::SetTimer(..) => false,
