@@ -10,7 +10,7 @@ use mesh_schemas::generate::files;
 use mesh_schemas::payload::{
     AgentDeregistered, AgentRegistered, CancelSignal, DeadLetter, RequestRejected, TaskAssigned,
     TaskCompleted, TaskCreated, TaskFailed, TaskProgress, TaskReleased, TimerFired, WorkflowCancelled,
-    WorkflowCompleted, WorkflowFailed, WorkflowStarted,
+    WorkflowCheckpointed, WorkflowCompleted, WorkflowFailed, WorkflowStarted,
 };
 use mesh_schemas::{Decoded, Definition, Envelope, Headers, Namespace, RequestId, RunId, Shards, Subject};
 use serde::Serialize;
@@ -68,6 +68,7 @@ fn assert_data_round_trip(event: &str, data: &Value) {
         "workflow.completed" => assert_round_trip::<WorkflowCompleted>,
         "workflow.failed" => assert_round_trip::<WorkflowFailed>,
         "workflow.cancelled" => assert_round_trip::<WorkflowCancelled>,
+        "workflow.checkpointed" => assert_round_trip::<WorkflowCheckpointed>,
         "workflow.signalled" => assert_round_trip::<CancelSignal>,
         "task.created" => assert_round_trip::<TaskCreated>,
         "task.completed" => assert_round_trip::<TaskCompleted>,

@@ -170,9 +170,7 @@ fn overlap(name: &str, namespace: &str) -> BusError {
 
 /// The settings of a stream that the mesh relies on, by name.
 fn essentials(config: &Config) -> Vec<(&'static str, String)> {
-    let subjects: BTreeSet<&String> = config.subjects.iter().collect();
     let mut essentials = vec![
-        ("subjects", format!("{subjects:?}")),
         ("retention", format!("{:?}", config.retention)),
         ("storage", format!("{:?}", config.storage)),
         ("discard", format!("{:?}", config.discard)),
@@ -217,20 +215,28 @@ fn check(wanted: &Config, found: &Config) -> Result<(), BusError> {
 
 /// How a stream differs from what the mesh relies on.
 pub(super) fn difference(wanted: &Config, found: &Config) -> Option<String> {
-    let differences: Vec<String> = essentials(wanted)
+    let mut differences: Vec<String> = essentials(wanted)
         .into_iter()
         .zip(essentials(found))
         .filter(|(wanted, found)| wanted != found)
         .map(|((name, wanted), (_, found))| format!("{name} is {found}, not {wanted}"))
         .collect();
+    let subjects = |config: &Config| config.subjects.iter().cloned().collect::<BTreeSet<String>>();
+    let (wanted, found) = (subjects(wanted), subjects(found));
+    // An older version of the mesh has fewer, which are added, and a newer one more, which stay.
+    if !wanted.is_subset(&found) && !found.is_subset(&wanted) {
+        differences.push(format!("subjects is {found:?}, not {wanted:?}"));
+    }
     (!differences.is_empty()).then(|| differences.join("; "))
 }
 
-/// The stream that is there with our description and at least our number of copies, if that changes it. Other
-/// settings that an operator chose stay.
+/// The stream that is there with our description, all of our subjects and at least our number of copies, if that
+/// changes it. Other settings that an operator chose stay.
 fn update(wanted: &Config, found: &Config) -> Option<Config> {
+    let missing = wanted.subjects.iter().filter(|subject| !found.subjects.contains(subject));
     let updated = Config {
         description: wanted.description.clone(),
+        subjects: found.subjects.iter().chain(missing).cloned().collect(),
         num_replicas: wanted.num_replicas.max(found.num_replicas),
         ..found.clone()
     };
@@ -264,6 +270,20 @@ mod tests {
         let error = check(&log(8), &found).expect_err("conflict").to_string();
         assert!(error.contains("retention is Interest, not Limits"), "{error}");
         assert!(error.contains("max_msgs_per_subject is 0, not 1"), "{error}");
+    }
+
+    #[test]
+    fn subjects_are_added_and_never_taken_away() {
+        let with = |subjects: &[&str]| Config {
+            subjects: subjects.iter().map(|subject| (*subject).to_owned()).collect(),
+            ..log(8)
+        };
+        let (older, newer) = (with(&["a"]), with(&["a", "b"]));
+        assert!(check(&newer, &older).is_ok() && check(&older, &newer).is_ok());
+        assert_eq!(update(&newer, &older).map(|config| config.subjects), Some(newer.subjects.clone()));
+        assert_eq!(update(&older, &newer), None);
+        let error = check(&newer, &with(&["a", "c"])).expect_err("conflict").to_string();
+        assert!(error.contains(r#"subjects is {"a", "c"}, not {"a", "b"}"#), "{error}");
     }
 
     #[test]

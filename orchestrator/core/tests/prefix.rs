@@ -21,12 +21,13 @@ struct Shape {
     attempts: u32,
     pauses: bool,
     maps_output: bool,
+    looks_far: bool,
 }
 
 fn shapes() -> impl Strategy<Value = Vec<Shape>> {
-    let shape = (any::<u8>(), any::<[bool; 5]>(), 1..3u32).prop_map(|(needs, flags, attempts)| {
-        let [conditional, runs_when_skipped, continues, pauses, maps_output] = flags;
-        Shape { needs, conditional, runs_when_skipped, continues, attempts, pauses, maps_output }
+    let shape = (any::<u8>(), any::<[bool; 6]>(), 1..3u32).prop_map(|(needs, flags, attempts)| {
+        let [conditional, runs_when_skipped, continues, pauses, maps_output, looks_far] = flags;
+        Shape { needs, conditional, runs_when_skipped, continues, attempts, pauses, maps_output, looks_far }
     });
     prop::collection::vec(shape, 1..7)
 }
@@ -47,6 +48,11 @@ fn plan(shapes: &[Shape]) -> Arc<Plan> {
         }
         if shape.maps_output {
             task = task.output(json!("${result + 1}"));
+        }
+        // A task far before: what its needs needed. Fractions that JSON has to carry exactly.
+        let far = needs.last().and_then(|need| (0..*need).find(|far| shapes[*need].needs >> far & 1 == 1));
+        if let Some(far) = far.filter(|_| shape.looks_far) {
+            task = task.with(json!({"far": format!("${{tasks.t{far}.output}}"), "n": 0.1}));
         }
         if shape.runs_when_skipped {
             task = task.on_skipped(OnSkipped::Run);
@@ -134,7 +140,8 @@ impl World {
         match choice % 16 {
             0..=5 if !self.open.is_empty() => {
                 let key = self.open.remove(pick(self.open.len()));
-                let output = json!(choice / 16);
+                let whole = choice / 16;
+                let output = if choice.is_multiple_of(5) { json!(f64::from(whole) / 7.0) } else { json!(whole) };
                 self.push(Fact::Completed(key, Box::new(completed(output))));
             }
             6..=8 if !self.open.is_empty() => {
@@ -252,6 +259,62 @@ proptest! {
                 Action::GiveUp(..) | Action::End(_) => !world.unstored.contains(decision),
             };
             prop_assert!(answered || missing.contains(decision), "lost: {:?}", decision);
+        }
+    }
+
+    /// A state that was saved after any event is the run up to there: with the rest of the log it is the same run and
+    /// leads to the same decisions, and saved again it is the same state.
+    #[test]
+    fn a_saved_state_stands_for_the_log_up_to_it(
+        shapes in shapes(),
+        choices in prop::collection::vec(any::<u16>(), 0..40),
+    ) {
+        let mut world = World::new(plan(&shapes));
+        for choice in choices {
+            world.happen(choice);
+        }
+        let Fact::Started(started) = &world.log[0].fact else { unreachable!("a log begins with started") };
+        for end in 1..=world.log.len() {
+            let (mut folded, _) = replay(&world.plan, &world.log[..end]).expect("the log begins with started");
+            let Some(state) = folded.save() else {
+                prop_assert!(folded.has_ended());
+                continue;
+            };
+            let mut restored =
+                Run::restore(&world.log[0], started, Arc::clone(&world.plan), &state).expect("it was saved");
+            prop_assert_eq!(&restored, &folded);
+            prop_assert_eq!(restored.save(), Some(state));
+            for event in &world.log[end..] {
+                prop_assert_eq!(restored.stray(event), folded.stray(event));
+                prop_assert_eq!(restored.apply(event), folded.apply(event));
+                prop_assert_eq!(&restored, &folded);
+            }
+            for decision in &world.decided {
+                prop_assert_eq!(restored.may_be_missing(decision), folded.may_be_missing(decision));
+            }
+        }
+    }
+
+    /// Whatever becomes of a saved state on the way, it is refused or the run that it was of: never a panic.
+    #[test]
+    fn a_saved_state_that_was_changed_is_no_danger(
+        shapes in shapes(),
+        choices in prop::collection::vec(any::<u16>(), 0..20),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut world = World::new(plan(&shapes));
+        for choice in choices {
+            world.happen(choice);
+        }
+        let Fact::Started(started) = &world.log[0].fact else { unreachable!("a log begins with started") };
+        if let Some(mut state) = world.run.save() {
+            for (place, byte) in changes {
+                let place = place.index(state.len());
+                state[place] = byte % 128;
+            }
+            if let Ok(mut run) = Run::restore(&world.log[0], started, Arc::clone(&world.plan), &state) {
+                world.log.iter().for_each(|event| drop(run.apply(event)));
+            }
         }
     }
 

@@ -351,6 +351,7 @@ pub const PARAMETERS: &[Parameter] = &[
         example: "cancel",
         values: &["cancel", "check"],
     },
+    parameter("upto", "48213", "Sequence in the log of the last event that is taken into account."),
     parameter("id", "ticket-4711", "The sender's id of the signal: the same id is the same signal."),
     parameter(
         "timer",

@@ -71,6 +71,11 @@ fn subject() -> impl Strategy<Value = Subject> {
             signal,
             id
         }),
+        (workflow(), run(), any::<u64>()).prop_map(|(workflow, run, upto)| Subject::Checkpointed {
+            workflow,
+            run,
+            upto
+        }),
         (select(TaskVerb::ALL), key()).prop_map(|(verb, key)| Subject::Task { verb, key }),
         (key(), any::<u64>()).prop_map(|(key, delivery)| Subject::TaskAssigned { key, delivery }),
         (key(), any::<u64>()).prop_map(|(key, delivery)| Subject::TaskReleased { key, delivery }),
