@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -63,6 +64,9 @@ pub struct RunLog {
     /// Last sequence of the stream as the answering server knew it: events after it may be missing.
     pub end: u64,
 }
+
+/// Most events that [`Bus::read_short_run`] can be asked for: NATS hands out the messages of so many subjects in one go.
+pub const MAX_SHORT_RUN: usize = 1_024;
 
 /// A value in a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,6 +171,20 @@ pub trait Bus: Send + Sync + 'static {
 
     /// All events of a run in the log, however many.
     async fn read_run(&self, run: &RunId) -> Result<RunLog, BusError>;
+
+    /// All events of a run in the log, if there are no more than `at_most`, which is up to [`MAX_SHORT_RUN`]: as many as
+    /// are handed out in one go.
+    async fn read_short_run(&self, run: &RunId, at_most: usize) -> Result<Option<RunLog>, BusError>;
+
+    /// All events of a run in the log behind a sequence, however many.
+    async fn read_run_after(&self, run: &RunId, after: u64) -> Result<RunLog, BusError>;
+
+    /// The events that tell of a run as a whole: that it began, how it ended, and its checkpoints. Of a server that is
+    /// behind, those that it knows.
+    async fn read_run_itself(&self, run: &RunId) -> Result<RunLog, BusError>;
+
+    /// The subjects of a stream that hold a message and pass a filter, by the word of whoever must know.
+    async fn subjects(&self, stream: Stream, filter: &str) -> Result<BTreeSet<String>, BusError>;
 
     /// The messages of a stream on any of these subjects, which may have wildcards, in stream order and each once:
     /// first those that are there, then each new one as it comes. Leaves no mark on the stream.

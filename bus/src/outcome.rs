@@ -129,7 +129,7 @@ impl RunWaiter {
     /// # Errors
     /// As [`RunWaiter::wait`], and [`BusError::Unavailable`] while the bus cannot be reached.
     pub async fn look(&mut self) -> Result<Option<RunOutcome>, BusError> {
-        let log = self.bus.read_run(&self.run).await?;
+        let log = self.bus.read_run_itself(&self.run).await?;
         let namespace = self.bus.namespace();
         let outcome = ended(namespace, &log).map_err(|error| self.unreadable(&error))?;
         // A run that began was not rejected, whatever became of earlier tries of its request.

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -70,6 +71,22 @@ impl Bus for MemoryBus {
 
     async fn read_run(&self, run: &RunId) -> Result<RunLog, BusError> {
         self.events_of(run).await
+    }
+
+    async fn read_short_run(&self, run: &RunId, at_most: usize) -> Result<Option<RunLog>, BusError> {
+        self.short_run(run, at_most).await
+    }
+
+    async fn read_run_after(&self, run: &RunId, after: u64) -> Result<RunLog, BusError> {
+        self.events_after(run, after).await
+    }
+
+    async fn read_run_itself(&self, run: &RunId) -> Result<RunLog, BusError> {
+        self.events_of_itself(run).await
+    }
+
+    async fn subjects(&self, stream: Stream, filter: &str) -> Result<BTreeSet<String>, BusError> {
+        self.subjects_on(stream, filter).await
     }
 
     async fn follow(&self, stream: Stream, filters: Vec<String>, from: From) -> Result<Follow, BusError> {

@@ -1,13 +1,14 @@
 //! Reading what is stored.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use mesh_schemas::{RunId, StoredMessage};
+use mesh_schemas::{RunId, StoredMessage, Subject};
 use tokio::sync::watch;
 
 use super::connection::{Line, MemoryBus, sleep_until_due};
-use super::filter::Filter;
+use super::filter::{Filter, any_matches};
 use super::place::Place;
 use super::server::MemoryServer;
 use crate::bus::{Follow, From, RunLog};
@@ -16,6 +17,40 @@ use crate::topology::Stream;
 
 impl MemoryBus {
     pub(super) async fn events_of(&self, run: &RunId) -> Result<RunLog, BusError> {
+        self.events_after(run, 0).await
+    }
+
+    pub(super) async fn short_run(&self, run: &RunId, at_most: usize) -> Result<Option<RunLog>, BusError> {
+        let log = self.events_of(run).await?;
+        Ok(Some(log).filter(|log| log.events.len() <= at_most))
+    }
+
+    pub(super) async fn events_of_itself(&self, run: &RunId) -> Result<RunLog, BusError> {
+        let mut log = self.events_of(run).await?;
+        let namespace = self.server.namespace();
+        log.events.retain(|event| {
+            let subject = Subject::parse(namespace, &event.message.subject);
+            matches!(subject, Ok(Subject::Workflow { .. } | Subject::Checkpointed { .. }))
+        });
+        Ok(log)
+    }
+
+    pub(super) async fn subjects_on(
+        &self,
+        stream: Stream,
+        filter: &str,
+    ) -> Result<BTreeSet<String>, BusError> {
+        let operation = || format!("read the subjects on {filter}");
+        self.ask(operation, |state| {
+            let filters = Filter::all(&[filter.to_owned()]);
+            let log = self.there(state)?.log(stream);
+            let passing = log.all_after(0).map(|stored| &stored.message.subject);
+            Ok(passing.filter(|subject| any_matches(&filters, subject)).cloned().collect())
+        })
+        .await
+    }
+
+    pub(super) async fn events_after(&self, run: &RunId, after: u64) -> Result<RunLog, BusError> {
         let operation = || format!("read run {run}");
         self.ask(operation, |state| {
             let state = self.there(state)?;
@@ -23,6 +58,7 @@ impl MemoryBus {
             let end = state.read_up_to.unwrap_or(u64::MAX).min(log.last_sequence());
             let run = run.to_string();
             let events = log.of_run(&run).take_while(|event| event.sequence <= end);
+            let events = events.filter(|event| event.sequence > after);
             Ok(RunLog { events: events.cloned().collect(), end })
         })
         .await

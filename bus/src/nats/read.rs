@@ -1,3 +1,5 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use async_nats::StatusCode;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::{ErrorCode, stream};
@@ -92,18 +94,64 @@ impl NatsBus {
 
     pub(super) async fn events_of(&self, run: &RunId) -> Result<RunLog, BusError> {
         let operation = || format!("read run {run}");
+        match self.direct(&self.filters_of(run), operation).await? {
+            Some(log) if !log.events.is_empty() => Ok(log),
+            _ => self.events_after(run, 0).await,
+        }
+    }
+
+    pub(super) async fn short_run(&self, run: &RunId, at_most: usize) -> Result<Option<RunLog>, BusError> {
+        // A run of which the answering server knows nothing is asked for with everybody else.
+        let log = match self.direct(&self.filters_of(run), || format!("read run {run}")).await? {
+            None => return Ok(None),
+            Some(log) if log.events.is_empty() => self.events_after(run, 0).await?,
+            Some(log) => log,
+        };
+        Ok(Some(log).filter(|log| log.events.len() <= at_most))
+    }
+
+    pub(super) async fn events_of_itself(&self, run: &RunId) -> Result<RunLog, BusError> {
+        let begin = format!("{}.workflow", self.namespace);
+        let filters = [format!("{begin}.*.*.-.{run}"), format!("{begin}.checkpointed.*.-.{run}.*")];
+        let operation = || format!("read run {run}");
+        match self.direct(&filters, operation).await? {
+            Some(log) => Ok(log),
+            None => {
+                let stream = Stream::Events.name(&self.namespace);
+                let read = self.read_by_consumer(stream, filters, 0).await;
+                read.map_err(|failure| self.about_stream(failure, operation()))
+            }
+        }
+    }
+
+    pub(super) async fn events_after(&self, run: &RunId, after: u64) -> Result<RunLog, BusError> {
+        let stream = Stream::Events.name(&self.namespace);
+        let read = self.read_by_consumer(stream, self.filters_of(run), after).await;
+        read.map_err(|failure| self.about_stream(failure, format!("read run {run}")))
+    }
+
+    fn filters_of(&self, run: &RunId) -> [String; 2] {
         let prefix = format!("{}.*.*.*.*.{run}", self.namespace);
-        let filters = [format!("{prefix}.>"), prefix];
+        [format!("{prefix}.>"), prefix]
+    }
+
+    /// All messages of the log that pass the filters, from whichever server answers; `None` if there are more than may
+    /// be asked for in this way. One that knows of none may be behind, and says nothing of how far it is.
+    async fn direct(
+        &self,
+        filters: &[String],
+        operation: impl Fn() -> String,
+    ) -> Result<Option<RunLog>, BusError> {
         let stream = Stream::Events.name(&self.namespace);
         let mut events = Vec::new();
         let (mut from, mut end) = (None, None);
         loop {
-            match self.page(&stream, &filters, from, end, &mut events).await {
+            match self.page(&stream, filters, from, end, &mut events).await {
                 Ok(Page::Messages { up_to, more }) => {
                     let end = *end.get_or_insert(up_to);
                     events.sort_unstable_by_key(|event| event.sequence);
                     if !more {
-                        return Ok(RunLog { events, end });
+                        return Ok(Some(RunLog { events, end }));
                     }
                     let next = events.last().map(|event| event.sequence + 1);
                     if next == from {
@@ -111,13 +159,12 @@ impl NatsBus {
                     }
                     from = next;
                 }
-                Ok(Page::None | Page::TooMany) => break,
+                Ok(Page::None) => return Ok(Some(RunLog { events, end: end.unwrap_or_default() })),
+                Ok(Page::TooMany) => return Ok(None),
                 Err(Failure::NoResponders) => return Err(self.why_nobody_reads(&stream, &operation()).await),
                 Err(failure) => return Err(failure.during(operation())),
             }
         }
-        let read = self.read_by_consumer(stream, filters).await;
-        read.map_err(|failure| self.about_stream(failure, operation()))
     }
 
     /// One answer to a direct get of the last message of every matching subject: as a subject holds one message,
@@ -158,16 +205,24 @@ impl NatsBus {
         }
     }
 
-    /// Reads a run that is long, or that seems to have no events: the leader of the stream says which event is
-    /// the last, and a consumer delivers up to there, whichever server it lives on.
-    async fn read_by_consumer(&self, stream: String, filters: [String; 2]) -> Result<RunLog, Failure> {
+    /// Reads a run that is long, or that seems to have no events, behind a sequence: the leader of the stream says which
+    /// event is the last, and a consumer delivers up to there, whichever server it lives on.
+    async fn read_by_consumer(
+        &self,
+        stream: String,
+        filters: [String; 2],
+        after: u64,
+    ) -> Result<RunLog, Failure> {
         let end = self.stream_info(&stream).await?.state.last_sequence;
-        let mut last = None;
+        let mut last: Option<u64> = None;
         for filter in &filters {
             last = last.max(self.leader_last(&stream, filter).await?);
         }
-        let Some(last) = last else { return Ok(RunLog { events: Vec::new(), end }) };
-        let mut reader = Reader::new(self.api.clone(), stream, filters.to_vec(), DeliverPolicy::All);
+        let Some(last) = last.filter(|last| *last > after) else {
+            return Ok(RunLog { events: Vec::new(), end });
+        };
+        let begin = DeliverPolicy::ByStartSequence { start_sequence: after + 1 };
+        let mut reader = Reader::new(self.api.clone(), stream, filters.to_vec(), begin);
         let mut events = Vec::new();
         loop {
             let next = timeout(TIME_LIMIT, reader.next()).await;
@@ -177,6 +232,38 @@ impl NatsBus {
             events.push(received.stored);
             if sequence >= last {
                 return Ok(RunLog { events, end: end.max(sequence) });
+            }
+        }
+    }
+
+    pub(super) async fn subjects_on(
+        &self,
+        stream: Stream,
+        filter: &str,
+    ) -> Result<BTreeSet<String>, BusError> {
+        #[derive(Deserialize)]
+        struct Info {
+            /// How many there are in all; the server tells some of them at a time.
+            #[serde(default)]
+            total: usize,
+            state: State,
+        }
+        #[derive(Deserialize)]
+        struct State {
+            #[serde(default)]
+            subjects: Option<BTreeMap<String, u64>>,
+        }
+        let name = stream.name(&self.namespace);
+        let operation = || format!("read the subjects on {filter}");
+        let mut found = BTreeSet::new();
+        loop {
+            let request = json!({ "subjects_filter": filter, "offset": found.len() });
+            let info = self.api.call::<Info>(&format!("STREAM.INFO.{name}"), &request).await;
+            let info = info.map_err(|failure| self.about_stream(failure, operation()))?;
+            let before = found.len();
+            found.extend(info.state.subjects.unwrap_or_default().into_keys());
+            if found.len() >= info.total || found.len() == before {
+                return Ok(found);
             }
         }
     }

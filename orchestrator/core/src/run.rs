@@ -165,7 +165,8 @@ impl Run {
     /// Takes the next event of the log. What it decides is decided for good: later events take nothing back. An
     /// event that was taken before changes nothing.
     pub fn apply(&mut self, event: &Event) -> Step {
-        if event.sequence <= self.upto {
+        // A run is the same whether or not somebody wrote down how it stood.
+        if event.sequence <= self.upto || event.fact == Fact::Checkpoint {
             return Step::default();
         }
         self.upto = event.sequence;

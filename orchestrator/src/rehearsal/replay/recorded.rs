@@ -180,7 +180,7 @@ impl Reader {
             Fact::Cancel(_) | Fact::Check => {
                 self.signals.push((self.since(self.begin), stored.message.clone()));
             }
-            Fact::Started(_) | Fact::Ended => {}
+            Fact::Started(_) | Fact::Ended | Fact::Checkpoint => {}
         }
     }
 

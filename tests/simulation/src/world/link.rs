@@ -1,5 +1,6 @@
 //! The bus as a party sees it: with everything that may go wrong between a process and its server.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,6 +163,32 @@ impl Bus for Link {
         let log = self.party().bus.read_run(run).await?;
         self.party().step().await;
         Ok(reads::run(self.party(), log))
+    }
+
+    async fn read_short_run(&self, run: &RunId, at_most: usize) -> Result<Option<RunLog>, BusError> {
+        self.read("read a short run").await?;
+        let log = self.party().bus.read_short_run(run, at_most).await?;
+        self.party().step().await;
+        Ok(log.map(|log| reads::run(self.party(), log)))
+    }
+
+    async fn read_run_after(&self, run: &RunId, after: u64) -> Result<RunLog, BusError> {
+        self.read("read the rest of a run").await?;
+        let log = self.party().bus.read_run_after(run, after).await?;
+        self.party().step().await;
+        Ok(reads::run(self.party(), log))
+    }
+
+    async fn read_run_itself(&self, run: &RunId) -> Result<RunLog, BusError> {
+        self.read("read of a run").await?;
+        let log = self.party().bus.read_run_itself(run).await?;
+        self.party().step().await;
+        Ok(reads::run(self.party(), log))
+    }
+
+    async fn subjects(&self, stream: Stream, filter: &str) -> Result<BTreeSet<String>, BusError> {
+        self.read("read subjects").await?;
+        self.party().bus.subjects(stream, filter).await
     }
 
     async fn follow(&self, stream: Stream, filters: Vec<String>, from: From) -> Result<Follow, BusError> {
