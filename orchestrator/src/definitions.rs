@@ -87,6 +87,11 @@ impl Definitions {
         Ok(entry.as_ref().and_then(digest_in))
     }
 
+    /// A definition that this process has in memory.
+    pub(crate) fn at_hand(&self, digest: &Digest) -> Option<Arc<Known>> {
+        self.cached(&Key::Workflow(digest.clone()))
+    }
+
     /// A definition by name and digest; `None` if it is not there or is written for a newer mesh than this.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use mesh_bus::Publish;
 use mesh_core::{Action, Decision, End, Header};
-use mesh_schemas::payload::{TaskError, TaskFailed, TimerFired, WorkflowStarted};
+use mesh_schemas::payload::{TaskError, TaskFailed, TimerFired, WorkflowCheckpointed, WorkflowStarted};
 use mesh_schemas::{
     Envelope, Message, Namespace, RunId, Subject, TaskKey, TaskVerb, Timer, TraceContext, WorkflowName,
     WorkflowVerb,
@@ -58,6 +58,20 @@ pub(crate) fn cancelled(
 ) -> Message {
     let data = TaskFailed { error: error.clone(), agent: None };
     frame(namespace, header, decision, None).message(&key.subject(TaskVerb::Cancelled), &data)
+}
+
+/// How a run stood after an event that has this id and time. It belongs to no hop: nobody waits for it.
+pub(crate) fn checkpoint(
+    namespace: &Namespace,
+    header: &Header,
+    cause: &str,
+    time: DateTime<Utc>,
+    data: &WorkflowCheckpointed,
+) -> Publish {
+    let (correlation_id, trace) = (header.correlation_id.as_str(), header.trace.as_ref());
+    let frame = Frame { namespace, correlation_id, cause, time, trace, hop: None };
+    let (workflow, run) = (header.workflow.clone(), header.run);
+    Publish::once(frame.message(&Subject::Checkpointed { workflow, run, upto: data.upto }, data))
 }
 
 fn frame<'a>(

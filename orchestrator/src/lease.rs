@@ -29,6 +29,16 @@ impl Lease {
         self.bus.moment().since(renewed) >= self.ack_wait
     }
 
+    /// Tells the bus that we are at it; `false` if it is too late for that.
+    pub(crate) async fn renew(&self) -> bool {
+        if self.is_lost() {
+            return false;
+        }
+        self.acker.progress().await;
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = self.bus.moment();
+        true
+    }
+
     pub(crate) async fn ack(&self) {
         self.acker.ack().await;
     }
@@ -47,11 +57,9 @@ impl Lease {
                 biased;
                 result = &mut work => return Some(result),
                 _ = ticks.tick() => {
-                    if self.is_lost() {
+                    if !self.renew().await {
                         return None;
                     }
-                    self.acker.progress().await;
-                    *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = self.bus.moment();
                 }
             }
         }

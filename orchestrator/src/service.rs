@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_bus::topology::Topology;
-use mesh_bus::{Bus, BusError};
+use mesh_bus::{Bus, BusError, MAX_SHORT_RUN};
 use mesh_core::Run;
 use mesh_schemas::ErrorCode;
 use tokio::task::JoinSet;
@@ -27,11 +27,14 @@ pub struct Options {
     /// How many runs are kept in memory, over all shards. Others are read from the log when their next event
     /// comes, at about a millisecond each.
     pub cached_runs: usize,
+    /// After how many events of a run its state is written to the log, so that a run with more need not be read as a
+    /// whole; at most [`MAX_SHORT_RUN`].
+    pub checkpoint_after: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { topology: Topology::default(), cached_runs: 50_000 }
+        Self { topology: Topology::default(), cached_runs: 50_000, checkpoint_after: MAX_SHORT_RUN }
     }
 }
 
@@ -67,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) definitions: Definitions,
     pub(crate) folded: Folded,
+    /// See [`Options::checkpoint_after`].
+    pub(crate) checkpoint_after: usize,
 }
 
 /// Runs an orchestrator until `shutdown`: sets the namespace up if need be, then follows requests, timers and
@@ -115,7 +120,9 @@ pub async fn run_observed(
     let shards = bus.shards().await?;
     let _service =
         bus.announce(SERVICE, env!("CARGO_PKG_VERSION"), "follows workflow runs of the mesh").await?;
-    let shared = Arc::new(Shared { definitions: Definitions::new(Arc::clone(&bus)), bus, folded });
+    let definitions = Definitions::new(Arc::clone(&bus));
+    let checkpoint_after = options.checkpoint_after.clamp(1, MAX_SHORT_RUN);
+    let shared = Arc::new(Shared { definitions, bus, folded, checkpoint_after });
     let stop = shutdown.child_token();
     let mut parts = JoinSet::new();
     parts.spawn(named("relay", relay::run(Arc::clone(&shared), stop.clone())));

@@ -198,6 +198,12 @@ impl Run {
         Arc::clone(&self.plan)
     }
 
+    /// How many tasks it has.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.tasks.len()
+    }
+
     /// Sequence of the last event that was taken.
     #[must_use]
     pub fn upto(&self) -> u64 {

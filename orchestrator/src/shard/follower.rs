@@ -3,129 +3,201 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use mesh_bus::topology::{SHARD_ACK_WAIT, Stream};
-use mesh_bus::{ConsumerSpec, Delivery, Publish, Reason};
-use mesh_core::{Decision, Event, Fact, Header, Plan, Run, Started, Unreadable, replay};
-use mesh_schemas::{Message, RULES_VERSION, RunId, SignalId, StoredMessage, Subject, TraceContext};
-use mesh_telemetry::{names, propagation, span};
-use tracing::{Instrument, Span, debug, warn};
+use mesh_bus::topology::SHARD_ACK_WAIT;
+use mesh_bus::{ConsumerSpec, Delivery, Reason};
+use mesh_core::{Event, Fact, Plan, Run, Started, Unreadable};
+use mesh_schemas::{RunId, StoredMessage, TraceContext};
+use mesh_telemetry::{names, span};
+use tokio::sync::OnceCell;
+use tracing::Instrument;
 
 use super::cache::{Cache, Cached, Standing};
+use super::checkpoint::{self, Pace, Place};
+use super::load::{Loader, knows_rules};
+use super::settle::{Verdict, objection, settle};
 use crate::lease::Lease;
 use crate::service::Shared;
-use crate::store::{self, Lost};
+use crate::store::Lost;
 
-/// Pause before an event is delivered again whose run this instance does not know (yet): first, and at most. It grows
-/// by the first with each delivery, so that a run which nobody here knows costs little.
-const UNKNOWN_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// How often a signal may come before its run is there: about ten seconds.
-const EARLY_SIGNALS: u64 = 5;
 /// The form of the subjects that a shard delivers.
 const TEMPLATE: &str = "{kind}.{verb}.{name}.{lane}.{shard}.{run}";
-/// Pause before a run is read again from a server that has not caught up.
-const BEHIND_PAUSE: Duration = Duration::from_millis(20);
 
-/// Work that stores what an event led to and then acknowledges the event.
+/// Work that stores what an event led to and then acknowledges the event, or that writes a checkpoint.
 pub(super) type Work = BoxFuture<'static, Settled>;
 
-/// What became of an event's decisions.
+/// What became of some work.
 pub(super) enum Settled {
-    /// All are stored.
-    Stored,
+    /// Everything that follows from an event is stored.
+    Stored(Option<(RunId, u64)>),
     /// The event may be with another orchestrator by now.
     Lost(RunId),
+    /// A run was read while `era` lasted, with what came of it.
+    Loaded { run: RunId, era: u64, cached: Option<Box<Cached>> },
+    /// These checkpoints of a run stand in the log.
+    Written { run: RunId, places: Vec<Place> },
 }
 
-/// What an event is to lead to.
-enum Verdict {
-    /// Store these, then acknowledge.
-    Store { header: Box<Header>, decisions: Vec<Decision>, letter: Option<(Reason, String)> },
-    /// Nothing to store but a dead letter; then acknowledge.
-    Bury(Reason, String),
-    /// A signal that came before its run began: store it again, behind `started`.
-    Resend,
-    /// Not for this instance, or not yet: deliver it again later.
-    Later,
-    /// All is stored already.
-    Done,
+/// An event in hand.
+struct Held {
+    lease: Lease,
+    stored: StoredMessage,
+    event: Event,
 }
 
 pub(super) struct Follower {
     shared: Arc<Shared>,
     consumer: ConsumerSpec,
     cache: Cache,
+    /// Runs that are being read, each with its events that wait for that, in order.
+    loading: HashMap<RunId, VecDeque<Held>>,
     /// How far a read of a run must reach to count: to the newest event that anyone had been given when this process
     /// took the shard over, and to each that it was given since. Else what was folded into a run before the run was
-    /// evicted could be missing in what is read of it later. Asked for when a run is first read.
-    must_reach: Option<u64>,
+    /// evicted could be missing in what is read of it later.
+    taken_over: Arc<OnceCell<u64>>,
+    given: u64,
+    /// Grows whenever what is in memory is of no use any more, and so is what is being read.
+    era: u64,
 }
 
 impl Follower {
     pub(super) fn new(shared: Arc<Shared>, consumer: ConsumerSpec, cached_runs: usize) -> Self {
-        Self { shared, consumer, cache: Cache::new(cached_runs), must_reach: None }
+        Self {
+            shared,
+            consumer,
+            cache: Cache::new(cached_runs),
+            loading: HashMap::new(),
+            taken_over: Arc::default(),
+            given: 0,
+            era: 0,
+        }
     }
 
     pub(super) fn forget_all(&mut self) {
         self.cache.forget_all();
-        self.must_reach = None;
+        self.begin_era();
     }
 
-    pub(super) fn settled(&mut self, settled: Settled) {
-        if let Settled::Lost(run) = settled {
-            self.cache.forget(&run);
+    /// Events that wait are left to be delivered again.
+    fn begin_era(&mut self) {
+        self.loading.clear();
+        self.taken_over = Arc::default();
+        self.given = 0;
+        self.era += 1;
+    }
+
+    /// Whether events wait for their runs to be read.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.loading.values().any(|waiting| !waiting.is_empty())
+    }
+
+    /// Tells the bus that we are at the events that wait. To be called every third of `ack_wait`.
+    pub(super) async fn renew_waiting(&mut self) {
+        for held in self.loading.values().flatten() {
+            if !held.lease.renew().await {
+                // This process was stopped for a while: whatever it remembers may be of the past.
+                self.forget_all();
+                return;
+            }
+        }
+    }
+
+    /// Gives the events that wait to somebody else.
+    pub(super) async fn hand_back(&mut self) {
+        for held in std::mem::take(&mut self.loading).into_values().flatten() {
+            held.lease.nak(Duration::ZERO).await;
+        }
+    }
+
+    /// Notes what became of some work. What is returned is to be done next.
+    pub(super) fn settled(&mut self, settled: Settled) -> Vec<Work> {
+        match settled {
+            Settled::Stored(None) => Vec::new(),
+            Settled::Stored(Some((run, sequence))) => {
+                let ready = self.cache.get(&run).and_then(|cached| cached.pace.stored(sequence));
+                ready.map(|(saved, older)| self.write(run, saved, older)).into_iter().collect()
+            }
+            Settled::Lost(run) => {
+                self.cache.forget(&run);
+                Vec::new()
+            }
+            Settled::Written { run, places } => {
+                if let Some(cached) = self.cache.get(&run) {
+                    cached.pace.written(places);
+                }
+                Vec::new()
+            }
+            Settled::Loaded { run, era, cached } if era == self.era => {
+                let waiting = self.loading.remove(&run).unwrap_or_default();
+                match cached {
+                    Some(cached) => self.cache.keep(run, *cached),
+                    None => self.cache.forget(&run),
+                }
+                waiting.into_iter().filter_map(|held| self.handle(held)).collect()
+            }
+            Settled::Loaded { .. } => Vec::new(),
         }
     }
 
     /// Folds an event into its run. What is returned stores what follows and acknowledges the event; `None` if the
-    /// event was left to be delivered again.
-    pub(super) async fn take(&mut self, delivery: Delivery) -> Option<Work> {
+    /// event waits for its run to be read, or was left to be delivered again.
+    pub(super) fn take(&mut self, delivery: Delivery) -> Option<Work> {
         if !self.cache.continues(&delivery) {
-            self.must_reach = None;
+            self.begin_era();
         }
-        let (stored, delivered) = (delivery.stored.clone(), delivery.delivered);
-        if let Some(reach) = &mut self.must_reach {
-            *reach = stored.sequence.max(*reach);
-        }
+        let stored = delivery.stored.clone();
+        self.given = stored.sequence.max(self.given);
         let lease = Lease::new(Arc::clone(&self.shared.bus), delivery, SHARD_ACK_WAIT);
+        match Event::read(self.shared.bus.namespace(), &stored) {
+            Ok(event) => self.handle(Held { lease, stored, event }),
+            Err(unreadable) => {
+                let (Unreadable::Malformed(error) | Unreadable::UnknownType(error)) = &unreadable;
+                let reason = match unreadable {
+                    Unreadable::Malformed(_) => Reason::Malformed,
+                    Unreadable::UnknownType(_) => Reason::UnknownType,
+                };
+                let verdict = Verdict::Bury(reason, error.clone());
+                self.unless_late(lease).map(|lease| self.work(lease, stored, None, verdict))
+            }
+        }
+    }
+
+    /// The lease, if it is still ours.
+    fn unless_late(&mut self, lease: Lease) -> Option<Lease> {
         if lease.is_lost() {
             // This process was stopped for a while: whatever it remembers may be of the past.
             self.forget_all();
             return None;
         }
-        let event = match Event::read(self.shared.bus.namespace(), &stored) {
-            Ok(event) => event,
-            Err(Unreadable::Malformed(error)) => {
-                return Some(self.work(lease, stored, None, Verdict::Bury(Reason::Malformed, error)));
-            }
-            Err(Unreadable::UnknownType(error)) => {
-                return Some(self.work(lease, stored, None, Verdict::Bury(Reason::UnknownType, error)));
-            }
-        };
-        let run = event.run;
-        let Some(verdict) = lease.hold(self.judge(&lease, event, delivered)).await else {
-            self.cache.forget(&run);
-            return None;
-        };
-        Some(self.work(lease, stored, Some(run), verdict))
+        Some(lease)
     }
 
-    async fn judge(&mut self, lease: &Lease, event: Event, delivered: u64) -> Verdict {
-        let first_delivery = delivered == 1;
-        match self.cache.standing(&event.run, event.sequence, first_delivery) {
+    fn handle(&mut self, held: Held) -> Option<Work> {
+        let Held { lease, stored, event } = held;
+        let lease = self.unless_late(lease)?;
+        let run = event.run;
+        let verdict = match self.cache.standing(&run, event.sequence, lease.delivered == 1) {
+            // Nothing follows from it, for nobody.
+            _ if event.fact == Fact::Checkpoint => Verdict::Done,
+            _ if self.loading.contains_key(&run) => {
+                self.loading.entry(run).or_default().push_back(Held { lease, stored, event });
+                return None;
+            }
             Standing::Covered => self.covered(event),
             Standing::Next => self.next(event),
             Standing::Unknown => match &event.fact {
-                Fact::Started(started) if first_delivery => {
-                    let Some(plan) = self.plan(started).await else { return Verdict::Later };
-                    self.begin(&event, started, plan)
-                }
-                _ => self.load(lease, event, delivered).await,
+                Fact::Started(started) if lease.delivered == 1 => match self.plan_at_hand(started) {
+                    Some(plan) => self.begin(&event, started, plan),
+                    None => return Some(self.load(lease, stored, event)),
+                },
+                _ => return Some(self.load(lease, stored, event)),
             },
-        }
+        };
+        Some(self.work(lease, stored, Some(run), verdict))
     }
 
     /// What follows from the event is stored, but nobody may have looked yet at what is wrong with it.
@@ -146,7 +218,9 @@ impl Follower {
         let header = Box::new(run.header.clone());
         let sequence = event.sequence;
         (self.shared.folded)(&run, sequence);
-        self.cache.keep(event.run, Cached { run, begin: sequence, upto: sequence, covered: 0 });
+        let mut pace = Pace::new(self.shared.checkpoint_after, 0, Vec::new());
+        pace.folded(event, &run);
+        self.cache.keep(event.run, Cached { run, begin: sequence, upto: sequence, covered: 0, pace });
         Verdict::Store { header, decisions: step.decisions, letter: None }
     }
 
@@ -154,176 +228,81 @@ impl Follower {
         let Some(cached) = self.cache.get(&event.run) else { return Verdict::Later };
         let step = cached.run.apply(&event);
         cached.upto = event.sequence;
+        cached.pace.folded(&event, &cached.run);
         (self.shared.folded)(&cached.run, cached.upto);
         let header = Box::new(cached.run.header.clone());
-        if event.fact == Fact::Ended {
+        // More may come of a long run that has ended, and reading it again would take long.
+        if event.fact == Fact::Ended && !cached.pace.is_long() {
             self.cache.forget(&event.run);
         }
         Verdict::Store { header, decisions: step.decisions, letter: objection(event.defect, step.stray) }
     }
 
-    /// Makes the run anew from the log. All decisions that may be missing are stored again.
-    async fn load(&mut self, lease: &Lease, event: Event, delivered: u64) -> Verdict {
-        let Some((events, end)) = self.read(lease, &event).await else { return Verdict::Later };
-        let started = events.iter().find_map(|event| match &event.fact {
-            Fact::Started(started) => Some((started, event.sequence)),
-            _ => None,
-        });
-        let Some((started, begin)) = started else {
-            return match event.fact {
-                _ if event.is_signal() && delivered < EARLY_SIGNALS => Verdict::Later,
-                _ => Verdict::Bury(Reason::UnknownRun, format!("the log has no run {}", event.run)),
-            };
-        };
-        let Some(plan) = self.plan(started).await else { return Verdict::Later };
-        if event.is_signal() && event.sequence < begin {
-            return Verdict::Resend;
-        }
-        let Some((run, decisions)) = replay(&plan, &events) else { return Verdict::Later };
-        let stray = run.stray(&event);
-        let letter = objection(event.defect, stray);
-        let header = Box::new(run.header.clone());
-        // Stored before the run is cached: events up to `end` are then acknowledged without storing anything.
-        if store::decisions(&*self.shared.bus, lease, &header, decisions, None).await.is_err() {
-            return Verdict::Later;
-        }
-        (self.shared.folded)(&run, end);
-        self.cache.keep(event.run, Cached { run, begin, upto: end, covered: end });
-        Verdict::Store { header, decisions: Vec::new(), letter }
-    }
-
-    /// All events of the run, from a server that knows at least as much as whoever had the shard before.
-    async fn read(&mut self, lease: &Lease, event: &Event) -> Option<(Vec<Event>, u64)> {
-        loop {
-            if lease.is_lost() {
-                return None;
-            }
-            match self.try_read(event).await {
-                Ok(Some(read)) => return Some(read),
-                Ok(None) => debug!(run = %event.run, "the server that answered is behind"),
-                Err(error) => debug!(run = %event.run, %error, "the run cannot be read yet"),
-            }
-            tokio::time::sleep(BEHIND_PAUSE).await;
-        }
-    }
-
-    async fn try_read(&mut self, event: &Event) -> Result<Option<(Vec<Event>, u64)>, mesh_bus::BusError> {
-        let bus = Arc::clone(&self.shared.bus);
-        let must_reach = match self.must_reach {
-            Some(sequence) => sequence,
-            None => *self.must_reach.insert(bus.delivered(&self.consumer).await?.max(event.sequence)),
-        };
-        let log = bus.read_run(&event.run).await?;
-        if log.end < must_reach {
-            return Ok(None);
-        }
-        let read = |stored: &StoredMessage| Event::read(bus.namespace(), stored).ok();
-        Ok(Some((log.events.iter().filter_map(read).collect(), log.end)))
-    }
-
-    /// The plan that a run is pinned to, if this instance knows it and the rules.
-    async fn plan(&self, started: &Started) -> Option<Arc<Plan>> {
-        let data = &started.data;
-        if data.rules > RULES_VERSION {
-            warn!(
-                rules = data.rules,
-                known = RULES_VERSION,
-                "a run of newer rules: left to newer orchestrators"
-            );
-            return None;
-        }
+    /// The plan of a run that begins, if it is in memory.
+    fn plan_at_hand(&self, started: &Started) -> Option<Arc<Plan>> {
         let definitions = &self.shared.definitions;
-        let known = match (&started.workflow, &data.capability) {
+        let known = match (&started.workflow, &started.data.capability) {
             (None, Some(capability)) => definitions.single_task(capability),
-            (Some(name), _) => match definitions.get(name, &data.digest).await {
-                Ok(known) => known,
-                Err(error) => {
-                    debug!(%error, "the definition cannot be read yet");
-                    return None;
-                }
-            },
-            (None, None) => None,
+            _ => definitions.at_hand(&started.data.digest),
         };
-        let plan = known.map(|known| Arc::clone(&known.plan)).filter(|plan| plan.digest == data.digest);
-        if plan.is_none() {
-            warn!(digest = %data.digest, "a run of a definition that is not known here: left to others");
-        }
-        plan
+        let plan = known.filter(|_| knows_rules(started)).map(|known| Arc::clone(&known.plan));
+        plan.filter(|plan| plan.digest == started.data.digest)
+    }
+
+    /// Reads the run, while its events wait. The event in hand is among what is read.
+    fn load(&mut self, lease: Lease, stored: StoredMessage, event: Event) -> Work {
+        let (run, era) = (event.run, self.era);
+        self.loading.insert(run, VecDeque::new());
+        let loader = Loader {
+            shared: Arc::clone(&self.shared),
+            consumer: self.consumer.clone(),
+            taken_over: Arc::clone(&self.taken_over),
+            given: self.given,
+        };
+        let (span, hop) = process(&stored, Some(run));
+        Box::pin(
+            async move {
+                let Some((cached, verdict)) = lease.hold(loader.load(&lease, &event)).await else {
+                    return Settled::Loaded { run, era, cached: None };
+                };
+                let settled = settle(&loader.shared, &lease, &stored, verdict, hop).await;
+                Settled::Loaded { run, era, cached: cached.filter(|_| settled.is_ok()) }
+            }
+            .instrument(span),
+        )
     }
 
     fn work(&self, lease: Lease, stored: StoredMessage, run: Option<RunId>, verdict: Verdict) -> Work {
         let shared = Arc::clone(&self.shared);
-        let hop = TraceContext::from_headers(&stored.message.headers);
-        let span = span::process(TEMPLATE, &stored.message.subject, hop.as_ref());
-        if let Some(run) = run {
-            span.record(names::RUN_ID, tracing::field::display(run));
-        }
+        let (span, hop) = process(&stored, run);
         Box::pin(
             async move {
                 let settled = settle(&shared, &lease, &stored, verdict, hop).await;
                 match (settled, run) {
-                    (Ok(()), _) | (Err(Lost), None) => Settled::Stored,
+                    (Ok(()), run) => Settled::Stored(run.map(|run| (run, stored.sequence))),
+                    (Err(Lost), None) => Settled::Stored(None),
                     (Err(Lost), Some(run)) => Settled::Lost(run),
                 }
             }
             .instrument(span),
         )
     }
-}
 
-/// Why an event goes among the dead letters, whether or not it counts.
-fn objection(defect: Option<String>, stray: Option<String>) -> Option<(Reason, String)> {
-    let malformed = defect.map(|error| (Reason::Malformed, error));
-    malformed.or_else(|| stray.map(|error| (Reason::UnknownTask, error)))
-}
-
-/// Does what was decided about an event, and acknowledges it.
-async fn settle(
-    shared: &Shared,
-    lease: &Lease,
-    stored: &StoredMessage,
-    verdict: Verdict,
-    hop: Option<TraceContext>,
-) -> Result<(), Lost> {
-    let bus = &*shared.bus;
-    match verdict {
-        Verdict::Store { header, decisions, letter } => {
-            let hop = propagation::current(&Span::current()).or(hop);
-            store::decisions(bus, lease, &header, decisions, hop.as_ref()).await?;
-            if let Some((reason, error)) = letter {
-                store::letter(bus, lease, Stream::Events, stored, reason, &error).await?;
-            }
-        }
-        Verdict::Bury(reason, error) => {
-            store::letter(bus, lease, Stream::Events, stored, reason, &error).await?;
-        }
-        Verdict::Resend => {
-            if let Some(again) = resend(shared, stored) {
-                store::message(bus, lease, Publish::once(again)).await?;
-            }
-        }
-        Verdict::Later if lease.is_lost() => return Err(Lost),
-        Verdict::Later => {
-            let (first, longest) = UNKNOWN_PAUSES;
-            let deliveries = u32::try_from(lease.delivered).unwrap_or(u32::MAX);
-            lease.nak(first.saturating_mul(deliveries).min(longest)).await;
-            return Ok(());
-        }
-        Verdict::Done => {}
+    fn write(&self, run: RunId, saved: checkpoint::Saved, older: Vec<Place>) -> Work {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move {
+            let places = checkpoint::write(&*shared.bus, saved, older).await;
+            Settled::Written { run, places }
+        })
     }
-    lease.ack().await;
-    Ok(())
 }
 
-/// The same signal under an id of its own.
-fn resend(shared: &Shared, stored: &StoredMessage) -> Option<Message> {
-    let namespace = shared.bus.namespace();
-    let Ok(Subject::Signalled { workflow, run, signal, .. }) =
-        Subject::parse(namespace, &stored.message.subject)
-    else {
-        return None;
-    };
-    let id = SignalId::new(format!("resent-{}", stored.sequence)).ok()?;
-    let subject = Subject::Signalled { workflow, run, signal, id }.render(namespace);
-    Some(Message { subject, ..stored.message.clone() })
+/// The span of an event's processing, and the trace that it came with.
+fn process(stored: &StoredMessage, run: Option<RunId>) -> (tracing::Span, Option<TraceContext>) {
+    let hop = TraceContext::from_headers(&stored.message.headers);
+    let span = span::process(TEMPLATE, &stored.message.subject, hop.as_ref());
+    if let Some(run) = run {
+        span.record(names::RUN_ID, tracing::field::display(run));
+    }
+    (span, hop)
 }

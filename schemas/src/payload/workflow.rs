@@ -31,12 +31,10 @@ pub struct WorkflowCheckpointed {
     pub rules: u32,
     /// Digest of the state.
     pub digest: Digest,
-    /// The state, to those of its writer's kind; absent if it stands in an object.
+    /// The state, for orchestrators; absent if it is too large for an event and stands in the object of the run that
+    /// has this digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// Name of the object that holds the state, if the state is too large for an event.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub object: Option<String>,
 }
 
 /// How many tasks of a run ended how.

@@ -1,0 +1,250 @@
+//! Makes a run anew from the log, beside whatever else its shard does meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_bus::topology::Stream;
+use mesh_bus::{BusError, ConsumerSpec, Reason, RunLog};
+use mesh_core::{Action, Decision, Event, Fact, Plan, Replay, Run, Started};
+use mesh_schemas::{RULES_VERSION, RunId, StoredMessage, TaskVerb};
+use tokio::sync::OnceCell;
+use tracing::{debug, warn};
+
+use super::cache::Cached;
+use super::checkpoint::{Found, Pace, Place};
+use super::settle::{Verdict, objection};
+use crate::lease::Lease;
+use crate::service::Shared;
+use crate::store;
+
+/// How often a signal may come before its run is there: about ten seconds.
+const EARLY_SIGNALS: u64 = 5;
+/// Pause before a run is read again from a server that has not caught up.
+const BEHIND_PAUSE: Duration = Duration::from_millis(20);
+/// Events that are read or folded between two looks at what else there is to do: some milliseconds.
+const AT_A_TIME: usize = 256;
+/// From so many tasks on that may be missing, it is looked which are there before they are stored again.
+const WIDE: usize = 64;
+
+/// Loads a run.
+pub(super) struct Loader {
+    pub(super) shared: Arc<Shared>,
+    pub(super) consumer: ConsumerSpec,
+    /// The newest event that anyone had been given when this process took the shard over. Asked for when a run is
+    /// first read.
+    pub(super) taken_over: Arc<OnceCell<u64>>,
+    /// The newest event that this process was given since.
+    pub(super) given: u64,
+}
+
+/// What the log has of a run.
+struct Log {
+    started: Box<Event>,
+    /// The run up to a checkpoint, if there is one of use.
+    saved: Option<Run>,
+    /// The events behind that, or behind `started`.
+    rest: Vec<StoredMessage>,
+    /// Everything up to here is known.
+    end: u64,
+    places: Vec<Place>,
+}
+
+/// What is read so far.
+enum Reading {
+    Log(Box<Log>),
+    /// The log has no `started` of the run.
+    Nothing,
+    /// The definition that the run follows is not known here, or not yet.
+    Unknown,
+    /// The server that answered lacks what was delivered.
+    Behind,
+}
+
+impl Loader {
+    /// The run up to the end of the log, with everything stored that may have been missing; and what is to become of
+    /// the event for which it is loaded.
+    pub(super) async fn load(&self, lease: &Lease, event: &Event) -> (Option<Box<Cached>>, Verdict) {
+        match self.read(lease, event).await {
+            None | Some(Reading::Unknown | Reading::Behind) => (None, Verdict::Later),
+            Some(Reading::Nothing) if event.is_signal() && lease.delivered < EARLY_SIGNALS => {
+                (None, Verdict::Later)
+            }
+            Some(Reading::Nothing) => {
+                let error = format!("the log has no run {}", event.run);
+                (None, Verdict::Bury(Reason::UnknownRun, error))
+            }
+            Some(Reading::Log(log)) => self.follow(lease, event, *log).await,
+        }
+    }
+
+    async fn follow(&self, lease: &Lease, event: &Event, log: Log) -> (Option<Box<Cached>>, Verdict) {
+        let Log { started: first, saved, rest, end, places } = log;
+        let begin = first.sequence;
+        if event.is_signal() && event.sequence < begin {
+            return (None, Verdict::Resend);
+        }
+        let Fact::Started(started) = &first.fact else { return (None, Verdict::Later) };
+        let Some(plan) = plan(&self.shared, started).await else { return (None, Verdict::Later) };
+        let mut replay = match saved {
+            Some(run) => Replay::resume(run),
+            None => Replay::begin(&first, started, plan),
+        };
+        let bus = &*self.shared.bus;
+        let mut count = 0;
+        for chunk in rest.chunks(AT_A_TIME) {
+            for event in chunk.iter().filter_map(|stored| Event::read(bus.namespace(), stored).ok()) {
+                count += usize::from(event.fact != Fact::Checkpoint);
+                replay.take(&event);
+            }
+            tokio::task::yield_now().await;
+        }
+        let (run, decisions) = replay.finish();
+        let letter = objection(event.defect.clone(), run.stray(event));
+        let header = Box::new(run.header.clone());
+        let decisions = self.missing(&run.header.run, decisions).await;
+        // Stored before the run is cached: events up to `end` are then acknowledged without storing anything.
+        if store::decisions(bus, lease, &header, decisions, None).await.is_err() {
+            return (None, Verdict::Later);
+        }
+        (self.shared.folded)(&run, end);
+        let pace = Pace::new(self.shared.checkpoint_after, count, places);
+        let cached = Cached { run, begin, upto: end, covered: end, pace };
+        (Some(Box::new(cached)), Verdict::Store { header, decisions: Vec::new(), letter })
+    }
+
+    /// Without the tasks of a wide run that are there: asking once is cheaper than being refused ten thousand times.
+    async fn missing(&self, run: &RunId, mut decisions: Vec<Decision>) -> Vec<Decision> {
+        let is_task = |decision: &&Decision| matches!(decision.action, Action::Create(..));
+        if decisions.iter().filter(is_task).count() < WIDE {
+            return decisions;
+        }
+        let bus = &*self.shared.bus;
+        let namespace = bus.namespace();
+        let filter = format!("{namespace}.task.{}.*.*.{run}.>", TaskVerb::Created);
+        match bus.subjects(Stream::Tasks, &filter).await {
+            Ok(there) => decisions.retain(|decision| match &decision.action {
+                Action::Create(key, _) => !there.contains(&key.subject(TaskVerb::Created).render(namespace)),
+                _ => true,
+            }),
+            Err(error) => debug!(%run, %error, "storing all tasks of the run again"),
+        }
+        decisions
+    }
+
+    /// Reads the run from a server that knows at least as much as whoever had the shard before; `None` if the lease
+    /// was lost meanwhile.
+    async fn read(&self, lease: &Lease, event: &Event) -> Option<Reading> {
+        loop {
+            if lease.is_lost() {
+                return None;
+            }
+            match self.try_read(event).await {
+                Ok(Reading::Behind) => debug!(run = %event.run, "the server that answered is behind"),
+                Ok(read) => return Some(read),
+                Err(error) => debug!(run = %event.run, %error, "the run cannot be read yet"),
+            }
+            tokio::time::sleep(BEHIND_PAUSE).await;
+        }
+    }
+
+    async fn try_read(&self, event: &Event) -> Result<Reading, BusError> {
+        let (bus, run) = (&*self.shared.bus, &event.run);
+        let taken_over = self.taken_over.get_or_try_init(|| bus.delivered(&self.consumer)).await?;
+        let must_reach = self.given.max(*taken_over);
+        // Who asks for a run to be looked at again wants it looked at, not at what somebody wrote about it.
+        let whole = match event.fact {
+            Fact::Check => Some(bus.read_run(run).await?),
+            _ => bus.read_short_run(run, self.shared.checkpoint_after).await?,
+        };
+        if whole.is_none()
+            && let Some(read) = self.read_from_checkpoint(run, must_reach).await?
+        {
+            return Ok(read);
+        }
+        let RunLog { mut events, end } = match whole {
+            Some(log) => log,
+            None => bus.read_run(run).await?,
+        };
+        if end < must_reach {
+            return Ok(Reading::Behind);
+        }
+        let found = events.iter().enumerate().find_map(|(place, stored)| Some((place, self.started(stored)?)));
+        let Some((place, started)) = found else { return Ok(Reading::Nothing) };
+        let checkpoints = events.iter().filter_map(|stored| Found::read(bus.namespace(), stored));
+        let places = checkpoints.map(|found| found.place).collect();
+        let rest = events.split_off(place + 1);
+        Ok(Reading::Log(Box::new(Log { started, saved: None, rest, end, places })))
+    }
+
+    /// Reads a long run from its newest checkpoint that is of use; `None` if it has none.
+    async fn read_from_checkpoint(&self, run: &RunId, must_reach: u64) -> Result<Option<Reading>, BusError> {
+        let bus = &*self.shared.bus;
+        let itself = bus.read_run_itself(run).await?.events;
+        let Some(first) = itself.iter().find_map(|stored| self.started(stored)) else { return Ok(None) };
+        let Fact::Started(started) = &first.fact else { return Ok(None) };
+        let found: Vec<Found> =
+            itself.iter().filter_map(|stored| Found::read(bus.namespace(), stored)).collect();
+        if found.is_empty() {
+            return Ok(None);
+        }
+        let Some(plan) = plan(&self.shared, started).await else { return Ok(Some(Reading::Unknown)) };
+        for checkpoint in found.iter().rev() {
+            let Some(state) = checkpoint.state(bus).await else { continue };
+            let saved = match Run::restore(&first, started, Arc::clone(&plan), &state) {
+                Ok(saved) if saved.upto() == checkpoint.upto() => saved,
+                Ok(_) => continue,
+                Err(error) => {
+                    debug!(%run, %error, "a checkpoint is left out of account");
+                    continue;
+                }
+            };
+            let RunLog { events: rest, end } = bus.read_run_after(run, checkpoint.upto()).await?;
+            if end < must_reach {
+                return Ok(Some(Reading::Behind));
+            }
+            let places = found.into_iter().map(|found| found.place).collect();
+            let log = Log { started: first, saved: Some(saved), rest, end, places };
+            return Ok(Some(Reading::Log(Box::new(log))));
+        }
+        Ok(None)
+    }
+
+    fn started(&self, stored: &StoredMessage) -> Option<Box<Event>> {
+        let event = Event::read(self.shared.bus.namespace(), stored).ok()?;
+        matches!(event.fact, Fact::Started(_)).then(|| Box::new(event))
+    }
+}
+
+/// Whether this version knows the rules that a run follows.
+pub(super) fn knows_rules(started: &Started) -> bool {
+    let rules = started.data.rules;
+    if rules > RULES_VERSION {
+        warn!(rules, known = RULES_VERSION, "a run of newer rules: left to newer orchestrators");
+    }
+    rules <= RULES_VERSION
+}
+
+/// The plan that a run is pinned to, if this instance knows it and the rules.
+pub(super) async fn plan(shared: &Shared, started: &Started) -> Option<Arc<Plan>> {
+    let data = &started.data;
+    if !knows_rules(started) {
+        return None;
+    }
+    let definitions = &shared.definitions;
+    let known = match (&started.workflow, &data.capability) {
+        (None, Some(capability)) => definitions.single_task(capability),
+        (Some(name), _) => match definitions.get(name, &data.digest).await {
+            Ok(known) => known,
+            Err(error) => {
+                debug!(%error, "the definition cannot be read yet");
+                return None;
+            }
+        },
+        (None, None) => None,
+    };
+    let plan = known.map(|known| Arc::clone(&known.plan)).filter(|plan| plan.digest == data.digest);
+    if plan.is_none() {
+        warn!(digest = %data.digest, "a run of a definition that is not known here: left to others");
+    }
+    plan
+}
