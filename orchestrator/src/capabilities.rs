@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use mesh_bus::topology::{Bucket, agent_consumer};
-use mesh_bus::{Bus, BusError};
-use mesh_schemas::{Capability, Lane};
+use mesh_bus::{Bus, BusError, Entry};
+use mesh_schemas::{Capability, Definition, Lane};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -27,7 +27,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             };
             match change {
                 Some(Ok(Some(entry))) => {
-                    let Some(definition) = stored_definition(&entry.key, &entry.value) else { continue };
+                    let Some(definition) = definition(&shared, entry, &stop).await else { continue };
                     for task in definition.tasks.into_values() {
                         if served.contains(&task.agent) {
                             continue;
@@ -48,6 +48,23 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             }
         }
     }
+}
+
+/// The definition in an entry of the bucket, if the entry is one.
+async fn definition(shared: &Shared, entry: Entry, stop: &CancellationToken) -> Option<Definition> {
+    if !entry.key.contains('.') {
+        return None;
+    }
+    let read = || async {
+        match stored_definition(&*shared.bus, entry.value.clone()).await {
+            Err(error) if !error.is_retryable() => {
+                warn!(definition = entry.key, %error, "no consumers are made for a definition");
+                Ok(None)
+            }
+            read => read,
+        }
+    };
+    until_it_works("reading a definition", stop, read).await?
 }
 
 /// Makes the consumer of a capability, if it is not there.

@@ -1,8 +1,8 @@
 //! Definitions as they are kept on the bus: by name and content digest.
 
 mod registry;
+mod stored;
 
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jsonschema::Validator;
@@ -14,10 +14,13 @@ use mesh_schemas::document::{Format, Problem, Problems};
 use mesh_schemas::{Capability, Definition, Digest, ErrorCode, MAX_DATA_DEPTH, WorkflowName, is_too_deep};
 use serde_json::Value;
 
+pub(crate) use stored::definition as stored_definition;
+
 pub use registry::{Applied, ApplyError, Change, Registered, Version, all, apply, delete};
 
-/// How many compiled definitions an orchestrator keeps; more are compiled again when they are needed.
-const CACHED: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
+/// How many compiled definitions an orchestrator keeps, and how many tasks they have together: some 300 MB at most. More
+/// are compiled again when they are needed.
+const CACHED: (usize, usize) = (1_000, 200_000);
 
 /// A definition that is ready to be followed.
 #[derive(Debug)]
@@ -68,14 +71,36 @@ enum Key {
 /// The definitions of a namespace.
 pub struct Definitions {
     bus: Arc<dyn Bus>,
-    known: Mutex<LruCache<Key, Arc<Known>>>,
+    known: Mutex<Kept>,
+}
+
+/// Compiled definitions, those that were used last.
+struct Kept {
+    known: LruCache<Key, Arc<Known>>,
+    /// Their tasks, in all.
+    tasks: usize,
+}
+
+impl Kept {
+    fn put(&mut self, key: Key, known: Arc<Known>) {
+        self.tasks += known.plan.tasks.len();
+        let before = self.known.push(key, known);
+        self.tasks -= before.map_or(0, |(_, before)| before.plan.tasks.len());
+        let (most, most_tasks) = CACHED;
+        while (self.known.len() > most || self.tasks > most_tasks)
+            && self.known.len() > 1
+            && let Some((_, gone)) = self.known.pop_lru()
+        {
+            self.tasks -= gone.plan.tasks.len();
+        }
+    }
 }
 
 impl Definitions {
     /// The definitions on a bus.
     #[must_use]
     pub fn new(bus: Arc<dyn Bus>) -> Self {
-        Self { bus, known: Mutex::new(LruCache::new(CACHED)) }
+        Self { bus, known: Mutex::new(Kept { known: LruCache::unbounded(), tasks: 0 }) }
     }
 
     /// The digest that new runs of a workflow follow.
@@ -95,18 +120,22 @@ impl Definitions {
     /// A definition by name and digest; `None` if it is not there or is written for a newer mesh than this.
     ///
     /// # Errors
-    /// [`BusError`] if the bus did not answer.
+    /// [`BusError`] if the bus did not answer, or the object that holds a large definition is gone.
     pub async fn get(&self, name: &WorkflowName, digest: &Digest) -> Result<Option<Arc<Known>>, BusError> {
         let key = Key::Workflow(digest.clone());
         if let Some(known) = self.cached(&key) {
             return Ok(Some(known));
         }
-        let stored = self.bus.get(Bucket::Workflows, &stored_key(name, digest)).await?;
-        let known = stored.and_then(|entry| {
-            let definition: Definition = serde_json::from_slice(&entry.value).ok()?;
-            Known::compile(&definition).ok().filter(|known| known.plan.digest == *digest)
-        });
-        Ok(known.map(|known| self.keep(key, known)))
+        let entry = self.bus.get(Bucket::Workflows, &stored::key(name, digest)).await?;
+        let Some(entry) = entry else { return Ok(None) };
+        let Some(content) = stored::content(&*self.bus, entry.value).await? else { return Ok(None) };
+        let size = content.len();
+        let compile = move || {
+            let definition: Definition = serde_json::from_slice(&content).ok()?;
+            Known::compile(&definition).ok()
+        };
+        let known = stored::aside(size, compile).await.flatten();
+        Ok(known.filter(|known| known.plan.digest == *digest).map(|known| self.keep(key, known)))
     }
 
     /// The definition that a directly requested task runs by.
@@ -119,7 +148,7 @@ impl Definitions {
     }
 
     fn cached(&self, key: &Key) -> Option<Arc<Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).known.get(key).cloned()
     }
 
     fn keep(&self, key: Key, known: Known) -> Arc<Known> {
@@ -138,18 +167,9 @@ pub fn check(text: &str, format: Format) -> Result<Definition, Problems> {
     mesh_core::check(text, format, schema).map(|(definition, _)| definition)
 }
 
-/// The definition in an entry of the bucket, if the entry is a definition.
-pub(crate) fn stored_definition(key: &str, value: &[u8]) -> Option<Definition> {
-    key.contains('.').then(|| serde_json::from_slice(value).ok()).flatten()
-}
-
 /// The digest that the entry of a workflow's name holds.
 fn digest_in(entry: &Entry) -> Option<Digest> {
     std::str::from_utf8(&entry.value).ok()?.parse().ok()
-}
-
-fn stored_key(name: &WorkflowName, digest: &Digest) -> String {
-    format!("{name}.{}", digest.hex())
 }
 
 /// What the schema of schemas does not say as plainly.

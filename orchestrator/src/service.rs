@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use crate::capabilities;
 use crate::definitions::Definitions;
 use crate::relay;
-use crate::shard;
+use crate::shard::{self, Reads};
 
 /// The name that orchestrators answer to on `$SRV`.
 pub const SERVICE: &str = "mesh-orchestrator";
@@ -72,6 +72,7 @@ pub(crate) struct Shared {
     pub(crate) folded: Folded,
     /// See [`Options::checkpoint_after`].
     pub(crate) checkpoint_after: usize,
+    pub(crate) reads: Reads,
 }
 
 /// Runs an orchestrator until `shutdown`: sets the namespace up if need be, then follows requests, timers and
@@ -122,7 +123,7 @@ pub async fn run_observed(
         bus.announce(SERVICE, env!("CARGO_PKG_VERSION"), "follows workflow runs of the mesh").await?;
     let definitions = Definitions::new(Arc::clone(&bus));
     let checkpoint_after = options.checkpoint_after.clamp(1, MAX_SHORT_RUN);
-    let shared = Arc::new(Shared { definitions, bus, folded, checkpoint_after });
+    let shared = Arc::new(Shared { definitions, bus, folded, checkpoint_after, reads: Reads::default() });
     let stop = shutdown.child_token();
     let mut parts = JoinSet::new();
     parts.spawn(named("relay", relay::run(Arc::clone(&shared), stop.clone())));

@@ -9,7 +9,7 @@ use mesh_bus::{Bus, BusError, Entry};
 use mesh_schemas::document::Problems;
 use mesh_schemas::{Definition, Digest, ErrorCode, WorkflowName};
 
-use super::{Known, digest_in, stored_key};
+use super::{Known, digest_in, stored};
 
 /// A workflow that was applied at some time.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +29,7 @@ pub struct Version {
     pub digest: Digest,
     /// When it was applied for the first time.
     pub applied: DateTime<Utc>,
-    /// The definition; `None` if it cannot be read, because it was written for a newer mesh than this.
+    /// The definition; `None` if it cannot be read: it was written for a newer mesh than this, or is large and lost.
     pub definition: Option<Definition>,
 }
 
@@ -62,7 +62,7 @@ pub async fn all(bus: &dyn Bus) -> Result<Vec<Registered>, BusError> {
         });
         match hex {
             None => workflow.current = digest_in(&entry).map(|digest| (digest, entry.time)),
-            Some(hex) => workflow.versions.extend(version(hex, &entry)),
+            Some(hex) => workflow.versions.extend(version(bus, hex, &entry).await?),
         }
     }
     let mut all: Vec<Registered> = found.into_values().collect();
@@ -72,11 +72,15 @@ pub async fn all(bus: &dyn Bus) -> Result<Vec<Registered>, BusError> {
     Ok(all)
 }
 
-fn version(hex: &str, entry: &Entry) -> Option<Version> {
-    let digest: Digest = format!("sha256:{hex}").parse().ok()?;
-    let definition: Option<Definition> = serde_json::from_slice(&entry.value).ok();
+async fn version(bus: &dyn Bus, hex: &str, entry: &Entry) -> Result<Option<Version>, BusError> {
+    let Ok(digest) = format!("sha256:{hex}").parse::<Digest>() else { return Ok(None) };
+    let definition = match stored::definition(bus, entry.value.clone()).await {
+        // What can be told of the others is told all the same.
+        Err(BusError::Damaged { .. }) => None,
+        definition => definition?,
+    };
     let definition = definition.filter(|definition| definition.digest() == digest);
-    Some(Version { digest, applied: entry.time, definition })
+    Ok(Some(Version { digest, applied: entry.time, definition }))
 }
 
 /// What applying a definition changed.
@@ -105,14 +109,9 @@ pub struct Applied {
 /// [`ApplyError`] if the definition is not sound or the bus did not take it; nothing has changed then for new
 /// runs.
 pub async fn apply(bus: &dyn Bus, definition: &Definition) -> Result<Applied, ApplyError> {
-    Known::compile(definition).map_err(ApplyError::Unsound)?;
-    let digest = definition.digest();
-    let text = Bytes::from(definition.canonical_json());
-    let key = stored_key(&definition.name, &digest);
-    let is_stored = bus.get(Bucket::Workflows, &key).await?.is_some_and(|entry| entry.value == text);
-    if !is_stored {
-        bus.put(Bucket::Workflows, &key, text, None).await?;
-    }
+    let known = Known::compile(definition).map_err(ApplyError::Unsound)?;
+    let digest = known.plan.digest.clone();
+    stored::put(bus, definition, &digest).await?;
     let pointer = bus.get(Bucket::Workflows, definition.name.as_str()).await?;
     let change = match pointer.as_ref().and_then(digest_in) {
         Some(current) if current == digest => Change::Unchanged,

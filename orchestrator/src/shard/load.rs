@@ -7,7 +7,7 @@ use mesh_bus::topology::Stream;
 use mesh_bus::{BusError, ConsumerSpec, Reason, RunLog};
 use mesh_core::{Action, Decision, Event, Fact, Plan, Replay, Run, Started};
 use mesh_schemas::{RULES_VERSION, RunId, StoredMessage, TaskVerb};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, warn};
 
 use super::cache::Cached;
@@ -47,6 +47,24 @@ struct Log {
     /// Everything up to here is known.
     end: u64,
     places: Vec<Place>,
+    _turn: Turn,
+}
+
+/// Kept while a long run is read and folded.
+type Turn = Option<OwnedSemaphorePermit>;
+
+/// How many runs an orchestrator reads at once, over all shards.
+pub(crate) struct Reads {
+    /// Short ones: enough to keep a server busy, few enough for its answers to come in time.
+    short: Semaphore,
+    /// Long ones: each may take a hundred megabytes while it is read.
+    long: Arc<Semaphore>,
+}
+
+impl Default for Reads {
+    fn default() -> Self {
+        Self { short: Semaphore::new(64), long: Arc::new(Semaphore::new(2)) }
+    }
 }
 
 /// What is read so far.
@@ -78,7 +96,7 @@ impl Loader {
     }
 
     async fn follow(&self, lease: &Lease, event: &Event, log: Log) -> (Option<Box<Cached>>, Verdict) {
-        let Log { started: first, saved, rest, end, places } = log;
+        let Log { started: first, saved, rest, end, places, _turn: turn } = log;
         let begin = first.sequence;
         if event.is_signal() && event.sequence < begin {
             return (None, Verdict::Resend);
@@ -98,6 +116,7 @@ impl Loader {
             }
             tokio::task::yield_now().await;
         }
+        drop((rest, turn));
         let (run, decisions) = replay.finish();
         let letter = objection(event.defect.clone(), run.stray(event));
         let header = Box::new(run.header.clone());
@@ -151,17 +170,24 @@ impl Loader {
         let (bus, run) = (&*self.shared.bus, &event.run);
         let taken_over = self.taken_over.get_or_try_init(|| bus.delivered(&self.consumer)).await?;
         let must_reach = self.given.max(*taken_over);
-        // Who asks for a run to be looked at again wants it looked at, not at what somebody wrote about it.
-        let whole = match event.fact {
-            Fact::Check => Some(bus.read_run(run).await?),
-            _ => bus.read_short_run(run, self.shared.checkpoint_after).await?,
+        let short = match event.fact {
+            // Who asks for a run to be looked at again wants it looked at, not at what somebody wrote about it.
+            Fact::Check => None,
+            _ => {
+                let _turn = self.shared.reads.short.acquire().await;
+                bus.read_short_run(run, self.shared.checkpoint_after).await?
+            }
         };
-        if whole.is_none()
-            && let Some(read) = self.read_from_checkpoint(run, must_reach).await?
-        {
-            return Ok(read);
+        let mut turn = None;
+        if short.is_none() {
+            turn = Arc::clone(&self.shared.reads.long).acquire_owned().await.ok();
+            if event.fact != Fact::Check
+                && let Some(read) = self.read_from_checkpoint(run, must_reach, &mut turn).await?
+            {
+                return Ok(read);
+            }
         }
-        let RunLog { mut events, end } = match whole {
+        let RunLog { mut events, end } = match short {
             Some(log) => log,
             None => bus.read_run(run).await?,
         };
@@ -173,11 +199,16 @@ impl Loader {
         let checkpoints = events.iter().filter_map(|stored| Found::read(bus.namespace(), stored));
         let places = checkpoints.map(|found| found.place).collect();
         let rest = events.split_off(place + 1);
-        Ok(Reading::Log(Box::new(Log { started, saved: None, rest, end, places })))
+        Ok(Reading::Log(Box::new(Log { started, saved: None, rest, end, places, _turn: turn })))
     }
 
     /// Reads a long run from its newest checkpoint that is of use; `None` if it has none.
-    async fn read_from_checkpoint(&self, run: &RunId, must_reach: u64) -> Result<Option<Reading>, BusError> {
+    async fn read_from_checkpoint(
+        &self,
+        run: &RunId,
+        must_reach: u64,
+        turn: &mut Turn,
+    ) -> Result<Option<Reading>, BusError> {
         let bus = &*self.shared.bus;
         let itself = bus.read_run_itself(run).await?.events;
         let Some(first) = itself.iter().find_map(|stored| self.started(stored)) else { return Ok(None) };
@@ -203,7 +234,7 @@ impl Loader {
                 return Ok(Some(Reading::Behind));
             }
             let places = found.into_iter().map(|found| found.place).collect();
-            let log = Log { started: first, saved: Some(saved), rest, end, places };
+            let log = Log { started: first, saved: Some(saved), rest, end, places, _turn: turn.take() };
             return Ok(Some(Reading::Log(Box::new(log))));
         }
         Ok(None)
@@ -235,8 +266,12 @@ pub(super) async fn plan(shared: &Shared, started: &Started) -> Option<Arc<Plan>
         (None, Some(capability)) => definitions.single_task(capability),
         (Some(name), _) => match definitions.get(name, &data.digest).await {
             Ok(known) => known,
-            Err(error) => {
+            Err(error) if error.is_retryable() => {
                 debug!(%error, "the definition cannot be read yet");
+                return None;
+            }
+            Err(error) => {
+                warn!(%error, "a run of a definition that cannot be read: left to others");
                 return None;
             }
         },

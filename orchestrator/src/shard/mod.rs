@@ -18,6 +18,7 @@ use tracing::warn;
 
 use crate::service::{Shared, until_it_works};
 use follower::Follower;
+pub(crate) use load::Reads;
 
 /// Follows the shard until `stop`, then finishes what is in hand.
 pub(crate) async fn run(shared: Arc<Shared>, shard: u32, cached_runs: usize, stop: CancellationToken) {

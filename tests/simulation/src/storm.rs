@@ -1,12 +1,16 @@
 use std::fmt;
 use std::time::Duration;
 
+use mesh_bus::MAX_SHORT_RUN;
 use mesh_bus::topology::Stream;
 
 use crate::workload::Choices;
 
 /// More runs than any workload has, in every shard.
 const MANY_RUNS: usize = 100;
+
+/// More events than any run has.
+const MANY_EVENTS: usize = MAX_SHORT_RUN;
 
 /// What goes wrong while a workload is done, and how often, all decided by a seed.
 ///
@@ -59,6 +63,8 @@ pub struct Storm {
     pub outages: Vec<(Duration, Duration)>,
     /// When, for how long, and which stream takes nothing more.
     pub full: Vec<(Duration, Duration, Stream)>,
+    /// After how many events of a run orchestrators write down how it stands.
+    pub checkpoint_after: usize,
 }
 
 /// How long calls take.
@@ -132,6 +138,7 @@ impl Storm {
             skew: if skewed { Duration::from_secs(choices.among(1..=20)) } else { Duration::ZERO },
             outages,
             full,
+            checkpoint_after: choices.pick(&[1, 2, 5, MANY_EVENTS]),
         };
         // Where nothing goes wrong, more can be demanded.
         if is_calm { Self { stop, cached_runs: MANY_RUNS, ..storm.calm() } } else { storm }
@@ -186,6 +193,7 @@ impl Storm {
         with(|storm| storm.agents = 1);
         with(|storm| storm.shards = 1);
         with(|storm| storm.cached_runs = MANY_RUNS);
+        with(|storm| storm.checkpoint_after = MANY_EVENTS);
         with(|storm| storm.pace = Pace::Quick);
         with(|storm| storm.refused = 0);
         with(|storm| storm.unanswered = 0);
@@ -210,11 +218,11 @@ impl Storm {
 impl fmt::Display for Storm {
     /// What goes wrong; what does not is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { shards, orchestrators, agents, capacity, cached_runs, pace, lasts, .. } = self;
+        let Self { shards, orchestrators, agents, capacity, cached_runs, pace, lasts, checkpoint_after, .. } = self;
         writeln!(
             f,
-            "{orchestrators} orchestrators that keep {cached_runs} runs, {agents} agents of capacity {capacity}, {shards} \
-             shards, pace {pace:?}"
+            "{orchestrators} orchestrators that keep {cached_runs} runs and write one down after {checkpoint_after} \
+             events, {agents} agents of capacity {capacity}, {shards} shards, pace {pace:?}"
         )?;
         let chances = [
             ("refused", self.refused),

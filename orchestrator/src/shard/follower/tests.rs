@@ -2,14 +2,15 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use mesh_bus::memory::MemoryServer;
-use mesh_bus::topology::{Topology, shard_consumer};
-use mesh_bus::{Bus, Deliveries, Flow};
+use mesh_bus::topology::{Stream, Topology, shard_consumer};
+use mesh_bus::{Bus, Deliveries, Flow, Publish};
 use mesh_schemas::document::Format;
-use mesh_schemas::{Digest, Headers, Namespace, RequestId, Shards};
+use mesh_schemas::{Digest, Headers, Message, Namespace, RequestId, Shards};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::definitions::{self, Definitions};
+use crate::shard::Reads;
 
 const THREE: &str = "{mesh: v1, name: three, tasks: {a: {agent: work}, b: {agent: work}, c: {agent: work}}}";
 
@@ -22,10 +23,11 @@ struct Desk {
     follower: Follower,
     /// Runs as they were folded, with how far they had read.
     folded: Arc<Mutex<Vec<(RunId, u64)>>>,
+    runs: Arc<Mutex<Vec<Run>>>,
 }
 
 impl Desk {
-    async fn new() -> Self {
+    async fn new(checkpoint_after: usize) -> Self {
         let server = MemoryServer::new(Namespace::default());
         let bus: Arc<dyn Bus> = server.connect();
         let shards = Shards::new(1).expect("one shard");
@@ -33,18 +35,22 @@ impl Desk {
         let definition = definitions::check(THREE, Format::Yaml).expect("a definition");
         definitions::apply(&*bus, &definition).await.expect("applied");
         let folded = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&folded);
+        let runs = Arc::new(Mutex::new(Vec::new()));
+        let (seen, kept) = (Arc::clone(&folded), Arc::clone(&runs));
         let shared = Shared {
             definitions: Definitions::new(Arc::clone(&bus)),
             bus: Arc::clone(&bus),
             folded: Arc::new(move |run, upto| {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((run.header.run, upto));
+                kept.lock().unwrap_or_else(PoisonError::into_inner).push(run.clone());
             }),
+            checkpoint_after,
+            reads: Reads::default(),
         };
         let consumer = shard_consumer(bus.namespace(), 0);
         let deliveries = bus.consume(&consumer, Flow::Continuous(10)).await.expect("a receiver");
         let follower = Follower::new(Arc::new(shared), consumer, 1);
-        Self { server, bus, digest: definition.digest(), deliveries, follower, folded }
+        Self { server, bus, digest: definition.digest(), deliveries, follower, folded, runs }
     }
 
     /// Stores an event of a run.
@@ -64,15 +70,24 @@ impl Desk {
         self.store(&format!("task.completed.work.normal.{run}.{task}.1"), json!({"output": 1})).await;
     }
 
-    /// Takes the next event and does what follows from it.
+    /// Takes the next event and does what follows from it, and what follows from that.
     async fn settle(&mut self) {
-        self.take().await.expect("work").await;
+        let work = self.take().await.expect("work");
+        self.work(work).await;
+    }
+
+    async fn work(&mut self, work: Work) {
+        let mut todo = vec![work];
+        while let Some(work) = todo.pop() {
+            let settled = work.await;
+            todo.extend(self.follower.settled(settled));
+        }
     }
 
     /// Takes the next event.
     async fn take(&mut self) -> Option<Work> {
         let delivery = self.deliveries.next().await.expect("a delivery");
-        self.follower.take(delivery).await
+        self.follower.take(delivery)
     }
 
     fn last_folded(&self) -> (RunId, u64) {
@@ -88,30 +103,173 @@ fn run(id: &str) -> RunId {
 /// What was folded into a run before it was evicted must be in what is read of it later, whichever server answers.
 #[tokio::test(start_paused = true)]
 async fn a_run_is_not_read_from_a_server_that_lacks_what_was_folded() {
-    let mut desk = Desk::new().await;
+    let mut desk = Desk::new(1_024).await;
     let (one, other) = (run("1"), run("2"));
     desk.start(one).await;
     desk.settle().await;
-    desk.start(other).await;
-    desk.settle().await;
-    // The run is read, as it was evicted; what follows from the event is not done, so the event will come again.
+    // What follows from the event is not done, so the event will come again.
     desk.complete(one, "a").await;
     drop(desk.take().await.expect("work"));
     desk.complete(one, "b").await;
     desk.settle().await;
-    assert_eq!(desk.last_folded(), (one, 4));
-    desk.complete(other, "a").await;
+    assert_eq!(desk.last_folded(), (one, 3));
+    desk.start(other).await;
     desk.settle().await;
     // The event comes again, and is the last that the server knows of.
-    desk.server.fall_behind(Some(3));
+    desk.server.fall_behind(Some(2));
     let delivery = desk.deliveries.next().await.expect("a delivery");
-    assert_eq!((delivery.stored.sequence, delivery.delivered), (3, 2));
-    {
-        let mut taking = std::pin::pin!(desk.follower.take(delivery));
-        let believed = tokio::time::timeout(SHARD_ACK_WAIT / 2, &mut taking).await;
-        assert!(believed.is_err(), "the server that is behind was believed");
-        desk.server.fall_behind(None);
-        taking.await.expect("work").await;
+    assert_eq!((delivery.stored.sequence, delivery.delivered), (2, 2));
+    let mut load = desk.follower.take(delivery).expect("the run is read");
+    let believed = tokio::time::timeout(SHARD_ACK_WAIT / 2, &mut load).await;
+    assert!(believed.is_err(), "the server that is behind was believed");
+    desk.server.fall_behind(None);
+    desk.work(load).await;
+    assert_eq!(desk.last_folded(), (one, 4));
+}
+
+/// A run that is read for long keeps nobody waiting but its own events, which follow in their order.
+#[tokio::test(start_paused = true)]
+async fn other_runs_go_on_while_one_is_read() {
+    let mut desk = Desk::new(1_024).await;
+    let (one, other) = (run("1"), run("2"));
+    for run in [one, other] {
+        desk.start(run).await;
+        desk.settle().await;
     }
+    // The first was evicted by the other. Nothing is read until somebody works at it.
+    desk.complete(one, "a").await;
+    let load = desk.take().await.expect("the run is read");
+    desk.complete(one, "b").await;
+    desk.complete(one, "c").await;
+    assert!(desk.take().await.is_none() && desk.take().await.is_none(), "they wait for their run");
+    desk.complete(other, "a").await;
+    desk.settle().await;
+    assert_eq!(desk.last_folded(), (other, 6));
+    // What waits is ours for as long as it takes.
+    for _ in 0..9 {
+        tokio::time::sleep(SHARD_ACK_WAIT / 3).await;
+        desk.follower.renew_waiting().await;
+    }
+    assert!(desk.follower.has_waiting());
+    drop(load);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_waited_for_their_run_are_settled_with_it() {
+    let mut desk = Desk::new(1_024).await;
+    let (one, other) = (run("1"), run("2"));
+    for run in [one, other] {
+        desk.start(run).await;
+        desk.settle().await;
+    }
+    desk.complete(one, "a").await;
+    let load = desk.take().await.expect("the run is read");
+    for task in ["b", "c"] {
+        desk.complete(one, task).await;
+        assert!(desk.take().await.is_none());
+    }
+    desk.work(load).await;
     assert_eq!(desk.last_folded(), (one, 5));
+    let end = format!("mesh.workflow.completed.three.-.{one}");
+    assert!(desk.bus.last(Stream::Events, &end).await.expect("read").is_some());
+    assert!(!desk.follower.has_waiting());
+    // All are acknowledged: the next is the run's end.
+    let delivery = desk.deliveries.next().await.expect("a delivery");
+    assert_eq!((delivery.stored.message.subject, delivery.delivered), (end, 1));
+}
+
+/// The checkpoints of a run, by the event up to which they know it.
+async fn checkpoints(bus: &dyn Bus, run: RunId) -> Vec<u64> {
+    let events = bus.read_run_itself(&run).await.expect("read").events;
+    let upto = |subject: &str| match mesh_schemas::Subject::parse(bus.namespace(), subject) {
+        Ok(mesh_schemas::Subject::Checkpointed { upto, .. }) => Some(upto),
+        _ => None,
+    };
+    events.iter().filter_map(|event| upto(&event.message.subject)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_checkpoint_takes_the_place_of_an_older() {
+    let mut desk = Desk::new(1).await;
+    let one = run("1");
+    desk.start(one).await;
+    desk.settle().await;
+    desk.complete(one, "a").await;
+    desk.settle().await;
+    assert_eq!(checkpoints(&*desk.bus, one).await, [2]);
+    desk.settle().await;
+    desk.complete(one, "b").await;
+    desk.settle().await;
+    assert_eq!(checkpoints(&*desk.bus, one).await, [4], "its own event counts for nothing");
+}
+
+/// What a checkpoint says of decisions must be true of all that were made before it.
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_waits_for_what_was_decided_before_it() {
+    let mut desk = Desk::new(2).await;
+    let one = run("1");
+    desk.start(one).await;
+    desk.settle().await;
+    desk.complete(one, "a").await;
+    let earlier = desk.take().await.expect("work");
+    desk.complete(one, "b").await;
+    desk.settle().await;
+    assert_eq!(checkpoints(&*desk.bus, one).await, Vec::<u64>::new());
+    desk.work(earlier).await;
+    assert_eq!(checkpoints(&*desk.bus, one).await, [3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_is_read_from_its_newest_checkpoint_that_is_of_use() {
+    let mut desk = Desk::new(1).await;
+    let (one, other) = (run("1"), run("2"));
+    desk.start(one).await;
+    desk.settle().await;
+    desk.complete(one, "a").await;
+    desk.settle().await;
+    desk.settle().await;
+    // Others wrote what is of no use: garbage, a state of another run, one whose digest is wrong, one that knows the
+    // future, and one that another version wrote.
+    let good = desk.bus.read_run_itself(&one).await.expect("read").events.pop().expect("a checkpoint");
+    let good: Value = serde_json::from_slice(&good.message.payload).expect("JSON");
+    let wrong = |upto: u64, change: &dyn Fn(&mut Value)| {
+        let mut data = good["data"].clone();
+        data["upto"] = json!(upto);
+        change(&mut data);
+        (format!("workflow.checkpointed.three.-.{one}.{upto}"), data)
+    };
+    let with_state = |data: &mut Value, from: &str, to: &str| {
+        let state = data["state"].as_str().unwrap_or_default().replace(from, to);
+        data["digest"] = json!(Digest::of(state.as_bytes()));
+        data["state"] = json!(state);
+    };
+    for (subject, data) in [
+        wrong(1, &|data| *data = json!("garbage")),
+        wrong(3, &|data| with_state(data, &one.to_string(), &other.to_string())),
+        wrong(4, &|data| data["state"] = json!("{}")),
+        wrong(99, &|data| with_state(data, "\"upto\":2", "\"upto\":99")),
+        wrong(5, &|data| data["rules"] = json!(2)),
+        wrong(6, &|data| with_state(data, "\"format\":1", "\"format\":2")),
+        wrong(7, &|data| data["state"] = Value::Null),
+    ] {
+        desk.store(&subject, data).await;
+        desk.settle().await;
+    }
+    // Its own start is a checkpoint's worth.
+    desk.start(other).await;
+    desk.settle().await;
+    desk.settle().await;
+    desk.complete(one, "b").await;
+    desk.settle().await;
+    let (run, upto) = desk.last_folded();
+    assert_eq!(run, one);
+    let folded = desk.runs.lock().unwrap_or_else(PoisonError::into_inner).pop().expect("a run");
+    let log = desk.bus.read_run(&one).await.expect("read").events;
+    let events: Vec<Event> = log
+        .iter()
+        .filter(|stored| stored.sequence <= upto)
+        .filter_map(|stored| Event::read(desk.bus.namespace(), stored).ok())
+        .collect();
+    let (expected, _) = mesh_core::replay(&folded.plan(), &events).expect("a run");
+    assert_eq!(folded, expected);
 }

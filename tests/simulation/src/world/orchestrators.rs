@@ -11,7 +11,8 @@ use super::party::{Kind, Party};
 /// One orchestrator, started again whenever it has ended.
 pub(super) async fn keep(world: Arc<World>, place: u64) {
     let topology = Topology { shards: world.shards, ..Topology::default() };
-    let options = Options { topology, cached_runs: world.storm.cached_runs };
+    let (cached_runs, checkpoint_after) = (world.storm.cached_runs, world.storm.checkpoint_after);
+    let options = Options { topology, cached_runs, checkpoint_after };
     let mut life = 0;
     loop {
         life += 1;
