@@ -14,7 +14,7 @@ WITH_TOOLS = NATS_SERVER="$${NATS_SERVER:-$(TOOLS)/nats-server}" \
 TEST_PYTHON = $(WITH_TOOLS) MESH_BIN="$(TARGET)/debug/mesh" $(PYTHON) -m unittest discover \
 	--start-directory agents/python/tests --top-level-directory agents/python
 
-.PHONY: help tools build demo record test test-python sim check schemas clean-tools
+.PHONY: help tools build demo record test test-python sim huge check schemas clean-tools
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -45,6 +45,9 @@ FROM ?= 0
 
 sim: ## Play seeds of the simulation: make sim SEEDS=100000 FROM=0
 	$(CARGO) run --package mesh-simulation --profile simulation --bin simulate -- --seeds $(SEEDS) --from $(FROM)
+
+huge: tools build ## Play runs of 100 000 tasks in sequence and 10 000 in parallel, and print figures
+	$(WITH_TOOLS) $(CARGO) test --package mesh-tests --test huge -- --ignored --nocapture --test-threads 1
 
 check: ## Check formatting, lints and documentation
 	$(CARGO) fmt --all --check

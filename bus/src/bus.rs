@@ -210,7 +210,7 @@ pub trait Bus: Send + Sync + 'static {
     async fn read_run_itself(&self, run: &RunId) -> Result<RunLog, BusError>;
 
     /// The subjects of a stream that hold a message and pass a filter, by the word of whoever must know.
-    async fn subjects(&self, stream: Stream, filter: &str) -> Result<BTreeSet<String>, BusError>;
+    async fn list_subjects(&self, stream: Stream, filter: &str) -> Result<BTreeSet<String>, BusError>;
 
     /// The messages of a stream on any of these subjects, which may have wildcards, in stream order and each once:
     /// first those that are there, then each new one as it comes. Leaves no mark on the stream.

@@ -64,6 +64,20 @@ impl Process {
         signal(self.0.id(), Signal::STOP)
     }
 
+    /// How much memory it has, and had at most, in words.
+    ///
+    /// # Errors
+    /// If the system does not tell.
+    pub fn memory(&self) -> Result<String> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
+        let of = |name: &str| -> Result<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+            Ok(kib.with_context(|| format!("no {name} in the status of the process"))? / 1_024)
+        };
+        Ok(format!("{} MiB resident, {} at most", of("VmRSS:")?, of("VmHWM:")?))
+    }
+
     /// Lets it go on (SIGCONT).
     ///
     /// # Errors

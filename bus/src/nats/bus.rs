@@ -93,7 +93,7 @@ impl Bus for NatsBus {
         self.events_of_itself(run).await
     }
 
-    async fn subjects(&self, stream: Stream, filter: &str) -> Result<BTreeSet<String>, BusError> {
+    async fn list_subjects(&self, stream: Stream, filter: &str) -> Result<BTreeSet<String>, BusError> {
         self.subjects_on(stream, filter).await
     }
 

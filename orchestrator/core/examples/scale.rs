@@ -63,12 +63,8 @@ fn follow(plan: &Arc<Plan>) {
         request,
         capability: None,
     };
-    let started = Started {
-        workflow: Some(plan.definition.name.clone()),
-        data,
-        correlation_id: None,
-        trace: None,
-    };
+    let started =
+        Started { workflow: Some(plan.definition.name.clone()), data, correlation_id: None, trace: None };
     let event = |sequence, fact| Event {
         run: id,
         id: format!("event-{sequence}"),
@@ -89,9 +85,7 @@ fn follow(plan: &Arc<Plan>) {
         }
         let outcome = TaskCompleted { output: json!(at), quality: None, usage: None, agent: None };
         at += 1;
-        open.extend(created(
-            run.apply(&event(at as u64, Fact::Completed(key, Box::new(outcome)))).decisions,
-        ));
+        open.extend(created(run.apply(&event(at as u64, Fact::Completed(key, Box::new(outcome)))).decisions));
         if let Some(mark_at) = MARKS.iter().find(|mark| **mark + 50 == at) {
             println!("{:>34} {:?}", format!("an event behind {mark_at} tasks"), mark.elapsed() / 50);
             let state = timed("saved", || run.save().unwrap_or_default());

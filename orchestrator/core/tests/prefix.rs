@@ -141,7 +141,8 @@ impl World {
             0..=5 if !self.open.is_empty() => {
                 let key = self.open.remove(pick(self.open.len()));
                 let whole = choice / 16;
-                let output = if choice.is_multiple_of(5) { json!(f64::from(whole) / 7.0) } else { json!(whole) };
+                let output =
+                    if choice.is_multiple_of(5) { json!(f64::from(whole) / 7.0) } else { json!(whole) };
                 self.push(Fact::Completed(key, Box::new(completed(output))));
             }
             6..=8 if !self.open.is_empty() => {

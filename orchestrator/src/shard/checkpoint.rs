@@ -165,8 +165,7 @@ pub(super) struct Found {
 impl Found {
     /// Reads a message of the log; `None` if it is no checkpoint that is of use here.
     pub(super) fn read(namespace: &Namespace, stored: &StoredMessage) -> Option<Self> {
-        let Ok(Subject::Checkpointed { run, upto, .. }) =
-            Subject::parse(namespace, &stored.message.subject)
+        let Ok(Subject::Checkpointed { run, upto, .. }) = Subject::parse(namespace, &stored.message.subject)
         else {
             return None;
         };

@@ -140,7 +140,7 @@ impl Loader {
         let bus = &*self.shared.bus;
         let namespace = bus.namespace();
         let filter = format!("{namespace}.task.{}.*.*.{run}.>", TaskVerb::Created);
-        match bus.subjects(Stream::Tasks, &filter).await {
+        match bus.list_subjects(Stream::Tasks, &filter).await {
             Ok(there) => decisions.retain(|decision| match &decision.action {
                 Action::Create(key, _) => !there.contains(&key.subject(TaskVerb::Created).render(namespace)),
                 _ => true,
@@ -194,7 +194,8 @@ impl Loader {
         if end < must_reach {
             return Ok(Reading::Behind);
         }
-        let found = events.iter().enumerate().find_map(|(place, stored)| Some((place, self.started(stored)?)));
+        let found =
+            events.iter().enumerate().find_map(|(place, stored)| Some((place, self.started(stored)?)));
         let Some((place, started)) = found else { return Ok(Reading::Nothing) };
         let checkpoints = events.iter().filter_map(|stored| Found::read(bus.namespace(), stored));
         let places = checkpoints.map(|found| found.place).collect();

@@ -218,7 +218,9 @@ impl Storm {
 impl fmt::Display for Storm {
     /// What goes wrong; what does not is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { shards, orchestrators, agents, capacity, cached_runs, pace, lasts, checkpoint_after, .. } = self;
+        let Self {
+            shards, orchestrators, agents, capacity, cached_runs, pace, lasts, checkpoint_after, ..
+        } = self;
         writeln!(
             f,
             "{orchestrators} orchestrators that keep {cached_runs} runs and write one down after {checkpoint_after} \

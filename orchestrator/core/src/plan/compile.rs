@@ -128,9 +128,7 @@ impl Compiler<'_> {
         }
         for used in &references.tasks {
             let (code, message) = match (self.ids.binary_search(&used), task) {
-                (Err(_), _) => {
-                    (ErrorCode::UnknownTask, graph::unknown(used, self.ids, self.problems.len()))
-                }
+                (Err(_), _) => (ErrorCode::UnknownTask, graph::unknown(used, self.ids, self.problems.len())),
                 (Ok(other), Some(task)) if other == task => {
                     let message = "a task cannot use its own output: use 'result' in its output".to_owned();
                     (ErrorCode::Expression, message)

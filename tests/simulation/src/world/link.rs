@@ -188,9 +188,9 @@ impl Bus for Link {
         Ok(reads::run(self.party(), log))
     }
 
-    async fn subjects(&self, stream: Stream, filter: &str) -> Result<BTreeSet<String>, BusError> {
+    async fn list_subjects(&self, stream: Stream, filter: &str) -> Result<BTreeSet<String>, BusError> {
         self.read("read subjects").await?;
-        self.party().bus.subjects(stream, filter).await
+        self.party().bus.list_subjects(stream, filter).await
     }
 
     async fn follow(&self, stream: Stream, filters: Vec<String>, from: From) -> Result<Follow, BusError> {

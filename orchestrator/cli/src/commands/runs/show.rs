@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -5,11 +6,11 @@ use clap::Args;
 use mesh_bus::{Bus, RunOutcome, RunWaiter};
 use mesh_schemas::{ErrorCode, RunId};
 
-use super::state::{RunReader, RunState, TaskState};
+use super::state::{RunReader, RunState, TaskState, rank};
 use crate::connection::Connection;
 use crate::exit::Outcome;
 use crate::failure::Failure;
-use crate::output::{self, Output};
+use crate::output::{self, Format, Output};
 use crate::select::RunSelector;
 use crate::text;
 
@@ -18,18 +19,27 @@ use crate::text;
 pub(crate) struct Show {
     /// The run: its id, the beginning of it, or @last
     run: RunSelector,
+    /// Show no more than so many tasks, those first that failed or are at work; 0 for all. For people, 200 unless said
+    /// otherwise
+    #[arg(long)]
+    limit: Option<usize>,
     #[command(flatten)]
     output: Output,
 }
+
+/// Tasks that people are shown if they do not say how many: a few screens.
+const SHOWN: usize = 200;
 
 impl Show {
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
         let bus: Arc<dyn Bus> = Arc::new(connection.connect().await?);
         let run = self.run.resolve(&*bus).await?;
-        let Some(state) = RunReader::new(Arc::clone(&bus)).read_with_notes(&run).await? else {
+        let Some(mut state) = RunReader::new(Arc::clone(&bus)).read_with_notes(&run).await? else {
             return Err(unknown(bus, run).await);
         };
-        self.output.document(&state, || print(&state))?;
+        let unless_said = if self.output.format == Format::Table { SHOWN } else { 0 };
+        let left_out = leave_out(&mut state.tasks, self.limit.unwrap_or(unless_said));
+        self.output.document(&state, || print(&state, left_out))?;
         Ok(Outcome::Done)
     }
 }
@@ -49,7 +59,19 @@ pub(super) async fn unknown(bus: Arc<dyn Bus>, run: RunId) -> anyhow::Error {
     }
 }
 
-fn print(state: &RunState) -> anyhow::Result<()> {
+/// Leaves out of too many tasks those that matter least. Returns how many.
+fn leave_out(tasks: &mut Vec<TaskState>, limit: usize) -> usize {
+    let left_out = if limit == 0 { 0 } else { tasks.len().saturating_sub(limit) };
+    if left_out > 0 {
+        // Of tasks that ended well, the last ones tell more than the first.
+        tasks.sort_by_key(|task| (rank(task.status), task.has_ended().then_some(Reverse(task.ended))));
+        tasks.truncate(limit);
+        tasks.sort_by(|a, b| a.id.cmp(&b.id));
+    }
+    left_out
+}
+
+fn print(state: &RunState, left_out: usize) -> anyhow::Result<()> {
     output::line(&format!("{}  {}  {}", state.run, state.target, state.status.as_str()))?;
     output::line(&format!("started  {}", exact(state.started)))?;
     if let (Some(ended), Some(duration_ms)) = (state.ended, state.duration_ms) {
@@ -65,9 +87,16 @@ fn print(state: &RunState) -> anyhow::Result<()> {
     if let Some(reason) = &state.reason {
         output::line(&format!("reason   {}", text::one_line(reason)))?;
     }
+    if left_out > 0 {
+        output::line(&format!("tasks    {}", state.counts))?;
+    }
     output::line("")?;
     let rows: Vec<_> = state.tasks.iter().map(row).collect();
-    output::table(["TASK", "CAPABILITY", "STATUS", "ATTEMPT", "AGENT", "STARTED", "TOOK", "NOTE"], &rows)
+    output::table(["TASK", "CAPABILITY", "STATUS", "ATTEMPT", "AGENT", "STARTED", "TOOK", "NOTE"], &rows)?;
+    if left_out > 0 {
+        output::line(&format!("… and {left_out} more: `--limit 0` shows all"))?;
+    }
+    Ok(())
 }
 
 fn exact(time: DateTime<Utc>) -> String {

@@ -10,7 +10,7 @@ use mesh_schemas::{AgentId, Attempt, Namespace, StoredMessage, Subject, TaskId, 
 
 use super::read::{data, ended};
 use super::task::{AttemptState, Served, TaskState, Waiting};
-use super::{RunState, RunStatus, RunTarget};
+use super::{Counts, RunState, RunStatus, RunTarget};
 use crate::text;
 
 impl RunState {
@@ -18,6 +18,7 @@ impl RunState {
     pub(super) fn begin(event: &Event, started: &Started, plan: Arc<Plan>) -> Self {
         let data = &started.data;
         let (fold, step) = Run::start(event, started, Arc::clone(&plan));
+        let tasks: Vec<TaskState> = fold.tasks().into_iter().map(TaskState::from).collect();
         let mut state = Self {
             run: event.run,
             target: RunTarget { workflow: started.workflow.clone(), capability: data.capability.clone() },
@@ -33,14 +34,15 @@ impl RunState {
             output: None,
             error: None,
             reason: None,
-            tasks: fold.tasks().into_iter().map(TaskState::from).collect(),
+            counts: Counts::of(&tasks),
+            tasks,
             outcome: None,
             fold,
             plan,
             early: Default::default(),
         };
         state.decided(&step);
-        state.refresh(event.time);
+        state.refresh(event.time, (0..state.tasks.len()).collect());
         state
     }
 
@@ -48,9 +50,11 @@ impl RunState {
     pub(crate) fn apply(&mut self, namespace: &Namespace, stored: &StoredMessage) -> Vec<usize> {
         // What the fold cannot take, orchestrators put aside: it is no part of the run.
         let Ok(event) = Event::read(namespace, stored) else { return Vec::new() };
+        let was_over = self.fold.has_ended();
         let step = self.fold.apply(&event);
+        let mut touched = step.changed.clone();
         if step.stray.is_none() {
-            self.outcome_of_attempt(&event, stored);
+            touched.extend(self.outcome_of_attempt(&event, stored));
         }
         self.decided(&step);
         if self.outcome.is_none()
@@ -58,20 +62,24 @@ impl RunState {
         {
             self.end(stored.time, outcome);
         }
-        self.refresh(stored.time)
+        if self.fold.has_ended() != was_over {
+            // All that were open stand otherwise.
+            touched = (0..self.tasks.len()).collect();
+        }
+        self.refresh(stored.time, touched)
     }
 
-    fn outcome_of_attempt(&mut self, event: &Event, stored: &StoredMessage) {
+    /// Takes the outcome that an event brings. Returns the place of its task.
+    fn outcome_of_attempt(&mut self, event: &Event, stored: &StoredMessage) -> Option<usize> {
         let (key, result) = match &event.fact {
             Fact::Completed(key, done) => (key, Ok(done.output.clone())),
             Fact::Failed(key, error) => (key, Err(error.clone())),
-            _ => return,
+            _ => return None,
         };
         let agent = data::<serde_json::Value>(stored)
             .and_then(|data| data.get("agent")?.as_str()?.parse::<AgentId>().ok());
-        if let Some(attempt) = self.attempt_mut(&key.task, key.attempt) {
-            attempt.end(event.time, agent, result);
-        }
+        self.attempt_mut(&key.task, key.attempt)?.end(event.time, agent, result);
+        self.plan.index(&key.task)
     }
 
     fn decided(&mut self, step: &Step) {
@@ -102,13 +110,13 @@ impl RunState {
     }
 
     fn add(&mut self, key: &TaskKey, attempt: AttemptState) {
-        if let Some(task) = self.tasks.iter_mut().find(|task| task.id == key.task) {
-            task.attempts.push(attempt);
+        if let Some(place) = self.plan.index(&key.task) {
+            self.tasks[place].attempts.push(attempt);
         }
     }
 
     fn attempt_mut(&mut self, task: &TaskId, attempt: Attempt) -> Option<&mut AttemptState> {
-        self.tasks.iter_mut().find(|known| known.id == *task)?.attempt_mut(attempt)
+        self.tasks[self.plan.index(task)?].attempt_mut(attempt)
     }
 
     fn end(&mut self, at: DateTime<Utc>, outcome: RunOutcome) {
@@ -129,16 +137,13 @@ impl RunState {
         self.outcome = Some(outcome);
     }
 
-    /// Takes over how the fold has the tasks. Returns the places of those that stand otherwise than before.
-    fn refresh(&mut self, at: DateTime<Utc>) -> Vec<usize> {
-        let views = self.fold.tasks();
-        let open: Vec<TaskId> = views
-            .iter()
-            .filter(|view| matches!(view.status, "pending" | "active" | "retrying"))
-            .map(|view| view.id.clone())
-            .collect();
+    /// Takes over how the fold has the tasks at these places. Returns those that stand otherwise than before.
+    fn refresh(&mut self, at: DateTime<Utc>, mut touched: Vec<usize>) -> Vec<usize> {
+        touched.sort_unstable();
+        touched.dedup();
         let mut changed = Vec::new();
-        for (place, view) in views.into_iter().enumerate() {
+        for place in touched {
+            let view = self.fold.view(place);
             let task = &mut self.tasks[place];
             let before = (task.status, task.attempt);
             task.status = view.status;
@@ -147,12 +152,8 @@ impl RunState {
                 task.ended = Some(at);
                 task.duration_ms = task.started.map(|started| text::millis(started, at));
             }
-            if task.status == "pending" {
-                let needs = self.plan.tasks[place].definition.needs.iter();
-                let needs = needs.filter(|need| open.contains(need)).cloned().collect();
-                task.waiting = Some(Waiting::Needs(needs));
-            }
             if before != (task.status, task.attempt) {
+                self.counts.change(before.0, task.status);
                 changed.push(place);
             }
         }
@@ -163,6 +164,19 @@ impl RunState {
             _ => 2,
         });
         changed
+    }
+
+    /// Tells of every task that has not begun which of its needs have not ended.
+    pub(super) fn tell_needs(&mut self) {
+        let is_open: Vec<bool> = self.tasks.iter().map(|task| !task.has_ended()).collect();
+        for (task, planned) in self.tasks.iter_mut().zip(&self.plan.tasks) {
+            if task.status == "pending" {
+                // In the order in which the definition names them.
+                let needs = planned.definition.needs.iter();
+                let is_open = |need: &&TaskId| self.plan.index(need).is_some_and(|place| is_open[place]);
+                task.waiting = Some(Waiting::Needs(needs.filter(is_open).cloned().collect()));
+            }
+        }
     }
 
     /// Takes a note of an agent: that it took an attempt, or gave it back. Returns the task that it is about.
@@ -206,7 +220,7 @@ impl RunState {
     }
 
     fn of_open_attempt(&mut self, key: &TaskKey, change: impl FnOnce(&mut AttemptState)) -> Option<usize> {
-        let place = self.tasks.iter().position(|task| task.id == key.task)?;
+        let place = self.plan.index(&key.task)?;
         let task = &mut self.tasks[place];
         change(task.attempt_mut(key.attempt).filter(|attempt| attempt.ended.is_none())?);
         task.refresh();

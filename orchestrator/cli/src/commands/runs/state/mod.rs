@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub(crate) use read::{RunReader, data, ended, registered, run_filters, task_notes};
-pub(crate) use task::{AttemptState, Served, TaskState, Waiting};
+pub(crate) use task::{AttemptState, Served, TaskState, Waiting, has_ended, rank};
 
 /// How a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
@@ -67,6 +67,8 @@ pub(crate) struct RunState {
     /// Why it was cancelled, if somebody said so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    /// How many tasks stand how.
+    pub(crate) counts: Counts,
     /// By id.
     pub(crate) tasks: Vec<TaskState>,
     #[serde(skip)]
@@ -78,6 +80,46 @@ pub(crate) struct RunState {
     /// Who took attempts that the log has not led to yet: notes may be read ahead of it.
     #[serde(skip)]
     early: BTreeMap<(TaskId, Attempt), (AgentId, DateTime<Utc>)>,
+}
+
+/// How many tasks of a run stand how, by status.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Counts(BTreeMap<&'static str, usize>);
+
+impl Counts {
+    fn of(tasks: &[TaskState]) -> Self {
+        let mut counts = Self::default();
+        tasks.iter().for_each(|task| counts.add(task.status));
+        counts
+    }
+
+    fn add(&mut self, status: &'static str) {
+        *self.0.entry(status).or_default() += 1;
+    }
+
+    fn change(&mut self, from: &'static str, to: &'static str) {
+        if let Some(count) = self.0.get_mut(from) {
+            *count -= 1;
+        }
+        self.0.retain(|_, count| *count > 0);
+        self.add(to);
+    }
+
+    /// How many have ended.
+    pub(crate) fn ended(&self) -> usize {
+        let ended = self.0.iter().filter(|(status, _)| has_ended(status));
+        ended.map(|(_, count)| count).sum()
+    }
+}
+
+impl std::fmt::Display for Counts {
+    /// As in `3 done, 1 active`, those first that matter most.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut counts: Vec<_> = self.0.iter().collect();
+        counts.sort_by_key(|(status, _)| rank(status));
+        let counts: Vec<String> = counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
+        f.pad(&counts.join(", "))
+    }
 }
 
 /// What a run is of: a workflow, or the one task that was asked for.

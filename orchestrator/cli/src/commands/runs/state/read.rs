@@ -40,6 +40,9 @@ impl RunReader {
                 }
             }
         }
+        if let Some(state) = &mut state {
+            state.tell_needs();
+        }
         Ok(state)
     }
 

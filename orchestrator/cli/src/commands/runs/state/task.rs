@@ -88,6 +88,17 @@ pub(crate) enum Served {
     BySomebody,
 }
 
+/// Whether nothing more becomes of tasks of this status.
+pub(crate) fn has_ended(status: &str) -> bool {
+    matches!(status, "done" | "failed" | "skipped" | "cancelled")
+}
+
+/// Orders statuses by how much people want to know of such tasks, where there are too many to tell of all.
+pub(crate) fn rank(status: &str) -> usize {
+    const ORDER: [&str; 7] = ["failed", "retrying", "active", "cancelled", "done", "skipped", "pending"];
+    ORDER.iter().position(|known| *known == status).unwrap_or(ORDER.len())
+}
+
 impl AttemptState {
     pub(crate) fn new(attempt: Attempt, started: DateTime<Utc>) -> Self {
         Self {
@@ -126,7 +137,7 @@ impl AttemptState {
 impl TaskState {
     /// Whether nothing more will become of it.
     pub(crate) fn has_ended(&self) -> bool {
-        matches!(self.status, "done" | "failed" | "skipped" | "cancelled")
+        has_ended(self.status)
     }
 
     pub(super) fn attempt_mut(&mut self, attempt: Attempt) -> Option<&mut AttemptState> {

@@ -42,5 +42,13 @@ pub(super) fn id_width(tasks: &[TaskState]) -> usize {
     tasks.iter().map(|task| task.id.as_str().len()).max().unwrap_or_default()
 }
 
+/// From so many tasks on nobody reads what becomes of each: how many stand how is told then, and which are in trouble.
+pub(super) const MANY_TASKS: usize = 500;
+
+/// Whether a task is one to tell of among many.
+pub(super) fn is_in_trouble(task: &TaskState) -> bool {
+    matches!(task.status, "failed" | "retrying")
+}
+
 /// The longest status.
 pub(super) const STATUS_WIDTH: usize = "cancelled".len();

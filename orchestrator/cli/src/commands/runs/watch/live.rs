@@ -6,7 +6,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressFinish, ProgressState, Progr
 
 use super::super::state::{RunState, TaskState};
 use super::Display;
-use super::describe::{STATUS_WIDTH, detail, id_width};
+use super::describe::{MANY_TASKS, STATUS_WIDTH, detail, id_width, is_in_trouble};
 use crate::text;
 
 /// How often a spinner turns.
@@ -17,18 +17,22 @@ const OTHER_LINES: usize = 2;
 const USUAL_LINES: usize = 24;
 
 /// A line for each task on a terminal. If there are more tasks than lines, only those under way have moving lines, and
-/// those that ended stand above.
+/// those that ended stand above; of very many, only the run has a line, and those in trouble stand above.
 pub(super) struct Live {
     lines: MultiProgress,
     /// By place of the task.
     tasks: Vec<Option<ProgressBar>>,
     run: Option<ProgressBar>,
+    /// As wide as the longest id.
+    width: usize,
     is_roomy: bool,
+    has_many: bool,
 }
 
 impl Live {
     pub(super) fn new() -> Self {
-        Self { lines: MultiProgress::new(), tasks: Vec::new(), run: None, is_roomy: true }
+        let (tasks, run, width) = (Vec::new(), None, 0);
+        Self { lines: MultiProgress::new(), tasks, run, width, is_roomy: true, has_many: false }
     }
 
     /// The line of a task, which is made when it is needed.
@@ -46,12 +50,15 @@ impl Live {
 
     fn show(&mut self, state: &RunState, place: usize) {
         let task = &state.tasks[place];
-        let width = id_width(&state.tasks);
+        if self.has_many && !is_in_trouble(task) {
+            return;
+        }
+        let width = self.width;
         let text = format!("{:width$}  {:STATUS_WIDTH$}  {}", task.id, task.status, detail(task));
         if !self.is_roomy && task.status == "pending" {
             return;
         }
-        if !self.is_roomy && task.has_ended() {
+        if self.has_many || (!self.is_roomy && task.has_ended()) {
             if let Some(line) = self.tasks[place].take() {
                 self.lines.remove(&line);
             }
@@ -85,13 +92,14 @@ impl Live {
 
     fn show_run(&self, state: &RunState) {
         let Some(line) = &self.run else { return };
-        let ended = state.tasks.iter().filter(|task| task.has_ended()).count();
         let took = state.duration_ms.map(|duration_ms| format!(" in {}", text::took(duration_ms)));
+        let counts = if self.has_many { format!(" ({})", state.counts) } else { String::new() };
         line.set_message(format!(
-            "run {} {}{}, {ended}/{} tasks, {}",
+            "run {} {}{}, {}/{} tasks{counts}, {}",
             state.run,
             state.status.as_str(),
             took.unwrap_or_default(),
+            state.counts.ended(),
             state.tasks.len(),
             state.target,
         ));
@@ -100,6 +108,8 @@ impl Live {
 
 impl Display for Live {
     fn begin(&mut self, state: &RunState) {
+        self.width = id_width(&state.tasks);
+        self.has_many = state.tasks.len() > MANY_TASKS;
         self.is_roomy = state.tasks.len() + OTHER_LINES <= rows();
         self.tasks = vec![None; state.tasks.len()];
         let run = self.lines.add(line());

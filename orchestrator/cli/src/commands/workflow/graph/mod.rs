@@ -2,6 +2,8 @@ mod dot;
 mod mermaid;
 mod text;
 
+use std::collections::BTreeSet;
+
 use clap::{Args, ValueEnum};
 use mesh_schemas::definition::{OnFailure, OnSkipped, Task};
 use mesh_schemas::{Definition, ErrorCode, TaskId, WorkflowName};
@@ -70,14 +72,31 @@ impl Graph {
 
 /// The tasks by steps: each in the first step in which all that it needs have gone before.
 fn steps(definition: &Definition) -> Vec<Vec<(&TaskId, &Task)>> {
-    let mut left: Vec<(&TaskId, &Task)> = definition.tasks.iter().collect();
-    let mut steps: Vec<Vec<(&TaskId, &Task)>> = Vec::new();
-    while !left.is_empty() {
-        let waits = |task: &Task| task.needs.iter().any(|need| left.iter().any(|(id, _)| *id == need));
-        let (later, now): (Vec<_>, Vec<_>) = left.iter().copied().partition(|(_, task)| waits(task));
-        // Definitions with cycles are refused when they are read. Should one come all the same, it ends here.
-        left = if now.is_empty() { Vec::new() } else { later };
-        steps.push(now);
+    let tasks: Vec<(&TaskId, &Task)> = definition.tasks.iter().collect();
+    let place = |id: &TaskId| tasks.binary_search_by_key(&id, |(id, _)| *id).ok();
+    let needs = |task: &Task| task.needs.iter().filter_map(place).collect::<BTreeSet<usize>>();
+    let mut dependents = vec![Vec::new(); tasks.len()];
+    let mut open = vec![0; tasks.len()];
+    for (at, (_, task)) in tasks.iter().enumerate() {
+        for need in needs(task) {
+            dependents[need].push(at);
+            open[at] += 1;
+        }
+    }
+    // Definitions with cycles are refused when they are read. Should one come all the same, it is not drawn.
+    let mut now: Vec<usize> = (0..tasks.len()).filter(|at| open[*at] == 0).collect();
+    let mut steps = Vec::new();
+    while !now.is_empty() {
+        let mut next = Vec::new();
+        for &dependent in now.iter().flat_map(|at| &dependents[*at]) {
+            open[dependent] -= 1;
+            if open[dependent] == 0 {
+                next.push(dependent);
+            }
+        }
+        next.sort_unstable();
+        steps.push(now.into_iter().map(|at| tasks[at]).collect());
+        now = next;
     }
     steps
 }
