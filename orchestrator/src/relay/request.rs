@@ -173,9 +173,13 @@ async fn latest(shared: &Shared, name: &WorkflowName) -> Result<Result<Arc<Known
     let Some(digest) = shared.definitions.latest(name).await? else {
         return reject::unknown_workflow(shared, name).await.map(Err);
     };
-    Ok(match shared.definitions.get(name, &digest).await? {
-        Some(known) => Ok(known),
-        None => Err(Rejection::new(
+    Ok(match shared.definitions.get(name, &digest).await {
+        Ok(Some(known)) => Ok(known),
+        Err(error @ BusError::Damaged { .. }) => {
+            Err(Rejection::new(rejection::UNUSABLE_WORKFLOW, error.to_string()))
+        }
+        Err(error) => return Err(error),
+        Ok(None) => Err(Rejection::new(
             rejection::UNUSABLE_WORKFLOW,
             format!(
                 "the definition {digest} of '{name}' is missing or written for a newer mesh: apply it again, or \

@@ -24,11 +24,13 @@ pub enum Sabotage {
     LastOutcomeWins,
     /// Orchestrators that read a run take a cancel signal for older than all that was decided before it came.
     UnlatchedCancel,
+    /// Orchestrators that read a run from a checkpoint do not see the first event behind it.
+    GapBehindCheckpoint,
 }
 
 impl Sabotage {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::FactsRepeat,
         Self::NoGapCheck,
         Self::NoEndCheck,
@@ -38,6 +40,7 @@ impl Sabotage {
         Self::NoLook,
         Self::LastOutcomeWins,
         Self::UnlatchedCancel,
+        Self::GapBehindCheckpoint,
     ];
 
     /// Its name on command lines.
@@ -53,6 +56,7 @@ impl Sabotage {
             Self::NoLook => "no-look",
             Self::LastOutcomeWins => "last-outcome-wins",
             Self::UnlatchedCancel => "unlatched-cancel",
+            Self::GapBehindCheckpoint => "gap-behind-checkpoint",
         }
     }
 }

@@ -20,6 +20,7 @@ const WITHIN: &[(Sabotage, u64)] = &[
     (Sabotage::NoLook, 400),
     (Sabotage::LastOutcomeWins, 200),
     (Sabotage::UnlatchedCancel, 200),
+    (Sabotage::GapBehindCheckpoint, 100),
 ];
 
 #[test]

@@ -8,7 +8,7 @@ use mesh_bus::topology::Stream;
 use mesh_tests::{Process, TestServer, World};
 use serde_json::{Value, json};
 
-use crate::support::{output, parallel, set_up, short_runs, so_many, worker};
+use crate::support::{agent, output, parallel, set_up, short_runs, so_many};
 
 #[tokio::test]
 async fn two_thousand_in_parallel() -> Result<()> {
@@ -35,12 +35,15 @@ async fn in_parallel(count: usize) -> Result<()> {
     let there =
         world.bus.list_subjects(Stream::Tasks, &format!("{}.{created}", world.namespace)).await?.len();
     println!("killed when {there} of {count} tasks were there, {:?} after the start", begin.elapsed());
+    let quick = world.agent(agent("quick")).await?;
     let started = Instant::now();
     let second = Process::orchestrator(&world)?;
-    let all = so_many(&world, Stream::Tasks, &created, count).await?;
-    println!("all are there {:?} after the next orchestrator began, {}", all - started, second.memory()?);
+    let all = async { so_many(&world, Stream::Tasks, &created, count).await.map(drop) };
+    short_runs(&world, run, all).await?;
+    let took = started.elapsed();
+    println!("all are there {took:?} after the next orchestrator began, {}", second.memory()?);
 
-    let agent = world.agent(worker()).await?;
+    let agent = world.agent(agent("work")).await?;
     let working = Instant::now();
     let done = format!("task.completed.*.*.{run}.>");
     let middle = async { so_many(&world, Stream::Events, &done, count / 2).await.map(drop) };
@@ -64,6 +67,7 @@ async fn in_parallel(count: usize) -> Result<()> {
     let created = world.bus.list_subjects(Stream::Tasks, &format!("{}.{created}", world.namespace)).await?;
     ensure!(created.len() == count + 1, "{} tasks", created.len());
     agent.stop().await?;
+    quick.stop().await?;
     ensure!(third.terminate()?, "the orchestrator did not end well");
     Ok(())
 }

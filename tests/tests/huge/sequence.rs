@@ -9,7 +9,7 @@ use mesh_tests::{Process, TestServer, World};
 use serde_json::{Value, json};
 
 use crate::support::{
-    checkpoints, compare_cold_loads, output, remove_checkpoints, sequence, set_up, so_many, worker,
+    agent, checkpoints, compare_cold_loads, output, remove_checkpoints, sequence, set_up, so_many,
 };
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn in_sequence(count: usize) -> Result<()> {
     let world = World::on(&server.url()).await?;
     let first = Process::orchestrator(&world)?;
     set_up(&world, &sequence(count)).await?;
-    let agent = world.agent(worker()).await?;
+    let agent = world.agent(agent("work")).await?;
     let begin = Instant::now();
     let run = world.start("sequence", Value::Null).await?;
     let done = format!("task.completed.*.*.{run}.>");

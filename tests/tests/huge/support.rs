@@ -55,14 +55,14 @@ pub(crate) fn parallel(count: usize) -> String {
 
 /// A short run, to see whether it is kept waiting.
 pub(crate) const SHORT: &str =
-    "{mesh: v1, name: short, tasks: {a: {agent: work}, b: {agent: work, needs: [a]}}}";
+    "{mesh: v1, name: short, tasks: {a: {agent: quick}, b: {agent: quick, needs: [a]}}}";
 
-/// An agent that returns what it is given.
-pub(crate) fn worker() -> AgentBuilder {
+/// An agent for a capability that returns what it is given.
+pub(crate) fn agent(capability: &str) -> AgentBuilder {
     async fn work(_: Context, input: Value) -> Result<Value, TaskFailure> {
         Ok(input)
     }
-    Agent::builder("worker").capacity(256).capability("work", work)
+    Agent::builder(capability).capacity(256).capability(capability, work)
 }
 
 /// Waits until an orchestrator has made the namespace, and applies a definition.

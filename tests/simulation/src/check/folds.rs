@@ -20,6 +20,8 @@ pub(super) struct Folds {
     runs: Vec<Option<Run>>,
     /// All that the events have led to.
     decisions: Vec<Decision>,
+    /// How many of these each event and those before it have led to.
+    counts: Vec<usize>,
 }
 
 impl Folds {
@@ -65,8 +67,25 @@ impl Folds {
             };
             self.events.push(event);
             self.runs.push(after);
+            self.counts.push(self.decisions.len());
         }
         Ok(())
+    }
+
+    /// What the events up to a sequence have led to, of which the log must have everything once a checkpoint says so.
+    /// Whoever writes a checkpoint has folded the run.
+    pub(super) fn decided(
+        &mut self,
+        namespace: &Namespace,
+        log: &[StoredMessage],
+        upto: u64,
+    ) -> Result<&[Decision], String> {
+        let run =
+            self.runs.iter().flatten().next().cloned().ok_or("a checkpoint of a run that nobody folded")?;
+        self.extend(namespace, log, &run)?;
+        let known = self.events.partition_point(|event| event.sequence <= upto);
+        let count = known.checked_sub(1).map_or(0, |last| self.counts[last]);
+        Ok(&self.decisions[..count])
     }
 
     /// Whoever reads any prefix of the log, and stores what it finds missing, stores nothing that all of the log does

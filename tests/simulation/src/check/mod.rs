@@ -65,6 +65,9 @@ impl Observer {
         let Some(run) = subject.run() else { return Ok(()) };
         (&stored.message.subject, stored.sequence, stored.time, &stored.message.payload).hash(&mut self.hash);
         let record = self.records.get_mut(&run).ok_or_else(|| format!("nobody asked for run {run}"))?;
+        if let Subject::Checkpointed { upto, .. } = subject {
+            return record.checkpoint(&self.namespace, upto);
+        }
         if record.take(&subject, stored)? {
             self.events += 1;
             record.numbers.push(self.events);

@@ -2,9 +2,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
+use mesh_core::{Action, Decision};
 use mesh_schemas::payload::{TaskCreated, TaskFailed, TimerFired};
 use mesh_schemas::{
-    Attempt, Decoded, Envelope, StoredMessage, Subject, TaskId, TaskVerb, Timer, WorkflowVerb,
+    Attempt, Decoded, Envelope, Namespace, StoredMessage, Subject, TaskId, TaskKey, TaskVerb, Timer,
+    WorkflowVerb,
 };
 use serde::de::DeserializeOwned;
 
@@ -96,6 +98,32 @@ impl Record {
         }
         self.log.push(stored);
         Ok(true)
+    }
+
+    /// Whether everything is stored that was decided up to the event of which a checkpoint says so. A run that has ended
+    /// may lack what it does not need any more.
+    pub(super) fn checkpoint(&mut self, namespace: &Namespace, upto: u64) -> Result<(), String> {
+        if self.found.end.is_some() {
+            return Ok(());
+        }
+        let has_outcome = |key: &TaskKey| {
+            let is_of_it = |subject| matches!(subject, Ok(Subject::Task { key: of, .. }) if of == *key);
+            self.log.iter().any(|event| is_of_it(Subject::parse(namespace, &event.message.subject)))
+        };
+        for Decision { action, .. } in self.folds.decided(namespace, &self.log, upto)? {
+            let is_stored = match action {
+                Action::Create(key, _) => self.found.created.contains_key(&(key.task.clone(), key.attempt)),
+                Action::GiveUp(key, _) => has_outcome(key),
+                Action::SetTimer(timer, _) => self.found.timers.contains_key(timer),
+                Action::End(_) => false,
+            };
+            if !is_stored {
+                return Err(format!(
+                    "a checkpoint says that up to {upto} all is stored, and this is not: {action:?}"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// A timer may be set again, as it was.
