@@ -19,7 +19,7 @@ mod persist;
 mod request;
 pub mod topology;
 
-pub use bus::{Bus, Entry, Follow, From, Publish, RunLog, Service, Stored, Subscription, Watch};
+pub use bus::{Bus, Entry, Follow, From, Publish, Report, RunLog, Service, Stored, Subscription, Watch};
 pub use clock::BootInstant;
 pub use consume::{Acker, ConsumerSpec, Deliveries, Delivery, Flow};
 pub use dead_letter::dead_letter;

@@ -122,7 +122,7 @@ impl Inner {
         let mesh = Arc::downgrade(self);
         let process = Process::start(&self.server, |bus| async move {
             set_up(&*bus).await;
-            let ended = mesh_orchestrator::run(bus, Options::default(), CancellationToken::new()).await;
+            let ended = mesh_orchestrator::run(bus, Options::alone(), CancellationToken::new()).await;
             if let (Err(error), Some(mesh)) = (ended, mesh.upgrade()) {
                 mesh.trouble.send_replace(Some(format!("the orchestrator ended: {error}")));
             }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use mesh_schemas::{Message, Namespace, RunId, Shards, StoredMessage};
 
 use super::connection::MemoryBus;
-use crate::bus::{Bus, Entry, Follow, From, Publish, RunLog, Service, Stored, Subscription, Watch};
+use crate::bus::{Bus, Entry, Follow, From, Publish, Report, RunLog, Service, Stored, Subscription, Watch};
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
 use crate::error::{BusError, PublishError};
@@ -110,8 +110,14 @@ impl Bus for MemoryBus {
         self.watch_bucket(bucket).await
     }
 
-    async fn announce(&self, name: &str, version: &str, _description: &str) -> Result<Service, BusError> {
-        self.start_service(name, version).await
+    async fn announce(
+        &self,
+        name: &str,
+        version: &str,
+        _description: &str,
+        report: Report,
+    ) -> Result<Service, BusError> {
+        self.start_service(name, version, report).await
     }
 
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {

@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 
 use super::api::Api;
 use super::consumer::Existing;
-use crate::bus::{Bus, Entry, Follow, From, Publish, RunLog, Service, Stored, Subscription, Watch};
+use crate::bus::{Bus, Entry, Follow, From, Publish, Report, RunLog, Service, Stored, Subscription, Watch};
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
 use crate::error::{BusError, PublishError};
@@ -117,8 +117,14 @@ impl Bus for NatsBus {
         self.watch_bucket(bucket).await
     }
 
-    async fn announce(&self, name: &str, version: &str, description: &str) -> Result<Service, BusError> {
-        self.start_service(name, version, description).await
+    async fn announce(
+        &self,
+        name: &str,
+        version: &str,
+        description: &str,
+        report: Report,
+    ) -> Result<Service, BusError> {
+        self.start_service(name, version, description, report).await
     }
 
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {

@@ -96,6 +96,9 @@ async fn start(
     }
     let known = match find(shared, lease, &request.target).await? {
         Ok(known) => known,
+        Err(rejection) if rejection.code == rejection::UNUSABLE_WORKFLOW && shared.presence.has_newer() => {
+            return super::leave(lease).await;
+        }
         Err(rejection) => return reject::request(shared, lease, stored, &request, rejection).await,
     };
     let reasons = known.input_errors(&request.input);

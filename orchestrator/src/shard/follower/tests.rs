@@ -5,11 +5,12 @@ use mesh_bus::memory::MemoryServer;
 use mesh_bus::topology::{Topology, shard_consumer};
 use mesh_bus::{Bus, Deliveries, Flow};
 use mesh_schemas::document::Format;
-use mesh_schemas::{Digest, Headers, Namespace, RequestId, Shards};
+use mesh_schemas::{Digest, Headers, Namespace, RULES_VERSION, RequestId, Shards};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::definitions::{self, Definitions};
+use crate::peers::Presence;
 
 const THREE: &str = "{mesh: v1, name: three, tasks: {a: {agent: work}, b: {agent: work}, c: {agent: work}}}";
 
@@ -37,13 +38,15 @@ impl Desk {
         let shared = Shared {
             definitions: Definitions::new(Arc::clone(&bus)),
             bus: Arc::clone(&bus),
+            presence: Presence::new(RULES_VERSION),
+            rules: RULES_VERSION,
             folded: Arc::new(move |run, upto| {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((run.header.run, upto));
             }),
         };
         let consumer = shard_consumer(bus.namespace(), 0);
         let deliveries = bus.consume(&consumer, Flow::Continuous(10)).await.expect("a receiver");
-        let follower = Follower::new(Arc::new(shared), consumer, 1);
+        let follower = Follower::new(Arc::new(shared), 0, consumer, 1);
         Self { server, bus, digest: definition.digest(), deliveries, follower, folded }
     }
 
