@@ -190,6 +190,11 @@ pub trait Bus: Send + Sync + 'static {
     /// The message at a sequence of a stream, if it is still there.
     async fn at(&self, stream: Stream, sequence: u64) -> Result<Option<StoredMessage>, BusError>;
 
+    /// Removes the message at a sequence of a stream; `false` if it is not there (any more). Nobody is delivered it after
+    /// that, its sequence is never given again, and where a subject names one fact, its subject is free again. After a
+    /// retryable error it is not known whether it was removed; trying again then may find it gone.
+    async fn remove(&self, stream: Stream, sequence: u64) -> Result<bool, BusError>;
+
     /// The value of a key.
     async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError>;
 

@@ -84,6 +84,10 @@ impl Bus for MemoryBus {
         self.message_at(stream, sequence).await
     }
 
+    async fn remove(&self, stream: Stream, sequence: u64) -> Result<bool, BusError> {
+        self.remove_message(stream, sequence).await
+    }
+
     async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError> {
         self.get_key(bucket, key).await
     }

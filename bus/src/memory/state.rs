@@ -187,6 +187,18 @@ impl State {
         Some(removed)
     }
 
+    /// Removes a message and, if it waits for a time, its schedule. Tells whether it was there.
+    pub(super) fn remove_stored(&mut self, place: Place, sequence: u64) -> bool {
+        let Some(removed) = self.remove(place, sequence) else { return false };
+        let subject = &removed.message.subject;
+        if self.schedules.get(subject).is_some_and(|schedule| schedule.sequence == sequence) {
+            self.unschedule(subject);
+        }
+        // Those who hold as much as they may can be handed something else now.
+        self.pump(place);
+        true
+    }
+
     /// Hands out what the consumers of a place can hand out.
     pub(super) fn pump(&mut self, place: Place) {
         let now = self.clock.now();

@@ -91,6 +91,10 @@ impl Bus for NatsBus {
         self.message_at(&stream.name(&self.namespace), sequence).await
     }
 
+    async fn remove(&self, stream: Stream, sequence: u64) -> Result<bool, BusError> {
+        self.remove_message(&stream.name(&self.namespace), sequence).await
+    }
+
     async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError> {
         self.get_key(bucket, key).await
     }

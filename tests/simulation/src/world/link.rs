@@ -180,6 +180,11 @@ impl Bus for Link {
         self.party().bus.at(stream, sequence).await
     }
 
+    async fn remove(&self, stream: Stream, sequence: u64) -> Result<bool, BusError> {
+        self.read("remove a message").await?;
+        self.party().bus.remove(stream, sequence).await
+    }
+
     async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError> {
         self.read("get a key").await?;
         self.party().bus.get(bucket, key).await
