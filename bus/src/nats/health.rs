@@ -61,7 +61,8 @@ impl NatsBus {
         let mut streams = vec![stream_health(&wanted, log.map(|log| log.info))];
         let others = [Stream::Inbox, Stream::Tasks, Stream::Notes, Stream::Dead];
         let others = others.map(|stream| self.stream_config(stream, &topology)).into_iter();
-        for wanted in others.chain(Bucket::ALL.map(|bucket| self.bucket_config(bucket, &topology))) {
+        let buckets = Bucket::ALL.map(|bucket| self.bucket_config(bucket, &topology));
+        for wanted in others.chain(buckets).chain([self.objects_config(&topology)]) {
             let look = self.look_at(&wanted.name).await?;
             // The quicker the answer, the surer is what it says about the clock.
             clock = clock.into_iter().chain(look.as_ref().map(|look| look.clock)).min_by_key(|clock| clock.1);

@@ -36,7 +36,7 @@ async fn a_namespace_that_is_not_there_is_looked_at_all_the_same(server: &impl S
     assert!(!health.server.version.is_empty());
     assert_eq!(health.server.max_payload, 1024 * 1024);
     assert_eq!((health.shards, health.clock), (None, None));
-    assert_eq!(health.streams.len(), 7);
+    assert_eq!(health.streams.len(), 8);
     assert!(health.streams.iter().all(|stream| stream.found.is_none()), "{health:?}");
     let consumers: Vec<_> =
         health.consumers.iter().map(|consumer| (&consumer.role, &consumer.found)).collect();
@@ -63,6 +63,7 @@ async fn every_stream_is_told_of(server: &impl Server) -> Result<()> {
         ("MESH_DEAD", 0),
         ("KV_MESH_WORKFLOWS", 0),
         ("KV_MESH_AGENTS", 0),
+        ("OBJ_MESH_OBJECTS", 0),
     ];
     assert_eq!(messages.collect::<Vec<_>>(), expected);
     for stream in &health.streams {
@@ -72,7 +73,7 @@ async fn every_stream_is_told_of(server: &impl Server) -> Result<()> {
         assert_eq!(found.bytes.used > 0, found.messages > 0, "{stream:?}");
     }
     assert_eq!(health.shards.map(|shards| shards.count()), Some(2));
-    assert_eq!((health.usage.streams.used, health.usage.consumers.used), (7, 3));
+    assert_eq!((health.usage.streams.used, health.usage.consumers.used), (8, 3));
     assert!(health.usage.storage.used > 0);
     let (difference, uncertainty) = health.clock.context("a clock")?;
     let uncertainty = chrono::TimeDelta::from_std(uncertainty)? + chrono::TimeDelta::milliseconds(1);
