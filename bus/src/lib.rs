@@ -21,8 +21,8 @@ mod request;
 pub mod topology;
 
 pub use bus::{
-    Bus, Entry, Follow, From, MAX_SHORT_RUN, OwnedObjects, Publish, RunLog, Service, Stored, Subscription,
-    Watch,
+    Bus, Entry, Follow, From, MAX_SHORT_RUN, OwnedObjects, Publish, Report, RunLog, Service, Stored,
+    Subscription, Watch,
 };
 pub use clock::BootInstant;
 pub use consume::{Acker, ConsumerSpec, Deliveries, Delivery, Flow};

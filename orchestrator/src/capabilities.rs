@@ -1,16 +1,16 @@
 //! Makes the consumers that agents bind to, as soon as a workflow names a capability.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
 use mesh_bus::topology::{Bucket, agent_consumer};
 use mesh_bus::{Bus, BusError, Entry};
-use mesh_schemas::{Capability, Definition, Lane};
+use mesh_schemas::{Capability, Lane};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::definitions::stored_definition;
+use crate::definitions;
 use crate::service::{Shared, until_it_works};
 
 /// Follows the definitions until `stop`.
@@ -27,16 +27,16 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             };
             match change {
                 Some(Ok(Some(entry))) => {
-                    let Some(definition) = definition(&shared, entry, &stop).await else { continue };
-                    for task in definition.tasks.into_values() {
-                        if served.contains(&task.agent) {
+                    let Some(agents) = agents(&shared, entry, &stop).await else { return };
+                    for agent in agents {
+                        if served.contains(&agent) {
                             continue;
                         }
-                        let make = || ensure(&*shared.bus, &task.agent);
+                        let make = || ensure(&*shared.bus, &agent);
                         if until_it_works("making a consumer", &stop, make).await.is_none() {
                             return;
                         }
-                        served.insert(task.agent);
+                        served.insert(agent);
                     }
                 }
                 Some(Ok(None)) => {}
@@ -50,21 +50,21 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     }
 }
 
-/// The definition in an entry of the bucket, if the entry is one.
-async fn definition(shared: &Shared, entry: Entry, stop: &CancellationToken) -> Option<Definition> {
+/// The capabilities that the definition in an entry of the bucket asks for; `None` when the service is to stop.
+async fn agents(shared: &Shared, entry: Entry, stop: &CancellationToken) -> Option<BTreeSet<Capability>> {
     if !entry.key.contains('.') {
-        return None;
+        return Some(BTreeSet::new());
     }
     let read = || async {
-        match stored_definition(&*shared.bus, entry.value.clone()).await {
+        match definitions::agents(&*shared.bus, entry.value.clone()).await {
             Err(error) if !error.is_retryable() => {
                 warn!(definition = entry.key, %error, "no consumers are made for a definition");
-                Ok(None)
+                Ok(BTreeSet::new())
             }
             read => read,
         }
     };
-    until_it_works("reading a definition", stop, read).await?
+    until_it_works("reading a definition", stop, read).await
 }
 
 /// Makes the consumer of a capability, if it is not there.

@@ -14,7 +14,7 @@ use mesh_schemas::document::{Format, Problem, Problems};
 use mesh_schemas::{Capability, Definition, Digest, ErrorCode, MAX_DATA_DEPTH, WorkflowName, is_too_deep};
 use serde_json::Value;
 
-pub(crate) use stored::definition as stored_definition;
+pub(crate) use stored::agents;
 
 pub use registry::{Applied, ApplyError, Change, Registered, Version, all, apply, delete};
 
@@ -36,8 +36,11 @@ impl Known {
     /// # Errors
     /// [`Problems`]: everything that is wrong with it, without positions.
     pub fn compile(definition: &Definition) -> Result<Self, Problems> {
-        let plan = Plan::compile(definition).map_err(Problems)?;
-        let input = input_schema(definition).map_err(|problem| Problems(vec![problem]))?;
+        Self::of(Plan::compile(definition).map_err(Problems)?)
+    }
+
+    fn of(plan: Plan) -> Result<Self, Problems> {
+        let input = input_schema(&plan.definition).map_err(|problem| Problems(vec![problem]))?;
         Ok(Self { plan: Arc::new(plan), input })
     }
 
@@ -132,7 +135,7 @@ impl Definitions {
         let size = content.len();
         let compile = move || {
             let definition: Definition = serde_json::from_slice(&content).ok()?;
-            Known::compile(&definition).ok()
+            Known::of(Plan::of(definition).ok()?).ok()
         };
         let known = stored::aside(size, compile).await.flatten();
         Ok(known.filter(|known| known.plan.digest == *digest).map(|known| self.keep(key, known)))

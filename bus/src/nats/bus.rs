@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use super::api::Api;
 use super::consumer::Existing;
 use crate::bus::{
-    Bus, Entry, Follow, From, OwnedObjects, Publish, RunLog, Service, Stored, Subscription, Watch,
+    Bus, Entry, Follow, From, OwnedObjects, Publish, Report, RunLog, Service, Stored, Subscription, Watch,
 };
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
@@ -160,8 +160,14 @@ impl Bus for NatsBus {
         self.list_objects().await
     }
 
-    async fn announce(&self, name: &str, version: &str, description: &str) -> Result<Service, BusError> {
-        self.start_service(name, version, description).await
+    async fn announce(
+        &self,
+        name: &str,
+        version: &str,
+        description: &str,
+        report: Report,
+    ) -> Result<Service, BusError> {
+        self.start_service(name, version, description, report).await
     }
 
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {

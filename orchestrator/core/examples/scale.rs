@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use mesh_core::{Action, Decision, Event, Fact, Plan, Run, Started};
 use mesh_schemas::document::Format;
 use mesh_schemas::payload::{TaskCompleted, WorkflowStarted};
-use mesh_schemas::{Definition, RULES_VERSION, RequestId, RunId, Shards, TaskKey};
+use mesh_schemas::{Definition, Digest, RULES_VERSION, RequestId, RunId, Shards, TaskKey};
 use serde_json::json;
 
 /// Finished tasks at which the cost of the next events is told.
@@ -48,6 +48,8 @@ fn sequence(text: &str) {
     let definition = timed("parsed from YAML", || read(text, Format::Yaml));
     let json = timed("written as JSON", || definition.canonical_json());
     timed("parsed from JSON", || read(&json, Format::Json));
+    timed("read as it is stored", || serde_json::from_str::<Definition>(&json).expect("a definition"));
+    timed("digest of that text", || Digest::of(json.as_bytes()));
     timed("digest", || definition.digest());
     let plan = Arc::new(timed("compiled", || Plan::compile(&definition).expect("it is sound")));
     follow(&plan);

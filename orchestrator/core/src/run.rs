@@ -253,7 +253,7 @@ impl Run {
             TaskState::Skipped => ("skipped", None),
         };
         let status = if !state.has_ended() && self.has_ended() { "cancelled" } else { status };
-        TaskView { id: task.id.clone(), agent: task.definition.agent.clone(), status, attempt }
+        TaskView { id: task.id.clone(), agent: task.agent.clone(), status, attempt }
     }
 
     fn task(&self, task: &TaskId) -> Option<TaskState> {
@@ -279,7 +279,7 @@ impl Run {
     }
 
     fn misrouted(&self, key: &TaskKey) -> Option<String> {
-        let agent = &self.plan.tasks[self.plan.index(&key.task)?].definition.agent;
+        let agent = &self.plan.tasks[self.plan.index(&key.task)?].agent;
         (*agent != key.capability || key.lane != Lane::Normal).then(|| {
             format!(
                 "task '{}' went to '{agent}' in the lane 'normal', not to '{}' in '{}'",
@@ -303,7 +303,7 @@ impl Run {
     fn key(&self, index: usize, attempt: Attempt) -> TaskKey {
         let task = &self.plan.tasks[index];
         TaskKey {
-            capability: task.definition.agent.clone(),
+            capability: task.agent.clone(),
             lane: Lane::Normal,
             run: self.header.run,
             task: task.id.clone(),

@@ -1,9 +1,11 @@
 //! A definition as it stands in the bucket: itself, or a reference to the object that holds it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 use mesh_bus::topology::Bucket;
 use mesh_bus::{Bus, BusError};
-use mesh_schemas::{Definition, Digest, ObjectName, ObjectOwner, WorkflowName};
+use mesh_schemas::{Capability, Definition, Digest, ObjectName, ObjectOwner, TaskId, WorkflowName};
 use serde::{Deserialize, Serialize};
 
 /// Largest definition that stands in the bucket itself: half of what NATS takes as one message by default.
@@ -59,12 +61,33 @@ pub(super) async fn content(bus: &dyn Bus, entry: Bytes) -> Result<Option<Bytes>
 ///
 /// # Errors
 /// [`BusError`] if the bus did not answer, or the object that holds it is gone.
-pub(crate) async fn definition(bus: &dyn Bus, entry: Bytes) -> Result<Option<Definition>, BusError> {
+pub(super) async fn definition(bus: &dyn Bus, entry: Bytes) -> Result<Option<Definition>, BusError> {
     let content = content(bus, entry).await?;
     Ok(match content {
         Some(content) => aside(content.len(), move || serde_json::from_slice(&content).ok()).await.flatten(),
         None => None,
     })
+}
+
+/// The capabilities that the tasks of the definition in an entry ask for; none if the entry is no definition.
+///
+/// # Errors
+/// As [`definition`].
+pub(crate) async fn agents(bus: &dyn Bus, entry: Bytes) -> Result<BTreeSet<Capability>, BusError> {
+    /// No more of it than that, as it may be large.
+    #[derive(Deserialize)]
+    struct Tasks {
+        tasks: BTreeMap<TaskId, Agent>,
+    }
+    #[derive(Deserialize)]
+    struct Agent {
+        agent: Capability,
+    }
+    let Some(content) = content(bus, entry).await? else { return Ok(BTreeSet::new()) };
+    let size = content.len();
+    let read = move || serde_json::from_slice::<Tasks>(&content).ok();
+    let tasks = aside(size, read).await.flatten().map(|read| read.tasks).unwrap_or_default();
+    Ok(tasks.into_values().map(|task| task.agent).collect())
 }
 
 /// Does some work that takes long if there is much to read, without keeping anybody else waiting.

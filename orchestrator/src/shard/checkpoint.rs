@@ -13,9 +13,7 @@ use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, Stored};
 use mesh_core::{Event, Header, Run};
 use mesh_schemas::payload::WorkflowCheckpointed;
-use mesh_schemas::{
-    Digest, Envelope, Namespace, ObjectName, ObjectOwner, RULES_VERSION, RunId, StoredMessage, Subject,
-};
+use mesh_schemas::{Digest, Envelope, Namespace, ObjectName, ObjectOwner, RunId, StoredMessage, Subject};
 use serde::Deserialize as _;
 use tracing::debug;
 
@@ -113,9 +111,9 @@ impl Pace {
 
 /// Writes a state down, and takes away the older ones. Gives up at the first failure: the next one comes. Returns what
 /// stands in the log then.
-pub(super) async fn write(bus: &dyn Bus, saved: Saved, older: Vec<Place>) -> Vec<Place> {
+pub(super) async fn write(bus: &dyn Bus, rules: u32, saved: Saved, older: Vec<Place>) -> Vec<Place> {
     let run = saved.header.run;
-    let place = match store(bus, saved).await {
+    let place = match store(bus, rules, saved).await {
         Ok(Some(place)) => place,
         // Somebody else wrote the same.
         Ok(None) => return older,
@@ -135,7 +133,7 @@ pub(super) async fn write(bus: &dyn Bus, saved: Saved, older: Vec<Place>) -> Vec
 }
 
 /// `None` if the place is taken.
-async fn store(bus: &dyn Bus, saved: Saved) -> Result<Option<Place>, String> {
+async fn store(bus: &dyn Bus, rules: u32, saved: Saved) -> Result<Option<Place>, String> {
     let Saved { upto, cause, time, header, state } = saved;
     let digest = Digest::of(&state);
     let (state, object) = match String::from_utf8(state) {
@@ -146,7 +144,7 @@ async fn store(bus: &dyn Bus, saved: Saved) -> Result<Option<Place>, String> {
             (None, Some(object.map_err(|error| error.to_string())?))
         }
     };
-    let data = WorkflowCheckpointed { upto, rules: RULES_VERSION, digest, state };
+    let data = WorkflowCheckpointed { upto, rules, digest, state };
     let publish = encode::checkpoint(bus.namespace(), &header, &cause, time, &data);
     match bus.publish(publish).await {
         Ok(Stored::Now(sequence)) => Ok(Some(Place { sequence, object })),
@@ -163,15 +161,15 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Reads a message of the log; `None` if it is no checkpoint that is of use here.
-    pub(super) fn read(namespace: &Namespace, stored: &StoredMessage) -> Option<Self> {
+    /// Reads a message of the log; `None` if it is no checkpoint that is of use to who follows these rules.
+    pub(super) fn read(namespace: &Namespace, stored: &StoredMessage, rules: u32) -> Option<Self> {
         let Ok(Subject::Checkpointed { run, upto, .. }) = Subject::parse(namespace, &stored.message.subject)
         else {
             return None;
         };
         let decoded = Envelope::decode(&stored.message.headers, &stored.message.payload).ok()?;
         let data = WorkflowCheckpointed::deserialize(decoded.data()).ok()?;
-        if data.rules != RULES_VERSION || data.upto != upto || upto >= stored.sequence {
+        if data.rules != rules || data.upto != upto || upto >= stored.sequence {
             return None;
         }
         let object =

@@ -3,27 +3,34 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use futures::future::BoxFuture;
-use mesh_bus::topology::SHARD_ACK_WAIT;
+use mesh_bus::topology::{SHARD_ACK_WAIT, SHARD_MAX_ACK_PENDING};
 use mesh_bus::{ConsumerSpec, Delivery, Reason};
 use mesh_core::{Event, Fact, Plan, Run, Started, Unreadable};
-use mesh_schemas::{RunId, StoredMessage, TraceContext};
+use mesh_schemas::{RunId, StoredMessage, Subject, TraceContext};
 use mesh_telemetry::{names, span};
 use tokio::sync::OnceCell;
-use tracing::Instrument;
+use tracing::{Instrument, warn};
 
 use super::cache::{Cache, Cached, Standing};
 use super::checkpoint::{self, Pace, Place};
-use super::load::{Loader, knows_rules};
+use super::load::{Loader, newer_rules};
 use super::settle::{Verdict, objection, settle};
 use crate::lease::Lease;
 use crate::service::Shared;
 use crate::store::Lost;
 
+/// How long an event that this mesh is too old for is left to others. Who updates later than that has it among the
+/// dead letters.
+const LEFT_FOR: TimeDelta = TimeDelta::days(1);
+/// Most events of a shard that are left to others at once: half of what may be in hand, so that runs which are
+/// understood go on.
+const MOST_LEFT: usize = SHARD_MAX_ACK_PENDING as usize / 2;
 /// The form of the subjects that a shard delivers.
 const TEMPLATE: &str = "{kind}.{verb}.{name}.{lane}.{shard}.{run}";
 
@@ -36,10 +43,29 @@ pub(super) enum Settled {
     Stored(Option<(RunId, u64)>),
     /// The event may be with another orchestrator by now.
     Lost(RunId),
-    /// A run was read while `era` lasted, with what came of it.
-    Loaded { run: RunId, era: u64, cached: Option<Box<Cached>> },
+    /// A run was read, and this is to become of the event for which it was.
+    Loaded(Box<Loaded>),
     /// These checkpoints of a run stand in the log.
     Written { run: RunId, places: Vec<Place> },
+}
+
+/// What came of reading a run.
+pub(super) struct Loaded {
+    run: RunId,
+    /// When it was begun; see [`Follower::era`].
+    era: u64,
+    cached: Option<Box<Cached>>,
+    /// The event for which it was read, unless it may be with another orchestrator by now.
+    event: Option<(Lease, StoredMessage, Verdict)>,
+}
+
+/// A run that is being read.
+#[derive(Default)]
+struct Loading {
+    /// Its events that wait for that, in order.
+    waiting: VecDeque<Held>,
+    /// Something came in between: what is read is not to be kept.
+    spoilt: bool,
 }
 
 /// An event in hand.
@@ -51,10 +77,12 @@ struct Held {
 
 pub(super) struct Follower {
     shared: Arc<Shared>,
+    shard: u32,
     consumer: ConsumerSpec,
     cache: Cache,
-    /// Runs that are being read, each with its events that wait for that, in order.
-    loading: HashMap<RunId, VecDeque<Held>>,
+    /// Events that were left to others and may come again, by their sequences.
+    left: BTreeSet<u64>,
+    loading: HashMap<RunId, Loading>,
     /// How far a read of a run must reach to count: to the newest event that anyone had been given when this process
     /// took the shard over, and to each that it was given since. Else what was folded into a run before the run was
     /// evicted could be missing in what is read of it later.
@@ -65,11 +93,13 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(shared: Arc<Shared>, consumer: ConsumerSpec, cached_runs: usize) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, shard: u32, consumer: ConsumerSpec, cached_runs: usize) -> Self {
         Self {
             shared,
+            shard,
             consumer,
             cache: Cache::new(cached_runs),
+            left: BTreeSet::new(),
             loading: HashMap::new(),
             taken_over: Arc::default(),
             given: 0,
@@ -79,7 +109,16 @@ impl Follower {
 
     pub(super) fn forget_all(&mut self) {
         self.cache.forget_all();
+        self.left.clear();
         self.begin_era();
+    }
+
+    /// Forgets a run, also what is being read of it.
+    fn forget(&mut self, run: &RunId) {
+        self.cache.forget(run);
+        if let Some(loading) = self.loading.get_mut(run) {
+            loading.spoilt = true;
+        }
     }
 
     /// Events that wait are left to be delivered again.
@@ -92,12 +131,12 @@ impl Follower {
 
     /// Whether events wait for their runs to be read.
     pub(super) fn has_waiting(&self) -> bool {
-        self.loading.values().any(|waiting| !waiting.is_empty())
+        self.loading.values().any(|loading| !loading.waiting.is_empty())
     }
 
     /// Tells the bus that we are at the events that wait. To be called every third of `ack_wait`.
     pub(super) async fn renew_waiting(&mut self) {
-        for held in self.loading.values().flatten() {
+        for held in self.loading.values().flat_map(|loading| &loading.waiting) {
             if !held.lease.renew().await {
                 // This process was stopped for a while: whatever it remembers may be of the past.
                 self.forget_all();
@@ -108,7 +147,8 @@ impl Follower {
 
     /// Gives the events that wait to somebody else.
     pub(super) async fn hand_back(&mut self) {
-        for held in std::mem::take(&mut self.loading).into_values().flatten() {
+        let loading = std::mem::take(&mut self.loading);
+        for held in loading.into_values().flat_map(|loading| loading.waiting) {
             held.lease.nak(Duration::ZERO).await;
         }
     }
@@ -122,7 +162,7 @@ impl Follower {
                 ready.map(|(saved, older)| self.write(run, saved, older)).into_iter().collect()
             }
             Settled::Lost(run) => {
-                self.cache.forget(&run);
+                self.forget(&run);
                 Vec::new()
             }
             Settled::Written { run, places } => {
@@ -131,15 +171,55 @@ impl Follower {
                 }
                 Vec::new()
             }
-            Settled::Loaded { run, era, cached } if era == self.era => {
-                let waiting = self.loading.remove(&run).unwrap_or_default();
-                match cached {
+            Settled::Loaded(loaded) => self.loaded(*loaded),
+        }
+    }
+
+    fn loaded(&mut self, loaded: Loaded) -> Vec<Work> {
+        let Loaded { run, era, cached, event } = loaded;
+        let mut todo = Vec::new();
+        let loading = if era == self.era { self.loading.remove(&run) } else { None };
+        let waiting = match loading {
+            Some(Loading { waiting, spoilt }) => {
+                match cached.filter(|_| !spoilt && event.is_some()) {
                     Some(cached) => self.cache.keep(run, *cached),
                     None => self.cache.forget(&run),
                 }
-                waiting.into_iter().filter_map(|held| self.handle(held)).collect()
+                waiting
             }
-            Settled::Loaded { .. } => Vec::new(),
+            None => VecDeque::new(),
+        };
+        if let Some((lease, stored, verdict)) = event {
+            let verdict = self.left_or(&stored, verdict);
+            todo.push(self.work(lease, stored, Some(run), verdict));
+        }
+        todo.extend(waiting.into_iter().filter_map(|held| self.handle(held)));
+        todo
+    }
+
+    /// What becomes of an event that this orchestrator may not understand.
+    fn left_or(&mut self, stored: &StoredMessage, verdict: Verdict) -> Verdict {
+        match verdict {
+            Verdict::Beyond(why) => self.leave(stored, why),
+            verdict => {
+                self.left.remove(&stored.sequence);
+                verdict
+            }
+        }
+    }
+
+    /// What becomes of an event that this orchestrator does not understand: it is left to newer ones, but not for ever,
+    /// and not so many that they would be all that the shard has in hand.
+    fn leave(&mut self, stored: &StoredMessage, why: String) -> Verdict {
+        self.shared.presence.does_not_understand(self.shard);
+        let has_room = self.left.len() < MOST_LEFT || self.left.contains(&stored.sequence);
+        if has_room && self.shared.bus.now() - stored.time < LEFT_FOR {
+            warn!(subject = stored.message.subject, why, "left to newer orchestrators");
+            self.left.insert(stored.sequence);
+            Verdict::Later
+        } else {
+            self.left.remove(&stored.sequence);
+            Verdict::Bury(Reason::Newer, why)
         }
     }
 
@@ -148,22 +228,26 @@ impl Follower {
     pub(super) fn take(&mut self, delivery: Delivery) -> Option<Work> {
         if !self.cache.continues(&delivery) {
             self.begin_era();
+            self.shared.presence.pinned(self.shard, delivery.pin.clone());
         }
         let stored = delivery.stored.clone();
         self.given = stored.sequence.max(self.given);
         let lease = Lease::new(Arc::clone(&self.shared.bus), delivery, SHARD_ACK_WAIT);
-        match Event::read(self.shared.bus.namespace(), &stored) {
-            Ok(event) => self.handle(Held { lease, stored, event }),
-            Err(unreadable) => {
-                let (Unreadable::Malformed(error) | Unreadable::UnknownType(error)) = &unreadable;
-                let reason = match unreadable {
-                    Unreadable::Malformed(_) => Reason::Malformed,
-                    Unreadable::UnknownType(_) => Reason::UnknownType,
-                };
-                let verdict = Verdict::Bury(reason, error.clone());
-                self.unless_late(lease).map(|lease| self.work(lease, stored, None, verdict))
-            }
+        let verdict = match Event::read(self.shared.bus.namespace(), &stored) {
+            Ok(event) => return self.handle(Held { lease, stored, event }),
+            Err(Unreadable::Malformed(error)) => Verdict::Bury(Reason::Malformed, error),
+            Err(Unreadable::UnknownType(error)) => Verdict::Bury(Reason::UnknownType, error),
+            Err(Unreadable::Newer(error)) => Verdict::Beyond(error),
+        };
+        let lease = self.unless_late(lease)?;
+        if let Verdict::Beyond(_) = verdict
+            && let Some(run) = Subject::run_of(self.shared.bus.namespace(), &stored.message.subject)
+        {
+            // What is decided without it may not be what those decide who know it: the run is left alone.
+            self.forget(&run);
         }
+        let verdict = self.left_or(&stored, verdict);
+        Some(self.work(lease, stored, None, verdict))
     }
 
     /// The lease, if it is still ours.
@@ -184,7 +268,8 @@ impl Follower {
             // Nothing follows from it, for nobody.
             _ if event.fact == Fact::Checkpoint => Verdict::Done,
             _ if self.loading.contains_key(&run) => {
-                self.loading.entry(run).or_default().push_back(Held { lease, stored, event });
+                let loading = self.loading.entry(run).or_default();
+                loading.waiting.push_back(Held { lease, stored, event });
                 return None;
             }
             Standing::Covered => self.covered(event),
@@ -197,6 +282,7 @@ impl Follower {
                 _ => return Some(self.load(lease, stored, event)),
             },
         };
+        self.left.remove(&stored.sequence);
         Some(self.work(lease, stored, Some(run), verdict))
     }
 
@@ -245,28 +331,30 @@ impl Follower {
             (None, Some(capability)) => definitions.single_task(capability),
             _ => definitions.at_hand(&started.data.digest),
         };
-        let plan = known.filter(|_| knows_rules(started)).map(|known| Arc::clone(&known.plan));
+        let known = known.filter(|_| newer_rules(&self.shared, started).is_none());
+        let plan = known.map(|known| Arc::clone(&known.plan));
         plan.filter(|plan| plan.digest == started.data.digest)
     }
 
     /// Reads the run, while its events wait. The event in hand is among what is read.
     fn load(&mut self, lease: Lease, stored: StoredMessage, event: Event) -> Work {
         let (run, era) = (event.run, self.era);
-        self.loading.insert(run, VecDeque::new());
+        self.loading.insert(run, Loading::default());
         let loader = Loader {
             shared: Arc::clone(&self.shared),
             consumer: self.consumer.clone(),
             taken_over: Arc::clone(&self.taken_over),
             given: self.given,
         };
-        let (span, hop) = process(&stored, Some(run));
+        let (span, _) = process(&stored, Some(run));
         Box::pin(
             async move {
-                let Some((cached, verdict)) = lease.hold(loader.load(&lease, &event)).await else {
-                    return Settled::Loaded { run, era, cached: None };
+                let read = lease.hold(loader.load(&lease, &event)).await;
+                let (cached, event) = match read {
+                    Some((cached, verdict)) => (cached, Some((lease, stored, verdict))),
+                    None => (None, None),
                 };
-                let settled = settle(&loader.shared, &lease, &stored, verdict, hop).await;
-                Settled::Loaded { run, era, cached: cached.filter(|_| settled.is_ok()) }
+                Settled::Loaded(Box::new(Loaded { run, era, cached, event }))
             }
             .instrument(span),
         )
@@ -291,7 +379,7 @@ impl Follower {
     fn write(&self, run: RunId, saved: checkpoint::Saved, older: Vec<Place>) -> Work {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let places = checkpoint::write(&*shared.bus, saved, older).await;
+            let places = checkpoint::write(&*shared.bus, shared.rules, saved, older).await;
             Settled::Written { run, places }
         })
     }

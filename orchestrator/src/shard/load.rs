@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use mesh_bus::topology::Stream;
 use mesh_bus::{BusError, ConsumerSpec, Reason, RunLog};
-use mesh_core::{Action, Decision, Event, Fact, Plan, Replay, Run, Started};
-use mesh_schemas::{RULES_VERSION, RunId, StoredMessage, TaskVerb};
+use mesh_core::{Action, Decision, Event, Fact, Plan, Replay, Run, Started, Unreadable};
+use mesh_schemas::{RunId, StoredMessage, TaskVerb};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::cache::Cached;
 use super::checkpoint::{Found, Pace, Place};
@@ -72,8 +72,10 @@ enum Reading {
     Log(Box<Log>),
     /// The log has no `started` of the run.
     Nothing,
-    /// The definition that the run follows is not known here, or not yet.
-    Unknown,
+    /// The definition or the rules that the run follows are not known here, or not yet.
+    Unknown(Verdict),
+    /// This version does not understand an event of the run.
+    Newer(String),
     /// The server that answered lacks what was delivered.
     Behind,
 }
@@ -83,7 +85,9 @@ impl Loader {
     /// the event for which it is loaded.
     pub(super) async fn load(&self, lease: &Lease, event: &Event) -> (Option<Box<Cached>>, Verdict) {
         match self.read(lease, event).await {
-            None | Some(Reading::Unknown | Reading::Behind) => (None, Verdict::Later),
+            None | Some(Reading::Behind) => (None, Verdict::Later),
+            Some(Reading::Unknown(verdict)) => (None, verdict),
+            Some(Reading::Newer(why)) => (None, Verdict::Beyond(why)),
             Some(Reading::Nothing) if event.is_signal() && lease.delivered < EARLY_SIGNALS => {
                 (None, Verdict::Later)
             }
@@ -102,7 +106,10 @@ impl Loader {
             return (None, Verdict::Resend);
         }
         let Fact::Started(started) = &first.fact else { return (None, Verdict::Later) };
-        let Some(plan) = plan(&self.shared, started).await else { return (None, Verdict::Later) };
+        let plan = match plan(&self.shared, started).await {
+            Ok(plan) => plan,
+            Err(verdict) => return (None, verdict),
+        };
         let mut replay = match saved {
             Some(run) => Replay::resume(run),
             None => Replay::begin(&first, started, plan),
@@ -110,9 +117,16 @@ impl Loader {
         let bus = &*self.shared.bus;
         let mut count = 0;
         for chunk in rest.chunks(AT_A_TIME) {
-            for event in chunk.iter().filter_map(|stored| Event::read(bus.namespace(), stored).ok()) {
-                count += usize::from(event.fact != Fact::Checkpoint);
-                replay.take(&event);
+            for stored in chunk {
+                match Event::read(bus.namespace(), stored) {
+                    Ok(event) => {
+                        count += usize::from(event.fact != Fact::Checkpoint);
+                        replay.take(&event);
+                    }
+                    // What is decided without it may not be what those decide who know it.
+                    Err(Unreadable::Newer(why)) => return (None, Verdict::Beyond(why)),
+                    Err(Unreadable::Malformed(_) | Unreadable::UnknownType(_)) => {}
+                }
             }
             tokio::task::yield_now().await;
         }
@@ -196,8 +210,15 @@ impl Loader {
         }
         let found =
             events.iter().enumerate().find_map(|(place, stored)| Some((place, self.started(stored)?)));
-        let Some((place, started)) = found else { return Ok(Reading::Nothing) };
-        let checkpoints = events.iter().filter_map(|stored| Found::read(bus.namespace(), stored));
+        let Some((place, started)) = found else {
+            let newer = events.iter().find_map(|stored| match Event::read(bus.namespace(), stored) {
+                Err(Unreadable::Newer(why)) => Some(why),
+                _ => None,
+            });
+            return Ok(newer.map_or(Reading::Nothing, Reading::Newer));
+        };
+        let checkpoints =
+            events.iter().filter_map(|stored| Found::read(bus.namespace(), stored, self.shared.rules));
         let places = checkpoints.map(|found| found.place).collect();
         let rest = events.split_off(place + 1);
         Ok(Reading::Log(Box::new(Log { started, saved: None, rest, end, places, _turn: turn })))
@@ -214,12 +235,17 @@ impl Loader {
         let itself = bus.read_run_itself(run).await?.events;
         let Some(first) = itself.iter().find_map(|stored| self.started(stored)) else { return Ok(None) };
         let Fact::Started(started) = &first.fact else { return Ok(None) };
-        let found: Vec<Found> =
-            itself.iter().filter_map(|stored| Found::read(bus.namespace(), stored)).collect();
+        let found: Vec<Found> = itself
+            .iter()
+            .filter_map(|stored| Found::read(bus.namespace(), stored, self.shared.rules))
+            .collect();
         if found.is_empty() {
             return Ok(None);
         }
-        let Some(plan) = plan(&self.shared, started).await else { return Ok(Some(Reading::Unknown)) };
+        let plan = match plan(&self.shared, started).await {
+            Ok(plan) => plan,
+            Err(verdict) => return Ok(Some(Reading::Unknown(verdict))),
+        };
         for checkpoint in found.iter().rev() {
             let Some(state) = checkpoint.state(bus).await else { continue };
             let saved = match Run::restore(&first, started, Arc::clone(&plan), &state) {
@@ -247,40 +273,34 @@ impl Loader {
     }
 }
 
-/// Whether this version knows the rules that a run follows.
-pub(super) fn knows_rules(started: &Started) -> bool {
-    let rules = started.data.rules;
-    if rules > RULES_VERSION {
-        warn!(rules, known = RULES_VERSION, "a run of newer rules: left to newer orchestrators");
-    }
-    rules <= RULES_VERSION
+/// Why this orchestrator does not know the rules that a run follows, if so.
+pub(super) fn newer_rules(shared: &Shared, started: &Started) -> Option<String> {
+    let (rules, known) = (started.data.rules, shared.rules);
+    (rules > known).then(|| format!("a run by rules {rules}, and {known} are the newest known here"))
 }
 
-/// The plan that a run is pinned to, if this instance knows it and the rules.
-pub(super) async fn plan(shared: &Shared, started: &Started) -> Option<Arc<Plan>> {
+/// The plan that a run is pinned to, or what to do if this instance does not know it, or not the rules.
+async fn plan(shared: &Shared, started: &Started) -> Result<Arc<Plan>, Verdict> {
     let data = &started.data;
-    if !knows_rules(started) {
-        return None;
+    if let Some(why) = newer_rules(shared, started) {
+        return Err(Verdict::Beyond(why));
     }
     let definitions = &shared.definitions;
     let known = match (&started.workflow, &data.capability) {
         (None, Some(capability)) => definitions.single_task(capability),
         (Some(name), _) => match definitions.get(name, &data.digest).await {
             Ok(known) => known,
-            Err(error) if error.is_retryable() => {
-                debug!(%error, "the definition cannot be read yet");
-                return None;
-            }
+            // One that holds a large definition, which somebody may put there again.
+            Err(error @ BusError::Damaged { .. }) => return Err(Verdict::Beyond(error.to_string())),
             Err(error) => {
-                warn!(%error, "a run of a definition that cannot be read: left to others");
-                return None;
+                debug!(%error, "the definition cannot be read yet");
+                return Err(Verdict::Later);
             }
         },
         (None, None) => None,
     };
     let plan = known.map(|known| Arc::clone(&known.plan)).filter(|plan| plan.digest == data.digest);
-    if plan.is_none() {
-        warn!(digest = %data.digest, "a run of a definition that is not known here: left to others");
-    }
-    plan
+    plan.ok_or_else(|| {
+        Verdict::Beyond(format!("the definition {} is missing, or written for a newer mesh", data.digest))
+    })
 }

@@ -25,7 +25,9 @@ pub(super) enum Verdict {
     Bury(Reason, String),
     /// A signal that came before its run began: store it again, behind `started`.
     Resend,
-    /// Not for this instance, or not yet: deliver it again later.
+    /// Not for this instance, which does not understand it.
+    Beyond(String),
+    /// Not now: deliver it again later.
     Later,
     /// All is stored already.
     Done,
@@ -62,8 +64,8 @@ pub(super) async fn settle(
                 store::message(bus, lease, Publish::once(again)).await?;
             }
         }
-        Verdict::Later if lease.is_lost() => return Err(Lost),
-        Verdict::Later => {
+        Verdict::Later | Verdict::Beyond(_) if lease.is_lost() => return Err(Lost),
+        Verdict::Later | Verdict::Beyond(_) => {
             let (first, longest) = UNKNOWN_PAUSES;
             let deliveries = u32::try_from(lease.delivered).unwrap_or(u32::MAX);
             lease.nak(first.saturating_mul(deliveries).min(longest)).await;

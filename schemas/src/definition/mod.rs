@@ -77,9 +77,36 @@ impl Definition {
     /// this text, so two spellings of one definition have one digest.
     #[must_use]
     pub fn canonical_json(&self) -> String {
-        // `to_value` sorts object keys, because serde_json's map is ordered by key; every key is a string and
-        // every number finite, so neither step can fail.
-        serde_json::to_value(self).map(|value| sorted(value).to_string()).unwrap_or_default()
+        let Self { mesh, name, description, input, output, timeout, tasks: _ } = self;
+        // Task by task, so that a long definition is not held three times over.
+        let head = Self {
+            mesh: *mesh,
+            name: name.clone(),
+            description: description.clone(),
+            input: input.clone(),
+            output: output.clone(),
+            timeout: *timeout,
+            tasks: BTreeMap::new(),
+        };
+        // Every key is a string and every number finite, so writing cannot fail.
+        let Ok(Value::Object(head)) = serde_json::to_value(&head).map(sorted) else { return String::new() };
+        let mut text = String::from("{");
+        for (key, value) in &head {
+            let value = if key == "tasks" { self.canonical_tasks() } else { value.to_string() };
+            entry(&mut text, key, &value);
+        }
+        text.push('}');
+        text
+    }
+
+    fn canonical_tasks(&self) -> String {
+        let mut text = String::from("{");
+        for (id, task) in &self.tasks {
+            let task = serde_json::to_value(task).map(sorted).unwrap_or_default();
+            entry(&mut text, id.as_str(), &task.to_string());
+        }
+        text.push('}');
+        text
     }
 
     /// The content digest.
@@ -87,6 +114,17 @@ impl Definition {
     pub fn digest(&self) -> Digest {
         Digest::of(self.canonical_json().as_bytes())
     }
+}
+
+/// Appends an entry to an object that has begun. A key of a definition, or the id of a task, needs no escapes.
+fn entry(object: &mut String, key: &str, value: &str) {
+    if !object.ends_with('{') {
+        object.push(',');
+    }
+    object.push('"');
+    object.push_str(key);
+    object.push_str("\":");
+    object.push_str(value);
 }
 
 /// Sorts object keys whatever map serde_json was built with.

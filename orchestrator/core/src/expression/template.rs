@@ -88,6 +88,11 @@ impl Template {
         Ok(value)
     }
 
+    /// Gives the room back that [`Template::references`] take, once everything is checked by them.
+    pub(crate) fn forget_references(&mut self) {
+        self.references = Vec::new();
+    }
+
     /// What each expression uses, with its path in the data, such as `.scores[0]`.
     pub fn references(&self) -> impl Iterator<Item = (&str, &References)> {
         self.references.iter().map(|(at, references)| (at.as_str(), references))
@@ -191,8 +196,8 @@ impl Compiler {
 
     fn expression(&mut self, text: &str, at: &str) -> Option<Compiled> {
         match Compiled::new(text) {
-            Ok(compiled) => {
-                self.references.push((at.to_owned(), compiled.references.clone()));
+            Ok(mut compiled) => {
+                self.references.push((at.to_owned(), std::mem::take(&mut compiled.references)));
                 Some(compiled)
             }
             Err(messages) => {

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use mesh_schemas::definition::Task;
@@ -10,11 +11,11 @@ use super::order::Precedence;
 use super::{Plan, PlannedTask, limits, problem};
 use crate::expression::{Condition, References, Template};
 
-pub(super) fn plan(definition: &Definition) -> Result<Plan, Vec<Problem>> {
+pub(super) fn plan(definition: Cow<'_, Definition>) -> Result<Plan, Vec<Problem>> {
     let mut problems = Vec::new();
-    limits::check(definition, &mut problems);
+    limits::check(&definition, &mut problems);
     let ids: Vec<&TaskId> = definition.tasks.keys().collect();
-    let graph = Graph::new(definition, &ids, &mut problems);
+    let graph = Graph::new(&definition, &ids, &mut problems);
     let mut compiler = Compiler { ids: &ids, graph, problems };
     let tasks = definition
         .tasks
@@ -22,11 +23,12 @@ pub(super) fn plan(definition: &Definition) -> Result<Plan, Vec<Problem>> {
         .enumerate()
         .map(|(place, (id, task))| compiler.task(place, id, task))
         .collect();
-    let output = compiler.run_output(definition);
+    let output = compiler.run_output(&definition);
     let mut problems = compiler.problems;
     match output {
         Some((output, uses)) if problems.is_empty() => {
-            Ok(Plan { definition: definition.clone(), digest: definition.digest(), tasks, output, uses })
+            let digest = definition.digest();
+            Ok(Plan { definition: definition.into_owned(), digest, tasks, output, uses })
         }
         _ => {
             problems.sort_by(|a, b| a.path.cmp(&b.path));
@@ -45,8 +47,8 @@ impl Compiler<'_> {
     fn task(&mut self, place: usize, id: &TaskId, task: &Task) -> PlannedTask {
         let path = |key: &str| format!("tasks.{id}.{key}");
         let when = task.when.as_ref().and_then(|text| self.condition(&path("when"), text));
-        let with = task.with.as_ref().and_then(|data| self.template(&path("with"), data));
-        let output = task.output.as_ref().and_then(|data| self.template(&path("output"), data));
+        let mut with = task.with.as_ref().and_then(|data| self.template(&path("with"), data));
+        let mut output = task.output.as_ref().and_then(|data| self.template(&path("output"), data));
         let mut uses = BTreeSet::new();
         if let Some(when) = &when {
             self.references(path("when"), when.references(), Some(place), false, &mut uses);
@@ -56,9 +58,15 @@ impl Compiler<'_> {
                 self.references(path(key) + at, references, Some(place), key == "output", &mut uses);
             }
         }
+        with.iter_mut().chain(&mut output).for_each(Template::forget_references);
         PlannedTask {
             id: id.clone(),
-            definition: task.clone(),
+            agent: task.agent.clone(),
+            action: task.action.clone(),
+            on_skipped: task.on_skipped,
+            retry: task.retry.clone(),
+            timeout: task.timeout,
+            on_failure: task.on_failure,
             when,
             with,
             output,
@@ -70,7 +78,7 @@ impl Compiler<'_> {
 
     /// The output of a run: as defined, or an object with the outputs of the tasks that nobody needs.
     fn run_output(&mut self, definition: &Definition) -> Option<(Template, Vec<usize>)> {
-        let template = match &definition.output {
+        let mut template = match &definition.output {
             Some(output) => self.template("output", output)?,
             None => {
                 let last = self.ids.iter().zip(&self.graph.dependents).filter(|(_, after)| after.is_empty());
@@ -84,6 +92,7 @@ impl Compiler<'_> {
         for (at, references) in template.references() {
             self.references(format!("output{at}"), references, None, false, &mut uses);
         }
+        template.forget_references();
         Some((template, uses.into_iter().collect()))
     }
 

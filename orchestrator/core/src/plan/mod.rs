@@ -9,11 +9,12 @@ mod order;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use mesh_schemas::definition::{DEFAULT_RUN_TIMEOUT, Span, Task};
+use mesh_schemas::definition::{DEFAULT_RUN_TIMEOUT, OnFailure, OnSkipped, Retry, Span};
 use mesh_schemas::document::Problem;
-use mesh_schemas::{Definition, Digest, ErrorCode, TaskId};
+use mesh_schemas::{Capability, Definition, Digest, ErrorCode, TaskId};
 
 pub use check::check;
 
@@ -47,8 +48,18 @@ pub struct Plan {
 pub struct PlannedTask {
     /// Its id.
     pub id: TaskId,
-    /// Its definition.
-    pub definition: Task,
+    /// The capability that an agent must have to do it.
+    pub agent: Capability,
+    /// What the agent is to do.
+    pub action: Option<String>,
+    /// What becomes of it when one of its needs was skipped.
+    pub on_skipped: OnSkipped,
+    /// How failed attempts are repeated.
+    pub retry: Retry,
+    /// Longest time that one execution may take.
+    pub timeout: Option<Span>,
+    /// What becomes of the run when it failed for good.
+    pub on_failure: OnFailure,
     /// Condition; without one, the task runs.
     pub when: Option<Condition>,
     /// Input; without one, the input of the run.
@@ -76,7 +87,15 @@ impl Plan {
     /// # Errors
     /// Everything that is wrong with it, each with its path and without a position.
     pub fn compile(definition: &Definition) -> Result<Self, Vec<Problem>> {
-        compile::plan(definition)
+        compile::plan(Cow::Borrowed(definition))
+    }
+
+    /// [`Plan::compile`], without a copy: a definition may be large.
+    ///
+    /// # Errors
+    /// As [`Plan::compile`].
+    pub fn of(definition: Definition) -> Result<Self, Vec<Problem>> {
+        compile::plan(Cow::Owned(definition))
     }
 
     /// The place of a task.

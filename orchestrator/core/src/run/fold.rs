@@ -74,7 +74,7 @@ impl<'a> Fold<'a> {
         let plan = Arc::clone(&self.plan);
         let task = &plan.tasks[index];
         let skipped = task.needs.iter().any(|&need| self.run.tasks[need] == TaskState::Skipped);
-        if skipped && task.definition.on_skipped == OnSkipped::Skip {
+        if skipped && task.on_skipped == OnSkipped::Skip {
             return self.over(index, TaskState::Skipped, Value::Null);
         }
         match task.when.as_ref().map(|when| when.evaluate(&self.run.scope(None))) {
@@ -86,7 +86,7 @@ impl<'a> Fold<'a> {
 
     fn create(&mut self, index: usize, attempt: Attempt) {
         let plan = Arc::clone(&self.plan);
-        let PlannedTask { definition, id, with, .. } = &plan.tasks[index];
+        let PlannedTask { id, action, timeout, with, .. } = &plan.tasks[index];
         let input = match with {
             Some(with) => with.render(&self.run.scope(None)),
             None => Ok(self.run.input.clone()),
@@ -101,9 +101,9 @@ impl<'a> Fold<'a> {
             digest: plan.digest.clone(),
             task: id.clone(),
             attempt,
-            action: definition.action.clone(),
+            action: action.clone(),
             input,
-            timeout_ms: definition.timeout.map(Span::as_millis),
+            timeout_ms: timeout.map(Span::as_millis),
             deadline: Some(header.deadline),
             basis: self.time,
             idempotency_key: format!("{}.{id}", header.run),
@@ -144,7 +144,7 @@ impl<'a> Fold<'a> {
 
     pub(super) fn failed(&mut self, key: &TaskKey, error: &TaskError) {
         let Some(index) = self.active(key) else { return };
-        match backoff::pause(&self.plan.tasks[index].definition.retry, key, error) {
+        match backoff::pause(&self.plan.tasks[index].retry, key, error) {
             None => self.fail(index, error.clone()),
             Some(Duration::ZERO) => self.create(index, key.attempt.next()),
             Some(pause) => {
@@ -185,7 +185,7 @@ impl<'a> Fold<'a> {
 
     fn fail(&mut self, index: usize, error: TaskError) {
         let task = &self.plan.tasks[index];
-        match task.definition.on_failure {
+        match task.on_failure {
             OnFailure::Continue => self.over(index, TaskState::Failed, Value::Null),
             OnFailure::Fail => {
                 let id = task.id.clone();

@@ -11,8 +11,13 @@ use super::party::{Kind, Party};
 /// One orchestrator, started again whenever it has ended.
 pub(super) async fn keep(world: Arc<World>, place: u64) {
     let topology = Topology { shards: world.shards, ..Topology::default() };
-    let (cached_runs, checkpoint_after) = (world.storm.cached_runs, world.storm.checkpoint_after);
-    let options = Options { topology, cached_runs, checkpoint_after };
+    let options = Options {
+        topology,
+        cached_runs: world.storm.cached_runs,
+        checkpoint_after: world.storm.checkpoint_after,
+        look: world.storm.look,
+        ..Options::default()
+    };
     let mut life = 0;
     loop {
         life += 1;

@@ -169,10 +169,10 @@ impl RunState {
     /// Tells of every task that has not begun which of its needs have not ended.
     pub(super) fn tell_needs(&mut self) {
         let is_open: Vec<bool> = self.tasks.iter().map(|task| !task.has_ended()).collect();
-        for (task, planned) in self.tasks.iter_mut().zip(&self.plan.tasks) {
+        for (task, defined) in self.tasks.iter_mut().zip(self.plan.definition.tasks.values()) {
             if task.status == "pending" {
                 // In the order in which the definition names them.
-                let needs = planned.definition.needs.iter();
+                let needs = defined.needs.iter();
                 let is_open = |need: &&TaskId| self.plan.index(need).is_some_and(|place| is_open[place]);
                 task.waiting = Some(Waiting::Needs(needs.filter(is_open).cloned().collect()));
             }
