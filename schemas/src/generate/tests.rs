@@ -59,6 +59,7 @@ fn every_type_of_event_is_listed_once() {
         "workflow.signalled",
         "task.assigned",
         "task.released",
+        "workflow.checkpointed",
         "request.rejected",
         "dead",
     ]

@@ -136,6 +136,10 @@ async fn what_is_asked_of_a_server_that_is_away_may_be_tried_again(server: &impl
     let all = [
         publish.boxed_local(),
         async { fails("read_run", bus.read_run(&run).await) }.boxed_local(),
+        async { fails("read_short_run", bus.read_short_run(&run, 9).await) }.boxed_local(),
+        async { fails("read_run_after", bus.read_run_after(&run, 1).await) }.boxed_local(),
+        async { fails("read_run_itself", bus.read_run_itself(&run).await) }.boxed_local(),
+        async { fails("list_subjects", bus.list_subjects(Stream::Events, "mesh.>").await) }.boxed_local(),
         async { fails("last", bus.last(Stream::Events, "mesh.>").await) }.boxed_local(),
         async { fails("at", bus.at(Stream::Events, 1).await) }.boxed_local(),
         async { fails("remove", bus.remove(Stream::Events, 1).await) }.boxed_local(),

@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 use futures::{StreamExt as _, TryStreamExt as _};
-use mesh_bus::Publish;
 use mesh_bus::topology::Stream;
+use mesh_bus::{MAX_SHORT_RUN, Publish};
+use mesh_schemas::RunId;
 
 use crate::server::Server;
 use crate::support::{event, message, own, request, run, store, store_tasks, text};
@@ -14,6 +15,10 @@ on_every_bus!(
     a_run_without_events_is_empty_up_to_the_end_of_the_log,
     what_was_stored_by_anyone_is_read,
     the_events_of_the_run_itself_and_of_everything_in_it_are_read,
+    a_run_is_read_at_once_if_it_is_no_longer_than_was_said,
+    the_rest_of_a_run_is_read,
+    what_tells_of_a_run_as_a_whole_is_read,
+    the_subjects_that_hold_a_message_are_listed,
     the_last_message_on_a_subject_is_read,
     a_message_is_read_by_its_place,
 );
@@ -90,6 +95,83 @@ async fn the_events_of_the_run_itself_and_of_everything_in_it_are_read(server: &
     let log = bus.read_run(&run).await?;
     let read: Vec<&str> = log.events.iter().map(|event| event.message.subject.as_str()).collect();
     assert_eq!(read, subjects);
+    Ok(())
+}
+
+async fn a_run_is_read_at_once_if_it_is_no_longer_than_was_said(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    for number in 0..1_026 {
+        bus.publish(event(run(u32::from(number >= 3)), number)).await?;
+    }
+    let (short, long) = (run(0), run(1));
+    let read = bus.read_short_run(&short, 3).await?.map(|log| (log.events.len(), log.end));
+    assert_eq!(read, Some((3, 1_026)));
+    assert_eq!(bus.read_short_run(&short, 2).await?, None);
+    assert_eq!(bus.read_short_run(&long, 1_022).await?, None);
+    let read = bus.read_short_run(&long, MAX_SHORT_RUN).await?.map(|log| log.events.len());
+    assert_eq!(read, Some(1_023));
+    for number in 2_000..2_002 {
+        bus.publish(event(long, number)).await?;
+    }
+    assert_eq!(bus.read_short_run(&long, MAX_SHORT_RUN).await?, None, "there are 1 025");
+    let read = bus.read_short_run(&run(2), 1).await?.map(|log| (log.events.len(), log.end));
+    assert_eq!(read, Some((0, 1_028)), "one without events");
+    Ok(())
+}
+
+async fn the_rest_of_a_run_is_read(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    for number in 0..10 {
+        bus.publish(event(run(number % 2), number)).await?;
+    }
+    let rest = async |after: u64| -> Result<(Vec<u64>, u64)> {
+        let log = bus.read_run_after(&run(1), after).await?;
+        Ok((log.events.iter().map(|event| event.sequence).collect(), log.end))
+    };
+    assert_eq!(rest(0).await?, (vec![2, 4, 6, 8, 10], 10));
+    assert_eq!(rest(5).await?, (vec![6, 8, 10], 10));
+    assert_eq!(rest(6).await?, (vec![8, 10], 10));
+    assert_eq!(rest(10).await?, (vec![], 10));
+    bus.remove(Stream::Events, 10).await?;
+    assert_eq!(rest(7).await?.0, [8]);
+    assert_eq!(bus.read_run_after(&run(2), 0).await?.events, []);
+    Ok(())
+}
+
+async fn what_tells_of_a_run_as_a_whole_is_read(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    let run = run(1);
+    let subjects = [
+        format!("mesh.workflow.started.onboarding.-.{run}"),
+        format!("mesh.task.completed.risk.high.{run}.t.1"),
+        format!("mesh.workflow.checkpointed.onboarding.-.{run}.2"),
+        format!("mesh.workflow.signalled.onboarding.-.{run}.cancel.two"),
+        format!("mesh.timer.fired.-.-.{run}.deadline"),
+        format!("mesh.workflow.checkpointed.onboarding.-.{run}.5"),
+        format!("mesh.workflow.completed.onboarding.-.{run}"),
+    ];
+    for subject in &subjects {
+        store(&*bus, Publish::once(message(subject, "{}"))).await?;
+    }
+    let log = bus.read_run_itself(&run).await?;
+    let read: Vec<u64> = log.events.iter().map(|event| event.sequence).collect();
+    assert_eq!(read, [1, 3, 6, 7]);
+    Ok(())
+}
+
+async fn the_subjects_that_hold_a_message_are_listed(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    let of = |run: RunId| format!("mesh.*.*.*.*.{run}.>");
+    assert!(bus.list_subjects(Stream::Events, &of(run(1))).await?.is_empty());
+    for number in 0..20 {
+        bus.publish(event(run(number % 2), number)).await?;
+    }
+    bus.remove(Stream::Events, 2).await?;
+    let listed = bus.list_subjects(Stream::Events, &of(run(1))).await?;
+    let expected = (1..10).map(|place| event(run(1), 2 * place + 1).message.subject);
+    assert_eq!(listed, expected.collect());
+    assert_eq!(bus.list_subjects(Stream::Events, "mesh.>").await?.len(), 19);
+    assert!(bus.list_subjects(Stream::Tasks, "mesh.>").await?.is_empty(), "another stream");
     Ok(())
 }
 

@@ -93,6 +93,10 @@ async fn before_it_is_set_up_everything_says_so(server: &impl Server) -> Result<
     not_set_up("ensure_consumer", bus.ensure_consumer(&spec).await);
     not_set_up("delivered", bus.delivered(&spec).await);
     not_set_up("read_run", bus.read_run(&run).await);
+    not_set_up("read_short_run", bus.read_short_run(&run, 9).await);
+    not_set_up("read_run_after", bus.read_run_after(&run, 1).await);
+    not_set_up("read_run_itself", bus.read_run_itself(&run).await);
+    not_set_up("list_subjects", bus.list_subjects(Stream::Notes, "mesh.>").await);
     not_set_up("follow", bus.follow(Stream::Notes, filters, From::Begin).await.map(drop));
     not_set_up("last", bus.last(Stream::Notes, "mesh.>").await);
     not_set_up("at", bus.at(Stream::Notes, 1).await);

@@ -238,7 +238,7 @@ fn texts_are_bounded() {
     let deep = |n: usize| format!("a: {}{}", "[".repeat(n), "]".repeat(n));
     let block: String = (0..100).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
     for (text, expected) in [
-        (long, "at most 1048576 are read"),
+        (long, "at most 33554432 are read"),
         (bomb, "aliases repeat more than 10000 parts"),
         (deep(100), "nested deeper than 64"),
         (deep(100_000), "1:"),
