@@ -196,3 +196,6 @@ fn input_schema(definition: &Definition) -> Result<Option<Validator>, Problem> {
         ),
     })
 }
+
+#[cfg(test)]
+mod tests;

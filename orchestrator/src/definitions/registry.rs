@@ -11,6 +11,9 @@ use mesh_schemas::{Definition, Digest, ErrorCode, WorkflowName};
 
 use super::{Known, digest_in, stored};
 
+/// From so many tasks on, compiling is done beside everything else.
+const MANY_TASKS: usize = 1_000;
+
 /// A workflow that was applied at some time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Registered {
@@ -109,8 +112,7 @@ pub struct Applied {
 /// [`ApplyError`] if the definition is not sound or the bus did not take it; nothing has changed then for new
 /// runs.
 pub async fn apply(bus: &dyn Bus, definition: &Definition) -> Result<Applied, ApplyError> {
-    let known = Known::compile(definition).map_err(ApplyError::Unsound)?;
-    let digest = known.plan.digest.clone();
+    let digest = sound(definition).await?;
     stored::put(bus, definition, &digest).await?;
     let pointer = bus.get(Bucket::Workflows, definition.name.as_str()).await?;
     let change = match pointer.as_ref().and_then(digest_in) {
@@ -123,6 +125,20 @@ pub async fn apply(bus: &dyn Bus, definition: &Definition) -> Result<Applied, Ap
         bus.put(Bucket::Workflows, definition.name.as_str(), pointer, None).await?;
     }
     Ok(Applied { digest, change })
+}
+
+/// The digest of a definition, if it is sound.
+async fn sound(definition: &Definition) -> Result<Digest, ApplyError> {
+    let compile = |definition: &Definition| Known::compile(definition).map(|known| known.plan.digest.clone());
+    let digest = if definition.tasks.len() < MANY_TASKS {
+        compile(definition)
+    } else {
+        // It takes seconds, and a connection has to be served meanwhile.
+        let large = definition.clone();
+        let compiled = tokio::task::spawn_blocking(move || compile(&large)).await;
+        compiled.unwrap_or_else(|_| compile(definition))
+    };
+    digest.map_err(ApplyError::Unsound)
 }
 
 /// Why a definition was not applied.

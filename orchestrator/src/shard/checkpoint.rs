@@ -11,7 +11,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, Stored};
-use mesh_core::{Event, Header, Run};
+use mesh_core::{Event, Header, MAX_STATE_BYTES, Run};
 use mesh_schemas::payload::WorkflowCheckpointed;
 use mesh_schemas::{Digest, Envelope, Namespace, ObjectName, ObjectOwner, RunId, StoredMessage, Subject};
 use serde::Deserialize as _;
@@ -23,9 +23,13 @@ use crate::encode;
 /// quotes and what else it carries.
 const INLINE_BYTES: usize = 48 * 1024;
 
-/// Bytes of a state that one event pays for. An event of the log has some 600, so what is written of states stays
-/// below what is written of events, however long a run is.
-const BYTES_PER_EVENT: usize = 512;
+/// How many bytes of a state one byte of the events since the last one pays for. A state holds no more than the events
+/// brought, so one that holds all of it is written each time the log has doubled; and what is written of states, ever,
+/// stays below twice the log.
+const STATE_PER_LOG: usize = 2;
+
+/// Bytes that a message takes in a stream beside its subject and body: its record, and headers of a trace.
+const OVERHEAD: usize = 128;
 
 /// A checkpoint that stands in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,15 +50,15 @@ pub(super) struct Saved {
     state: Vec<u8>,
 }
 
-/// When a run is written down: when as many events have come since the last time as the state is worth.
+/// When a run is written down: when as much has come since the last time as the state is worth.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// Events since the last checkpoint.
-    since: usize,
-    /// So many are to come before the next.
-    after: usize,
-    /// Fewest events from one to the next.
+    /// Fewest events from one checkpoint to the next.
     fewest: usize,
+    /// Events since the last checkpoint, and what they brought in bytes.
+    since: Grown,
+    /// From so many bytes on it is looked whether the state is worth them: looking costs as much as the state is large.
+    look_at: usize,
     /// Events whose decisions are being stored.
     storing: BTreeSet<u64>,
     saved: Option<Saved>,
@@ -62,36 +66,51 @@ pub(super) struct Pace {
     places: Vec<Place>,
 }
 
+/// How much a log has grown.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Grown {
+    events: usize,
+    bytes: usize,
+}
+
+impl Grown {
+    /// Counts an event.
+    pub(super) fn by(&mut self, stored: &StoredMessage) {
+        self.events += 1;
+        self.bytes += stored.message.subject.len() + stored.message.payload.len() + OVERHEAD;
+    }
+}
+
 impl Pace {
-    /// That of a run of which so many events were read behind the last of these checkpoints.
-    pub(super) fn new(fewest: usize, since: usize, places: Vec<Place>) -> Self {
-        Self { since, after: fewest, fewest, storing: BTreeSet::new(), saved: None, places }
+    /// That of a run whose log has grown by so much behind the last of these checkpoints.
+    pub(super) fn new(fewest: usize, since: Grown, places: Vec<Place>) -> Self {
+        Self { fewest, since, look_at: 0, storing: BTreeSet::new(), saved: None, places }
     }
 
     /// Whether the run is one that is written down, or soon will be.
     pub(super) fn is_long(&self) -> bool {
-        !self.places.is_empty() || self.since >= self.fewest
+        !self.places.is_empty() || self.since.events >= self.fewest
     }
 
     /// Notes that a run has taken an event, and that what follows from that is about to be stored.
-    pub(super) fn folded(&mut self, event: &Event, run: &Run) {
+    pub(super) fn folded(&mut self, event: &Event, stored: &StoredMessage, run: &Run) {
         self.storing.insert(event.sequence);
-        self.since += 1;
-        if self.since < self.after || self.saved.is_some() {
+        self.since.by(stored);
+        let Grown { events, bytes } = self.since;
+        if events < self.fewest || bytes < self.look_at || self.saved.is_some() {
             return;
         }
-        let Some(state) = run.save() else {
+        match run.save() {
+            Some(state) if state.len() / STATE_PER_LOG <= bytes => {
+                (self.since, self.look_at) = (Grown::default(), 0);
+                let (cause, header) = (event.id.clone(), run.header.clone());
+                self.saved = Some(Saved { upto: run.upto(), cause, time: event.time, header, state });
+            }
+            // Not before it can be worth it, and not too soon, as the state grows meanwhile.
+            Some(state) => self.look_at = (state.len() / STATE_PER_LOG).max(bytes + bytes / 4),
             // It has ended, or is too large for now.
-            self.after *= 2;
-            return;
-        };
-        self.after = self.fewest.max(state.len() / BYTES_PER_EVENT);
-        if self.since < self.after {
-            return;
+            None => self.look_at = bytes.saturating_mul(2).max(MAX_STATE_BYTES / STATE_PER_LOG),
         }
-        self.since = 0;
-        let (cause, header) = (event.id.clone(), run.header.clone());
-        self.saved = Some(Saved { upto: run.upto(), cause, time: event.time, header, state });
     }
 
     /// Notes that everything that follows from an event is stored. Returns the state that can be written down now,
@@ -199,3 +218,6 @@ impl Found {
         (Digest::of(&state) == self.data.digest).then_some(state)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 use tracing::{Instrument, warn};
 
 use super::cache::{Cache, Cached, Standing};
-use super::checkpoint::{self, Pace, Place};
+use super::checkpoint::{self, Grown, Pace, Place};
 use super::load::{Loader, newer_rules};
 use super::settle::{Verdict, objection, settle};
 use crate::lease::Lease;
@@ -273,10 +273,10 @@ impl Follower {
                 return None;
             }
             Standing::Covered => self.covered(event),
-            Standing::Next => self.next(event),
+            Standing::Next => self.next(event, &stored),
             Standing::Unknown => match &event.fact {
                 Fact::Started(started) if lease.delivered == 1 => match self.plan_at_hand(started) {
-                    Some(plan) => self.begin(&event, started, plan),
+                    Some(plan) => self.begin(&event, &stored, started, plan),
                     None => return Some(self.load(lease, stored, event)),
                 },
                 _ => return Some(self.load(lease, stored, event)),
@@ -299,22 +299,28 @@ impl Follower {
         }
     }
 
-    fn begin(&mut self, event: &Event, started: &Started, plan: Arc<Plan>) -> Verdict {
+    fn begin(
+        &mut self,
+        event: &Event,
+        stored: &StoredMessage,
+        started: &Started,
+        plan: Arc<Plan>,
+    ) -> Verdict {
         let (run, step) = Run::start(event, started, plan);
         let header = Box::new(run.header.clone());
         let sequence = event.sequence;
         (self.shared.folded)(&run, sequence);
-        let mut pace = Pace::new(self.shared.checkpoint_after, 0, Vec::new());
-        pace.folded(event, &run);
+        let mut pace = Pace::new(self.shared.checkpoint_after, Grown::default(), Vec::new());
+        pace.folded(event, stored, &run);
         self.cache.keep(event.run, Cached { run, begin: sequence, upto: sequence, covered: 0, pace });
         Verdict::Store { header, decisions: step.decisions, letter: None }
     }
 
-    fn next(&mut self, event: Event) -> Verdict {
+    fn next(&mut self, event: Event, stored: &StoredMessage) -> Verdict {
         let Some(cached) = self.cache.get(&event.run) else { return Verdict::Later };
         let step = cached.run.apply(&event);
         cached.upto = event.sequence;
-        cached.pace.folded(&event, &cached.run);
+        cached.pace.folded(&event, stored, &cached.run);
         (self.shared.folded)(&cached.run, cached.upto);
         let header = Box::new(cached.run.header.clone());
         // More may come of a long run that has ended, and reading it again would take long.

@@ -11,7 +11,7 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tracing::debug;
 
 use super::cache::Cached;
-use super::checkpoint::{Found, Pace, Place};
+use super::checkpoint::{Found, Grown, Pace, Place};
 use super::settle::{Verdict, objection};
 use crate::lease::Lease;
 use crate::service::Shared;
@@ -115,12 +115,14 @@ impl Loader {
             None => Replay::begin(&first, started, plan),
         };
         let bus = &*self.shared.bus;
-        let mut count = 0;
+        let mut grown = Grown::default();
         for chunk in rest.chunks(AT_A_TIME) {
             for stored in chunk {
                 match Event::read(bus.namespace(), stored) {
                     Ok(event) => {
-                        count += usize::from(event.fact != Fact::Checkpoint);
+                        if event.fact != Fact::Checkpoint {
+                            grown.by(stored);
+                        }
                         replay.take(&event);
                     }
                     // What is decided without it may not be what those decide who know it.
@@ -140,7 +142,7 @@ impl Loader {
             return (None, Verdict::Later);
         }
         (self.shared.folded)(&run, end);
-        let pace = Pace::new(self.shared.checkpoint_after, count, places);
+        let pace = Pace::new(self.shared.checkpoint_after, grown, places);
         let cached = Cached { run, begin, upto: end, covered: end, pace };
         (Some(Box::new(cached)), Verdict::Store { header, decisions: Vec::new(), letter })
     }

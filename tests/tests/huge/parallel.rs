@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use crate::support::{agent, output, parallel, set_up, short_runs, so_many};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn two_thousand_in_parallel() -> Result<()> {
     in_parallel(2_000).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes: make huge"]
 async fn ten_thousand_in_parallel() -> Result<()> {
     in_parallel(10_000).await

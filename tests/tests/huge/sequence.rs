@@ -12,12 +12,12 @@ use crate::support::{
     agent, checkpoints, compare_cold_loads, output, remove_checkpoints, sequence, set_up, so_many,
 };
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn three_thousand_in_sequence() -> Result<()> {
     in_sequence(3_000).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes: make huge"]
 async fn a_hundred_thousand_in_sequence() -> Result<()> {
     in_sequence(100_000).await

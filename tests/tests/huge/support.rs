@@ -12,6 +12,8 @@ use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, From, RunOutcome, RunWaiter};
 use mesh_core::{Event, Fact, Replay, Run};
 use mesh_orchestrator::Definitions;
+use mesh_orchestrator::definitions::{self, ApplyError};
+use mesh_schemas::document::Format;
 use mesh_schemas::payload::WorkflowCheckpointed;
 use mesh_schemas::{Envelope, RunId, Subject};
 use mesh_tests::{World, patiently};
@@ -70,7 +72,18 @@ pub(crate) async fn set_up(world: &World, definition: &str) -> Result<()> {
     // Each try waits for the server.
     let ready = async { while world.apply(SHORT).await.is_err() {} };
     patiently("the namespace", ready).await?;
-    world.apply(definition).await
+    let definition = definitions::check(definition, Format::Yaml)?;
+    // While a hundred thousand tasks are read, a connection may be lost.
+    let apply = async {
+        loop {
+            match definitions::apply(&*world.bus, &definition).await {
+                Err(ApplyError::Bus(error)) if error.is_retryable() => {}
+                applied => return applied,
+            }
+        }
+    };
+    tokio::time::timeout(LONGEST, apply).await.context("waited too long")??;
+    Ok(())
 }
 
 /// Waits for the end of a run, and gives its output.
