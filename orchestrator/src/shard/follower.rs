@@ -11,15 +11,15 @@ use chrono::TimeDelta;
 use futures::future::BoxFuture;
 use mesh_bus::topology::{SHARD_ACK_WAIT, SHARD_MAX_ACK_PENDING};
 use mesh_bus::{ConsumerSpec, Delivery, Reason};
-use mesh_core::{Event, Fact, Plan, Run, Started, Unreadable};
+use mesh_core::{Event, Fact, Plan, Started, Unreadable};
 use mesh_schemas::{RunId, StoredMessage, Subject, TraceContext};
 use mesh_telemetry::{names, span};
 use tokio::sync::OnceCell;
 use tracing::{Instrument, warn};
 
 use super::cache::{Cache, Cached, Standing};
-use super::checkpoint::{self, Grown, Pace, Place};
-use super::load::{Loader, newer_rules};
+use super::checkpoint::{self, Place};
+use super::load::{Loader, begin, newer_rules};
 use super::settle::{Verdict, objection, settle};
 use crate::lease::Lease;
 use crate::service::Shared;
@@ -276,7 +276,11 @@ impl Follower {
             Standing::Next => self.next(event, &stored),
             Standing::Unknown => match &event.fact {
                 Fact::Started(started) if lease.delivered == 1 => match self.plan_at_hand(started) {
-                    Some(plan) => self.begin(&event, &stored, started, plan),
+                    Some(plan) => {
+                        let (cached, verdict) = begin(&self.shared, &event, &stored, started, plan);
+                        self.cache.keep(run, cached);
+                        verdict
+                    }
                     None => return Some(self.load(lease, stored, event)),
                 },
                 _ => return Some(self.load(lease, stored, event)),
@@ -297,23 +301,6 @@ impl Follower {
             None => Verdict::Done,
             Some((reason, error)) => Verdict::Bury(reason, error),
         }
-    }
-
-    fn begin(
-        &mut self,
-        event: &Event,
-        stored: &StoredMessage,
-        started: &Started,
-        plan: Arc<Plan>,
-    ) -> Verdict {
-        let (run, step) = Run::start(event, started, plan);
-        let header = Box::new(run.header.clone());
-        let sequence = event.sequence;
-        (self.shared.folded)(&run, sequence);
-        let mut pace = Pace::new(self.shared.checkpoint_after, Grown::default(), Vec::new());
-        pace.folded(event, stored, &run);
-        self.cache.keep(event.run, Cached { run, begin: sequence, upto: sequence, covered: 0, pace });
-        Verdict::Store { header, decisions: step.decisions, letter: None }
     }
 
     fn next(&mut self, event: Event, stored: &StoredMessage) -> Verdict {
@@ -342,7 +329,7 @@ impl Follower {
         plan.filter(|plan| plan.digest == started.data.digest)
     }
 
-    /// Reads the run, while its events wait. The event in hand is among what is read.
+    /// Reads the run, or only the definition of one that begins, while its events wait.
     fn load(&mut self, lease: Lease, stored: StoredMessage, event: Event) -> Work {
         let (run, era) = (event.run, self.era);
         self.loading.insert(run, Loading::default());
@@ -355,7 +342,7 @@ impl Follower {
         let (span, _) = process(&stored, Some(run));
         Box::pin(
             async move {
-                let read = lease.hold(loader.load(&lease, &event)).await;
+                let read = lease.hold(loader.load(&lease, &stored, &event)).await;
                 let (cached, event) = match read {
                     Some((cached, verdict)) => (cached, Some((lease, stored, verdict))),
                     None => (None, None),

@@ -83,7 +83,24 @@ enum Reading {
 impl Loader {
     /// The run up to the end of the log, with everything stored that may have been missing; and what is to become of
     /// the event for which it is loaded.
-    pub(super) async fn load(&self, lease: &Lease, event: &Event) -> (Option<Box<Cached>>, Verdict) {
+    pub(super) async fn load(
+        &self,
+        lease: &Lease,
+        stored: &StoredMessage,
+        event: &Event,
+    ) -> (Option<Box<Cached>>, Verdict) {
+        // The first that anybody hears of a run: nothing behind it was folded or decided yet.
+        if let Fact::Started(started) = &event.fact
+            && lease.delivered == 1
+        {
+            return match plan(&self.shared, started).await {
+                Ok(plan) => {
+                    let (cached, verdict) = begin(&self.shared, event, stored, started, plan);
+                    (Some(Box::new(cached)), verdict)
+                }
+                Err(verdict) => (None, verdict),
+            };
+        }
         match self.read(lease, event).await {
             None | Some(Reading::Behind) => (None, Verdict::Later),
             Some(Reading::Unknown(verdict)) => (None, verdict),
@@ -273,6 +290,24 @@ impl Loader {
         let event = Event::read(self.shared.bus.namespace(), stored).ok()?;
         matches!(event.fact, Fact::Started(_)).then(|| Box::new(event))
     }
+}
+
+/// A run that begins, and what is to become of its first event.
+pub(super) fn begin(
+    shared: &Shared,
+    event: &Event,
+    stored: &StoredMessage,
+    started: &Started,
+    plan: Arc<Plan>,
+) -> (Cached, Verdict) {
+    let (run, step) = Run::start(event, started, plan);
+    let header = Box::new(run.header.clone());
+    let sequence = event.sequence;
+    (shared.folded)(&run, sequence);
+    let mut pace = Pace::new(shared.checkpoint_after, Grown::default(), Vec::new());
+    pace.folded(event, stored, &run);
+    let cached = Cached { run, begin: sequence, upto: sequence, covered: 0, pace };
+    (cached, Verdict::Store { header, decisions: step.decisions, letter: None })
 }
 
 /// Why this orchestrator does not know the rules that a run follows, if so.

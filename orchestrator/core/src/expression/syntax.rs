@@ -141,7 +141,7 @@ mod tests {
     fn numbered(mut expr: IdedExpr) -> IdedExpr {
         expr.id = 0;
         if let Expr::Select(select) = &mut expr.expr {
-            select.operand = Box::new(numbered(std::mem::take(&mut select.operand)));
+            *select.operand = numbered(std::mem::take(&mut select.operand));
         }
         expr
     }

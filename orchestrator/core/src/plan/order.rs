@@ -131,18 +131,19 @@ mod tests {
                 needs[task].push(need);
             });
             let mut closure = [[false; 5]; 5];
-            for task in 0..5 {
-                for &need in &needs[task] {
-                    let further = closure[need];
-                    closure[task][need] = true;
-                    closure[task].iter_mut().zip(further).for_each(|(mark, further)| *mark |= further);
+            for (task, needs) in needs.iter().enumerate() {
+                let mut before = [false; 5];
+                for &need in needs {
+                    before[need] = true;
+                    before.iter_mut().zip(closure[need]).for_each(|(mark, further)| *mark |= further);
                 }
+                closure[task] = before;
             }
             let mut order = Order::new(&needs, &[0, 1, 2, 3, 4]);
-            for task in 0..5 {
+            for (task, closure) in closure.iter().enumerate() {
                 for before in (0..5).filter(|before| *before != task) {
                     let found = order.precedes(&needs, before, task) == Precedence::Before;
-                    assert_eq!(found, closure[task][before], "{needs:?}: {before} before {task}");
+                    assert_eq!(found, closure[before], "{needs:?}: {before} before {task}");
                 }
             }
         }
