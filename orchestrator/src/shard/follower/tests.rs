@@ -5,6 +5,7 @@ use futures::StreamExt as _;
 use mesh_bus::memory::MemoryServer;
 use mesh_bus::topology::{Stream, Topology, shard_consumer};
 use mesh_bus::{Bus, Deliveries, Flow, Publish};
+use mesh_core::Run;
 use mesh_schemas::document::Format;
 use mesh_schemas::{Digest, Headers, Message, Namespace, RULES_VERSION, RequestId, Shards};
 use serde_json::{Value, json};
