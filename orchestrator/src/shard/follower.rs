@@ -82,6 +82,7 @@ pub(super) struct Follower {
     cache: Cache,
     /// Events that were left to others and may come again, by their sequences.
     left: BTreeSet<u64>,
+    /// Runs that are being read.
     loading: HashMap<RunId, Loading>,
     /// How far a read of a run must reach to count: to the newest event that anyone had been given when this process
     /// took the shard over, and to each that it was given since. Else what was folded into a run before the run was

@@ -194,6 +194,20 @@ async fn events_that_waited_for_their_run_are_settled_with_it() {
     assert_eq!((delivery.stored.message.subject, delivery.delivered), (end, 1));
 }
 
+/// Its definition has to be read first; what follows from its beginning is stored all the same, whatever the log has
+/// behind that already.
+#[tokio::test(start_paused = true)]
+async fn a_run_begins_with_its_first_event_alone() {
+    let mut desk = Desk::new(1_024).await;
+    let one = run("1");
+    desk.start(one).await;
+    desk.store(&format!("workflow.signalled.three.-.{one}.cancel.c1"), json!({})).await;
+    desk.settle().await;
+    assert_eq!(desk.last_folded(), (one, 1));
+    let tasks = format!("mesh.task.created.*.*.{one}.>");
+    assert_eq!(desk.bus.list_subjects(Stream::Tasks, &tasks).await.expect("read").len(), 3);
+}
+
 /// The checkpoints of a run, by the event up to which they know it.
 async fn checkpoints(bus: &dyn Bus, run: RunId) -> Vec<u64> {
     let events = bus.read_run_itself(&run).await.expect("read").events;
