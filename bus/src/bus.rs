@@ -9,7 +9,7 @@ use mesh_schemas::{Message, Namespace, RunId, Shards, StoredMessage};
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
 use crate::error::{BusError, PublishError};
-use crate::health::{Health, Instance};
+use crate::health::{Fill, Health, Instance};
 use crate::topology::{Bucket, Stream, Topology};
 
 /// A message on its way into a stream.
@@ -19,6 +19,8 @@ pub struct Publish {
     pub message: Message,
     /// Refuse the message if its subject already holds one: a subject names one fact.
     pub once: bool,
+    /// Refuse the message unless the last one on its subject is at this sequence: for messages that continue each other.
+    pub follows: Option<u64>,
     /// Do not deliver the message now, but store a copy on another subject at a time. The message stays on its
     /// own subject until then, and publishing there again replaces it.
     pub schedule: Option<(DateTime<Utc>, String)>,
@@ -30,19 +32,25 @@ impl Publish {
     /// A message that is stored once and for all on its subject.
     #[must_use]
     pub fn once(message: Message) -> Self {
-        Self { message, once: true, schedule: None, ttl: None }
+        Self { once: true, ..Self::plain(message) }
     }
 
     /// A message that may stand beside others on its subject.
     #[must_use]
     pub fn plain(message: Message) -> Self {
-        Self { message, once: false, schedule: None, ttl: None }
+        Self { message, once: false, follows: None, schedule: None, ttl: None }
     }
 
     /// A message that appears on `target` at a time.
     #[must_use]
     pub fn at(message: Message, due: DateTime<Utc>, target: String) -> Self {
-        Self { message, once: false, schedule: Some((due, target)), ttl: None }
+        Self { schedule: Some((due, target)), ..Self::plain(message) }
+    }
+
+    /// A message that stands right behind another on its subject.
+    #[must_use]
+    pub fn behind(message: Message, sequence: u64) -> Self {
+        Self { follows: Some(sequence), ..Self::plain(message) }
     }
 }
 
@@ -51,7 +59,8 @@ impl Publish {
 pub enum Stored {
     /// It is stored at this sequence.
     Now(u64),
-    /// Its subject already held a message: the fact was known.
+    /// Its subject already held a message, or another than the one that it should follow: the fact was known, or
+    /// somebody else was quicker.
     Already,
 }
 
@@ -165,8 +174,21 @@ pub trait Bus: Send + Sync + 'static {
     /// Stream sequence of the newest message that a consumer has delivered to anyone; 0 if none yet.
     async fn delivered(&self, spec: &ConsumerSpec) -> Result<u64, BusError>;
 
+    /// Sequence up to which everything that a consumer delivers is acknowledged; 0 if nothing is yet.
+    async fn settled(&self, spec: &ConsumerSpec) -> Result<u64, BusError>;
+
     /// All events of a run in the log, however many.
     async fn read_run(&self, run: &RunId) -> Result<RunLog, BusError>;
+
+    /// All work of a run that is kept among the tasks, in order. A server that is behind may leave out what is new.
+    async fn read_work(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError>;
+
+    /// All that is archived of a run, in the order in which it was archived, with nothing left out: what was stored
+    /// before is there.
+    async fn read_history(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError>;
+
+    /// Removes one message of a stream, if it is there. Nothing else is touched, and consumers go on behind it.
+    async fn remove(&self, stream: Stream, sequence: u64) -> Result<(), BusError>;
 
     /// The messages of a stream on any of these subjects, which may have wildcards, in stream order and each once:
     /// first those that are there, then each new one as it comes. Leaves no mark on the stream.
@@ -204,6 +226,9 @@ pub trait Bus: Send + Sync + 'static {
 
     /// The processes of the namespace that are visible under this name: those that answer within half a second.
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError>;
+
+    /// The fullest of what bounds the log and the work of agents; `None` if nothing does.
+    async fn fill(&self) -> Result<Option<Fill>, BusError>;
 
     /// How the bus and everything of the namespace on it is. Changes nothing, and also tells of a namespace that is
     /// not set up, or only in part.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use mesh_schemas::{Capability, Lane, Shards};
 
+use crate::topology::Tidying;
+
 /// What a look at the bus found.
 #[derive(Debug, Clone)]
 pub struct Health {
@@ -21,6 +23,8 @@ pub struct Health {
     pub streams: Vec<StreamHealth>,
     /// The consumers that the namespace should have, and those of agents that are there.
     pub consumers: Vec<ConsumerHealth>,
+    /// How many events came after their runs were archived, of the histories that are kept.
+    pub late: u64,
 }
 
 /// A server.
@@ -56,6 +60,29 @@ pub struct Share {
     pub limit: Option<u64>,
 }
 
+impl Share {
+    /// How many thousandths of what is allowed are used; 0 if nothing is said, 1 000 if all is.
+    #[must_use]
+    pub fn thousandths(&self) -> u64 {
+        match self.limit {
+            None => 0,
+            Some(0) => 1_000,
+            Some(limit) => {
+                u64::try_from(u128::from(self.used) * 1_000 / u128::from(limit)).unwrap_or(u64::MAX)
+            }
+        }
+    }
+}
+
+/// How full something is that bounds the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fill {
+    /// What it is: a stream, or the account.
+    pub what: String,
+    /// How much of it is used.
+    pub share: Share,
+}
+
 /// A stream that the namespace should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamHealth {
@@ -83,8 +110,12 @@ pub struct StreamState {
 /// What a consumer is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// It brings requests and due timers into the log.
+    /// It brings requests into the log.
     Relay,
+    /// It brings due timers into the log.
+    Timers,
+    /// It gives the ends of runs to janitors.
+    Janitor(Tidying),
     /// It gives the events of this shard to its orchestrator.
     Shard(u32),
     /// It gives work of this capability, in this lane, to agents.

@@ -3,7 +3,8 @@
 //! - [`Bus`] is the trait: publish once, consume and acknowledge, read a run, keep small values by key.
 //! - [`nats::NatsBus`] is its implementation on NATS JetStream, [`memory::MemoryBus`] the one in this process.
 //! - [`topology`] names the streams, consumers and buckets of a namespace as data.
-//! - [`submit`] asks for a run, [`RunWaiter`] waits for its end, [`dead_letter()`] puts a message aside.
+//! - [`submit`] asks for a run, [`RunWaiter`] waits for its end, [`dead_letter()`] puts a message aside,
+//!   [`read_whole_run`] reads a run from the log and from its [`history`].
 
 mod bus;
 mod clock;
@@ -11,6 +12,7 @@ mod consume;
 mod dead_letter;
 mod error;
 mod health;
+pub mod history;
 mod key;
 pub mod memory;
 pub mod nats;
@@ -25,8 +27,10 @@ pub use consume::{Acker, ConsumerSpec, Deliveries, Delivery, Flow};
 pub use dead_letter::dead_letter;
 pub use error::{BusError, PublishError};
 pub use health::{
-    ConsumerHealth, ConsumerState, Health, Instance, Role, Server, Share, StreamHealth, StreamState, Usage,
+    ConsumerHealth, ConsumerState, Fill, Health, Instance, Role, Server, Share, StreamHealth, StreamState,
+    Usage,
 };
+pub use history::{History, WholeRun, read_whole_run};
 pub use mesh_schemas::payload::Reason;
 pub use outcome::{RunOutcome, RunWaiter};
 pub use persist::{Persisted, persist};

@@ -10,7 +10,7 @@ use crate::bus::{Bus, Entry, Follow, From, Publish, RunLog, Service, Stored, Sub
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
 use crate::error::{BusError, PublishError};
-use crate::health::{Health, Instance};
+use crate::health::{Fill, Health, Instance};
 use crate::topology::{Bucket, Stream, Topology};
 
 #[async_trait]
@@ -68,8 +68,24 @@ impl Bus for MemoryBus {
         self.newest(spec).await
     }
 
+    async fn settled(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
+        self.up_to_where_all_is_settled(spec).await
+    }
+
     async fn read_run(&self, run: &RunId) -> Result<RunLog, BusError> {
         self.events_of(run).await
+    }
+
+    async fn read_work(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
+        self.all_of(Stream::Tasks, run).await
+    }
+
+    async fn read_history(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
+        self.all_of(Stream::History, run).await
+    }
+
+    async fn remove(&self, stream: Stream, sequence: u64) -> Result<(), BusError> {
+        self.remove_message(stream, sequence).await
     }
 
     async fn follow(&self, stream: Stream, filters: Vec<String>, from: From) -> Result<Follow, BusError> {
@@ -116,6 +132,10 @@ impl Bus for MemoryBus {
 
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {
         self.running_instances(name).await
+    }
+
+    async fn fill(&self) -> Result<Option<Fill>, BusError> {
+        self.fullest().await
     }
 
     async fn health(&self) -> Result<Health, BusError> {

@@ -56,11 +56,23 @@ impl MemoryBus {
     }
 
     pub(super) async fn newest(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
+        self.look_at(spec, |_, consumer| consumer.newest()).await
+    }
+
+    pub(super) async fn up_to_where_all_is_settled(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
+        self.look_at(spec, |state, consumer| consumer.settled(state.log(spec.stream))).await
+    }
+
+    async fn look_at(
+        &self,
+        spec: &ConsumerSpec,
+        look: impl FnOnce(&State, &Consumer) -> u64,
+    ) -> Result<u64, BusError> {
         let key = (spec.stream.into(), spec.name.clone());
         self.ask(
             || format!("look at consumer {}", spec.name),
             |state| match (state.consumers.get(&key), &state.layout) {
-                (Some(consumer), _) => Ok(consumer.newest()),
+                (Some(consumer), _) => Ok(look(state, consumer)),
                 (None, Some(_)) => Ok(0),
                 (None, None) => Err(self.not_set_up()),
             },

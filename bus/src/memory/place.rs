@@ -8,19 +8,28 @@ pub(super) enum Place {
     Tasks,
     Notes,
     Dead,
+    History,
     Workflows,
     Agents,
 }
 
 impl Place {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Inbox, Self::Events, Self::Tasks, Self::Notes, Self::Dead, Self::Workflows, Self::Agents];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Inbox,
+        Self::Events,
+        Self::Tasks,
+        Self::Notes,
+        Self::Dead,
+        Self::History,
+        Self::Workflows,
+        Self::Agents,
+    ];
 
     /// What happens to a message whose subject holds one already.
     pub(super) fn keeps(self) -> Keeps {
         match self {
             Self::Events | Self::Tasks => Keeps::First,
-            Self::Inbox | Self::Notes | Self::Dead => Keeps::All,
+            Self::Inbox | Self::Notes | Self::Dead | Self::History => Keeps::All,
             Self::Workflows | Self::Agents => Keeps::Last,
         }
     }
@@ -50,6 +59,7 @@ impl From<Stream> for Place {
             Stream::Tasks => Self::Tasks,
             Stream::Notes => Self::Notes,
             Stream::Dead => Self::Dead,
+            Stream::History => Self::History,
         }
     }
 }

@@ -28,6 +28,24 @@ impl MemoryBus {
         .await
     }
 
+    /// What a place holds of a run.
+    pub(super) async fn all_of(&self, stream: Stream, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
+        let operation = || format!("read the {} of run {run}", stream.short_name());
+        let run = run.to_string();
+        self.ask(operation, |state| Ok(self.there(state)?.log(stream).of_run(&run).cloned().collect())).await
+    }
+
+    pub(super) async fn remove_message(&self, stream: Stream, sequence: u64) -> Result<(), BusError> {
+        let operation = || format!("remove message {sequence}");
+        self.ask(operation, |state| {
+            self.there(state)?;
+            state.remove(stream.into(), sequence);
+            state.pump(stream.into());
+            Ok(())
+        })
+        .await
+    }
+
     pub(super) async fn last_on(
         &self,
         stream: Stream,

@@ -12,7 +12,7 @@ use crate::bus::{Bus, Entry, Follow, From, Publish, RunLog, Service, Stored, Sub
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
 use crate::error::{BusError, PublishError};
-use crate::health::{Health, Instance};
+use crate::health::{Fill, Health, Instance};
 use crate::topology::{Bucket, Stream, Topology};
 
 /// The bus on NATS JetStream: one connection, in one namespace.
@@ -74,8 +74,24 @@ impl Bus for NatsBus {
         self.last_delivered(spec).await
     }
 
+    async fn settled(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
+        self.last_settled(spec).await
+    }
+
     async fn read_run(&self, run: &RunId) -> Result<RunLog, BusError> {
         self.events_of(run).await
+    }
+
+    async fn read_work(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
+        self.work_of(run).await
+    }
+
+    async fn read_history(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
+        self.history_of(run).await
+    }
+
+    async fn remove(&self, stream: Stream, sequence: u64) -> Result<(), BusError> {
+        self.remove_message(stream, sequence).await
     }
 
     async fn follow(&self, stream: Stream, filters: Vec<String>, from: From) -> Result<Follow, BusError> {
@@ -123,6 +139,10 @@ impl Bus for NatsBus {
 
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {
         self.running_instances(name).await
+    }
+
+    async fn fill(&self) -> Result<Option<Fill>, BusError> {
+        self.fullest().await
     }
 
     async fn health(&self) -> Result<Health, BusError> {

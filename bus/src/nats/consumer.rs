@@ -80,11 +80,21 @@ impl NatsBus {
     }
 
     pub(super) async fn last_delivered(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
+        let info = self.look_at_consumer(spec).await?;
+        Ok(info.map_or(0, |info| info.delivered.stream_sequence))
+    }
+
+    pub(super) async fn last_settled(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
+        let info = self.look_at_consumer(spec).await?;
+        Ok(info.map_or(0, |info| info.ack_floor.stream_sequence))
+    }
+
+    async fn look_at_consumer(&self, spec: &ConsumerSpec) -> Result<Option<consumer::Info>, BusError> {
         let stream = spec.stream.name(&self.namespace);
         let info = format!("CONSUMER.INFO.{stream}.{}", spec.name);
         match self.api.call::<consumer::Info>(&info, &json!({})).await {
-            Ok(info) => Ok(info.delivered.stream_sequence),
-            Err(failure) if failure.code() == Some(ErrorCode::CONSUMER_NOT_FOUND) => Ok(0),
+            Ok(info) => Ok(Some(info)),
+            Err(failure) if failure.code() == Some(ErrorCode::CONSUMER_NOT_FOUND) => Ok(None),
             Err(failure) => Err(self.about_stream(failure, format!("look at consumer {}", spec.name))),
         }
     }

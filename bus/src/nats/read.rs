@@ -39,6 +39,16 @@ enum Page {
     TooMany,
 }
 
+/// What was read in this way.
+enum Read {
+    /// Everything.
+    All(RunLog),
+    /// The answering server knows of nothing. It may be behind.
+    None,
+    /// Nothing: there is more than may be asked for in this way.
+    TooMany,
+}
+
 impl NatsBus {
     pub(super) async fn last_on(
         &self,
@@ -92,18 +102,56 @@ impl NatsBus {
 
     pub(super) async fn events_of(&self, run: &RunId) -> Result<RunLog, BusError> {
         let operation = || format!("read run {run}");
-        let prefix = format!("{}.*.*.*.*.{run}", self.namespace);
-        let filters = [format!("{prefix}.>"), prefix];
-        let stream = Stream::Events.name(&self.namespace);
+        let (stream, filters) = (Stream::Events.name(&self.namespace), self.of_run("*.*.*.*", run));
+        if let Read::All(log) = self.read_at_once(&stream, &filters, operation).await? {
+            return Ok(log);
+        }
+        let read = self.read_by_consumer(stream, filters).await;
+        read.map_err(|failure| self.about_stream(failure, operation()))
+    }
+
+    pub(super) async fn work_of(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
+        let operation = || format!("read the work of run {run}");
+        let (stream, filters) = (Stream::Tasks.name(&self.namespace), self.of_run("task.created.*.*", run));
+        match self.read_at_once(&stream, &filters, operation).await? {
+            Read::All(log) => return Ok(log.events),
+            Read::None => return Ok(Vec::new()),
+            Read::TooMany => {}
+        }
+        let read = self.read_by_consumer(stream, filters).await;
+        read.map(|log| log.events).map_err(|failure| self.about_stream(failure, operation()))
+    }
+
+    pub(super) async fn history_of(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
+        let stream = Stream::History.name(&self.namespace);
+        let filters = ["history", "history.late"].map(|kind| format!("{}.{kind}.*.*.{run}", self.namespace));
+        let read = self.read_by_consumer(stream, filters).await;
+        read.map(|log| log.events)
+            .map_err(|failure| self.about_stream(failure, format!("read the history of run {run}")))
+    }
+
+    /// Filters for all subjects of a run that begin so.
+    fn of_run(&self, words: &str, run: &RunId) -> [String; 2] {
+        let prefix = format!("{}.{words}.{run}", self.namespace);
+        [format!("{prefix}.>"), prefix]
+    }
+
+    /// Reads the last message of every matching subject: as a subject holds one message, all messages.
+    async fn read_at_once(
+        &self,
+        stream: &str,
+        filters: &[String],
+        operation: impl Fn() -> String,
+    ) -> Result<Read, BusError> {
         let mut events = Vec::new();
         let (mut from, mut end) = (None, None);
         loop {
-            match self.page(&stream, &filters, from, end, &mut events).await {
+            match self.page(stream, filters, from, end, &mut events).await {
                 Ok(Page::Messages { up_to, more }) => {
                     let end = *end.get_or_insert(up_to);
                     events.sort_unstable_by_key(|event| event.sequence);
                     if !more {
-                        return Ok(RunLog { events, end });
+                        return Ok(Read::All(RunLog { events, end }));
                     }
                     let next = events.last().map(|event| event.sequence + 1);
                     if next == from {
@@ -111,13 +159,16 @@ impl NatsBus {
                     }
                     from = next;
                 }
-                Ok(Page::None | Page::TooMany) => break,
-                Err(Failure::NoResponders) => return Err(self.why_nobody_reads(&stream, &operation()).await),
+                // What was left of a page that was read in part may have been removed meanwhile.
+                Ok(Page::None) if from.is_some() => {
+                    return Ok(Read::All(RunLog { events, end: end.unwrap_or_default() }));
+                }
+                Ok(Page::None) => return Ok(Read::None),
+                Ok(Page::TooMany) => return Ok(Read::TooMany),
+                Err(Failure::NoResponders) => return Err(self.why_nobody_reads(stream, &operation()).await),
                 Err(failure) => return Err(failure.during(operation())),
             }
         }
-        let read = self.read_by_consumer(stream, filters).await;
-        read.map_err(|failure| self.about_stream(failure, operation()))
     }
 
     /// One answer to a direct get of the last message of every matching subject: as a subject holds one message,
@@ -162,23 +213,32 @@ impl NatsBus {
     /// the last, and a consumer delivers up to there, whichever server it lives on.
     async fn read_by_consumer(&self, stream: String, filters: [String; 2]) -> Result<RunLog, Failure> {
         let end = self.stream_info(&stream).await?.state.last_sequence;
-        let mut last = None;
-        for filter in &filters {
-            last = last.max(self.leader_last(&stream, filter).await?);
-        }
-        let Some(last) = last else { return Ok(RunLog { events: Vec::new(), end }) };
-        let mut reader = Reader::new(self.api.clone(), stream, filters.to_vec(), DeliverPolicy::All);
-        let mut events = Vec::new();
-        loop {
+        let Some(last) = self.last_of(&stream, &filters).await? else {
+            return Ok(RunLog { events: Vec::new(), end });
+        };
+        let mut reader = Reader::new(self.api.clone(), stream.clone(), filters.to_vec(), DeliverPolicy::All);
+        let (mut events, mut is_read) = (Vec::new(), false);
+        while !is_read {
             let next = timeout(TIME_LIMIT, reader.next()).await;
             let next = next.map_err(|_| Failure::Unavailable("the events do not come".to_owned()))??;
-            let Some(received) = next else { continue };
-            let sequence = received.stored.sequence;
-            events.push(received.stored);
-            if sequence >= last {
-                return Ok(RunLog { events, end: end.max(sequence) });
+            match next {
+                Some(received) => {
+                    is_read = received.stored.sequence >= last;
+                    events.push(received.stored);
+                }
+                // All that there was is here, and not the last: it may have been removed.
+                None => is_read = self.last_of(&stream, &filters).await? != Some(last),
             }
         }
+        Ok(RunLog { events, end: end.max(last) })
+    }
+
+    async fn last_of(&self, stream: &str, filters: &[String]) -> Result<Option<u64>, Failure> {
+        let mut last = None;
+        for filter in filters {
+            last = last.max(self.leader_last(stream, filter).await?);
+        }
+        Ok(last)
     }
 
     /// Sequence of the last message on a subject by the stream's leader, which is never behind.

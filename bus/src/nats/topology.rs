@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{Compression, Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
 use mesh_schemas::Shards;
 
 use super::bus::NatsBus;
@@ -11,9 +11,14 @@ use super::consumer::Existing;
 use super::kv;
 use crate::error::BusError;
 use crate::topology::{
-    Bucket, GONE_AGENT_TTL, MAX_REQUEST_BYTES, NOTES_MAX_AGE, Stream, Topology, relay_consumer,
-    shard_consumer,
+    Bucket, GONE_AGENT_TTL, HISTORY_MAX_AGE, Limits, MAX_REQUEST_BYTES, NOTES_MAX_AGE, Stream, Tidying,
+    Topology, janitor_consumer, relay_consumer, shard_consumer, timer_consumer,
 };
+
+/// Every stream in the order in which they are made. The log comes first: if it has other shards, nothing else is
+/// touched.
+pub(super) const ORDER: [Stream; Stream::ALL.len()] =
+    [Stream::Events, Stream::Inbox, Stream::Tasks, Stream::History, Stream::Notes, Stream::Dead];
 
 /// Where the number of shards is written down: in the metadata of the stream that it cuts up.
 const SHARDS_KEY: &str = "mesh-shards";
@@ -28,21 +33,27 @@ impl NatsBus {
     }
 
     pub(super) async fn make_namespace(&self, topology: &Topology) -> Result<(), BusError> {
-        // The log comes first: if it has other shards, nothing else is touched.
-        for stream in [Stream::Events, Stream::Inbox, Stream::Tasks, Stream::Notes, Stream::Dead] {
-            self.make_stream(self.stream_config(stream, topology)).await?;
+        for stream in ORDER {
+            self.make_stream(self.stream_config(stream, topology), |found| {
+                limit(stream, &topology.limits, found)
+            })
+            .await?;
         }
         for bucket in Bucket::ALL {
-            self.make_stream(self.bucket_config(bucket, topology)).await?;
+            self.make_stream(self.bucket_config(bucket, topology), |_| {}).await?;
         }
         self.ensure(&relay_consumer(&self.namespace), Existing::Update).await?;
+        self.ensure(&timer_consumer(&self.namespace), Existing::Update).await?;
+        for tidying in Tidying::ALL {
+            self.ensure(&janitor_consumer(&self.namespace, tidying), Existing::Update).await?;
+        }
         for shard in topology.shards.iter() {
             self.ensure(&shard_consumer(&self.namespace, shard), Existing::Update).await?;
         }
         Ok(())
     }
 
-    async fn make_stream(&self, wanted: Config) -> Result<(), BusError> {
+    async fn make_stream(&self, wanted: Config, limit: impl Fn(&mut Config)) -> Result<(), BusError> {
         let name = wanted.name.clone();
         let operation = || format!("make stream {name}");
         let found = match self.stream_info(&name).await {
@@ -63,7 +74,7 @@ impl NatsBus {
             Err(failure) => return Err(failure.during(operation())),
         };
         check(&wanted, &found)?;
-        match update(&wanted, &found) {
+        match update(&wanted, &found, limit) {
             None => Ok(()),
             Some(updated) => {
                 let updated = self.api.call::<Info>(&format!("STREAM.UPDATE.{name}"), &updated).await;
@@ -103,7 +114,13 @@ impl NatsBus {
                 "Advisory events of the mesh, kept for a while"
             }
             Stream::Dead => "Messages that the mesh could not deal with, with the reason",
+            Stream::History => {
+                config.max_age = topology.limits.history_age.unwrap_or(HISTORY_MAX_AGE);
+                config.compression = Some(Compression::S2);
+                "What happened in runs of the mesh that are over, kept for a while"
+            }
         };
+        config.max_bytes = limited_bytes(stream, &topology.limits).unwrap_or_default();
         config.description = Some(description.to_owned());
         config
     }
@@ -133,6 +150,31 @@ impl NatsBus {
         config.description = Some(description.to_owned());
         config
     }
+}
+
+/// The bytes that a stream may take, if that is said; below 0 as many as there are.
+fn limited_bytes(stream: Stream, limits: &Limits) -> Option<i64> {
+    let bytes = match stream {
+        Stream::Events | Stream::Tasks => limits.log_bytes,
+        Stream::History => limits.history_bytes,
+        Stream::Inbox | Stream::Notes | Stream::Dead => None,
+    };
+    bytes.map(|bytes| if bytes == 0 { -1 } else { i64::try_from(bytes).unwrap_or(i64::MAX) })
+}
+
+/// Gives a stream that is there the limits that are asked for.
+fn limit(stream: Stream, limits: &Limits, config: &mut Config) {
+    if let Some(bytes) = limited_bytes(stream, limits) {
+        config.max_bytes = bytes;
+    }
+    if let (Stream::History, Some(age)) = (stream, limits.history_age) {
+        config.max_age = age;
+    }
+}
+
+/// Whether it is the stream of histories, whose age is up to the operator.
+fn is_history(config: &Config) -> bool {
+    config.subjects.iter().any(|subject| subject.split('.').nth(1) == Some("history"))
 }
 
 /// A subject names one fact and is stored once; nothing is dropped to make room.
@@ -178,13 +220,16 @@ fn essentials(config: &Config) -> Vec<(&'static str, String)> {
         ("discard", format!("{:?}", config.discard)),
         ("discard_new_per_subject", config.discard_new_per_subject.to_string()),
         ("max_msgs_per_subject", config.max_messages_per_subject.max(0).to_string()),
-        ("max_age", format!("{:?}", config.max_age)),
         ("allow_direct", config.allow_direct.to_string()),
         ("allow_msg_schedules", config.allow_message_schedules.to_string()),
         ("allow_msg_ttl", config.allow_message_ttl.to_string()),
         ("subject_delete_marker_ttl", format!("{:?}", config.subject_delete_marker_ttl.unwrap_or_default())),
         ("sealed", config.sealed.to_string()),
+        ("deny_delete", config.deny_delete.to_string()),
     ];
+    if !is_history(config) {
+        essentials.push(("max_age", format!("{:?}", config.max_age)));
+    }
     if config.allow_message_schedules {
         // With a limit, the server may drop schedules that are not due yet.
         essentials.push(("max_msgs", config.max_messages.max(0).to_string()));
@@ -226,14 +271,15 @@ pub(super) fn difference(wanted: &Config, found: &Config) -> Option<String> {
     (!differences.is_empty()).then(|| differences.join("; "))
 }
 
-/// The stream that is there with our description and at least our number of copies, if that changes it. Other
-/// settings that an operator chose stay.
-fn update(wanted: &Config, found: &Config) -> Option<Config> {
-    let updated = Config {
+/// The stream that is there with our description, at least our number of copies and the limits that are asked for, if
+/// that changes it. Other settings that an operator chose stay.
+fn update(wanted: &Config, found: &Config, limit: impl Fn(&mut Config)) -> Option<Config> {
+    let mut updated = Config {
         description: wanted.description.clone(),
         num_replicas: wanted.num_replicas.max(found.num_replicas),
         ..found.clone()
     };
+    limit(&mut updated);
     (updated != *found).then_some(updated)
 }
 
@@ -269,7 +315,7 @@ mod tests {
     #[test]
     fn copies_are_added_and_never_taken_away() {
         let three = Config { num_replicas: 3, ..log(8) };
-        assert_eq!(update(&three, &log(8)).map(|config| config.num_replicas), Some(3));
-        assert_eq!(update(&log(8), &three), None);
+        assert_eq!(update(&three, &log(8), |_| {}).map(|config| config.num_replicas), Some(3));
+        assert_eq!(update(&log(8), &three, |_| {}), None);
     }
 }

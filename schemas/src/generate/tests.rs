@@ -61,6 +61,8 @@ fn every_type_of_event_is_listed_once() {
         "task.released",
         "request.rejected",
         "dead",
+        "history",
+        "history.late",
     ]
     .map(str::to_owned)
     .into();
