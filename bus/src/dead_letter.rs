@@ -29,20 +29,20 @@ pub async fn dead_letter(
     stored: &StoredMessage,
     reason: Reason,
     error: &str,
-) -> Result<(), PublishError> {
-    let whole = letter(bus, from, stored, reason, error, Content::Whole);
+) -> Result<Letter, PublishError> {
+    let whole = letter(bus, from, stored, reason, error, Letter::Whole);
     match bus.publish(Publish::plain(whole)).await {
         Err(PublishError::TooLarge(_)) => {
-            let reference = letter(bus, from, stored, reason, error, Content::Reference);
-            bus.publish(Publish::plain(reference)).await.map(drop)
+            let reference = letter(bus, from, stored, reason, error, Letter::Reference);
+            bus.publish(Publish::plain(reference)).await.map(|_| Letter::Reference)
         }
-        stored => stored.map(drop),
+        stored => stored.map(|_| Letter::Whole),
     }
 }
 
 /// How much of a message its letter repeats.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Content {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Letter {
     /// Its body, its headers, and what its envelope says of its origin.
     Whole,
     /// Nothing: the body, the headers or the envelope may be what is too large.
@@ -55,7 +55,7 @@ fn letter(
     stored: &StoredMessage,
     reason: Reason,
     error: &str,
-    content: Content,
+    content: Letter,
 ) -> Message {
     let namespace = bus.namespace();
     let original = &stored.message;
@@ -72,7 +72,7 @@ fn letter(
     ];
     event.extensions.extend(extensions.map(|(name, value): (_, Value)| (name.to_owned(), value)));
     let subject = format!("{namespace}.dead.{}.{reason}", from.short_name());
-    if content == Content::Reference {
+    if content == Letter::Reference {
         let headers = event.binary_headers().with("ce-dataref", format!("nats:{id}")).with(MESSAGE_ID, id);
         return Message { subject, headers, payload: Bytes::new() };
     }

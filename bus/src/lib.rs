@@ -24,7 +24,7 @@ pub mod topology;
 pub use bus::{Bus, Entry, Follow, From, Publish, RunLog, Service, Stored, Subscription, Watch};
 pub use clock::BootInstant;
 pub use consume::{Acker, ConsumerSpec, Deliveries, Delivery, Flow};
-pub use dead_letter::dead_letter;
+pub use dead_letter::{Letter, dead_letter};
 pub use error::{BusError, PublishError};
 pub use health::{
     ConsumerHealth, ConsumerState, Fill, Health, Instance, Role, Server, Share, StreamHealth, StreamState,

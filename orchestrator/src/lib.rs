@@ -6,7 +6,9 @@
 mod capabilities;
 pub mod definitions;
 mod encode;
+mod janitor;
 mod lease;
+mod pressure;
 pub mod rehearsal;
 mod relay;
 mod service;
@@ -14,4 +16,5 @@ mod shard;
 mod store;
 
 pub use definitions::Definitions;
-pub use service::{Folded, Options, OrchestratorError, SERVICE, run, run_observed, run_with};
+pub use pressure::NEARLY_FULL;
+pub use service::{Folded, Options, OrchestratorError, Retention, SERVICE, run, run_observed, run_with};

@@ -1,16 +1,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_bus::topology::Topology;
+use mesh_bus::topology::{Tidying, Topology};
 use mesh_bus::{Bus, BusError};
 use mesh_core::Run;
 use mesh_schemas::ErrorCode;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::capabilities;
 use crate::definitions::Definitions;
+use crate::janitor;
+use crate::pressure;
 use crate::relay;
 use crate::shard;
 
@@ -27,11 +30,31 @@ pub struct Options {
     /// How many runs are kept in memory, over all shards. Others are read from the log when their next event
     /// comes, at about a millisecond each.
     pub cached_runs: usize,
+    /// How long runs that have ended are kept.
+    pub retention: Retention,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { topology: Topology::default(), cached_runs: 50_000 }
+        Self { topology: Topology::default(), cached_runs: 50_000, retention: Retention::default() }
+    }
+}
+
+/// How long runs that have ended are kept in the log. How long their histories are kept, and how many bytes all of it may
+/// take, is said in [`Topology::limits`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// How long after its end a run stays as it is. Then it is archived, and its beginning and end are all that is left.
+    pub grace: Duration,
+    /// How long after the end of a run its beginning and end stay: for that long, and for as long as there is a history,
+    /// a repeated request starts no second run. It must be much longer than anything is ever on its way.
+    pub requests: Duration,
+}
+
+impl Default for Retention {
+    /// An hour and seven days.
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(60 * 60), requests: Duration::from_secs(7 * 24 * 60 * 60) }
     }
 }
 
@@ -67,6 +90,9 @@ pub(crate) struct Shared {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) definitions: Definitions,
     pub(crate) folded: Folded,
+    pub(crate) retention: Retention,
+    /// Whether the log is nearly full.
+    pub(crate) pressed: watch::Receiver<bool>,
 }
 
 /// Runs an orchestrator until `shutdown`: sets the namespace up if need be, then follows requests, timers and
@@ -115,10 +141,18 @@ pub async fn run_observed(
     let shards = bus.shards().await?;
     let _service =
         bus.announce(SERVICE, env!("CARGO_PKG_VERSION"), "follows workflow runs of the mesh").await?;
-    let shared = Arc::new(Shared { definitions: Definitions::new(Arc::clone(&bus)), bus, folded });
+    let (pressure, pressed) = watch::channel(false);
+    let definitions = Definitions::new(Arc::clone(&bus));
+    let retention = options.retention;
+    let shared = Arc::new(Shared { definitions, bus, folded, retention, pressed });
     let stop = shutdown.child_token();
     let mut parts = JoinSet::new();
-    parts.spawn(named("relay", relay::run(Arc::clone(&shared), stop.clone())));
+    parts.spawn(named("watch on limits", pressure::watch(Arc::clone(&shared.bus), pressure, stop.clone())));
+    parts.spawn(named("relay of requests", relay::requests(Arc::clone(&shared), stop.clone())));
+    parts.spawn(named("relay of timers", relay::timers(Arc::clone(&shared), stop.clone())));
+    for tidying in Tidying::ALL {
+        parts.spawn(named("janitor", janitor::run(Arc::clone(&shared), tidying, stop.clone())));
+    }
     parts.spawn(named("capability watch", capabilities::run(Arc::clone(&shared), stop.clone())));
     let per_shard = (options.cached_runs / shards.count() as usize).max(1);
     for shard in shards.iter() {

@@ -2,7 +2,7 @@
 
 use futures::StreamExt;
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, Persisted, Publish, PublishError, Reason, Stored, persist};
+use mesh_bus::{Bus, Letter, Persisted, Publish, PublishError, Reason, Stored, persist};
 use mesh_core::{Action, Decision, End, Header};
 use mesh_schemas::payload::{RunError, TaskError, WorkflowCancelled, WorkflowFailed, code};
 use mesh_schemas::{StoredMessage, TraceContext};
@@ -75,9 +75,9 @@ pub(crate) async fn letter(
     stored: &StoredMessage,
     reason: Reason,
     error: &str,
-) -> Result<(), Lost> {
+) -> Result<Outcome<Letter>, Lost> {
     warn!(subject = stored.message.subject, sequence = stored.sequence, %reason, error, "dead letter");
-    until_stored(lease, || mesh_bus::dead_letter(bus, from, stored, reason, error)).await.map(drop)
+    until_stored(lease, || mesh_bus::dead_letter(bus, from, stored, reason, error)).await
 }
 
 async fn until_stored<T, F: Future<Output = Result<T, PublishError>>>(

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use mesh_bus::topology::{RELAY_ACK_WAIT, Stream, relay_consumer};
-use mesh_bus::{Delivery, Flow, Reason, Target};
+use mesh_bus::topology::{RELAY_ACK_WAIT, Stream, relay_consumer, timer_consumer};
+use mesh_bus::{ConsumerSpec, Delivery, Flow, Reason, Target};
 use mesh_schemas::{StoredMessage, Subject};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -21,17 +22,41 @@ use crate::store::{self, Lost};
 /// Messages in hand at once in one orchestrator: enough to hide the round trips of each.
 const AT_ONCE: usize = 256;
 
-/// Relays until `stop`, then finishes what is in hand.
-pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+/// Relays requests until `stop`, then finishes what is in hand. While the log is nearly full, they wait in the inbox.
+pub(crate) async fn requests(shared: Arc<Shared>, stop: CancellationToken) {
     let spec = relay_consumer(shared.bus.namespace());
+    let pressed = shared.pressed.clone();
+    run(shared, spec, pressed, stop).await;
+}
+
+/// Relays due timers until `stop`, then finishes what is in hand. Runs that have begun go on, however full the log is.
+pub(crate) async fn timers(shared: Arc<Shared>, stop: CancellationToken) {
+    let spec = timer_consumer(shared.bus.namespace());
+    let (_never, pressed) = watch::channel(false);
+    run(shared, spec, pressed, stop).await;
+}
+
+async fn run(
+    shared: Arc<Shared>,
+    spec: ConsumerSpec,
+    mut pressed: watch::Receiver<bool>,
+    stop: CancellationToken,
+) {
     let mut at_work = FuturesUnordered::new();
     while !stop.is_cancelled() {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(()) = at_work.next(), if !at_work.is_empty() => continue,
+            Ok(_) = pressed.wait_for(|pressed| !pressed) => {}
+        }
         let consume = || shared.bus.consume(&spec, Flow::Continuous(AT_ONCE));
         let Some(mut inbox) = until_it_works("reading the inbox", &stop, consume).await else { break };
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
+                Ok(_) = pressed.wait_for(|pressed| *pressed) => break,
                 Some(()) = at_work.next(), if !at_work.is_empty() => {}
                 delivery = inbox.next(), if at_work.len() < AT_ONCE => match delivery {
                     Ok(delivery) => at_work.push(handle(Arc::clone(&shared), delivery)),
@@ -70,7 +95,7 @@ async fn relay(shared: &Shared, lease: &Lease, stored: &StoredMessage) -> Result
         Ok(Subject::TimerDue { run, timer }) => timer::relay(shared, lease, stored, run, timer).await,
         Ok(_) => {
             let error = "the inbox takes requests and timers only";
-            store::letter(&*shared.bus, lease, Stream::Inbox, stored, Reason::UnknownType, error).await
+            store::letter(&*shared.bus, lease, Stream::Inbox, stored, Reason::UnknownType, error).await.map(drop)
         }
         Err(error) => reject::malformed(shared, lease, stored, None, &error.to_string()).await,
     }

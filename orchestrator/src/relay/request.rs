@@ -33,6 +33,8 @@ pub(super) struct Request {
     event_id: String,
     trace: Option<TraceContext>,
     input: Value,
+    /// Whether its sender gave it an id, so that it can be sent again.
+    may_come_again: bool,
 }
 
 impl Request {
@@ -72,6 +74,7 @@ pub(super) async fn relay(
         trace: envelope.and_then(Envelope::trace),
         id,
         target,
+        may_come_again: envelope.is_some(),
         input: match decoded {
             Decoded::Event(event) => event.data,
             Decoded::Bare(value) => value,
@@ -90,6 +93,10 @@ async fn start(
     mut request: Request,
     hop: Option<TraceContext>,
 ) -> Result<(), Lost> {
+    if request.may_come_again && is_archived(shared, lease, &request).await? {
+        info!(run = %request.run, "a request that comes again: its run is archived");
+        return Ok(());
+    }
     if let Some(reason) = definitions::too_deep(&request.input) {
         let rejection = Rejection::new(rejection::INVALID_INPUT, reason);
         return reject::request(shared, lease, stored, &request, rejection).await;
@@ -136,6 +143,22 @@ async fn start(
         store::Outcome::TooLarge(error) => {
             let target = workflow_or_capability(&request.target);
             reject::malformed(shared, lease, stored, target, &error).await
+        }
+    }
+}
+
+/// Whether the run of a request is over so long that all that is left of it is its history.
+async fn is_archived(shared: &Shared, lease: &Lease, request: &Request) -> Result<bool, Lost> {
+    let name = workflow(&request.target).map_or_else(|| "-".to_owned(), |workflow| workflow.to_string());
+    let histories = format!("{}.history.{name}.*.{}", shared.bus.namespace(), request.run);
+    loop {
+        match shared.bus.last(Stream::History, &histories).await {
+            Ok(history) => return Ok(history.is_some()),
+            Err(_) if lease.is_lost() => return Err(Lost),
+            Err(error) => {
+                debug!(%error, "the histories cannot be read yet");
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) async fn relay(
         Ok(fired) => store::message(bus, lease, Publish::once(fired)).await.map(|_| ()),
         Err(error) => {
             let error = error.to_string();
-            store::letter(bus, lease, Stream::Inbox, stored, Reason::Malformed, &error).await
+            store::letter(bus, lease, Stream::Inbox, stored, Reason::Malformed, &error).await.map(drop)
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use lru::LruCache;
 use mesh_bus::Delivery;
 use mesh_core::Run;
@@ -17,7 +18,13 @@ pub(super) struct Cached {
     /// Decisions of events up to here are stored. Behind `upto` only while this process has folded event by
     /// event, where each event's decisions are stored before that event is acknowledged.
     pub(super) covered: u64,
+    /// When the run ended, if its end stands in the log.
+    pub(super) ended: Option<DateTime<Utc>>,
 }
+
+/// From so long after the end of a run on, it may have been archived: events of a run that was read before are
+/// looked at anew. What comes earlier and is late all the same is archived when the run is forgotten.
+const MAY_BE_ARCHIVED: TimeDelta = TimeDelta::seconds(2);
 
 /// How the next event of a run stands to what is cached of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,8 +83,16 @@ impl Cache {
         self.runs.get_mut(run)
     }
 
-    pub(super) fn standing(&mut self, run: &RunId, sequence: u64, first_delivery: bool) -> Standing {
+    pub(super) fn standing(
+        &mut self,
+        run: &RunId,
+        sequence: u64,
+        time: DateTime<Utc>,
+        first_delivery: bool,
+    ) -> Standing {
+        let is_late = |cached: &Cached| cached.ended.is_some_and(|ended| time - ended > MAY_BE_ARCHIVED);
         match self.runs.get(run) {
+            Some(cached) if is_late(cached) => Standing::Unknown,
             Some(cached) if sequence <= cached.covered => Standing::Covered,
             Some(cached) if sequence > cached.upto && first_delivery => Standing::Next,
             _ => Standing::Unknown,

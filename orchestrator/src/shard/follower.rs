@@ -6,15 +6,17 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use futures::future::BoxFuture;
 use mesh_bus::topology::{SHARD_ACK_WAIT, Stream};
-use mesh_bus::{ConsumerSpec, Delivery, Publish, Reason};
+use mesh_bus::{Bus, ConsumerSpec, Delivery, History, Letter, Publish, Reason};
 use mesh_core::{Decision, Event, Fact, Header, Plan, Run, Started, Unreadable, replay};
 use mesh_schemas::{Message, RULES_VERSION, RunId, SignalId, StoredMessage, Subject, TraceContext};
 use mesh_telemetry::{names, propagation, span};
 use tracing::{Instrument, Span, debug, warn};
 
 use super::cache::{Cache, Cached, Standing};
+use crate::janitor::{self, NotDone};
 use crate::lease::Lease;
 use crate::service::Shared;
 use crate::store::{self, Lost};
@@ -22,6 +24,8 @@ use crate::store::{self, Lost};
 /// Pause before an event is delivered again whose run this instance does not know (yet): first, and at most. It grows
 /// by the first with each delivery, so that a run which nobody here knows costs little.
 const UNKNOWN_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// An older `started` may be that of a run which has ended and was archived.
+const NEW: Duration = Duration::from_secs(30);
 /// How often a signal may come before its run is there: about ten seconds.
 const EARLY_SIGNALS: u64 = 5;
 /// The form of the subjects that a shard delivers.
@@ -48,6 +52,8 @@ enum Verdict {
     Bury(Reason, String),
     /// A signal that came before its run began: store it again, behind `started`.
     Resend,
+    /// The run is archived: see that the event is, too, and remove it from the log.
+    Archived(Box<History>),
     /// Not for this instance, or not yet: deliver it again later.
     Later,
     /// All is stored already.
@@ -115,17 +121,24 @@ impl Follower {
 
     async fn judge(&mut self, lease: &Lease, event: Event, delivered: u64) -> Verdict {
         let first_delivery = delivered == 1;
-        match self.cache.standing(&event.run, event.sequence, first_delivery) {
+        match self.cache.standing(&event.run, event.sequence, event.time, first_delivery) {
             Standing::Covered => self.covered(event),
             Standing::Next => self.next(event),
             Standing::Unknown => match &event.fact {
-                Fact::Started(started) if first_delivery => {
+                Fact::Started(started) if first_delivery && self.is_new(&event) => {
                     let Some(plan) = self.plan(started).await else { return Verdict::Later };
                     self.begin(&event, started, plan)
                 }
                 _ => self.load(lease, event, delivered).await,
             },
         }
+    }
+
+    /// Whether an event is so young that its run cannot have been archived. A consumer that somebody deleted and that
+    /// was made anew delivers old events as if for the first time.
+    fn is_new(&self, event: &Event) -> bool {
+        let new = TimeDelta::from_std(self.shared.retention.grace.min(NEW)).unwrap_or_default();
+        self.shared.bus.now() - event.time < new && !*self.shared.pressed.borrow()
     }
 
     /// What follows from the event is stored, but nobody may have looked yet at what is wrong with it.
@@ -146,7 +159,7 @@ impl Follower {
         let header = Box::new(run.header.clone());
         let sequence = event.sequence;
         (self.shared.folded)(&run, sequence);
-        self.cache.keep(event.run, Cached { run, begin: sequence, upto: sequence, covered: 0 });
+        self.cache.keep(event.run, Cached { run, begin: sequence, upto: sequence, covered: 0, ended: None });
         Verdict::Store { header, decisions: step.decisions, letter: None }
     }
 
@@ -169,11 +182,19 @@ impl Follower {
             Fact::Started(started) => Some((started, event.sequence)),
             _ => None,
         });
+        let ended = events.iter().find(|event| event.fact == Fact::Ended).map(|event| event.time);
+        if started.is_none() || ended.is_some() {
+            // The history is read after the log: what is missing in the log was archived before.
+            let Some(history) = self.history(lease, &event.run).await else { return Verdict::Later };
+            if history.is_archived() {
+                return Verdict::Archived(Box::new(history));
+            }
+        }
         let Some((started, begin)) = started else {
-            return match event.fact {
-                _ if event.is_signal() && delivered < EARLY_SIGNALS => Verdict::Later,
-                _ => Verdict::Bury(Reason::UnknownRun, format!("the log has no run {}", event.run)),
-            };
+            if event.is_signal() && delivered < EARLY_SIGNALS {
+                return Verdict::Later;
+            }
+            return Verdict::Bury(Reason::UnknownRun, format!("the log has no run {}", event.run));
         };
         let Some(plan) = self.plan(started).await else { return Verdict::Later };
         if event.is_signal() && event.sequence < begin {
@@ -188,7 +209,7 @@ impl Follower {
             return Verdict::Later;
         }
         (self.shared.folded)(&run, end);
-        self.cache.keep(event.run, Cached { run, begin, upto: end, covered: end });
+        self.cache.keep(event.run, Cached { run, begin, upto: end, covered: end, ended });
         Verdict::Store { header, decisions: Vec::new(), letter }
     }
 
@@ -202,6 +223,20 @@ impl Follower {
                 Ok(Some(read)) => return Some(read),
                 Ok(None) => debug!(run = %event.run, "the server that answered is behind"),
                 Err(error) => debug!(run = %event.run, %error, "the run cannot be read yet"),
+            }
+            tokio::time::sleep(BEHIND_PAUSE).await;
+        }
+    }
+
+    /// What is archived of a run.
+    async fn history(&self, lease: &Lease, run: &RunId) -> Option<History> {
+        loop {
+            match self.shared.bus.read_history(run).await {
+                Ok(messages) => return Some(History::read(self.shared.bus.namespace(), &messages)),
+                Err(error) => debug!(%run, %error, "the history cannot be read yet"),
+            }
+            if lease.is_lost() {
+                return None;
             }
             tokio::time::sleep(BEHIND_PAUSE).await;
         }
@@ -295,7 +330,17 @@ async fn settle(
             }
         }
         Verdict::Bury(reason, error) => {
-            store::letter(bus, lease, Stream::Events, stored, reason, &error).await?;
+            let letter = store::letter(bus, lease, Stream::Events, stored, reason, &error).await?;
+            // Nobody would ever remove it with its run. A letter that only refers to it needs it.
+            if reason == Reason::UnknownRun && letter == store::Outcome::Stored(Letter::Whole) {
+                if let Err(error) = bus.remove(Stream::Events, stored.sequence).await {
+                    debug!(%error, "an event of no run stays in the log for now");
+                    return Err(Lost);
+                }
+            }
+        }
+        Verdict::Archived(history) => {
+            archived(bus, lease, stored, &history).await?;
         }
         Verdict::Resend => {
             if let Some(again) = resend(shared, stored) {
@@ -313,6 +358,32 @@ async fn settle(
     }
     lease.ack().await;
     Ok(())
+}
+
+/// Adds an event to the history of its run, unless that is there already, and removes it from the log. The beginning and
+/// the end that stay there for a while are left.
+async fn archived(
+    bus: &dyn Bus,
+    lease: &Lease,
+    stored: &StoredMessage,
+    history: &History,
+) -> Result<(), Lost> {
+    if history.holds(Stream::Events, stored.sequence) {
+        return Ok(());
+    }
+    let Some(run) = history.subject.as_ref().and_then(Subject::run) else { return Ok(()) };
+    debug!(%run, subject = stored.message.subject, "an event of an archived run");
+    let kept = janitor::late(bus, lease, history, run, Stream::Events, stored).await;
+    let done = match kept {
+        Ok(()) => bus.remove(Stream::Events, stored.sequence).await.map_err(NotDone::Bus),
+        Err(error) => Err(error),
+    };
+    done.map_err(|error| {
+        if let NotDone::Bus(error) = error {
+            warn!(%run, %error, "an event of an archived run stays in the log for now");
+        }
+        Lost
+    })
 }
 
 /// The same signal under an id of its own.
