@@ -14,7 +14,7 @@ WITH_TOOLS = NATS_SERVER="$${NATS_SERVER:-$(TOOLS)/nats-server}" \
 TEST_PYTHON = $(WITH_TOOLS) MESH_BIN="$(TARGET)/debug/mesh" $(PYTHON) -m unittest discover \
 	--start-directory agents/python/tests --top-level-directory agents/python
 
-.PHONY: help tools build demo record test test-python sim check schemas clean-tools
+.PHONY: help tools build demo record test test-python sim soak check schemas clean-tools
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -45,6 +45,13 @@ FROM ?= 0
 
 sim: ## Play seeds of the simulation: make sim SEEDS=100000 FROM=0
 	$(CARGO) run --package mesh-simulation --profile simulation --bin simulate -- --seeds $(SEEDS) --from $(FROM)
+
+# How many tasks of the soak, and how many in each run.
+TASKS ?= 1000000
+CHAIN ?= 10
+
+soak: tools ## Run many tasks and show that memory and disk of the server stay bounded: make soak TASKS=1000000
+	$(WITH_TOOLS) $(CARGO) run --package mesh-tests --profile simulation --bin soak -- --tasks $(TASKS) --chain $(CHAIN)
 
 check: ## Check formatting, lints and documentation
 	$(CARGO) fmt --all --check

@@ -57,11 +57,11 @@ async fn publish(bus: &dyn Bus, publish: Publish) -> Result<(), String> {
 }
 
 /// Repeats a publication until it is stored; the error is that the message is larger than the server takes.
-async fn until_stored<F: Future<Output = Result<(), PublishError>>>(
+async fn until_stored<T, F: Future<Output = Result<T, PublishError>>>(
     publish: impl FnMut() -> F,
 ) -> Result<(), String> {
     match persist(|| false, publish).await {
-        Persisted::Stored(()) | Persisted::GivenUp => Ok(()),
+        Persisted::Stored(_) | Persisted::GivenUp => Ok(()),
         Persisted::TooLarge(error) => Err(error),
     }
 }

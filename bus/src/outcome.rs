@@ -10,8 +10,9 @@ use mesh_schemas::{Envelope, EnvelopeError, Namespace, RunId, StoredMessage, Sub
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use crate::bus::{Bus, RunLog, Subscription};
+use crate::bus::{Bus, Subscription};
 use crate::error::BusError;
+use crate::history::read_whole_run;
 use crate::topology::Stream;
 
 /// Pause before looking without having been woken, as what wakes may be lost with a connection: a tenth of the time
@@ -53,7 +54,7 @@ impl RunOutcome {
 /// Waits for the end of one run.
 ///
 /// It listens to events as they pass, but only to know when to look: what passes may not have been stored, and
-/// what was stored may have passed unheard. The answer is always what the log holds.
+/// what was stored may have passed unheard. The answer is always what the log holds, or the run's history.
 pub struct RunWaiter {
     bus: Arc<dyn Bus>,
     run: RunId,
@@ -129,11 +130,11 @@ impl RunWaiter {
     /// # Errors
     /// As [`RunWaiter::wait`], and [`BusError::Unavailable`] while the bus cannot be reached.
     pub async fn look(&mut self) -> Result<Option<RunOutcome>, BusError> {
-        let log = self.bus.read_run(&self.run).await?;
+        let run = read_whole_run(&*self.bus, &self.run).await?;
         let namespace = self.bus.namespace();
-        let outcome = ended(namespace, &log).map_err(|error| self.unreadable(&error))?;
+        let outcome = ended(namespace, &run.events).map_err(|error| self.unreadable(&error))?;
         // A run that began was not rejected, whatever became of earlier tries of its request.
-        if outcome.is_some() || log.events.iter().any(|stored| is_beginning(namespace, stored)) {
+        if outcome.is_some() || run.events.iter().any(|stored| is_beginning(namespace, stored)) {
             return Ok(outcome);
         }
         let rejection = last_rejection(self.bus.as_ref(), &self.run).await?;
@@ -164,8 +165,8 @@ fn is_beginning(namespace: &Namespace, stored: &StoredMessage) -> bool {
 }
 
 /// The first event of a log that ends its run.
-fn ended(namespace: &Namespace, log: &RunLog) -> Result<Option<RunOutcome>, EnvelopeError> {
-    log.events.iter().find_map(|stored| RunOutcome::read(namespace, stored).transpose()).transpose()
+fn ended(namespace: &Namespace, events: &[StoredMessage]) -> Result<Option<RunOutcome>, EnvelopeError> {
+    events.iter().find_map(|stored| RunOutcome::read(namespace, stored).transpose()).transpose()
 }
 
 fn data<T: DeserializeOwned>(stored: &StoredMessage) -> Result<T, EnvelopeError> {

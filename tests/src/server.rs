@@ -77,6 +77,12 @@ impl TestServer {
         self.child.id()
     }
 
+    /// Where it stores everything.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Kills it with SIGKILL and waits until it is gone. What it stored stays.
     ///
     /// # Errors

@@ -76,7 +76,8 @@ class Task:
 
 
 async def is_wanted(link: Link, key: TaskKey, task: Task) -> bool:
-    """Whether the attempt has no outcome yet and its run is still kept."""
+    """Whether the attempt has no outcome yet and its run goes on. Of a run that has ended, only its beginning and its end
+    may be left in the log, and later nothing."""
     for verb in ("completed", "failed"):
         if await link.last("EVENTS", key.subject(verb)):
             return False
@@ -84,7 +85,8 @@ async def is_wanted(link: Link, key: TaskKey, task: Task) -> bool:
         workflow = name("workflow name", task.workflow)
     except SettingError:
         workflow = "-"
-    return await link.last("EVENTS", f"{link.namespace}.workflow.started.{workflow}.-.{key.run}") is not None
+    last = await link.last("EVENTS", f"{link.namespace}.workflow.*.{workflow}.-.{key.run}")
+    return last is not None and last.subject.split(".")[2] not in ("completed", "failed", "cancelled")
 
 
 async def lost_before(link: Link, key: TaskKey, delivered: int) -> int:

@@ -12,7 +12,7 @@ from typing import Any, Callable, NamedTuple, TypeVar, final
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from . import envelope, names, typed
+from . import envelope, history, names, typed
 from .envelope import Trace, dumps
 from .errors import InputError, Refused, RequestRejected, RunCancelled, RunFailed, Unavailable
 from .link import Link, Stored, quietly
@@ -175,6 +175,11 @@ class Waiter:
         for stored in events:
             verb = stored.subject.split(".")[2]
             if verb in _ENDS:
+                return Outcome(verb, self._data(stored))
+        for archived in [] if events else await history.read(self._link, self._run):
+            verb = archived.subject.split(".")[2]
+            if archived.subject.split(".")[1] == "workflow" and verb in _ENDS:
+                stored = Stored(archived.subject, archived.sequence, archived.headers, archived.data)
                 return Outcome(verb, self._data(stored))
         # A run that began was not rejected, whatever became of earlier tries of its request.
         rejection = None if events else await self._link.last("NOTES", self._rejections)

@@ -29,6 +29,7 @@ impl MemoryBus {
     pub(super) async fn fullest(&self) -> Result<Option<Fill>, BusError> {
         let namespace = self.server.namespace();
         let fills = |state: &mut State| {
+            self.there(state)?;
             let fills = [Stream::Events, Stream::Tasks].into_iter().flat_map(|stream| {
                 let (place, log) = (Place::from(stream), state.log(stream));
                 let messages = state.limits.get(&place).map(|most| *most as u64);

@@ -19,8 +19,8 @@ use tracing::{debug, info, warn};
 
 use crate::lease::Lease;
 use crate::service::{Shared, until_it_works};
-pub(crate) use tidy::{NotDone, late};
 use tidy::tidy;
+pub(crate) use tidy::{NotDone, late};
 use wait::{Wait, until_due};
 
 /// Ends in hand at once in one orchestrator.

@@ -95,7 +95,9 @@ async fn relay(shared: &Shared, lease: &Lease, stored: &StoredMessage) -> Result
         Ok(Subject::TimerDue { run, timer }) => timer::relay(shared, lease, stored, run, timer).await,
         Ok(_) => {
             let error = "the inbox takes requests and timers only";
-            store::letter(&*shared.bus, lease, Stream::Inbox, stored, Reason::UnknownType, error).await.map(drop)
+            store::letter(&*shared.bus, lease, Stream::Inbox, stored, Reason::UnknownType, error)
+                .await
+                .map(drop)
         }
         Err(error) => reject::malformed(shared, lease, stored, None, &error.to_string()).await,
     }

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use chrono::{DateTime, TimeDelta, Utc};
 use lru::LruCache;
 use mesh_bus::Delivery;
-use mesh_core::Run;
+use mesh_core::{Event, Run};
 use mesh_schemas::RunId;
 
 /// A run as far as it was folded.
@@ -21,10 +21,6 @@ pub(super) struct Cached {
     /// When the run ended, if its end stands in the log.
     pub(super) ended: Option<DateTime<Utc>>,
 }
-
-/// From so long after the end of a run on, it may have been archived: events of a run that was read before are
-/// looked at anew. What comes earlier and is late all the same is archived when the run is forgotten.
-const MAY_BE_ARCHIVED: TimeDelta = TimeDelta::seconds(2);
 
 /// How the next event of a run stands to what is cached of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,18 +79,19 @@ impl Cache {
         self.runs.get_mut(run)
     }
 
+    /// How an event stands to what is cached of its run. From so long after its end on, a run may have been archived.
     pub(super) fn standing(
         &mut self,
-        run: &RunId,
-        sequence: u64,
-        time: DateTime<Utc>,
+        event: &Event,
         first_delivery: bool,
+        until_archived: TimeDelta,
     ) -> Standing {
-        let is_late = |cached: &Cached| cached.ended.is_some_and(|ended| time - ended > MAY_BE_ARCHIVED);
+        let Event { run, sequence, time, .. } = event;
+        let is_late = |cached: &Cached| cached.ended.is_some_and(|ended| *time - ended >= until_archived);
         match self.runs.get(run) {
             Some(cached) if is_late(cached) => Standing::Unknown,
-            Some(cached) if sequence <= cached.covered => Standing::Covered,
-            Some(cached) if sequence > cached.upto && first_delivery => Standing::Next,
+            Some(cached) if *sequence <= cached.covered => Standing::Covered,
+            Some(cached) if *sequence > cached.upto && first_delivery => Standing::Next,
             _ => Standing::Unknown,
         }
     }

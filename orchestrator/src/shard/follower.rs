@@ -26,6 +26,9 @@ use crate::store::{self, Lost};
 const UNKNOWN_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// An older `started` may be that of a run which has ended and was archived.
 const NEW: Duration = Duration::from_secs(30);
+/// From so long after the end of a run on, events of it are not taken for what they seem by what is in memory: it may
+/// have been archived. One that comes sooner and is late all the same is archived when the run is forgotten.
+const MAY_BE_ARCHIVED: Duration = Duration::from_secs(2);
 /// How often a signal may come before its run is there: about ten seconds.
 const EARLY_SIGNALS: u64 = 5;
 /// The form of the subjects that a shard delivers.
@@ -121,7 +124,7 @@ impl Follower {
 
     async fn judge(&mut self, lease: &Lease, event: Event, delivered: u64) -> Verdict {
         let first_delivery = delivered == 1;
-        match self.cache.standing(&event.run, event.sequence, event.time, first_delivery) {
+        match self.cache.standing(&event, first_delivery, self.spared(MAY_BE_ARCHIVED)) {
             Standing::Covered => self.covered(event),
             Standing::Next => self.next(event),
             Standing::Unknown => match &event.fact {
@@ -137,8 +140,13 @@ impl Follower {
     /// Whether an event is so young that its run cannot have been archived. A consumer that somebody deleted and that
     /// was made anew delivers old events as if for the first time.
     fn is_new(&self, event: &Event) -> bool {
-        let new = TimeDelta::from_std(self.shared.retention.grace.min(NEW)).unwrap_or_default();
-        self.shared.bus.now() - event.time < new && !*self.shared.pressed.borrow()
+        self.shared.bus.now() - event.time < self.spared(NEW)
+    }
+
+    /// This time or, if that is shorter, the one for which runs that have ended are left alone.
+    fn spared(&self, time: Duration) -> TimeDelta {
+        let grace = if *self.shared.pressed.borrow() { Duration::ZERO } else { self.shared.retention.grace };
+        TimeDelta::from_std(grace.min(time)).unwrap_or_default()
     }
 
     /// What follows from the event is stored, but nobody may have looked yet at what is wrong with it.

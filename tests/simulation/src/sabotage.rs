@@ -24,11 +24,15 @@ pub enum Sabotage {
     LastOutcomeWins,
     /// Orchestrators that read a run take a cancel signal for older than all that was decided before it came.
     UnlatchedCancel,
+    /// Janitors remove what is not archived.
+    NoHistory,
+    /// Janitors do not wait for what orchestrators still have to do.
+    NoSettling,
 }
 
 impl Sabotage {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::FactsRepeat,
         Self::NoGapCheck,
         Self::NoEndCheck,
@@ -38,6 +42,8 @@ impl Sabotage {
         Self::NoLook,
         Self::LastOutcomeWins,
         Self::UnlatchedCancel,
+        Self::NoHistory,
+        Self::NoSettling,
     ];
 
     /// Its name on command lines.
@@ -53,6 +59,8 @@ impl Sabotage {
             Self::NoLook => "no-look",
             Self::LastOutcomeWins => "last-outcome-wins",
             Self::UnlatchedCancel => "unlatched-cancel",
+            Self::NoHistory => "no-history",
+            Self::NoSettling => "no-settling",
         }
     }
 }

@@ -59,6 +59,10 @@ pub struct Storm {
     pub outages: Vec<(Duration, Duration)>,
     /// When, for how long, and which stream takes nothing more.
     pub full: Vec<(Duration, Duration, Stream)>,
+    /// How long after its end a run stays in the log as it is.
+    pub grace: Duration,
+    /// How long after its end a run is known by its beginning and its end: longer than anything is on its way.
+    pub requests: Duration,
 }
 
 /// How long calls take.
@@ -108,6 +112,8 @@ impl Storm {
         }
         let skewed = choices.chance("skew", 30);
         let is_calm = choices.chance("calm", 10);
+        let grace = choices.pick(&[0, 200, 3_000, 15_000]);
+        let requests = choices.among(150..=250);
         let storm = Self {
             seed,
             shards: choices.pick(&[1, 1, 2, 3]),
@@ -132,6 +138,8 @@ impl Storm {
             skew: if skewed { Duration::from_secs(choices.among(1..=20)) } else { Duration::ZERO },
             outages,
             full,
+            grace: Duration::from_millis(grace),
+            requests: Duration::from_secs(requests),
         };
         // Where nothing goes wrong, more can be demanded.
         if is_calm { Self { stop, cached_runs: MANY_RUNS, ..storm.calm() } } else { storm }
@@ -202,6 +210,8 @@ impl Storm {
         with(|storm| storm.skew = Duration::ZERO);
         with(|storm| storm.outages.truncate(storm.outages.len().saturating_sub(1)));
         with(|storm| storm.full.truncate(storm.full.len().saturating_sub(1)));
+        with(|storm| storm.grace = Duration::from_secs(60));
+        with(|storm| storm.grace = Duration::ZERO);
         simpler.retain(|simpler| simpler != self);
         simpler
     }
@@ -236,6 +246,8 @@ impl fmt::Display for Storm {
             .map(|(name, chance)| format!("{name} {chance}"))
             .collect();
         writeln!(f, "for {} ms, in a thousand steps: {}", lasts.as_millis(), on.join(", "))?;
+        let (grace, requests) = (self.grace.as_millis(), self.requests.as_secs());
+        writeln!(f, "ended runs are archived after {grace} ms and forgotten after {requests} s")?;
         if !self.skew.is_zero() {
             writeln!(f, "clocks of agents are off by up to {} s", self.skew.as_secs())?;
         }

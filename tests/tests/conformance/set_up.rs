@@ -68,14 +68,18 @@ async fn what_is_there_stays_when_it_is_set_up_again(server: &impl Server) -> Re
 async fn the_shared_consumers_are_made(server: &impl Server) -> Result<()> {
     let bus = server.set_up().await?;
     let health = bus.health().await?;
-    assert_eq!(health.consumers.len(), 3, "the relay's and one for each shard: {health:?}");
+    assert_eq!(
+        health.consumers.len(),
+        6,
+        "two for the inbox, one for each shard, two of the janitor: {health:?}"
+    );
     for consumer in &health.consumers {
         let found = consumer.found.as_ref();
         assert!(found.is_some_and(|found| found.difference.is_none()), "{consumer:?}");
     }
     // Nobody asks for work yet: the consumers of agents come with what they do.
     bus.ensure_consumer(&agents()).await?;
-    assert_eq!(bus.health().await?.consumers.len(), 4);
+    assert_eq!(bus.health().await?.consumers.len(), 7);
     Ok(())
 }
 
@@ -93,6 +97,11 @@ async fn before_it_is_set_up_everything_says_so(server: &impl Server) -> Result<
     not_set_up("ensure_consumer", bus.ensure_consumer(&spec).await);
     not_set_up("delivered", bus.delivered(&spec).await);
     not_set_up("read_run", bus.read_run(&run).await);
+    not_set_up("read_work", bus.read_work(&run).await);
+    not_set_up("read_history", bus.read_history(&run).await);
+    not_set_up("settled", bus.settled(&spec).await);
+    not_set_up("remove", bus.remove(Stream::Events, 1).await);
+    not_set_up("fill", bus.fill().await);
     not_set_up("follow", bus.follow(Stream::Notes, filters, From::Begin).await.map(drop));
     not_set_up("last", bus.last(Stream::Notes, "mesh.>").await);
     not_set_up("at", bus.at(Stream::Notes, 1).await);

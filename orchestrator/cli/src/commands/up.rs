@@ -9,7 +9,7 @@ use mesh_bus::nats::{ConnectOptions, DEFAULT_URL, NatsBus};
 use mesh_schemas::{ErrorCode, Namespace};
 use tokio_util::sync::CancellationToken;
 
-use super::orchestrator::Layout;
+use super::orchestrator::{Keeping, Layout};
 use crate::connection::{self, Connection};
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -31,6 +31,8 @@ pub(crate) struct Up {
     port: u16,
     #[command(flatten)]
     layout: Layout,
+    #[command(flatten)]
+    keeping: Keeping,
 }
 
 impl Up {
@@ -67,7 +69,7 @@ impl Up {
             ConnectOptions::new(&url).namespace(connection.namespace().clone()).name("mesh-orchestrator");
         let Some(bus) = knock(&options, stop).await? else { return Ok(()) };
         let ready = || self.tell(&url, connection);
-        mesh_orchestrator::run_with(Arc::new(bus), self.layout.options(), stop.clone(), ready)
+        mesh_orchestrator::run_with(Arc::new(bus), self.layout.options(self.keeping), stop.clone(), ready)
             .await
             .context("the orchestrator stopped")
     }

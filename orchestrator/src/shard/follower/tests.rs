@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::definitions::{self, Definitions};
+use crate::service::Retention;
 
 const THREE: &str = "{mesh: v1, name: three, tasks: {a: {agent: work}, b: {agent: work}, c: {agent: work}}}";
 
@@ -37,6 +38,8 @@ impl Desk {
         let shared = Shared {
             definitions: Definitions::new(Arc::clone(&bus)),
             bus: Arc::clone(&bus),
+            retention: Retention::default(),
+            pressed: tokio::sync::watch::channel(false).1,
             folded: Arc::new(move |run, upto| {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((run.header.run, upto));
             }),

@@ -26,6 +26,12 @@ pub(super) struct Record {
     pub(super) when: When,
     /// Signals that were put aside, by subject.
     pub(super) put_aside: BTreeSet<String>,
+    /// What was archived of it.
+    pub(super) histories: Vec<StoredMessage>,
+    /// Subjects of what was removed from the log and from the tasks.
+    pub(super) gone: BTreeSet<String>,
+    /// Subjects of the work that was ever created.
+    pub(super) works: BTreeSet<String>,
     pub(super) folds: Folds,
 }
 
@@ -46,8 +52,13 @@ impl Record {
     /// Takes a message of the run; whether it is one of its log.
     pub(super) fn take(&mut self, subject: &Subject, stored: StoredMessage) -> Result<bool, String> {
         let events = self.log.len();
+        if self.gone.contains(&stored.message.subject) {
+            // Somebody who has slept stores what is archived already, which nothing forbids any more.
+            return Ok(false);
+        }
         match subject {
             Subject::Task { verb: TaskVerb::Created, key } => {
+                self.works.insert(stored.message.subject.clone());
                 let task = (key.task.clone(), key.attempt);
                 let (cause, data) = read::<TaskCreated>(&stored)?;
                 if self.found.created.insert(task.clone(), (cause, data)).is_some() {

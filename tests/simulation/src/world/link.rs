@@ -8,7 +8,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use mesh_bus::topology::{Bucket, Stream, Topology};
 use mesh_bus::{
-    BootInstant, Bus, BusError, ConsumerSpec, Deliveries, Entry, Flow, Follow, From, Health, Instance,
+    BootInstant, Bus, BusError, ConsumerSpec, Deliveries, Entry, Fill, Flow, Follow, From, Health, Instance,
     Publish, PublishError, RunLog, Service, Stored, Subscription, Watch,
 };
 use mesh_schemas::{Message, Namespace, RunId, Shards, StoredMessage, Subject, Timer};
@@ -41,6 +41,11 @@ impl Link {
         Ok(())
     }
 
+    fn is_history(&self, publish: &Publish) -> bool {
+        let subject = Subject::parse(self.namespace(), &publish.message.subject);
+        matches!(subject, Ok(Subject::History { .. } | Subject::LateHistory { .. }))
+    }
+
     fn sets_deadline(&self, publish: &Publish) -> bool {
         let subject = Subject::parse(self.namespace(), &publish.message.subject);
         matches!(subject, Ok(Subject::TimerSet { timer: Timer::Deadline, .. }))
@@ -59,6 +64,27 @@ impl Link {
             party.world.observe(|observer| observer.stored(StoredMessage { message, sequence, time }));
         }
         stored
+    }
+
+    /// Removes a message, and lets the observer see what that was.
+    async fn take_away(party: &Party, stream: Stream, sequence: u64) -> Result<(), BusError> {
+        let removed = party.bus.at(stream, sequence).await?;
+        party.bus.remove(stream, sequence).await?;
+        if let Some(removed) = removed {
+            party.world.observe(|observer| observer.removed(stream, &removed));
+        }
+        Ok(())
+    }
+
+    /// Removes a message long after that was given up, wherever whoever asked for it is by then.
+    fn remove_late(&self, stream: Stream, sequence: u64) {
+        let world = Arc::clone(&self.0.world);
+        let delay = self.party().while_below(20_000);
+        tokio::spawn(async move {
+            sleep(delay).await;
+            let sender = Party::new(&world, Kind::Client, 0);
+            let _ = Self::take_away(&sender, stream, sequence).await;
+        });
     }
 
     /// Stores a message long after its publisher has given up waiting, wherever that is by then.
@@ -104,6 +130,9 @@ impl Bus for Link {
         party.step().await;
         if party.world.sabotage == Some(Sabotage::NoDeadline) && self.sets_deadline(&publish) {
             return Ok(Stored::Now(0));
+        }
+        if party.world.sabotage == Some(Sabotage::NoHistory) && self.is_history(&publish) {
+            return Ok(Stored::Now(1));
         }
         if party.happens(storm.refused) {
             return Err(PublishError::Retry("the server is busy".to_owned()));
@@ -155,6 +184,52 @@ impl Bus for Link {
     async fn delivered(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
         self.read("look at a consumer").await?;
         self.party().bus.delivered(spec).await
+    }
+
+    async fn settled(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
+        self.read("look at a consumer").await?;
+        if self.party().world.sabotage == Some(Sabotage::NoSettling) {
+            return Ok(u64::MAX);
+        }
+        self.party().bus.settled(spec).await
+    }
+
+    async fn read_work(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
+        self.read("read the work of a run").await?;
+        let work = self.party().bus.read_work(run).await?;
+        self.party().step().await;
+        Ok(reads::work(self.party(), work))
+    }
+
+    async fn read_history(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
+        self.read("read a history").await?;
+        let history = self.party().bus.read_history(run).await?;
+        self.party().step().await;
+        Ok(history)
+    }
+
+    async fn remove(&self, stream: Stream, sequence: u64) -> Result<(), BusError> {
+        let (party, storm) = (self.party(), &self.party().world.storm);
+        let no_answer = |error: &str| BusError::Unavailable {
+            operation: "remove a message".to_owned(),
+            error: error.to_owned(),
+        };
+        party.step().await;
+        if party.happens(storm.refused) {
+            return Err(no_answer("the server is busy"));
+        }
+        if party.happens(storm.late) {
+            self.remove_late(stream, sequence);
+            sleep(TIME_LIMIT).await;
+            return Err(no_answer("no answer"));
+        }
+        Self::take_away(party, stream, sequence).await?;
+        party.step().await;
+        if party.happens(storm.unanswered) {
+            sleep(TIME_LIMIT).await;
+            return Err(no_answer("no answer"));
+        }
+        Ok(())
     }
 
     async fn read_run(&self, run: &RunId) -> Result<RunLog, BusError> {
@@ -214,6 +289,12 @@ impl Bus for Link {
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {
         self.read("ask who is there").await?;
         self.party().bus.instances(name).await
+    }
+
+    /// Nothing goes wrong with it, as it is asked for all the time and decides nothing that must be right.
+    async fn fill(&self) -> Result<Option<Fill>, BusError> {
+        self.party().is_up().await;
+        self.party().bus.fill().await
     }
 
     async fn health(&self) -> Result<Health, BusError> {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use mesh_bus::topology::Topology;
-use mesh_orchestrator::{Folded, Options};
+use mesh_orchestrator::{Folded, Options, Retention};
 use tokio_util::sync::CancellationToken;
 
 use super::World;
@@ -11,7 +11,8 @@ use super::party::{Kind, Party};
 /// One orchestrator, started again whenever it has ended.
 pub(super) async fn keep(world: Arc<World>, place: u64) {
     let topology = Topology { shards: world.shards, ..Topology::default() };
-    let options = Options { topology, cached_runs: world.storm.cached_runs };
+    let retention = Retention { grace: world.storm.grace, requests: world.storm.requests };
+    let options = Options { topology, cached_runs: world.storm.cached_runs, retention };
     let mut life = 0;
     loop {
         life += 1;

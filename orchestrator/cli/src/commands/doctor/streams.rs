@@ -1,4 +1,4 @@
-use mesh_bus::{Health, StreamHealth, StreamState};
+use mesh_bus::{Fill, Health, StreamHealth, StreamState};
 use mesh_schemas::{Namespace, Subject};
 
 use super::facts::Facts;
@@ -55,6 +55,35 @@ fn stream(stream: &StreamHealth) -> Vec<Finding> {
 fn size(found: &StreamState) -> String {
     let limit = found.bytes.limit.map(|limit| format!(" of {}", bytes(limit))).unwrap_or_default();
     format!("{}, {}{limit}", count(found.messages, "message"), bytes(found.bytes.used))
+}
+
+/// Where little room is left for the log, new requests wait: that is no fault, and has to be seen.
+pub(super) fn pressure(fill: Option<&Fill>) -> Option<Finding> {
+    let Fill { what, share } = fill?;
+    let is_full = share.thousandths() >= mesh_orchestrator::NEARLY_FULL;
+    is_full.then(|| {
+        Finding::warning(
+            "requests",
+            format!(
+                "new requests wait in the inbox, as {what} is {} % full; runs that have begun go on, and ended ones are \
+                 archived at once",
+                share.thousandths() / 10
+            ),
+            "wait for runs to end, or give the log more room: `mesh orchestrator --log-limit`, or the limits of the account",
+        )
+    })
+}
+
+/// Events that came after their runs were archived.
+pub(super) fn late(health: &Health) -> Option<Finding> {
+    (health.late > 0).then(|| {
+        Finding::info(
+            "late events",
+            format!("{} came after their runs were archived", count(health.late, "event")),
+            "they are kept in the runs' histories (`mesh runs show`, `mesh events --run`); if they are many, agents work on \
+             what nobody waits for: a longer --grace lets their outcomes come in time",
+        )
+    })
 }
 
 pub(super) fn dead_letters(namespace: &Namespace, facts: &Facts) -> Option<Finding> {
@@ -115,7 +144,7 @@ mod tests {
         let streams = copies.iter().map(|copies| StreamHealth { name: "S".to_owned(), found: found(copies) });
         let server = Server { name: String::new(), version: String::new(), cluster: None, max_payload: 0 };
         let (usage, consumers) = (Usage::default(), Vec::new());
-        Health { server, usage, clock: None, shards: None, streams: streams.collect(), consumers }
+        Health { server, usage, clock: None, shards: None, streams: streams.collect(), consumers, late: 0 }
     }
 
     #[test]

@@ -1,3 +1,4 @@
+mod archived;
 mod merge;
 mod print;
 mod selection;
@@ -14,6 +15,7 @@ use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::select::{RunSelector, Since};
+use archived::WithArchived;
 use merge::Merged;
 use selection::Selection;
 use types::Types;
@@ -61,7 +63,11 @@ impl Events {
         }
         let mut events = Merged::new(&bus, &filters, from).await?;
         let mut held = VecDeque::new();
-        while let Some(event) = events.present().await? {
+        let mut archived = match &run {
+            Some(run) => WithArchived::read(&bus, run, &mut events, from).await?,
+            None => WithArchived::none(),
+        };
+        while let Some(event) = archived.next(&mut events).await? {
             if !selection.takes(namespace, &event) {
                 continue;
             }
@@ -100,7 +106,8 @@ pub(crate) async fn of_run(
     let namespace = bus.namespace();
     let mut selection = Selection::new(bus, Some(run), None, None).await?;
     let mut events = Merged::new(bus, &selection.filters(namespace), From::Begin).await?;
-    while let Some(event) = events.present().await? {
+    let mut archived = WithArchived::read(bus, &run, &mut events, From::Begin).await?;
+    while let Some(event) = archived.next(&mut events).await? {
         if selection.takes(namespace, &event) {
             give(&print::rendered(namespace, &event, output)?)?;
         }

@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::select::RunSelector;
 use crate::text;
+use crate::words::count;
 
 /// Show one run: how it stands, its tasks, its output or error
 #[derive(Args)]
@@ -64,6 +65,13 @@ fn print(state: &RunState) -> anyhow::Result<()> {
     }
     if let Some(reason) = &state.reason {
         output::line(&format!("reason   {}", text::one_line(reason)))?;
+    }
+    if state.archived {
+        let late = match state.late {
+            0 => String::new(),
+            late => format!("; {} came after that", count(late as u64, "event")),
+        };
+        output::line(&format!("archived{late}"))?;
     }
     output::line("")?;
     let rows: Vec<_> = state.tasks.iter().map(row).collect();

@@ -34,6 +34,8 @@ impl RunState {
             error: None,
             reason: None,
             tasks: fold.tasks().into_iter().map(TaskState::from).collect(),
+            archived: false,
+            late: 0,
             outcome: None,
             fold,
             plan,

@@ -69,6 +69,12 @@ pub(crate) struct RunState {
     pub(crate) reason: Option<String>,
     /// By id.
     pub(crate) tasks: Vec<TaskState>,
+    /// Whether it was moved from the log to its history.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) archived: bool,
+    /// How many events came after that. They are kept, and nothing follows from them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) late: usize,
     #[serde(skip)]
     pub(crate) outcome: Option<RunOutcome>,
     #[serde(skip)]
@@ -78,6 +84,11 @@ pub(crate) struct RunState {
     /// Who took attempts that the log has not led to yet: notes may be read ahead of it.
     #[serde(skip)]
     early: BTreeMap<(TaskId, Attempt), (AgentId, DateTime<Utc>)>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// What a run is of: a workflow, or the one task that was asked for.

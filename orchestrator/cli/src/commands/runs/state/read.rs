@@ -1,11 +1,11 @@
-//! Reading a run from the log.
+//! Reading a run from the log and from its history.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 use mesh_bus::topology::{Bucket, Stream};
-use mesh_bus::{Bus, BusError, From, RunOutcome};
+use mesh_bus::{Bus, BusError, From, RunOutcome, read_whole_run};
 use mesh_core::{Event, Fact, Started};
 use mesh_orchestrator::Definitions;
 use mesh_orchestrator::definitions::Known;
@@ -30,15 +30,18 @@ impl RunReader {
 
     /// How a run stands by its log alone; `None` if it has not begun.
     pub(crate) async fn read(&self, run: &RunId) -> anyhow::Result<Option<RunState>> {
-        let log = self.bus.read_run(run).await?;
+        let whole = read_whole_run(&*self.bus, run).await?;
         let mut state = None;
-        for stored in &log.events {
+        for stored in &whole.events {
             match &mut state {
                 None => state = self.begin(stored).await?,
                 Some(state) => {
                     state.apply(self.bus.namespace(), stored);
                 }
             }
+        }
+        if let Some(state) = &mut state {
+            (state.archived, state.late) = (whole.history.is_archived(), whole.history.late());
         }
         Ok(state)
     }
