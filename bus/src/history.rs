@@ -245,3 +245,89 @@ pub async fn read_whole_run(bus: &dyn Bus, run: &RunId) -> Result<WholeRun, BusE
     events.retain(|stored| subjects.insert(stored.message.subject.clone()));
     Ok(WholeRun { events, history })
 }
+
+#[cfg(test)]
+mod tests {
+    use mesh_schemas::{RequestId, Shards};
+
+    use super::*;
+    use crate::memory::MemoryServer;
+
+    fn run() -> RunId {
+        let request = RequestId { source: "test".to_owned(), id: "1".to_owned() };
+        RunId::for_request("workflow.w", &request, Shards::default())
+    }
+
+    fn stored(sequence: u64, subject: &str, body: String) -> StoredMessage {
+        let subject = format!("mesh.{subject}.{}", run());
+        let message = Message { subject, headers: Headers::new(), payload: body.into() };
+        let time = chrono::DateTime::from_timestamp(i64::try_from(sequence).expect("small"), 0);
+        StoredMessage { message, sequence, time: time.expect("a time") }
+    }
+
+    fn main() -> Subject {
+        Subject::History { workflow: None, outcome: WorkflowVerb::Completed, run: run() }
+    }
+
+    /// The messages as they come back from the stream, after so many that are there.
+    fn kept(messages: Vec<Message>, after: u64) -> Vec<StoredMessage> {
+        let place = |(place, message)| StoredMessage {
+            message,
+            sequence: after + place as u64 + 1,
+            time: chrono::DateTime::UNIX_EPOCH,
+        };
+        messages.into_iter().enumerate().map(place).collect()
+    }
+
+    #[test]
+    fn a_history_is_written_in_parts_whoever_goes_on_with_it() {
+        let server = MemoryServer::new(Namespace::default());
+        let (bus, namespace) = (server.connect(), Namespace::default());
+        let large = "x".repeat(700_000);
+        let all = vec![
+            (Stream::Events, stored(1, "workflow.started.-.-", "{}".to_owned())),
+            (Stream::Tasks, stored(1, "task.created.a.normal", large.clone())),
+            (Stream::Events, stored(5, "task.completed.a.normal", large)),
+            (Stream::Events, stored(9, "workflow.completed.-.-", "{}".to_owned())),
+        ];
+        let parts = History::default().missing(run(), &all);
+        assert!(parts.len() > 1, "it is too large for one");
+        let messages: Vec<Message> = parts.iter().map(|part| archive(&*bus, &main(), part)).collect();
+        assert!(messages.iter().all(|message| message.payload.len() < 1_000_000));
+        for count in 0..=parts.len() {
+            let mut there = kept(messages[..count].to_vec(), 0);
+            let begun = History::read(&namespace, &there);
+            assert_eq!((begun.is_complete, begun.last), (count == parts.len(), count as u64));
+            assert_eq!(begun.is_archived(), begun.is_complete);
+            let rest = if begun.is_complete { Vec::new() } else { begun.missing(run(), &all) };
+            let rest = rest.iter().map(|part| archive(&*bus, &main(), part)).collect();
+            there.extend(kept(rest, count as u64));
+            let whole = History::read(&namespace, &there);
+            assert!(whole.is_complete);
+            for stream in [Stream::Events, Stream::Tasks] {
+                let expected: Vec<&StoredMessage> =
+                    all.iter().filter(|(of, _)| *of == stream).map(|(_, stored)| stored).collect();
+                assert_eq!(whole.of(stream).collect::<Vec<_>>(), expected);
+            }
+            assert!(whole.holds(Stream::Tasks, 1) && !whole.holds(Stream::Tasks, 5));
+        }
+    }
+
+    #[test]
+    fn what_comes_late_is_counted_once_and_replaces_nothing() {
+        let server = MemoryServer::new(Namespace::default());
+        let (bus, namespace) = (server.connect(), Namespace::default());
+        let first = stored(1, "task.completed.a.normal", "first".to_owned());
+        let parts = History::default().missing(run(), &[(Stream::Events, first.clone())]);
+        let mut messages: Vec<Message> = parts.iter().map(|part| archive(&*bus, &main(), part)).collect();
+        let again = stored(20, "task.completed.a.normal", "again".to_owned());
+        let other = stored(21, "task.failed.a.normal", "x".repeat(600_000));
+        for event in [&again, &other, &other] {
+            messages.extend(late(&*bus, &main(), run(), Stream::Events, event));
+        }
+        let history = History::read(&namespace, &kept(messages, 0));
+        assert_eq!(history.of(Stream::Events).collect::<Vec<_>>(), [&first, &other]);
+        assert_eq!(history.late(), 1);
+        assert!(history.knows(Stream::Events, &again.message.subject) && !history.holds(Stream::Events, 20));
+    }
+}

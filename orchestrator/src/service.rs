@@ -5,7 +5,6 @@ use mesh_bus::topology::{Tidying, Topology};
 use mesh_bus::{Bus, BusError};
 use mesh_core::Run;
 use mesh_schemas::ErrorCode;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -13,7 +12,7 @@ use tracing::{info, warn};
 use crate::capabilities;
 use crate::definitions::Definitions;
 use crate::janitor;
-use crate::pressure;
+use crate::pressure::{self, Pressure};
 use crate::relay;
 use crate::shard;
 
@@ -91,8 +90,7 @@ pub(crate) struct Shared {
     pub(crate) definitions: Definitions,
     pub(crate) folded: Folded,
     pub(crate) retention: Retention,
-    /// Whether the log is nearly full.
-    pub(crate) pressed: watch::Receiver<bool>,
+    pub(crate) pressure: Pressure,
 }
 
 /// Runs an orchestrator until `shutdown`: sets the namespace up if need be, then follows requests, timers and
@@ -141,13 +139,13 @@ pub async fn run_observed(
     let shards = bus.shards().await?;
     let _service =
         bus.announce(SERVICE, env!("CARGO_PKG_VERSION"), "follows workflow runs of the mesh").await?;
-    let (pressure, pressed) = watch::channel(false);
+    let (gauge, pressure) = Pressure::new();
     let definitions = Definitions::new(Arc::clone(&bus));
     let retention = options.retention;
-    let shared = Arc::new(Shared { definitions, bus, folded, retention, pressed });
+    let shared = Arc::new(Shared { definitions, bus, folded, retention, pressure });
     let stop = shutdown.child_token();
     let mut parts = JoinSet::new();
-    parts.spawn(named("watch on limits", pressure::watch(Arc::clone(&shared.bus), pressure, stop.clone())));
+    parts.spawn(named("watch on limits", pressure::watch(Arc::clone(&shared.bus), gauge, stop.clone())));
     parts.spawn(named("relay of requests", relay::requests(Arc::clone(&shared), stop.clone())));
     parts.spawn(named("relay of timers", relay::timers(Arc::clone(&shared), stop.clone())));
     for tidying in Tidying::ALL {

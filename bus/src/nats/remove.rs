@@ -18,6 +18,7 @@ impl NatsBus {
         let arguments = json!({ "seq": sequence, "no_erase": true });
         match self.api.call::<Removed>(&format!("STREAM.MSG.DELETE.{name}"), &arguments).await {
             Ok(Removed {}) => Ok(()),
+            Err(failure) if failure.code() == Some(ErrorCode::SEQUENCE_NOT_FOUND) => Ok(()),
             // The server has one error for a message that is not there and for one that cannot be removed.
             Err(failure) if failure.code() == Some(ErrorCode::STREAM_MESSAGE_DELETE_FAILED) => {
                 match self.leader_has(&name, sequence).await {

@@ -1,6 +1,7 @@
 //! Making and checking the streams of a namespace.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::{Compression, Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
@@ -20,6 +21,8 @@ use crate::topology::{
 pub(super) const ORDER: [Stream; Stream::ALL.len()] =
     [Stream::Events, Stream::Inbox, Stream::Tasks, Stream::History, Stream::Notes, Stream::Dead];
 
+/// How long a message id is remembered where histories are kept for longer: as long as servers do by default.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(2 * 60);
 /// Where the number of shards is written down: in the metadata of the stream that it cuts up.
 const SHARDS_KEY: &str = "mesh-shards";
 
@@ -169,6 +172,8 @@ fn limit(stream: Stream, limits: &Limits, config: &mut Config) {
     }
     if let (Stream::History, Some(age)) = (stream, limits.history_age) {
         config.max_age = age;
+        // It may not be longer.
+        config.duplicate_window = age.min(DUPLICATE_WINDOW);
     }
 }
 

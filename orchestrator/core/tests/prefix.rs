@@ -255,6 +255,35 @@ proptest! {
         }
     }
 
+    /// Of an archived run a beginning of the log is left, and its end. From that follows nothing that does not follow from
+    /// all of the log: no task, no timer and no end at all, and no attempt is given up that was not.
+    #[test]
+    fn from_what_is_left_of_an_archived_run_nothing_new_follows(
+        shapes in shapes(),
+        choices in prop::collection::vec(any::<u16>(), 0..40),
+    ) {
+        let mut world = World::new(plan(&shapes));
+        for choice in choices {
+            world.happen(choice);
+        }
+        if !world.run.has_ended() {
+            world.push(Fact::Cancel(CancelSignal::default()));
+        }
+        world.push(Fact::Ended);
+        let decided = all_decisions(&world.plan, &world.log);
+        let (end, events) = world.log.split_last().expect("the end");
+        for length in 1..=events.len() {
+            let mut left = events[..length].to_vec();
+            left.push(end.clone());
+            let (run, follows) = replay(&world.plan, &left).expect("the log begins with started");
+            prop_assert!(run.has_ended());
+            for decision in follows {
+                prop_assert!(matches!(decision.action, Action::GiveUp(..)), "{:?}", decision);
+                prop_assert!(decided.contains(&decision), "{:?}", decision);
+            }
+        }
+    }
+
     /// An event that comes again changes nothing and leads to nothing.
     #[test]
     fn an_event_that_comes_again_changes_nothing(

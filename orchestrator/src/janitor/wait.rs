@@ -26,7 +26,7 @@ pub(super) async fn until_due(
     ended: DateTime<Utc>,
     stop: &CancellationToken,
 ) -> Wait {
-    let mut pressed = shared.pressed.clone();
+    let mut pressed = shared.pressure.is_nearly_full.clone();
     loop {
         let is_pressed = *pressed.borrow_and_update();
         let left = left(shared, tidying, ended, is_pressed);

@@ -11,11 +11,11 @@ use futures::stream::FuturesUnordered;
 use mesh_bus::topology::{RELAY_ACK_WAIT, Stream, relay_consumer, timer_consumer};
 use mesh_bus::{ConsumerSpec, Delivery, Flow, Reason, Target};
 use mesh_schemas::{StoredMessage, Subject};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::lease::Lease;
+use crate::pressure::Pressure;
 use crate::service::{Shared, until_it_works};
 use crate::store::{self, Lost};
 
@@ -25,41 +25,41 @@ const AT_ONCE: usize = 256;
 /// Relays requests until `stop`, then finishes what is in hand. While the log is nearly full, they wait in the inbox.
 pub(crate) async fn requests(shared: Arc<Shared>, stop: CancellationToken) {
     let spec = relay_consumer(shared.bus.namespace());
-    let pressed = shared.pressed.clone();
-    run(shared, spec, pressed, stop).await;
+    let gate = Some(shared.pressure.clone());
+    run(shared, spec, gate, stop).await;
 }
 
 /// Relays due timers until `stop`, then finishes what is in hand. Runs that have begun go on, however full the log is.
 pub(crate) async fn timers(shared: Arc<Shared>, stop: CancellationToken) {
     let spec = timer_consumer(shared.bus.namespace());
-    let (_never, pressed) = watch::channel(false);
-    run(shared, spec, pressed, stop).await;
+    run(shared, spec, None, stop).await;
 }
 
-async fn run(
-    shared: Arc<Shared>,
-    spec: ConsumerSpec,
-    mut pressed: watch::Receiver<bool>,
-    stop: CancellationToken,
-) {
+async fn run(shared: Arc<Shared>, spec: ConsumerSpec, mut gate: Option<Pressure>, stop: CancellationToken) {
     let mut at_work = FuturesUnordered::new();
     while !stop.is_cancelled() {
-        tokio::select! {
+        let mut budget = tokio::select! {
             biased;
             () = stop.cancelled() => break,
             Some(()) = at_work.next(), if !at_work.is_empty() => continue,
-            Ok(_) = pressed.wait_for(|pressed| !pressed) => {}
-        }
+            budget = opened(gate.as_mut()) => budget,
+        };
         let consume = || shared.bus.consume(&spec, Flow::Continuous(AT_ONCE));
         let Some(mut inbox) = until_it_works("reading the inbox", &stop, consume).await else { break };
-        loop {
+        while budget > 0 {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Ok(_) = pressed.wait_for(|pressed| *pressed) => break,
+                now = changed(gate.as_mut()) => budget = now,
                 Some(()) = at_work.next(), if !at_work.is_empty() => {}
                 delivery = inbox.next(), if at_work.len() < AT_ONCE => match delivery {
-                    Ok(delivery) => at_work.push(handle(Arc::clone(&shared), delivery)),
+                    Ok(delivery) => {
+                        if gate.is_some() {
+                            let bytes = delivery.stored.message.payload.len().max(1);
+                            budget = budget.saturating_sub(bytes as u64);
+                        }
+                        at_work.push(handle(Arc::clone(&shared), delivery));
+                    }
                     Err(error) => {
                         warn!(%error, "reading the inbox: beginning anew");
                         break;
@@ -70,6 +70,29 @@ async fn run(
         inbox.stop().await;
     }
     while at_work.next().await.is_some() {}
+}
+
+/// Waits until something may be taken, and says how many bytes of it may be taken until the next change.
+async fn opened(gate: Option<&mut Pressure>) -> u64 {
+    let Some(gate) = gate else { return u64::MAX };
+    loop {
+        match changed(Some(gate)).await {
+            0 => {}
+            budget => return budget,
+        }
+    }
+}
+
+/// Waits for the next look at how full the log is, and says how many bytes may be taken until the one after.
+async fn changed(gate: Option<&mut Pressure>) -> u64 {
+    if let Some(gate) = gate
+        && gate.budget.changed().await.is_ok()
+    {
+        let budget = *gate.budget.borrow_and_update();
+        return if gate.is_nearly_full() { 0 } else { budget };
+    }
+    // Nobody looks, or not any more.
+    std::future::pending().await
 }
 
 async fn handle(shared: Arc<Shared>, delivery: Delivery) {

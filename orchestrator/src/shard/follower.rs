@@ -145,7 +145,8 @@ impl Follower {
 
     /// This time or, if that is shorter, the one for which runs that have ended are left alone.
     fn spared(&self, time: Duration) -> TimeDelta {
-        let grace = if *self.shared.pressed.borrow() { Duration::ZERO } else { self.shared.retention.grace };
+        let grace =
+            if self.shared.pressure.is_nearly_full() { Duration::ZERO } else { self.shared.retention.grace };
         TimeDelta::from_std(grace.min(time)).unwrap_or_default()
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use futures::{FutureExt as _, StreamExt as _};
-use mesh_bus::topology::{Bucket, Stream, relay_consumer, shard_consumer};
+use mesh_bus::topology::{Bucket, Stream, shard_consumer, timer_consumer};
 use mesh_bus::{BusError, Flow, From, Publish, Stored};
 use tokio::time::Instant;
 
@@ -43,7 +43,7 @@ async fn what_was_stored_is_still_there(server: &impl Server) -> Result<()> {
     assert_eq!(read(async || bus.get(Bucket::Workflows, "w").await).await?, value);
     assert_eq!(bus.shards().await?.count(), 2);
     // A schedule comes due whatever happened meanwhile.
-    let mut relay = bus.consume(&relay_consumer(bus.namespace()), Flow::Continuous(4)).await?;
+    let mut relay = bus.consume(&timer_consumer(bus.namespace()), Flow::Continuous(4)).await?;
     assert_eq!(body(&next(&mut relay).await?), "x");
     assert_eq!(bus.last(Stream::Inbox, &set).await?, None);
     Ok(())

@@ -3,4 +3,5 @@
 mod agents;
 mod flow;
 mod requests;
+mod retention;
 mod writes;

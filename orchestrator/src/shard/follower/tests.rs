@@ -39,7 +39,7 @@ impl Desk {
             definitions: Definitions::new(Arc::clone(&bus)),
             bus: Arc::clone(&bus),
             retention: Retention::default(),
-            pressed: tokio::sync::watch::channel(false).1,
+            pressure: crate::pressure::Pressure::new().1,
             folded: Arc::new(move |run, upto| {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((run.header.run, upto));
             }),

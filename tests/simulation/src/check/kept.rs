@@ -19,13 +19,13 @@ impl Record {
     ) -> Result<(), String> {
         let subject = &removed.message.subject;
         self.gone.insert(subject.clone());
-        if self.put_aside.contains(subject) {
-            return Ok(());
-        }
         let history = History::read(namespace, &self.histories);
-        if !history.is_archived()
-            || !(history.holds(stream, removed.sequence) || history.knows(stream, subject))
-        {
+        let is_there = history.holds(stream, removed.sequence) || history.knows(stream, subject);
+        if !history.is_archived() || !is_there {
+            if self.put_aside.contains(subject) {
+                self.discarded.insert(subject.clone());
+                return Ok(());
+            }
             return Err(format!("{subject} #{} was removed and is in no history", removed.sequence));
         }
         if let Ok(Subject::Workflow { verb, .. }) = Subject::parse(namespace, subject)
@@ -43,7 +43,7 @@ impl Record {
     /// Compares what is kept of the run with what happened in it.
     pub(super) fn is_kept(&self, kept: &WholeRun) -> Result<(), String> {
         let happened: Vec<&StoredMessage> =
-            self.log.iter().filter(|event| !self.put_aside.contains(&event.message.subject)).collect();
+            self.log.iter().filter(|event| !self.discarded.contains(&event.message.subject)).collect();
         let wrong = happened.iter().zip(&kept.events).find(|(happened, kept)| **happened != *kept);
         if let Some((happened, kept)) = wrong {
             return Err(format!("this happened:\n{happened:?}\nand this is kept:\n{kept:?}"));

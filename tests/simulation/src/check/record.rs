@@ -30,6 +30,8 @@ pub(super) struct Record {
     pub(super) histories: Vec<StoredMessage>,
     /// Subjects of what was removed from the log and from the tasks.
     pub(super) gone: BTreeSet<String>,
+    /// Subjects of what was removed because no run had it: all that is kept of it is a dead letter.
+    pub(super) discarded: BTreeSet<String>,
     /// Subjects of the work that was ever created.
     pub(super) works: BTreeSet<String>,
     pub(super) folds: Folds,
