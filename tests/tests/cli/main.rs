@@ -1,6 +1,7 @@
 //! The binary `mesh` as people use it: what it prints where, and how it ends.
 
 mod agents;
+mod archived;
 mod call;
 mod cases;
 mod configuration;

@@ -184,8 +184,8 @@ async fn where_the_log_is_nearly_full_requests_wait_and_nothing_is_lost() -> Res
     let mesh = Mesh::that_forgets_after(Duration::from_secs(1), limits).await?;
     let text = "x".repeat(100_000);
     let mut runs = Vec::new();
-    for _ in 0..60 {
-        // 18 MB in the log, and 12 MB of work.
+    for _ in 0..24 {
+        // 7 MB in the log, and 5 MB of work.
         runs.push(mesh.world.start("chain", json!({"n": text})).await?);
     }
     for run in &runs {
