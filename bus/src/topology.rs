@@ -26,7 +26,7 @@ pub const AGENT_MAX_ACK_PENDING: u32 = 20_000;
 pub const JANITOR_ACK_WAIT: Duration = Duration::from_secs(30);
 /// Ends that all janitors together may have in hand, for each of their two tasks. They come in order, so the oldest
 /// ones are those that are waited for; enough of them to hide the round trips of each.
-pub const JANITOR_MAX_ACK_PENDING: u32 = 64;
+pub const JANITOR_MAX_ACK_PENDING: u32 = 128;
 /// How long the history of an ended run is kept where nothing else is said: 30 days.
 pub const HISTORY_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How long advisory events and rejections are kept: 7 days.

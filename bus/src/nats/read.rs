@@ -118,16 +118,15 @@ impl NatsBus {
             Read::None => return Ok(Vec::new()),
             Read::TooMany => {}
         }
-        let read = self.read_by_consumer(stream, filters).await;
-        read.map(|log| log.events).map_err(|failure| self.about_stream(failure, operation()))
+        let read = self.read_up_to_the_last(stream, filters).await;
+        read.map_err(|failure| self.about_stream(failure, operation()))
     }
 
     pub(super) async fn history_of(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
         let stream = Stream::History.name(&self.namespace);
         let filters = ["history", "history.late"].map(|kind| format!("{}.{kind}.*.*.{run}", self.namespace));
-        let read = self.read_by_consumer(stream, filters).await;
-        read.map(|log| log.events)
-            .map_err(|failure| self.about_stream(failure, format!("read the history of run {run}")))
+        let read = self.read_up_to_the_last(stream, filters).await;
+        read.map_err(|failure| self.about_stream(failure, format!("read the history of run {run}")))
     }
 
     /// Filters for all subjects of a run that begin so.
@@ -212,10 +211,19 @@ impl NatsBus {
     /// Reads a run that is long, or that seems to have no events: the leader of the stream says which event is
     /// the last, and a consumer delivers up to there, whichever server it lives on.
     async fn read_by_consumer(&self, stream: String, filters: [String; 2]) -> Result<RunLog, Failure> {
+        // Asked for before the events, so that none up to there is missing.
         let end = self.stream_info(&stream).await?.state.last_sequence;
-        let Some(last) = self.last_of(&stream, &filters).await? else {
-            return Ok(RunLog { events: Vec::new(), end });
-        };
+        let events = self.read_up_to_the_last(stream, filters).await?;
+        let last = events.last().map_or(0, |event| event.sequence);
+        Ok(RunLog { events, end: end.max(last) })
+    }
+
+    async fn read_up_to_the_last(
+        &self,
+        stream: String,
+        filters: [String; 2],
+    ) -> Result<Vec<StoredMessage>, Failure> {
+        let Some(last) = self.last_of(&stream, &filters).await? else { return Ok(Vec::new()) };
         let mut reader = Reader::new(self.api.clone(), stream.clone(), filters.to_vec(), DeliverPolicy::All);
         let (mut events, mut is_read) = (Vec::new(), false);
         while !is_read {
@@ -230,7 +238,7 @@ impl NatsBus {
                 None => is_read = self.last_of(&stream, &filters).await? != Some(last),
             }
         }
-        Ok(RunLog { events, end: end.max(last) })
+        Ok(events)
     }
 
     async fn last_of(&self, stream: &str, filters: &[String]) -> Result<Option<u64>, Failure> {

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use futures::{StreamExt as _, TryStreamExt as _};
 use mesh_bus::history::{self, History, is_end};
 use mesh_bus::topology::{Stream, Tidying, shard_consumer};
 use mesh_bus::{Bus, BusError, Publish, Stored};
@@ -15,6 +16,8 @@ use crate::store::{self, Outcome};
 const SETTLING_PAUSE: Duration = Duration::from_millis(100);
 /// For how long that is waited for at a time.
 const SETTLING: Duration = Duration::from_secs(3);
+/// Removals of one run that are on their way at once.
+const REMOVED_AT_ONCE: usize = 16;
 /// How long after the end of a run it is given up to wait for orchestrators to settle what is before it in its shard:
 /// some run there may be one that nobody here knows.
 const PATIENCE: TimeDelta = TimeDelta::minutes(10);
@@ -51,12 +54,11 @@ pub(super) async fn tidy(
     tidying: Tidying,
 ) -> Result<usize, NotDone> {
     let bus = &*shared.bus;
-    let log = bus.read_run(&run).await?;
+    let (log, work) = futures::try_join!(bus.read_run(&run), bus.read_work(&run))?;
     if log.end < end.sequence {
         let operation = format!("read run {run}");
         return Err(BusError::Unavailable { operation, error: "the server is behind".to_owned() }.into());
     }
-    let work = bus.read_work(&run).await?;
     if let Some(last) = log.events.last() {
         settled(shared, &run, last.sequence, end).await?;
     }
@@ -158,9 +160,10 @@ pub(crate) async fn late(
     Ok(())
 }
 
-/// Removes what is archived. Events go from the last to the first, so that what is left is a beginning of the log, from
-/// which nothing follows that does not follow from all of it, and the end, after which nothing follows at all. The end
-/// goes last, so that nobody ever sees a run that has begun and not ended.
+/// Removes what is archived. Events are sent off from the last to the first, so that what is left is a beginning of the
+/// log, from which nothing follows that does not follow from all of it, and the end. Whoever reads it meanwhile looks into
+/// the history first, and needs none of this. The end goes last of all, each for itself, so that nobody ever sees a run
+/// that has begun and not ended.
 async fn remove(
     bus: &dyn Bus,
     events: &[StoredMessage],
@@ -173,17 +176,18 @@ async fn remove(
         _ => Place::Between,
     };
     let of = |wanted: Place| events.iter().rev().filter(move |stored| place(stored) == wanted);
-    let mut sequences: Vec<(Stream, u64)> =
-        work.iter().map(|stored| (Stream::Tasks, stored.sequence)).collect();
-    sequences.extend(of(Place::Between).map(|stored| (Stream::Events, stored.sequence)));
+    let work = work.iter().map(|stored| (Stream::Tasks, stored.sequence));
+    let between = work.chain(of(Place::Between).map(|stored| (Stream::Events, stored.sequence)));
+    let removing: Vec<_> = between.map(|(stream, sequence)| bus.remove(stream, sequence)).collect();
+    let removed: Vec<()> = futures::stream::iter(removing).buffered(REMOVED_AT_ONCE).try_collect().await?;
+    let mut count = removed.len();
     if tidying == Tidying::Forget {
-        let rest = of(Place::Beginning).chain(of(Place::End));
-        sequences.extend(rest.map(|stored| (Stream::Events, stored.sequence)));
+        for stored in of(Place::Beginning).chain(of(Place::End)) {
+            bus.remove(Stream::Events, stored.sequence).await?;
+            count += 1;
+        }
     }
-    for (stream, sequence) in &sequences {
-        bus.remove(*stream, *sequence).await?;
-    }
-    Ok(sequences.len())
+    Ok(count)
 }
 
 /// Where in a run an event stands.

@@ -20,6 +20,8 @@ const WITHIN: &[(Sabotage, u64)] = &[
     (Sabotage::NoLook, 400),
     (Sabotage::LastOutcomeWins, 200),
     (Sabotage::UnlatchedCancel, 200),
+    (Sabotage::NoHistory, 20),
+    (Sabotage::NoSettling, 400),
 ];
 
 #[test]
