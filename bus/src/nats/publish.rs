@@ -100,7 +100,7 @@ impl NatsBus {
 
 fn headers(publish: &Publish) -> Headers {
     let mut headers = publish.message.headers.clone();
-    if let Some(last) = publish.follows.or(publish.once.then_some(0)) {
+    if let Some(last) = publish.follows.or_else(|| publish.once.then_some(0)) {
         headers.set(EXPECTED_LAST_SUBJECT_SEQUENCE, last.to_string());
     }
     if let Some((due, target)) = &publish.schedule {

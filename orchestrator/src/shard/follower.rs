@@ -341,11 +341,12 @@ async fn settle(
         Verdict::Bury(reason, error) => {
             let letter = store::letter(bus, lease, Stream::Events, stored, reason, &error).await?;
             // Nobody would ever remove it with its run. A letter that only refers to it needs it.
-            if reason == Reason::UnknownRun && letter == store::Outcome::Stored(Letter::Whole) {
-                if let Err(error) = bus.remove(Stream::Events, stored.sequence).await {
-                    debug!(%error, "an event of no run stays in the log for now");
-                    return Err(Lost);
-                }
+            if reason == Reason::UnknownRun
+                && letter == store::Outcome::Stored(Letter::Whole)
+                && let Err(error) = bus.remove(Stream::Events, stored.sequence).await
+            {
+                debug!(%error, "an event of no run stays in the log for now");
+                return Err(Lost);
             }
         }
         Verdict::Archived(history) => {
