@@ -115,7 +115,7 @@ impl Execution {
             debug!(subject = stored.message.subject, "done already, or not wanted any more");
             return Settled::Ack;
         }
-        let deadline = deadline(bus.now(), &task);
+        let deadline = deadline(bus.now(), stored.time, &task);
         let context = self.context(&key, envelope.as_ref(), Some(&task), delivery, deadline);
         if self.is_poison(&key, delivery.delivered).await {
             let message = format!("{MAX_LOST} deliveries ended without an outcome");
@@ -247,15 +247,15 @@ fn read(delivery: &Delivery) -> Result<(Option<Envelope>, TaskCreated), Unreadab
     }
 }
 
-/// The end of the time that an execution may take from now: its own timeout, and the run's deadline.
-fn deadline(now: DateTime<Utc>, task: &TaskCreated) -> Option<DateTime<Utc>> {
-    let timeout = task.timeout_ms.and_then(|millis| {
-        now.checked_add_signed(chrono::TimeDelta::try_milliseconds(i64::try_from(millis).ok()?)?)
-    });
-    match (timeout, task.deadline) {
-        (Some(timeout), Some(deadline)) => Some(timeout.min(deadline)),
-        (timeout, deadline) => timeout.or(deadline),
-    }
+/// The end of the time that an execution may take from now: its own timeout, and what may be left of the run's. How much
+/// that is at most, the server's clock says that both times are by, so that this machine's may be wrong. The orchestrator
+/// keeps the run's deadline, and then tells the agent.
+fn deadline(now: DateTime<Utc>, stored: DateTime<Utc>, task: &TaskCreated) -> Option<DateTime<Utc>> {
+    let timeout =
+        task.timeout_ms.and_then(|millis| chrono::TimeDelta::try_milliseconds(i64::try_from(millis).ok()?));
+    let of_run = task.deadline.map(|deadline| (deadline - stored).max(chrono::TimeDelta::zero()));
+    let left = [timeout, of_run].into_iter().flatten().min()?;
+    now.checked_add_signed(left)
 }
 
 /// Runs the handler within its time. A handler that was told to stop gets a little longer before it is dropped.

@@ -68,6 +68,7 @@ class Execution:
         self._message = message
         self._link: Link = site.identity.link
         self._delivery = message.metadata.num_delivered
+        self._stored = message.metadata.timestamp
         self._cancelled = asyncio.Event()
 
     async def run(self) -> None:
@@ -228,7 +229,7 @@ class Execution:
             action=task.action,
             idempotency_key=task.idempotency_key,
             correlation_id=parts.correlation,
-            deadline=task.end(datetime.now(timezone.utc)),
+            deadline=task.end(datetime.now(timezone.utc), self._stored),
             agent=self._site.identity.agent,
             traceparent=parts.hop.traceparent if parts.hop else None,
             cancelled=self._cancelled,
