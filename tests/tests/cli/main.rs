@@ -5,6 +5,7 @@ mod call;
 mod cases;
 mod configuration;
 mod dead;
+mod dead_ends;
 mod doctor;
 mod events;
 mod local;
