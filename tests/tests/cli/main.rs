@@ -12,6 +12,7 @@ mod local;
 mod mistakes;
 mod new;
 mod proof;
+mod redrive;
 mod runners;
 mod runs;
 mod spoken;
