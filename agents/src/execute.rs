@@ -10,7 +10,9 @@ use futures::FutureExt;
 use mesh_bus::topology::AGENT_ACK_WAIT;
 use mesh_bus::{Bus, BusError, DeadEnd, Delivery};
 use mesh_schemas::payload::{TaskAssigned, TaskCreated, TaskError, code};
-use mesh_schemas::{AgentId, Decoded, Envelope, Subject, SubjectError, TaskKey, TaskVerb, TraceContext};
+use mesh_schemas::{
+    AgentId, Decoded, Envelope, SCHEMA_VERSION, Subject, SubjectError, TaskKey, TaskVerb, TraceContext,
+};
 use mesh_telemetry::{names, span};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, warn};
@@ -30,8 +32,6 @@ const MAX_LOST: u64 = 5;
 const GRACE: Duration = Duration::from_secs(5);
 /// The form of the subjects of work.
 const TEMPLATE: &str = "task.created.{capability}.{lane}.{shard}.{run}.{task}.{attempt}";
-/// Major version of `task.created` that is understood.
-const SCHEMA: &str = "urn:mesh:schema:task.created:1";
 /// Pause before a task of a newer schema is offered again, to an agent that knows it.
 const NEWER_PAUSE: Duration = Duration::from_secs(30);
 /// Pause before the bus is asked again.
@@ -231,8 +231,10 @@ fn read(delivery: &Delivery) -> Result<(Option<Envelope>, TaskCreated), Unreadab
     let malformed = |error: &dyn std::fmt::Display| Unreadable::Malformed(error.to_string());
     match Envelope::decode(&message.headers, &message.payload).map_err(|error| malformed(&error))? {
         Decoded::Event(event) => {
-            if let Some(schema) = event.dataschema.as_deref().filter(|schema| is_newer(schema)) {
-                return Err(Unreadable::Newer(schema.to_owned()));
+            if let Some((schema, version)) = event.mesh_schema()
+                && version > SCHEMA_VERSION
+            {
+                return Err(Unreadable::Newer(format!("{schema}:{version}")));
             }
             let task = event.data().map_err(|error| malformed(&error))?;
             Ok((Some(event), task))
@@ -242,11 +244,6 @@ fn read(delivery: &Delivery) -> Result<(Option<Envelope>, TaskCreated), Unreadab
             Ok((None, task))
         }
     }
-}
-
-fn is_newer(schema: &str) -> bool {
-    let known = SCHEMA.trim_end_matches('1');
-    schema.strip_prefix(known).and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major > 1)
 }
 
 /// The end of the time that an execution may take from now: its own timeout, and the run's deadline.

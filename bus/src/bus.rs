@@ -1,10 +1,12 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
-use mesh_schemas::{Message, Namespace, RunId, Shards, StoredMessage};
+use mesh_schemas::{Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, StoredMessage};
+use serde_json::Value;
 
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
@@ -79,6 +81,32 @@ pub struct Entry {
     pub deleted: bool,
 }
 
+/// What the bucket of objects holds of one owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedObjects {
+    /// Whose it is.
+    pub owner: ObjectOwner,
+    /// When the newest part of it was stored.
+    pub newest: DateTime<Utc>,
+    /// Objects that [`Bus::remove_objects`] does not find by their owner: other clients made them, or what they were made
+    /// of is gone already.
+    pub strays: Vec<ObjectName>,
+}
+
+impl OwnedObjects {
+    /// Removes all of it.
+    ///
+    /// # Errors
+    /// [`BusError`]; it may be called again.
+    pub async fn remove(&self, bus: &dyn Bus) -> Result<(), BusError> {
+        bus.remove_objects(&self.owner).await?;
+        for stray in &self.strays {
+            bus.remove_object(stray).await?;
+        }
+        Ok(())
+    }
+}
+
 /// Messages of a subscription, as they pass; nothing is kept for a subscriber that is away.
 pub type Subscription = BoxStream<'static, Message>;
 /// First every present entry of a bucket, then each change; `None` once where the present ends.
@@ -99,14 +127,24 @@ pub enum From {
     Now,
 }
 
+/// How a process is, in its own words: asked for whenever somebody looks, so it must be quick.
+pub type Report = Arc<dyn Fn() -> Value + Send + Sync>;
+
 /// How a process answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS` (NATS ADR-32) for as long as it is kept.
 pub struct Service {
+    id: String,
     _guard: Box<dyn std::any::Any + Send + Sync>,
 }
 
 impl Service {
-    pub(crate) fn new(guard: impl std::any::Any + Send + Sync) -> Self {
-        Self { _guard: Box::new(guard) }
+    pub(crate) fn new(id: String, guard: impl std::any::Any + Send + Sync) -> Self {
+        Self { id, _guard: Box::new(guard) }
+    }
+
+    /// Names the process among the [`instances`](Bus::instances) of its service.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 }
 
@@ -204,8 +242,39 @@ pub trait Bus: Send + Sync + 'static {
     /// Follows a bucket.
     async fn watch(&self, bucket: Bucket) -> Result<Watch, BusError>;
 
-    /// Makes the process visible as a NATS service until the guard is dropped.
-    async fn announce(&self, name: &str, version: &str, description: &str) -> Result<Service, BusError>;
+    /// Keeps content as an object of an owner, under the name by which everyone can have it once this has returned. Content
+    /// that the owner has already is not stored again. At most [`mesh_schemas::MAX_OBJECT_BYTES`] long.
+    ///
+    /// A call that did not end well may leave parts behind, which nobody sees and which go with the owner.
+    async fn put_object(&self, owner: &ObjectOwner, content: Bytes) -> Result<ObjectName, BusError>;
+
+    /// The content of an object: all of it, exactly as it was put; `None` if there is none of that name, by the word of
+    /// whoever must know. A server that is behind is not believed.
+    ///
+    /// # Errors
+    /// [`BusError::Damaged`] if parts of it are missing or altered.
+    async fn object(&self, name: &ObjectName) -> Result<Option<Bytes>, BusError>;
+
+    /// Removes everything that was put for an owner, and parts that a crash left behind. Whoever reads one of the objects
+    /// meanwhile has either all of it or an error. May be repeated; costs one request if there is nothing.
+    async fn remove_objects(&self, owner: &ObjectOwner) -> Result<(), BusError>;
+
+    /// Removes one object, if it is there, whoever made it.
+    async fn remove_object(&self, name: &ObjectName) -> Result<(), BusError>;
+
+    /// Everything in the bucket of objects by its owner. Reads the subjects of the whole bucket, and holds some hundred
+    /// bytes for each object: for housekeeping, every now and then.
+    async fn objects(&self) -> Result<Vec<OwnedObjects>, BusError>;
+
+    /// Makes the process visible as a NATS service until the guard is dropped. Whoever looks is shown the report, as the
+    /// data of the endpoint `state`, which answers with it too. Returns once the bus knows of it, if the bus answers.
+    async fn announce(
+        &self,
+        name: &str,
+        version: &str,
+        description: &str,
+        report: Report,
+    ) -> Result<Service, BusError>;
 
     /// The processes of the namespace that are visible under this name: those that answer within half a second.
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError>;

@@ -51,7 +51,7 @@ pub trait Deliveries: Send {
     fn request(&mut self, more: usize);
 
     /// Asks for nothing more, and returns what is here or on its way, for the caller to settle. Nothing comes after
-    /// this.
+    /// this. A pinned consumer is let go of: whoever else asks for its messages has it at once.
     async fn drain(&mut self) -> Vec<Delivery>;
 
     /// Asks for nothing more, and hands back what is here or on its way, so that others get it at once instead of

@@ -54,6 +54,8 @@ dead_ends! {
     UnreadableFact Events Malformed
     /// An outcome or timer of a task or an attempt that its run does not have.
     StrayEvent Events UnknownTask
+    /// An event that no orchestrator here understands, and that was left to newer ones for as long as can be.
+    NewerEvent Events Newer
     /// An event of a run for which nothing can be stored that follows from it, not even that it is too large.
     LargeDecision Events TooLarge
     /// Work on a subject with a token that is no name.

@@ -15,12 +15,15 @@ mod health;
 mod key;
 pub mod memory;
 pub mod nats;
+mod object;
 mod outcome;
 mod persist;
 mod request;
 pub mod topology;
 
-pub use bus::{Bus, Entry, Follow, From, Publish, RunLog, Service, Stored, Subscription, Watch};
+pub use bus::{
+    Bus, Entry, Follow, From, OwnedObjects, Publish, Report, RunLog, Service, Stored, Subscription, Watch,
+};
 pub use clock::BootInstant;
 pub use consume::{Acker, ConsumerSpec, Deliveries, Delivery, Flow};
 pub use dead_end::DeadEnd;

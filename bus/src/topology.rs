@@ -135,6 +135,16 @@ impl Bucket {
     }
 }
 
+/// Bytes of an object that one message holds: half of what NATS allows a message by default, so that it fits a server that
+/// is set a little lower, and a message on the same connection does not wait long behind it.
+pub const OBJECT_CHUNK_BYTES: usize = 512 * 1024;
+
+/// The bucket of objects on the server: `MESH_OBJECTS`.
+#[must_use]
+pub fn object_bucket(namespace: &Namespace) -> String {
+    namespace.stream("OBJECTS")
+}
+
 /// How a namespace is laid out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Topology {

@@ -7,6 +7,7 @@ mod capabilities;
 pub mod definitions;
 mod encode;
 mod lease;
+mod peers;
 pub mod rehearsal;
 mod relay;
 mod service;
@@ -14,4 +15,5 @@ mod shard;
 mod store;
 
 pub use definitions::Definitions;
+pub use peers::OrchestratorReport;
 pub use service::{Folded, Options, OrchestratorError, SERVICE, run, run_observed, run_with};

@@ -124,6 +124,9 @@ codes! {
             "The task goes on: `mesh runs watch RUN` comes back to it, `mesh runs cancel RUN` ends it."
         NotConfirmed "407" "Nobody has agreed to it."
             "Repeat the command with `--yes`."
+        LostObject "408" "Large data of a run is missing or damaged."
+            "It is kept in the bucket of objects, for as long as the run is: see what removed it there (`nats object ls`). The \
+             run cannot go on with it; start another."
     }
     "Agents" {
         NoCapability "501" "An agent has no capability, or one twice."

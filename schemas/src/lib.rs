@@ -14,17 +14,19 @@ pub mod generate;
 mod id;
 mod message;
 mod name;
+mod object;
 pub mod payload;
 mod subject;
 mod trace;
 
 pub use definition::Definition;
 pub use depth::{MAX_DATA_DEPTH, is_too_deep};
-pub use envelope::{Decoded, Envelope, EnvelopeError, percent_encode};
+pub use envelope::{Decoded, Envelope, EnvelopeError, SCHEMA_VERSION, percent_encode};
 pub use error_code::ErrorCode;
 pub use id::{Attempt, Digest, RequestId, RunId, Shards};
 pub use message::{CONTENT_TYPE, Headers, Message, StoredMessage};
 pub use name::{AgentId, Capability, Lane, NameError, Namespace, SignalId, TaskId, Timer, WorkflowName};
+pub use object::{ObjectName, ObjectOwner};
 pub use subject::{AgentVerb, Subject, SubjectError, TaskKey, TaskVerb, WorkflowVerb};
 pub use trace::TraceContext;
 
@@ -37,3 +39,7 @@ pub const RULES_VERSION: u32 = 1;
 /// The largest JSON text, in bytes, that a request, a task's input or a run's output may have: the 1 MiB that
 /// NATS allows a message by default, less 64 KiB for envelope and headers.
 pub const MAX_DATA_BYTES: usize = (1024 - 64) * 1024;
+
+/// The largest content of an object, in bytes: what reads one holds all of it in memory, and a process reads several
+/// at a time.
+pub const MAX_OBJECT_BYTES: usize = 64 * 1024 * 1024;

@@ -164,6 +164,16 @@ impl MemoryDeliveries {
         }
     }
 
+    /// Lets go of a pinned consumer. While the server is away nobody hears of it, and only silence tells.
+    fn unpin(&self) {
+        let mut state = self.server.lock();
+        if state.is_up
+            && let Some(consumer) = state.consumers.get_mut(&self.key)
+        {
+            consumer.unpin(self.receiver);
+        }
+    }
+
     fn leave(&self) -> Vec<Handed> {
         let mut state = self.server.lock();
         let now = state.clock.now();
@@ -201,6 +211,7 @@ impl Deliveries for MemoryDeliveries {
 
     async fn drain(&mut self) -> Vec<Delivery> {
         self.line.is_there().await;
+        self.unpin();
         self.leave().into_iter().map(|handed| self.delivery(handed)).collect()
     }
 }

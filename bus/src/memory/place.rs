@@ -10,16 +10,25 @@ pub(super) enum Place {
     Dead,
     Workflows,
     Agents,
+    Objects,
 }
 
 impl Place {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Inbox, Self::Events, Self::Tasks, Self::Notes, Self::Dead, Self::Workflows, Self::Agents];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Inbox,
+        Self::Events,
+        Self::Tasks,
+        Self::Notes,
+        Self::Dead,
+        Self::Workflows,
+        Self::Agents,
+        Self::Objects,
+    ];
 
     /// What happens to a message whose subject holds one already.
     pub(super) fn keeps(self) -> Keeps {
         match self {
-            Self::Events | Self::Tasks => Keeps::First,
+            Self::Events | Self::Tasks | Self::Objects => Keeps::First,
             Self::Inbox | Self::Notes | Self::Dead => Keeps::All,
             Self::Workflows | Self::Agents => Keeps::Last,
         }

@@ -3,12 +3,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use mesh_schemas::{Message, Namespace, RunId, Shards, StoredMessage};
+use mesh_schemas::{Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, StoredMessage};
 use tokio::sync::OnceCell;
 
 use super::api::Api;
 use super::consumer::Existing;
-use crate::bus::{Bus, Entry, Follow, From, Publish, RunLog, Service, Stored, Subscription, Watch};
+use crate::bus::{
+    Bus, Entry, Follow, From, OwnedObjects, Publish, Report, RunLog, Service, Stored, Subscription, Watch,
+};
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
 use crate::error::{BusError, PublishError};
@@ -121,8 +123,34 @@ impl Bus for NatsBus {
         self.watch_bucket(bucket).await
     }
 
-    async fn announce(&self, name: &str, version: &str, description: &str) -> Result<Service, BusError> {
-        self.start_service(name, version, description).await
+    async fn put_object(&self, owner: &ObjectOwner, content: Bytes) -> Result<ObjectName, BusError> {
+        self.store_object(owner, content).await
+    }
+
+    async fn object(&self, name: &ObjectName) -> Result<Option<Bytes>, BusError> {
+        self.read_object(name).await
+    }
+
+    async fn remove_objects(&self, owner: &ObjectOwner) -> Result<(), BusError> {
+        self.forget_owner(owner).await
+    }
+
+    async fn remove_object(&self, name: &ObjectName) -> Result<(), BusError> {
+        self.forget_object(name).await
+    }
+
+    async fn objects(&self) -> Result<Vec<OwnedObjects>, BusError> {
+        self.list_objects().await
+    }
+
+    async fn announce(
+        &self,
+        name: &str,
+        version: &str,
+        description: &str,
+        report: Report,
+    ) -> Result<Service, BusError> {
+        self.start_service(name, version, description, report).await
     }
 
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {

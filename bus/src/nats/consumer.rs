@@ -24,6 +24,12 @@ const MAX_WAITING: i64 = 4_096;
 /// How long an acknowledgement may wait for the connection before it is given up: the message comes again anyway.
 const ACK_WAIT: Duration = Duration::from_secs(1);
 
+/// The pinning of the receiver that has a pinned consumer.
+pub(super) fn pin_of(info: consumer::Info) -> Option<String> {
+    let mut pins = info.priority_groups.into_iter().filter_map(|group| group.pinned_client_id);
+    pins.find(|pin| !pin.is_empty())
+}
+
 /// What to do with a consumer that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Existing {
@@ -200,6 +206,7 @@ impl Deliveries for NatsDeliveries {
 
     async fn drain(&mut self) -> Vec<Delivery> {
         let (messages, received) = self.pull.stop().await;
+        self.pull.unpin().await;
         messages.into_iter().map(|message| self.delivery(message, received)).collect()
     }
 }

@@ -61,7 +61,8 @@ impl NatsBus {
         let mut streams = vec![stream_health(&wanted, log.map(|log| log.info))];
         let others = [Stream::Inbox, Stream::Tasks, Stream::Notes, Stream::Dead];
         let others = others.map(|stream| self.stream_config(stream, &topology)).into_iter();
-        for wanted in others.chain(Bucket::ALL.map(|bucket| self.bucket_config(bucket, &topology))) {
+        let buckets = Bucket::ALL.map(|bucket| self.bucket_config(bucket, &topology));
+        for wanted in others.chain(buckets).chain([self.objects_config(&topology)]) {
             let look = self.look_at(&wanted.name).await?;
             // The quicker the answer, the surer is what it says about the clock.
             clock = clock.into_iter().chain(look.as_ref().map(|look| look.clock)).min_by_key(|clock| clock.1);
@@ -210,11 +211,7 @@ fn consumer_state(spec: &ConsumerSpec, info: consumer::Info, times: &Times) -> C
         in_hand: info.num_ack_pending as u64,
         repeated: info.num_redelivered as u64,
         waiting: info.num_waiting as u64,
-        pin: info
-            .priority_groups
-            .into_iter()
-            .find_map(|group| group.pinned_client_id)
-            .filter(|pin| !pin.is_empty()),
+        pin: consumers::pin_of(info),
         last_delivery: times.delivered.last_active,
         at: times.ts,
         difference,

@@ -9,11 +9,13 @@ use std::time::Duration;
 use async_nats::{StatusCode, Subscriber};
 use futures::{FutureExt as _, StreamExt as _};
 use serde::Serialize;
+use serde::de::IgnoredAny;
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::api::{Api, Failure, Link, status, to_json};
-use super::consumer::{PIN_GROUP, is_gone};
+use super::consumer::{PIN_GROUP, is_gone, pin_of};
 use super::window::Window;
 use super::wire::{self, Received};
 use crate::clock::BootInstant;
@@ -165,6 +167,29 @@ impl Pull {
         (self.leftovers(), self.quiet)
     }
 
+    /// Lets go of a pinned consumer, unless another has it already: without this, others get it only when the server has
+    /// not heard of this receiver for its time.
+    pub(super) async fn unpin(&mut self) {
+        let Some(pin) = self.pin.take() else { return };
+        if self.pinned_now().await.is_ok_and(|now| now.as_ref() == Some(&pin)) {
+            let unpin = format!("CONSUMER.UNPIN.{}.{}", self.stream, self.consumer);
+            let unpinned = self.api.call::<IgnoredAny>(&unpin, &json!({ "group": PIN_GROUP })).await;
+            if let Err(failure) = unpinned {
+                tracing::debug!(
+                    consumer = self.consumer,
+                    ?failure,
+                    "not let go of: others wait until its time is over"
+                );
+            }
+        }
+    }
+
+    /// Who has a pinned consumer.
+    async fn pinned_now(&self) -> Result<Option<String>, Failure> {
+        let info = format!("CONSUMER.INFO.{}.{}", self.stream, self.consumer);
+        Ok(pin_of(self.api.call(&info, &json!({})).await?))
+    }
+
     /// What is here and was not handed out, with nothing more to come.
     pub(super) fn leftovers(&mut self) -> Vec<Received> {
         self.rescue();
@@ -258,7 +283,7 @@ impl Pull {
             if let Trouble::Refused { not_before } = trouble {
                 sleep_until(not_before).await;
                 let info = format!("CONSUMER.INFO.{}.{}", self.stream, self.consumer);
-                match self.api.call::<serde::de::IgnoredAny>(&info, &serde_json::json!({})).await {
+                match self.api.call::<IgnoredAny>(&info, &json!({})).await {
                     Ok(_) => {}
                     Err(failure) if is_gone(&failure) => {
                         let error = "the consumer was deleted".to_owned();

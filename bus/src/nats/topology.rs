@@ -35,6 +35,7 @@ impl NatsBus {
         for bucket in Bucket::ALL {
             self.make_stream(self.bucket_config(bucket, topology)).await?;
         }
+        self.make_stream(self.objects_config(topology)).await?;
         self.ensure(&relay_consumer(&self.namespace), Existing::Update).await?;
         for shard in topology.shards.iter() {
             self.ensure(&shard_consumer(&self.namespace, shard), Existing::Update).await?;

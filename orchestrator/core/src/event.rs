@@ -6,8 +6,8 @@ use mesh_schemas::payload::{
     WorkflowFailed, WorkflowStarted, code,
 };
 use mesh_schemas::{
-    Decoded, Envelope, Namespace, RunId, StoredMessage, Subject, SubjectError, TaskKey, TaskVerb, Timer,
-    TraceContext, WorkflowName, WorkflowVerb,
+    Decoded, Envelope, Namespace, RunId, SCHEMA_VERSION, StoredMessage, Subject, SubjectError, TaskKey,
+    TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
 };
 
 /// An event of a run, as the fold takes it.
@@ -68,6 +68,9 @@ pub enum Unreadable {
     /// The subject is of no kind that these rules know.
     #[error("{0}")]
     UnknownType(String),
+    /// It says that it is of a schema which newer rules may know.
+    #[error("{0}")]
+    Newer(String),
 }
 
 impl Event {
@@ -81,43 +84,69 @@ impl Event {
     /// [`Unreadable`] if the message is no event that the fold could take; no reading again helps.
     pub fn read(namespace: &Namespace, stored: &StoredMessage) -> Result<Self, Unreadable> {
         let StoredMessage { message, sequence, time } = stored;
-        let subject = Subject::parse(namespace, &message.subject).map_err(|error| match error {
+        let decoded = Envelope::decode(&message.headers, &message.payload)
+            .map_err(|error| Unreadable::Malformed(error.to_string()));
+        let schema = decoded.as_ref().ok().and_then(Decoded::envelope).and_then(Envelope::mesh_schema);
+        if let Some((type_, version)) = schema
+            && version > SCHEMA_VERSION
+        {
+            return Err(Unreadable::Newer(format!("schema {type_}:{version} is not known here")));
+        }
+        let read = Subject::parse(namespace, &message.subject).map_err(|error| match error {
             SubjectError::Unknown { .. } => Unreadable::UnknownType(error.to_string()),
             SubjectError::Namespace { .. } | SubjectError::Token { .. } => {
                 Unreadable::Malformed(error.to_string())
             }
-        })?;
-        let run = subject.run().ok_or_else(|| unknown(&message.subject))?;
-        let (fact, defect) = match subject {
-            Subject::Workflow { verb: WorkflowVerb::Started, workflow, .. } => {
-                (Fact::Started(Box::new(started(workflow, stored)?)), None)
-            }
-            Subject::Workflow { verb: WorkflowVerb::Completed, .. } => end::<WorkflowCompleted>(stored),
-            Subject::Workflow { verb: WorkflowVerb::Failed, .. } => end::<WorkflowFailed>(stored),
-            Subject::Workflow { verb: WorkflowVerb::Cancelled, .. } => end::<WorkflowCancelled>(stored),
-            Subject::Signalled { signal, .. } => match signal.as_str() {
-                "cancel" => (Fact::Cancel(cancel(stored)?), None),
-                "check" => (Fact::Check, None),
-                _ => {
-                    return Err(Unreadable::UnknownType(format!(
-                        "unknown signal '{signal}': use cancel or check"
-                    )));
-                }
-            },
-            Subject::Task { verb: TaskVerb::Completed, key } => {
-                outcome(stored, key, |key, data| Fact::Completed(key, Box::new(data)))
-            }
-            Subject::Task { verb: TaskVerb::Failed, key } => {
-                outcome(stored, key, |key, data: TaskFailed| Fact::Failed(key, data.error))
-            }
-            Subject::TimerFired { timer, .. } => {
-                let read = decode(stored).and_then(|decoded| data::<TimerFired>(&decoded));
-                (Fact::Fired(timer), read.err().map(|error| error.to_string()))
-            }
-            _ => return Err(unknown(&message.subject)),
-        };
-        Ok(Self { run, id: message.subject.clone(), sequence: *sequence, time: *time, fact, defect })
+        });
+        let read = read.and_then(|subject| {
+            let run = subject.run().ok_or_else(|| unknown(&message.subject))?;
+            let (fact, defect) = fact(subject, stored, decoded.as_ref())?;
+            Ok(Self { run, id: message.subject.clone(), sequence: *sequence, time: *time, fact, defect })
+        });
+        read.map_err(|unreadable| match unreadable {
+            // Whoever claims a schema of the mesh for a kind of event that is not known here may be a newer mesh.
+            Unreadable::UnknownType(error) if schema.is_some() => Unreadable::Newer(error),
+            unreadable => unreadable,
+        })
     }
+}
+
+/// The envelope and payload of a message, or why they cannot be read.
+type Payload<'a> = Result<&'a Decoded, &'a Unreadable>;
+
+/// What an event on a subject says, and what is wrong with a payload that counts all the same.
+fn fact(
+    subject: Subject,
+    stored: &StoredMessage,
+    payload: Payload<'_>,
+) -> Result<(Fact, Option<String>), Unreadable> {
+    Ok(match subject {
+        Subject::Workflow { verb: WorkflowVerb::Started, workflow, .. } => {
+            (Fact::Started(Box::new(started(workflow, payload)?)), None)
+        }
+        Subject::Workflow { verb: WorkflowVerb::Completed, .. } => end::<WorkflowCompleted>(payload),
+        Subject::Workflow { verb: WorkflowVerb::Failed, .. } => end::<WorkflowFailed>(payload),
+        Subject::Workflow { verb: WorkflowVerb::Cancelled, .. } => end::<WorkflowCancelled>(payload),
+        Subject::Signalled { signal, .. } => match signal.as_str() {
+            "cancel" => (Fact::Cancel(cancel(stored, payload)?), None),
+            "check" => (Fact::Check, None),
+            _ => {
+                return Err(Unreadable::UnknownType(format!(
+                    "unknown signal '{signal}': use cancel or check"
+                )));
+            }
+        },
+        Subject::Task { verb: TaskVerb::Completed, key } => {
+            outcome(payload, key, |key, data| Fact::Completed(key, Box::new(data)))
+        }
+        Subject::Task { verb: TaskVerb::Failed, key } => {
+            outcome(payload, key, |key, data: TaskFailed| Fact::Failed(key, data.error))
+        }
+        Subject::TimerFired { timer, .. } => {
+            (Fact::Fired(timer), data::<TimerFired>(payload).err().map(|error| error.to_string()))
+        }
+        _ => return Err(unknown(&stored.message.subject)),
+    })
 }
 
 impl Event {
@@ -132,24 +161,19 @@ fn unknown(subject: &str) -> Unreadable {
     Unreadable::UnknownType(format!("events on {subject:?} are not known here"))
 }
 
-fn decode(stored: &StoredMessage) -> Result<Decoded, Unreadable> {
-    Envelope::decode(&stored.message.headers, &stored.message.payload)
-        .map_err(|error| Unreadable::Malformed(error.to_string()))
-}
-
-fn data<T: serde::de::DeserializeOwned>(decoded: &Decoded) -> Result<T, Unreadable> {
+fn data<T: serde::de::DeserializeOwned>(payload: Payload<'_>) -> Result<T, Unreadable> {
+    let decoded = payload.map_err(Clone::clone)?;
     T::deserialize(decoded.data())
         .map_err(|error| Unreadable::Malformed(format!("the data is wrong: {error}")))
 }
 
-fn started(workflow: Option<WorkflowName>, stored: &StoredMessage) -> Result<Started, Unreadable> {
-    let decoded = decode(stored)?;
-    let envelope = decoded.envelope();
-    let data: WorkflowStarted = data(&decoded)?;
+fn started(workflow: Option<WorkflowName>, payload: Payload<'_>) -> Result<Started, Unreadable> {
+    let data: WorkflowStarted = data(payload)?;
     if workflow.is_none() && data.capability.is_none() {
         let error = "a run has a workflow in its subject or a capability in its data, and this has neither";
         return Err(Unreadable::Malformed(error.to_owned()));
     }
+    let envelope = payload.ok().and_then(Decoded::envelope);
     Ok(Started {
         workflow,
         data,
@@ -158,25 +182,21 @@ fn started(workflow: Option<WorkflowName>, stored: &StoredMessage) -> Result<Sta
     })
 }
 
-fn end<T: serde::de::DeserializeOwned>(stored: &StoredMessage) -> (Fact, Option<String>) {
-    let read = decode(stored).and_then(|decoded| data::<T>(&decoded));
-    (Fact::Ended, read.err().map(|error| error.to_string()))
+fn end<T: serde::de::DeserializeOwned>(payload: Payload<'_>) -> (Fact, Option<String>) {
+    (Fact::Ended, data::<T>(payload).err().map(|error| error.to_string()))
 }
 
 /// A cancel without a body is a cancel without a reason.
-fn cancel(stored: &StoredMessage) -> Result<CancelSignal, Unreadable> {
-    if stored.message.payload.is_empty() {
-        return Ok(CancelSignal::default());
-    }
-    data(&decode(stored)?)
+fn cancel(stored: &StoredMessage, payload: Payload<'_>) -> Result<CancelSignal, Unreadable> {
+    if stored.message.payload.is_empty() { Ok(CancelSignal::default()) } else { data(payload) }
 }
 
 fn outcome<T: serde::de::DeserializeOwned>(
-    stored: &StoredMessage,
+    payload: Payload<'_>,
     key: TaskKey,
     fact: impl FnOnce(TaskKey, T) -> Fact,
 ) -> (Fact, Option<String>) {
-    match decode(stored).and_then(|decoded| data(&decoded)) {
+    match data(payload) {
         Ok(data) => (fact(key, data), None),
         Err(error) => {
             let message = format!("the outcome that the agent published cannot be read: {error}");

@@ -5,6 +5,7 @@ mod request;
 pub(crate) mod timer;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -53,9 +54,17 @@ async fn handle(shared: Arc<Shared>, delivery: Delivery) {
     match lease.hold(relay(&shared, &lease, &stored)).await {
         Some(Ok(())) => lease.ack().await,
         Some(Err(Lost)) | None => {
-            debug!(subject = stored.message.subject, "taking too long: another delivery will see to it");
+            debug!(subject = stored.message.subject, "not dealt with: another delivery will see to it");
         }
     }
+}
+
+/// Leaves a message to a newer orchestrator, who may take it: whoever asks next gets it.
+async fn leave(lease: &Lease) -> Result<(), Lost> {
+    /// Long enough not to go round in circles while the newer one is busy.
+    const PAUSE: Duration = Duration::from_millis(250);
+    lease.nak(PAUSE).await;
+    Err(Lost)
 }
 
 async fn relay(shared: &Shared, lease: &Lease, stored: &StoredMessage) -> Result<(), Lost> {
@@ -68,6 +77,7 @@ async fn relay(shared: &Shared, lease: &Lease, stored: &StoredMessage) -> Result
             request::relay(shared, lease, stored, Target::Task(capability)).await
         }
         Ok(Subject::TimerDue { run, timer }) => timer::relay(shared, lease, stored, run, timer).await,
+        Err(_) if shared.presence.has_newer() => leave(lease).await,
         Ok(_) | Err(SubjectError::Unknown { .. }) => {
             let error = "the inbox takes requests and timers that are due only";
             store::letter(&*shared.bus, lease, DeadEnd::InboxType, stored, error).await

@@ -5,8 +5,7 @@ use mesh_bus::topology::Stream;
 use mesh_bus::{BusError, DeadEnd, Stored, Target};
 use mesh_schemas::payload::{WorkflowStarted, rejection};
 use mesh_schemas::{
-    Decoded, Envelope, RULES_VERSION, RequestId, RunId, StoredMessage, Subject, TraceContext, WorkflowName,
-    WorkflowVerb,
+    Decoded, Envelope, RequestId, RunId, StoredMessage, Subject, TraceContext, WorkflowName, WorkflowVerb,
 };
 use mesh_telemetry::{names, propagation, span};
 use serde_json::Value;
@@ -97,6 +96,9 @@ async fn start(
     }
     let known = match find(shared, lease, &request.target).await? {
         Ok(known) => known,
+        Err(rejection) if rejection.code == rejection::UNUSABLE_WORKFLOW && shared.presence.has_newer() => {
+            return super::leave(lease).await;
+        }
         Err(rejection) => return reject::request(shared, lease, stored, &request, rejection).await,
     };
     let reasons = known.input_errors(&request.input);
@@ -106,7 +108,7 @@ async fn start(
     }
     let data = WorkflowStarted {
         digest: known.plan.digest.clone(),
-        rules: RULES_VERSION,
+        rules: shared.rules,
         input: std::mem::take(&mut request.input),
         request: request.id.clone(),
         capability: match &request.target {

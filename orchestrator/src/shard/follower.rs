@@ -3,14 +3,16 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use futures::future::BoxFuture;
-use mesh_bus::topology::SHARD_ACK_WAIT;
+use mesh_bus::topology::{SHARD_ACK_WAIT, SHARD_MAX_ACK_PENDING};
 use mesh_bus::{ConsumerSpec, DeadEnd, Delivery, Publish};
 use mesh_core::{Decision, Event, Fact, Header, Plan, Run, Started, Unreadable, replay};
-use mesh_schemas::{Message, RULES_VERSION, RunId, SignalId, StoredMessage, Subject, TraceContext};
+use mesh_schemas::{Message, RunId, SignalId, StoredMessage, Subject, TraceContext};
 use mesh_telemetry::{names, propagation, span};
 use tracing::{Instrument, Span, debug, warn};
 
@@ -24,6 +26,12 @@ use crate::store::{self, Lost};
 const UNKNOWN_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// How often a signal may come before its run is there: about ten seconds.
 const EARLY_SIGNALS: u64 = 5;
+/// How long an event that this mesh is too old for is left to others. Who updates later than that has it among the
+/// dead letters.
+const LEFT_FOR: TimeDelta = TimeDelta::days(1);
+/// Most events of a shard that are left to others at once: half of what may be in hand, so that runs which are
+/// understood go on.
+const MOST_LEFT: usize = SHARD_MAX_ACK_PENDING as usize / 2;
 /// The form of the subjects that a shard delivers.
 const TEMPLATE: &str = "{kind}.{verb}.{name}.{lane}.{shard}.{run}";
 /// Pause before a run is read again from a server that has not caught up.
@@ -40,6 +48,9 @@ pub(super) enum Settled {
     Lost(RunId),
 }
 
+/// The events of a run and how far that reaches, or which of them this instance does not understand.
+type Read = Result<(Vec<Event>, u64), String>;
+
 /// What an event is to lead to.
 enum Verdict {
     /// Store these, then acknowledge.
@@ -48,7 +59,9 @@ enum Verdict {
     Bury(DeadEnd, String),
     /// A signal that came before its run began: store it again, behind `started`.
     Resend,
-    /// Not for this instance, or not yet: deliver it again later.
+    /// Not for this instance, which does not understand it.
+    Beyond(String),
+    /// Not now: deliver it again later.
     Later,
     /// All is stored already.
     Done,
@@ -56,8 +69,11 @@ enum Verdict {
 
 pub(super) struct Follower {
     shared: Arc<Shared>,
+    shard: u32,
     consumer: ConsumerSpec,
     cache: Cache,
+    /// Events that were left to others and may come again, by their sequences.
+    left: BTreeSet<u64>,
     /// How far a read of a run must reach to count: to the newest event that anyone had been given when this process
     /// took the shard over, and to each that it was given since. Else what was folded into a run before the run was
     /// evicted could be missing in what is read of it later. Asked for when a run is first read.
@@ -65,12 +81,14 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(shared: Arc<Shared>, consumer: ConsumerSpec, cached_runs: usize) -> Self {
-        Self { shared, consumer, cache: Cache::new(cached_runs), must_reach: None }
+    pub(super) fn new(shared: Arc<Shared>, shard: u32, consumer: ConsumerSpec, cached_runs: usize) -> Self {
+        let (cache, left) = (Cache::new(cached_runs), BTreeSet::new());
+        Self { shared, shard, consumer, cache, left, must_reach: None }
     }
 
     pub(super) fn forget_all(&mut self) {
         self.cache.forget_all();
+        self.left.clear();
         self.must_reach = None;
     }
 
@@ -85,6 +103,7 @@ impl Follower {
     pub(super) async fn take(&mut self, delivery: Delivery) -> Option<Work> {
         if !self.cache.continues(&delivery) {
             self.must_reach = None;
+            self.shared.presence.pinned(self.shard, delivery.pin.clone());
         }
         let (stored, delivered) = (delivery.stored.clone(), delivery.delivered);
         if let Some(reach) = &mut self.must_reach {
@@ -104,13 +123,43 @@ impl Follower {
             Err(Unreadable::UnknownType(error)) => {
                 return Some(self.work(lease, stored, None, Verdict::Bury(DeadEnd::EventType, error)));
             }
+            Err(Unreadable::Newer(error)) => {
+                // What is decided without it may not be what those decide who know it: the run is left alone.
+                if let Some(run) = Subject::run_of(self.shared.bus.namespace(), &stored.message.subject) {
+                    self.cache.forget(&run);
+                }
+                let verdict = self.leave(&stored, error);
+                return Some(self.work(lease, stored, None, verdict));
+            }
         };
         let run = event.run;
-        let Some(verdict) = lease.hold(self.judge(&lease, event, delivered)).await else {
-            self.cache.forget(&run);
-            return None;
+        let verdict = match lease.hold(self.judge(&lease, event, delivered)).await {
+            Some(Verdict::Beyond(why)) => self.leave(&stored, why),
+            Some(verdict) => {
+                self.left.remove(&stored.sequence);
+                verdict
+            }
+            None => {
+                self.cache.forget(&run);
+                return None;
+            }
         };
         Some(self.work(lease, stored, Some(run), verdict))
+    }
+
+    /// What becomes of an event that this orchestrator does not understand: it is left to newer ones, but not for ever,
+    /// and not so many that they would be all that the shard has in hand.
+    fn leave(&mut self, stored: &StoredMessage, why: String) -> Verdict {
+        self.shared.presence.does_not_understand(self.shard);
+        let has_room = self.left.len() < MOST_LEFT || self.left.contains(&stored.sequence);
+        if has_room && self.shared.bus.now() - stored.time < LEFT_FOR {
+            warn!(subject = stored.message.subject, why, "left to newer orchestrators");
+            self.left.insert(stored.sequence);
+            Verdict::Later
+        } else {
+            self.left.remove(&stored.sequence);
+            Verdict::Bury(DeadEnd::NewerEvent, why)
+        }
     }
 
     async fn judge(&mut self, lease: &Lease, event: Event, delivered: u64) -> Verdict {
@@ -119,10 +168,10 @@ impl Follower {
             Standing::Covered => self.covered(event),
             Standing::Next => self.next(event),
             Standing::Unknown => match &event.fact {
-                Fact::Started(started) if first_delivery => {
-                    let Some(plan) = self.plan(started).await else { return Verdict::Later };
-                    self.begin(&event, started, plan)
-                }
+                Fact::Started(started) if first_delivery => match self.plan(started).await {
+                    Ok(plan) => self.begin(&event, started, plan),
+                    Err(verdict) => verdict,
+                },
                 _ => self.load(lease, event, delivered).await,
             },
         }
@@ -164,7 +213,11 @@ impl Follower {
 
     /// Makes the run anew from the log. All decisions that may be missing are stored again.
     async fn load(&mut self, lease: &Lease, event: Event, delivered: u64) -> Verdict {
-        let Some((events, end)) = self.read(lease, &event).await else { return Verdict::Later };
+        let (events, end) = match self.read(lease, &event).await {
+            Some(Ok(read)) => read,
+            Some(Err(newer)) => return Verdict::Beyond(newer),
+            None => return Verdict::Later,
+        };
         let started = events.iter().find_map(|event| match &event.fact {
             Fact::Started(started) => Some((started, event.sequence)),
             _ => None,
@@ -175,7 +228,10 @@ impl Follower {
                 _ => Verdict::Bury(DeadEnd::EventOfNoRun, format!("the log has no run {}", event.run)),
             };
         };
-        let Some(plan) = self.plan(started).await else { return Verdict::Later };
+        let plan = match self.plan(started).await {
+            Ok(plan) => plan,
+            Err(verdict) => return verdict,
+        };
         if event.is_signal() && event.sequence < begin {
             return Verdict::Resend;
         }
@@ -192,7 +248,7 @@ impl Follower {
     }
 
     /// All events of the run, from a server that knows at least as much as whoever had the shard before.
-    async fn read(&mut self, lease: &Lease, event: &Event) -> Option<(Vec<Event>, u64)> {
+    async fn read(&mut self, lease: &Lease, event: &Event) -> Option<Read> {
         loop {
             if lease.is_lost() {
                 return None;
@@ -206,7 +262,7 @@ impl Follower {
         }
     }
 
-    async fn try_read(&mut self, event: &Event) -> Result<Option<(Vec<Event>, u64)>, mesh_bus::BusError> {
+    async fn try_read(&mut self, event: &Event) -> Result<Option<Read>, mesh_bus::BusError> {
         let bus = Arc::clone(&self.shared.bus);
         let must_reach = match self.must_reach {
             Some(sequence) => sequence,
@@ -216,20 +272,20 @@ impl Follower {
         if log.end < must_reach {
             return Ok(None);
         }
-        let read = |stored: &StoredMessage| Event::read(bus.namespace(), stored).ok();
-        Ok(Some((log.events.iter().filter_map(read).collect(), log.end)))
+        let read = log.events.iter().filter_map(|stored| match Event::read(bus.namespace(), stored) {
+            Ok(event) => Some(Ok(event)),
+            Err(Unreadable::Newer(newer)) => Some(Err(newer)),
+            Err(Unreadable::Malformed(_) | Unreadable::UnknownType(_)) => None,
+        });
+        Ok(Some(read.collect::<Result<_, _>>().map(|events| (events, log.end))))
     }
 
-    /// The plan that a run is pinned to, if this instance knows it and the rules.
-    async fn plan(&self, started: &Started) -> Option<Arc<Plan>> {
-        let data = &started.data;
-        if data.rules > RULES_VERSION {
-            warn!(
-                rules = data.rules,
-                known = RULES_VERSION,
-                "a run of newer rules: left to newer orchestrators"
-            );
-            return None;
+    /// The plan that a run is pinned to, or what to do if this instance does not know it, or not the rules.
+    async fn plan(&self, started: &Started) -> Result<Arc<Plan>, Verdict> {
+        let (data, known) = (&started.data, self.shared.rules);
+        if data.rules > known {
+            let why = format!("a run by rules {}, and {known} are the newest known here", data.rules);
+            return Err(Verdict::Beyond(why));
         }
         let definitions = &self.shared.definitions;
         let known = match (&started.workflow, &data.capability) {
@@ -238,16 +294,15 @@ impl Follower {
                 Ok(known) => known,
                 Err(error) => {
                     debug!(%error, "the definition cannot be read yet");
-                    return None;
+                    return Err(Verdict::Later);
                 }
             },
             (None, None) => None,
         };
         let plan = known.map(|known| Arc::clone(&known.plan)).filter(|plan| plan.digest == data.digest);
-        if plan.is_none() {
-            warn!(digest = %data.digest, "a run of a definition that is not known here: left to others");
-        }
-        plan
+        plan.ok_or_else(|| {
+            Verdict::Beyond(format!("the definition {} is missing, or written for a newer mesh", data.digest))
+        })
     }
 
     fn work(&self, lease: Lease, stored: StoredMessage, run: Option<RunId>, verdict: Verdict) -> Work {
@@ -305,8 +360,8 @@ async fn settle(
                 store::message(bus, lease, Publish::once(again)).await?;
             }
         }
-        Verdict::Later if lease.is_lost() => return Err(Lost),
-        Verdict::Later => {
+        Verdict::Later | Verdict::Beyond(_) if lease.is_lost() => return Err(Lost),
+        Verdict::Later | Verdict::Beyond(_) => {
             let (first, longest) = UNKNOWN_PAUSES;
             let deliveries = u32::try_from(lease.delivered).unwrap_or(u32::MAX);
             lease.nak(first.saturating_mul(deliveries).min(longest)).await;

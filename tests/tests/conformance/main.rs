@@ -37,6 +37,7 @@ mod keys;
 mod leave;
 mod letters;
 mod notify;
+mod objects;
 mod outage;
 mod pinned;
 mod read;

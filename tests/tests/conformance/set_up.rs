@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use futures::future::try_join_all;
 use mesh_bus::topology::{Bucket, Stream, Topology, relay_consumer, shard_consumer};
 use mesh_bus::{Bus, BusError, Flow, From, Publish, PublishError, Stored};
-use mesh_schemas::Shards;
+use mesh_schemas::{ObjectName, ObjectOwner, Shards};
 
 use crate::server::{Server, topology};
 use crate::support::{agents, event, message, request, run, soon, take, task};
@@ -102,6 +102,12 @@ async fn before_it_is_set_up_everything_says_so(server: &impl Server) -> Result<
     not_set_up("delete", bus.delete(bucket, "a").await);
     not_set_up("entries", bus.entries(bucket).await);
     not_set_up("watch", bus.watch(bucket).await.map(drop));
+    let name = ObjectName::of(ObjectOwner::Run(run), b"x");
+    not_set_up("put_object", bus.put_object(name.owner(), "x".into()).await);
+    not_set_up("object", bus.object(&name).await);
+    not_set_up("remove_objects", bus.remove_objects(name.owner()).await);
+    not_set_up("remove_object", bus.remove_object(&name).await);
+    not_set_up("objects", bus.objects().await);
     for publish in [event(run, 1), task(1), request("w", "x")] {
         let refused = bus.publish(publish).await;
         assert!(matches!(refused, Err(PublishError::Refused(_))), "{refused:?}");

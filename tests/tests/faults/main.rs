@@ -9,6 +9,8 @@ mod garbage;
 mod orchestrators;
 mod outcomes;
 mod server;
+mod shares;
 mod size;
 mod start;
 mod support;
+mod versions;

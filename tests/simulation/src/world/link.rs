@@ -9,9 +9,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use mesh_bus::topology::{Bucket, Stream, Topology};
 use mesh_bus::{
     BootInstant, Bus, BusError, ConsumerSpec, Deliveries, Entry, Flow, Follow, From, Health, Instance,
-    Publish, PublishError, RunLog, Service, Stored, Subscription, Watch,
+    OwnedObjects, Publish, PublishError, Report, RunLog, Service, Stored, Subscription, Watch,
 };
-use mesh_schemas::{Message, Namespace, RunId, Shards, StoredMessage, Subject, Timer};
+use mesh_schemas::{
+    Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, StoredMessage, Subject, Timer,
+};
 use tokio::time::sleep;
 
 use super::doubles;
@@ -211,9 +213,43 @@ impl Bus for Link {
         self.party().bus.watch(bucket).await
     }
 
-    async fn announce(&self, name: &str, version: &str, description: &str) -> Result<Service, BusError> {
+    async fn put_object(&self, owner: &ObjectOwner, content: Bytes) -> Result<ObjectName, BusError> {
+        self.read("store an object").await?;
+        let put = self.party().bus.put_object(owner, content).await?;
+        // It may be stored without its writer hearing of it.
+        self.read("store an object").await?;
+        Ok(put)
+    }
+
+    async fn object(&self, name: &ObjectName) -> Result<Option<Bytes>, BusError> {
+        self.read("read an object").await?;
+        self.party().bus.object(name).await
+    }
+
+    async fn remove_objects(&self, owner: &ObjectOwner) -> Result<(), BusError> {
+        self.read("remove objects").await?;
+        self.party().bus.remove_objects(owner).await
+    }
+
+    async fn remove_object(&self, name: &ObjectName) -> Result<(), BusError> {
+        self.read("remove an object").await?;
+        self.party().bus.remove_object(name).await
+    }
+
+    async fn objects(&self) -> Result<Vec<OwnedObjects>, BusError> {
+        self.read("list objects").await?;
+        self.party().bus.objects().await
+    }
+
+    async fn announce(
+        &self,
+        name: &str,
+        version: &str,
+        description: &str,
+        report: Report,
+    ) -> Result<Service, BusError> {
         self.read("announce").await?;
-        self.party().bus.announce(name, version, description).await
+        self.party().bus.announce(name, version, description, report).await
     }
 
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {

@@ -179,6 +179,7 @@ fn python(world: &World, capability: &str) -> Result<Child> {
         .env("MESH_NAMESPACE", world.namespace.as_str())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
         .context("start python3")

@@ -1,7 +1,7 @@
 //! How messages come to the dead ends of orchestrators.
 
-use anyhow::{Result, bail};
-use mesh_bus::topology::Stream;
+use anyhow::{Context as _, Result, bail};
+use mesh_bus::topology::{SHARD_MAX_ACK_PENDING, Stream};
 use mesh_bus::{DeadEnd, RunWaiter, submit};
 use mesh_schemas::RunId;
 use mesh_tests::World;
@@ -58,6 +58,20 @@ pub(super) async fn provoke(mesh: &Small, end: DeadEnd) -> Result<Provoked> {
             world.ended(run).await?;
             let subject = format!("task.completed.held.normal.{run}.t.2");
             garbage(&subject, b"{\"output\": 2}", "attempt 2 of task 't' was never created").await
+        }
+        DeadEnd::NewerEvent => {
+            // Half of what a shard may have in hand is left to others, and no more.
+            let mut subject = String::new();
+            for _ in 0..=SHARD_MAX_ACK_PENDING / 2 {
+                let run = std::iter::repeat_with(nobodys).find(|run| run.shard() == 0).context("a run")?;
+                subject = format!("task.completed.held.normal.{run}.t.1");
+                let newer = json!({
+                    "specversion": "1.0", "id": "1", "source": "/x", "type": "task.completed",
+                    "dataschema": "urn:mesh:schema:task.completed:2", "data": {}
+                });
+                world.publish(&subject, newer.to_string()).await?;
+            }
+            Ok(Provoked::new(end, subject, "task.completed:2 is not known here"))
         }
         DeadEnd::LargeDecision => {
             let run = with_no_room_left(world).await?;

@@ -73,3 +73,23 @@ async fn what_names_a_fact_cannot_be_sent_again() -> Result<()> {
     ensure!(letters(&world).await? == numbers);
     orchestrator.stop().await
 }
+
+/// It stands in the log, for whoever understands it: the run is only to be read again.
+#[tokio::test]
+async fn what_was_too_new_is_looked_at_again() -> Result<()> {
+    let server = TestServer::start()?;
+    let world = World::on(&server.url()).await?;
+    let orchestrator = world.orchestrator().await?;
+    world.apply(HELD).await?;
+    let person = Person::of(&world)?;
+    let run = world.start("held", json!({})).await?;
+    world.first(Stream::Tasks, &format!("task.created.held.normal.{run}.t.1")).await?;
+    let newer = message(format!("workflow.rerouted.held.-.{run}"), "{}");
+    let number = bury(&world, DeadEnd::NewerEvent, newer, 5).await?;
+    redriven(&person, number).await?;
+    let check = format!("workflow.signalled.-.-.{run}.check.redriven-5");
+    let check = world.first(Stream::Events, &check).await?;
+    ensure!(check.message.headers.get("mesh-redriven").is_some(), "{check:?}");
+    ensure!(letters(&world).await?.is_empty());
+    orchestrator.stop().await
+}

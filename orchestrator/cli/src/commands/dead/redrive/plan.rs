@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::SecondsFormat;
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, Reason, Request, Target, run_id};
 use mesh_core::Event;
 use mesh_schemas::payload::TimerFired;
 use mesh_schemas::{
-    Decoded, Envelope, Message, RequestId, RunId, SignalId, StoredMessage, Subject, TaskKey, TaskVerb,
-    TraceContext, WorkflowVerb,
+    Decoded, Envelope, Headers, Message, RequestId, RunId, SignalId, StoredMessage, Subject, TaskKey,
+    TaskVerb, TraceContext, WorkflowVerb,
 };
 
 use super::super::letter::Letter;
@@ -83,6 +84,11 @@ impl Planner {
                 "the message was too large for a letter, and is no longer where it was found: `mesh dead drop {number}`"
             ));
         };
+        if letter.reason == Reason::Newer.as_str()
+            && let Some(run) = Subject::run_of(self.bus.namespace(), &message.subject)
+        {
+            return self.look_again(letter, run).await;
+        }
         let Some(subject) = letter.parsed(self.bus.namespace()) else {
             let subject = letter.subject.as_deref().unwrap_or_default();
             return refuse(format!(
@@ -176,14 +182,29 @@ impl Planner {
         if let Err(reason) = self.open(letter, run).await? {
             return refuse(reason);
         }
-        let id = match letter.original_sequence {
-            Some(sequence) => SignalId::new(format!("redriven-{sequence}"))?,
-            None => SignalId::new(format!("redriven-letter-{}", letter.sequence))?,
-        };
-        let again = Subject::Signalled { workflow: workflow.clone(), run, signal: signal.clone(), id };
+        let (workflow, id) = (workflow.clone(), signal_id(letter)?);
+        let again = Subject::Signalled { workflow, run, signal: signal.clone(), id };
         let message = Message { subject: again.render(namespace), ..stored.message };
         let what = format!("the signal '{signal}' to run {run}");
         send(Parcel::Fact(self.marked(letter, message)), run, SEND, what)
+    }
+
+    /// An event that no orchestrator understood stands in the log, and counts for those who do when they read its run: so
+    /// the run is only to be looked at.
+    async fn look_again(&self, letter: &Letter, run: RunId) -> anyhow::Result<Plan> {
+        if let Err(reason) = self.open(letter, run).await? {
+            return refuse(reason);
+        }
+        let check = Subject::Signalled {
+            workflow: None,
+            run,
+            signal: SignalId::new("check")?,
+            id: signal_id(letter)?,
+        };
+        let subject = check.render(self.bus.namespace());
+        let check = Message { subject, headers: Headers::new(), payload: Bytes::new() };
+        let what = format!("the signal 'check' to run {run}, so that an orchestrator reads it again");
+        send(Parcel::Fact(self.marked(letter, check)), run, SEND, what)
     }
 
     /// The attempt has failed for good, so its run begins again: with its input, and with an identity that is made of
@@ -266,6 +287,14 @@ fn send(parcel: Parcel, run: RunId, verb: Verb, what: String) -> anyhow::Result<
 
 fn refuse(reason: String) -> anyhow::Result<Plan> {
     Ok(Plan::Refuse(reason))
+}
+
+/// The id of a signal that deals with a letter: the same each time.
+fn signal_id(letter: &Letter) -> anyhow::Result<SignalId> {
+    Ok(SignalId::new(match letter.original_sequence {
+        Some(sequence) => format!("redriven-{sequence}"),
+        None => format!("redriven-letter-{}", letter.sequence),
+    })?)
 }
 
 fn unreadable(letter: &Letter, error: &str) -> String {
