@@ -7,6 +7,7 @@ mod configuration;
 mod dead;
 mod dead_ends;
 mod doctor;
+mod durable;
 mod events;
 mod local;
 mod mistakes;
