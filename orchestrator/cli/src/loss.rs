@@ -26,10 +26,11 @@ pub(crate) fn loss(copies: usize, disk: &Disk) -> String {
             "one copy of everything: kill -9 loses nothing, a power failure {power}, and the loss of the disk loses all"
         );
     }
-    let spare = count((copies - 1) / 2, "server");
+    let spare = (copies - 1) / 2;
+    let holds = if spare == 1 { "it holds" } else { "they hold" };
     format!(
-        "{copies} copies of everything: {spare} may be lost at once with all they hold; a power failure of all of them at once \
-         {power}"
+        "{copies} copies of everything: {} may be lost at once with all {holds}; a power failure of all of them at once {power}",
+        count(spare as u64, "server")
     )
 }
 
@@ -52,7 +53,7 @@ mod tests {
         );
         assert_eq!(
             line(3, Disk::Unseen),
-            "3 copies of everything: 1 server may be lost at once with all they hold; a power failure of all of them at \
+            "3 copies of everything: 1 server may be lost at once with all it holds; a power failure of all of them at \
              once may lose the last two minutes, unless the server has `sync_interval: always`"
         );
         assert!(line(5, Disk::Always).starts_with("5 copies of everything: 2 servers may be lost"));
