@@ -2,6 +2,7 @@
 
 mod audit;
 mod cargo;
+pub mod chaos;
 mod fifo;
 mod process;
 mod server;
