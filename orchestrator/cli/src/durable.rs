@@ -13,10 +13,12 @@ const ENOUGH_COPIES: usize = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Durable {
     /// It must lose nothing
+    #[value(alias = "true")]
     Yes,
     /// It loses nothing, as every NATS server has sync_interval: always; this is written down
     Trust,
     /// It may lose the last writes; what was written down of the servers is struck out
+    #[value(alias = "false")]
     No,
 }
 

@@ -90,6 +90,13 @@ async fn what_was_too_new_is_looked_at_again() -> Result<()> {
     let check = format!("workflow.signalled.-.-.{run}.check.redriven-5");
     let check = world.first(Stream::Events, &check).await?;
     ensure!(check.message.headers.get("mesh-redriven").is_some(), "{check:?}");
+    // As when somebody is killed after sending the signal and before removing the letter.
+    let newer = message(format!("workflow.rerouted.held.-.{run}"), "{}");
+    let number = bury(&world, DeadEnd::NewerEvent, newer, 6).await?;
+    world.publish(&format!("workflow.signalled.-.-.{run}.check.redriven-6"), "").await?;
+    redriven(&person, number).await?;
+    let checks = world.stored(Stream::Events, "workflow.signalled.>").await?;
+    ensure!(checks.len() == 2, "{checks:?}");
     ensure!(letters(&world).await?.is_empty());
     orchestrator.stop().await
 }

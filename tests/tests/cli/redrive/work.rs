@@ -91,6 +91,10 @@ async fn work_that_somebody_did_later_is_not_done_again() -> Result<()> {
     let stray = bury(&world, DeadEnd::UnreadableTask, stray, 99).await?;
     let reason = refused(&world, &person, stray).await?;
     ensure!(reason.contains("has no task 'other'"), "{reason}");
+    let never = message(format!("task.completed.held.normal.{run}.t.7"), "done!");
+    let never = bury(&world, DeadEnd::UnreadableFact, never, 100).await?;
+    let reason = refused(&world, &person, never).await?;
+    ensure!(reason.contains("never asked for attempt 7 of task 't'"), "{reason}");
     orchestrator.stop().await
 }
 

@@ -73,7 +73,7 @@ pub(super) fn dead_letters(namespace: &Namespace, facts: &Facts) -> Option<Findi
     Some(Finding::warning(
         "dead letters",
         format!("{} that nobody could deal with, the newest {reason}, of {time}", count(number, "message")),
-        "`mesh dead list` shows them",
+        "`mesh dead list` shows them; `mesh dead redrive` and `mesh dead drop` deal with them",
     ))
 }
 

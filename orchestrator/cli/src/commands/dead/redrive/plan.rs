@@ -222,6 +222,12 @@ impl Planner {
                 key.task
             ));
         };
+        if !task.attempts.iter().any(|known| known.attempt == key.attempt) {
+            return refuse(format!(
+                "run {run} never asked for attempt {} of task '{}', so nothing waits for it: `mesh dead drop {number}`",
+                key.attempt, key.task
+            ));
+        }
         if task.status == "done" {
             return refuse(format!(
                 "a later attempt of task '{}' of run {run} went well, so nothing is left to do: `mesh dead drop {number}`",
