@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use mesh_bus::topology::AGENT_ACK_WAIT;
 use mesh_bus::{Bus, BusError, DeadEnd, Delivery};
 use mesh_schemas::payload::{TaskAssigned, TaskCreated, TaskError, code};
 use mesh_schemas::{
@@ -50,10 +49,20 @@ pub(crate) struct Execution {
 impl Execution {
     /// Sees one delivery through, marking it in progress all the while.
     pub(crate) async fn run(self, delivery: Delivery) {
+        let age = self.bus.moment().since(delivery.received);
+        if age >= delivery.ack_wait {
+            // This process was stopped for a while: by now another has it, or it comes again.
+            debug!(subject = delivery.stored.message.subject, ?age, "a delivery of the past");
+            return;
+        }
         let abandon = self.abandon.clone();
         let work = self.handle(&delivery);
         let mut work = std::pin::pin!(work);
-        let period = AGENT_ACK_WAIT / 3;
+        let period = delivery.ack_wait / 3;
+        if age >= period {
+            // It has waited here already, and the first mark would be late.
+            delivery.acker.progress().await;
+        }
         let mut marks = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
         loop {
             tokio::select! {

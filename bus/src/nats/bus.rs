@@ -69,7 +69,7 @@ impl Bus for NatsBus {
     }
 
     async fn ensure_consumer(&self, spec: &ConsumerSpec) -> Result<(), BusError> {
-        self.ensure(spec, Existing::Keep).await
+        self.ensure(spec, Existing::Keep).await.map(drop)
     }
 
     async fn delivered(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {

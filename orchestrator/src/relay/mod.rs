@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use mesh_bus::topology::{RELAY_ACK_WAIT, relay_consumer};
+use mesh_bus::topology::relay_consumer;
 use mesh_bus::{DeadEnd, Delivery, Flow, Target};
 use mesh_schemas::{StoredMessage, Subject, SubjectError};
 use tokio_util::sync::CancellationToken;
@@ -50,7 +50,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 
 async fn handle(shared: Arc<Shared>, delivery: Delivery) {
     let stored = delivery.stored.clone();
-    let lease = Lease::new(Arc::clone(&shared.bus), delivery, RELAY_ACK_WAIT);
+    let lease = Lease::new(Arc::clone(&shared.bus), delivery);
     match lease.hold(relay(&shared, &lease, &stored)).await {
         Some(Ok(())) => lease.ack().await,
         Some(Err(Lost)) | None => {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures::future::BoxFuture;
-use mesh_bus::topology::{SHARD_ACK_WAIT, SHARD_MAX_ACK_PENDING};
+use mesh_bus::topology::SHARD_MAX_ACK_PENDING;
 use mesh_bus::{ConsumerSpec, DeadEnd, Delivery, Publish};
 use mesh_core::{Decision, Event, Fact, Header, Plan, Run, Started, Unreadable, replay};
 use mesh_schemas::{Message, RunId, SignalId, StoredMessage, Subject, TraceContext};
@@ -109,7 +109,7 @@ impl Follower {
         if let Some(reach) = &mut self.must_reach {
             *reach = stored.sequence.max(*reach);
         }
-        let lease = Lease::new(Arc::clone(&self.shared.bus), delivery, SHARD_ACK_WAIT);
+        let lease = Lease::new(Arc::clone(&self.shared.bus), delivery);
         if lease.is_lost() {
             // This process was stopped for a while: whatever it remembers may be of the past.
             self.forget_all();
