@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use mesh_bus::Bus as _;
-use mesh_tests::{Process, TestServer, World, mesh_binary, patiently, signal};
+use mesh_tests::{Cluster, Process, TestServer, World, mesh_binary, patiently, signal};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -151,25 +151,10 @@ async fn a_server_of_others_is_believed_when_somebody_answers_for_it() -> Result
     refused().await
 }
 
-/// Three servers that are one cluster.
-fn cluster() -> Result<Vec<TestServer>> {
-    let ports = [free_port()?, free_port()?, free_port()?];
-    let routes: Vec<String> = ports.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
-    let all = routes.join(",");
-    let start = |(number, route): (usize, &String)| {
-        let name = format!("n{number}");
-        let arguments =
-            ["--server_name", &name, "--cluster_name", "three", "--cluster", route, "--routes", &all];
-        TestServer::start_with(&arguments)
-    };
-    routes.iter().enumerate().map(start).collect()
-}
-
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn three_copies_are_enough() -> Result<()> {
-    let servers = cluster()?;
-    let urls: Vec<String> = servers.iter().map(TestServer::url).collect();
-    let person = Person::new()?.with("MESH_NATS_URL", &urls.join(",")).with("MESH_NAMESPACE", "three");
+    let servers = Cluster::start().await?;
+    let person = Person::new()?.with("MESH_NATS_URL", &servers.urls()).with("MESH_NAMESPACE", "three");
     for (arguments, expected) in [
         (
             &["orchestrator", "--durable", "--replicas", "3"][..],
@@ -182,17 +167,8 @@ async fn three_copies_are_enough() -> Result<()> {
             "at once loses nothing, as each write is forced onto the disk",
         ),
     ] {
-        let started = async {
-            loop {
-                // The cluster may still be electing its leader.
-                let mut orchestrator = person.command(arguments)?.spawn()?;
-                tokio::select! {
-                    ended = orchestrator.wait() => drop(ended?),
-                    there = until_there(&person, 1) => return there.map(|()| orchestrator),
-                }
-            }
-        };
-        let mut orchestrator = patiently("an orchestrator", started).await??;
+        let mut orchestrator = person.command(arguments)?.spawn()?;
+        patiently("an orchestrator", until_there(&person, 1)).await??;
         let loss = told(&person).await?;
         ensure!(loss.starts_with("3 copies of everything: 1 server may be lost at once"), "{loss}");
         ensure!(loss.contains(expected), "{loss}");
