@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use mesh_bus::{Bus, BusError, Delivery, Reason};
+use mesh_bus::{Bus, BusError, DeadEnd, Delivery};
 use mesh_schemas::payload::{TaskAssigned, TaskCreated, TaskError, code};
-use mesh_schemas::{AgentId, Decoded, Envelope, SCHEMA_VERSION, Subject, TaskKey, TaskVerb, TraceContext};
+use mesh_schemas::{
+    AgentId, Decoded, Envelope, SCHEMA_VERSION, Subject, SubjectError, TaskKey, TaskVerb, TraceContext,
+};
 use mesh_telemetry::{names, span};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, warn};
@@ -95,8 +97,10 @@ impl Execution {
         let stored = &delivery.stored;
         let key = match Subject::parse(bus.namespace(), &stored.message.subject) {
             Ok(Subject::Task { verb: TaskVerb::Created, key }) => key,
-            Ok(_) => return self.bury(delivery, Reason::UnknownType, "only task.created is work").await,
-            Err(error) => return self.bury(delivery, Reason::Malformed, &error.to_string()).await,
+            Ok(_) | Err(SubjectError::Unknown { .. }) => {
+                return self.bury(delivery, DeadEnd::TaskType, "only task.created is work").await;
+            }
+            Err(error) => return self.bury(delivery, DeadEnd::TaskSubject, &error.to_string()).await,
         };
         let (envelope, task) = match read(delivery) {
             Ok(read) => read,
@@ -107,8 +111,9 @@ impl Execution {
             Err(Unreadable::Malformed(error)) => {
                 let failure = TaskFailure::retryable(code::MALFORMED_TASK, &error);
                 let context = self.context(&key, None, None, delivery, None);
-                outcome::store(&context, Outcome::Failed(failure.0)).await;
-                return self.bury(delivery, Reason::Malformed, &error).await;
+                // If there is no room for that, the letter says enough.
+                let _ = outcome::store(&context, Outcome::Failed(failure.0)).await;
+                return self.bury(delivery, DeadEnd::UnreadableTask, &error).await;
             }
         };
         if !self.is_wanted(&key, &task, delivery.delivered).await {
@@ -119,8 +124,8 @@ impl Execution {
         let context = self.context(&key, envelope.as_ref(), Some(&task), delivery, deadline);
         if self.is_poison(&key, delivery.delivered).await {
             let message = format!("{MAX_LOST} deliveries ended without an outcome");
-            outcome::store(&context, Outcome::Failed(fatal(code::POISON, &message))).await;
-            return self.bury(delivery, Reason::Poison, &message).await;
+            let _ = outcome::store(&context, Outcome::Failed(fatal(code::POISON, &message))).await;
+            return self.bury(delivery, DeadEnd::PoisonTask, &message).await;
         }
         let hop = TraceContext::from_headers(&stored.message.headers).or_else(|| context.trace.clone());
         let span = span::process(TEMPLATE, &stored.message.subject, hop.as_ref());
@@ -128,11 +133,14 @@ impl Execution {
             .record(names::RUN_ID, tracing::field::display(key.run))
             .record(names::TASK_ID, tracing::field::display(&key.task))
             .record(names::ATTEMPT, key.attempt.get());
-        self.execute(context, task).instrument(span).await;
-        Settled::Ack
+        match self.execute(context, task).instrument(span).await {
+            Ok(()) => Settled::Ack,
+            Err(error) => self.bury(delivery, DeadEnd::LargeOutcome, &error).await,
+        }
     }
 
-    async fn execute(&self, context: Arc<Inner>, task: TaskCreated) {
+    /// Runs the handler and stores the outcome; the error is that there is no room for any.
+    async fn execute(&self, context: Arc<Inner>, task: TaskCreated) -> Result<(), String> {
         let _listed = self.cancellations.list(&context.key, context.cancelled.clone());
         self.assign(&context).await;
         let result = run_handler(&*self.handler, &context, task).await;
@@ -146,7 +154,7 @@ impl Execution {
                 .record(names::ERROR_TYPE, &*error.code);
             warn!(task = %context.key.task, run = %context.key.run, error.code, error.message, "task failed");
         }
-        outcome::store(&context, outcome).await;
+        outcome::store(&context, outcome).await
     }
 
     /// Tells that the agent has taken the task. Advisory: sent, not awaited.
@@ -198,8 +206,8 @@ impl Execution {
         })
     }
 
-    async fn bury(&self, delivery: &Delivery, reason: Reason, error: &str) -> Settled {
-        outcome::letter(&*self.bus, &delivery.stored, reason, error).await;
+    async fn bury(&self, delivery: &Delivery, end: DeadEnd, error: &str) -> Settled {
+        outcome::letter(&*self.bus, end, &delivery.stored, error).await;
         Settled::Ack
     }
 }

@@ -1,8 +1,7 @@
 //! Stores what was decided, until it is stored or no longer ours to store.
 
 use futures::StreamExt;
-use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, Persisted, Publish, PublishError, Reason, Stored, persist};
+use mesh_bus::{Bus, DeadEnd, Persisted, Publish, PublishError, Stored, persist};
 use mesh_core::{Action, Decision, End, Header};
 use mesh_schemas::payload::{RunError, TaskError, WorkflowCancelled, WorkflowFailed, code};
 use mesh_schemas::{StoredMessage, TraceContext};
@@ -20,18 +19,19 @@ const MAX_SHORT_BYTES: usize = 4 * 1024;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Lost;
 
-/// Stores decisions of a run, in any order: none depends on another.
+/// Stores decisions of a run, in any order: none depends on another. Returns what is wrong with one that is too large,
+/// however little is said in it.
 pub(crate) async fn decisions(
     bus: &dyn Bus,
     lease: &Lease,
     header: &Header,
     decisions: Vec<Decision>,
     hop: Option<&TraceContext>,
-) -> Result<(), Lost> {
+) -> Result<Option<String>, Lost> {
     let stored = futures::stream::iter(decisions)
         .map(|decision| one(bus, lease, header, decision, hop))
         .buffer_unordered(AT_ONCE);
-    let all = stored.fold(Ok(()), |all, one| async move { all.and(one) });
+    let all = stored.fold(Ok(None), |all, one| async move { Ok(all?.or(one?)) });
     lease.hold(all).await.unwrap_or(Err(Lost))
 }
 
@@ -41,18 +41,19 @@ async fn one(
     header: &Header,
     decision: Decision,
     hop: Option<&TraceContext>,
-) -> Result<(), Lost> {
+) -> Result<Option<String>, Lost> {
     let publish = encode::decision(bus.namespace(), header, &decision, hop);
     if let Outcome::TooLarge(error) = message(bus, lease, publish).await? {
         let Some(smaller) = without_content(decision.clone(), &error) else {
-            warn!(run = %header.run, %error, "a decision cannot be stored");
-            return Ok(());
+            return Ok(Some(error));
         };
         let publish = encode::decision(bus.namespace(), header, &smaller, hop);
-        message(bus, lease, publish).await?;
+        if let Outcome::TooLarge(error) = message(bus, lease, publish).await? {
+            return Ok(Some(error));
+        }
     }
     tell(bus, header, &decision).await;
-    Ok(())
+    Ok(None)
 }
 
 /// What became of a message that is no longer ours to send.
@@ -71,13 +72,16 @@ pub(crate) async fn message(bus: &dyn Bus, lease: &Lease, publish: Publish) -> R
 pub(crate) async fn letter(
     bus: &dyn Bus,
     lease: &Lease,
-    from: Stream,
+    end: DeadEnd,
     stored: &StoredMessage,
-    reason: Reason,
     error: &str,
 ) -> Result<(), Lost> {
-    warn!(subject = stored.message.subject, sequence = stored.sequence, %reason, error, "dead letter");
-    until_stored(lease, || mesh_bus::dead_letter(bus, from, stored, reason, error)).await.map(drop)
+    warn!(subject = stored.message.subject, sequence = stored.sequence, reason = %end.reason(), error, "dead letter");
+    let sent = until_stored(lease, || mesh_bus::dead_letter(bus, end, stored, error)).await?;
+    if let Outcome::TooLarge(error) = sent {
+        warn!(error, "the dead letter cannot be stored");
+    }
+    Ok(())
 }
 
 async fn until_stored<T, F: Future<Output = Result<T, PublishError>>>(

@@ -20,7 +20,7 @@ from .errors import Fatal, MeshError, Retryable, SettingError, TaskFailure, TooL
 from .handler import Handler, Output
 from .link import Link, Stored
 from .names import TaskKey
-from .store import dead_letter, until_stored
+from .store import DeadEnd, dead_letter, until_stored
 
 log = logging.getLogger("mesh_agent")
 T = TypeVar("T")
@@ -108,10 +108,13 @@ class Execution:
 
     async def _handle(self) -> float | None:
         """Does what there is to do; none to acknowledge, or the pause in seconds after which others are to do it."""
+        if not self._message.subject.startswith(f"{self._link.namespace}.task.created."):
+            await self._bury(DeadEnd.TASK_TYPE, "only task.created is work")
+            return None
         try:
             key = self._key()
         except SettingError as error:
-            await self._bury("malformed", str(error))
+            await self._bury(DeadEnd.TASK_SUBJECT, str(error))
             return None
         try:
             attributes, task = self._read()
@@ -119,8 +122,9 @@ class Execution:
             log.warning("a task of a newer schema is left to newer agents: %s", newer)
             return _NEWER_PAUSE
         except Unreadable as error:
-            await self._fail(self._parts(key, {}), Retryable("malformed_task", str(error)))
-            await self._bury("malformed", str(error))
+            with contextlib.suppress(TooLarge):
+                await self._fail(self._parts(key, {}), Retryable("malformed_task", str(error)))
+            await self._bury(DeadEnd.UNREADABLE_TASK, str(error))
             return None
         if task.must_look(self._delivery) and not await _until_answered(
             lambda: is_wanted(self._link, key, task)
@@ -130,10 +134,14 @@ class Execution:
         parts = self._parts(key, attributes)
         if await self._is_poison(key):
             lost = f"{MAX_LOST} deliveries ended without an outcome"
-            await self._fail(parts, Fatal("poison", lost))
-            await self._bury("poison", lost)
+            with contextlib.suppress(TooLarge):
+                await self._fail(parts, Fatal("poison", lost))
+            await self._bury(DeadEnd.POISON_TASK, lost)
             return None
-        await self._execute(parts, task)
+        try:
+            await self._execute(parts, task)
+        except TooLarge as error:
+            await self._bury(DeadEnd.LARGE_OUTCOME, str(error))
         return None
 
     async def _execute(self, parts: Parts, task: Task) -> None:
@@ -170,6 +178,7 @@ class Execution:
             )
 
     async def _fail(self, parts: Parts, failure: TaskFailure) -> None:
+        """Stores a failure; :class:`TooLarge` if there is no room for any, however little is said in it."""
         message = failure.message.encode("utf-8", "replace").decode()
         error = {"code": failure.code, "message": message, "retryable": failure.retryable}
         if failure.retry_after is not None:
@@ -179,8 +188,7 @@ class Execution:
             await until_stored(self._link, *parts.event("failed", data), once=True)
         except TooLarge as too_large:
             if failure.code == "payload_too_large":
-                log.warning("the outcome cannot be stored: %s", too_large)
-                return
+                raise
             text = f"the outcome is larger than an event may be: {too_large}"
             await self._fail(parts, Fatal("payload_too_large", text))
 
@@ -189,12 +197,12 @@ class Execution:
             return False
         return await _until_answered(lambda: lost_before(self._link, key, self._delivery)) >= MAX_LOST
 
-    async def _bury(self, reason: str, error: str) -> None:
+    async def _bury(self, end: DeadEnd, error: str) -> None:
         message = self._message
         stored = Stored(
             message.subject, message.metadata.sequence.stream, message.headers or {}, message.data
         )
-        await dead_letter(self._link, stored, reason, error)
+        await dead_letter(self._link, end, stored, error)
 
     def _key(self) -> TaskKey:
         return TaskKey.parse(self._link.namespace, self._message.subject)

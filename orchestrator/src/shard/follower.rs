@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures::future::BoxFuture;
-use mesh_bus::topology::{SHARD_MAX_ACK_PENDING, Stream};
-use mesh_bus::{ConsumerSpec, Delivery, Publish, Reason};
+use mesh_bus::topology::SHARD_MAX_ACK_PENDING;
+use mesh_bus::{ConsumerSpec, DeadEnd, Delivery, Publish};
 use mesh_core::{Decision, Event, Fact, Header, Plan, Run, Started, Unreadable, replay};
 use mesh_schemas::{Message, RunId, SignalId, StoredMessage, Subject, TraceContext};
 use mesh_telemetry::{names, propagation, span};
@@ -54,9 +54,9 @@ type Read = Result<(Vec<Event>, u64), String>;
 /// What an event is to lead to.
 enum Verdict {
     /// Store these, then acknowledge.
-    Store { header: Box<Header>, decisions: Vec<Decision>, letter: Option<(Reason, String)> },
+    Store { header: Box<Header>, decisions: Vec<Decision>, letter: Option<(DeadEnd, String)> },
     /// Nothing to store but a dead letter; then acknowledge.
-    Bury(Reason, String),
+    Bury(DeadEnd, String),
     /// A signal that came before its run began: store it again, behind `started`.
     Resend,
     /// Not for this instance, which does not understand it.
@@ -118,10 +118,10 @@ impl Follower {
         let event = match Event::read(self.shared.bus.namespace(), &stored) {
             Ok(event) => event,
             Err(Unreadable::Malformed(error)) => {
-                return Some(self.work(lease, stored, None, Verdict::Bury(Reason::Malformed, error)));
+                return Some(self.work(lease, stored, None, Verdict::Bury(DeadEnd::UnreadableEvent, error)));
             }
             Err(Unreadable::UnknownType(error)) => {
-                return Some(self.work(lease, stored, None, Verdict::Bury(Reason::UnknownType, error)));
+                return Some(self.work(lease, stored, None, Verdict::Bury(DeadEnd::EventType, error)));
             }
             Err(Unreadable::Newer(error)) => {
                 // What is decided without it may not be what those decide who know it: the run is left alone.
@@ -158,7 +158,7 @@ impl Follower {
             Verdict::Later
         } else {
             self.left.remove(&stored.sequence);
-            Verdict::Bury(Reason::Newer, why)
+            Verdict::Bury(DeadEnd::NewerEvent, why)
         }
     }
 
@@ -186,7 +186,7 @@ impl Follower {
         let stray = cached.run.stray(&event);
         match objection(event.defect, stray) {
             None => Verdict::Done,
-            Some((reason, error)) => Verdict::Bury(reason, error),
+            Some((end, error)) => Verdict::Bury(end, error),
         }
     }
 
@@ -225,7 +225,7 @@ impl Follower {
         let Some((started, begin)) = started else {
             return match event.fact {
                 _ if event.is_signal() && delivered < EARLY_SIGNALS => Verdict::Later,
-                _ => Verdict::Bury(Reason::UnknownRun, format!("the log has no run {}", event.run)),
+                _ => Verdict::Bury(DeadEnd::EventOfNoRun, format!("the log has no run {}", event.run)),
             };
         };
         let plan = match self.plan(started).await {
@@ -237,12 +237,11 @@ impl Follower {
         }
         let Some((run, decisions)) = replay(&plan, &events) else { return Verdict::Later };
         let stray = run.stray(&event);
-        let letter = objection(event.defect, stray);
         let header = Box::new(run.header.clone());
         // Stored before the run is cached: events up to `end` are then acknowledged without storing anything.
-        if store::decisions(&*self.shared.bus, lease, &header, decisions, None).await.is_err() {
-            return Verdict::Later;
-        }
+        let stored = store::decisions(&*self.shared.bus, lease, &header, decisions, None).await;
+        let Ok(too_large) = stored else { return Verdict::Later };
+        let letter = objection(event.defect, stray).or_else(|| no_room(too_large));
         (self.shared.folded)(&run, end);
         self.cache.keep(event.run, Cached { run, begin, upto: end, covered: end });
         Verdict::Store { header, decisions: Vec::new(), letter }
@@ -327,9 +326,15 @@ impl Follower {
 }
 
 /// Why an event goes among the dead letters, whether or not it counts.
-fn objection(defect: Option<String>, stray: Option<String>) -> Option<(Reason, String)> {
-    let malformed = defect.map(|error| (Reason::Malformed, error));
-    malformed.or_else(|| stray.map(|error| (Reason::UnknownTask, error)))
+fn objection(defect: Option<String>, stray: Option<String>) -> Option<(DeadEnd, String)> {
+    let malformed = defect.map(|error| (DeadEnd::UnreadableFact, error));
+    malformed.or_else(|| stray.map(|error| (DeadEnd::StrayEvent, error)))
+}
+
+/// What to say of an event if something that follows from it cannot be stored.
+fn no_room(too_large: Option<String>) -> Option<(DeadEnd, String)> {
+    let error = too_large?;
+    Some((DeadEnd::LargeDecision, format!("what follows from it is too large to be stored: {error}")))
 }
 
 /// Does what was decided about an event, and acknowledges it.
@@ -344,14 +349,12 @@ async fn settle(
     match verdict {
         Verdict::Store { header, decisions, letter } => {
             let hop = propagation::current(&Span::current()).or(hop);
-            store::decisions(bus, lease, &header, decisions, hop.as_ref()).await?;
-            if let Some((reason, error)) = letter {
-                store::letter(bus, lease, Stream::Events, stored, reason, &error).await?;
+            let too_large = store::decisions(bus, lease, &header, decisions, hop.as_ref()).await?;
+            if let Some((end, error)) = letter.or_else(|| no_room(too_large)) {
+                store::letter(bus, lease, end, stored, &error).await?;
             }
         }
-        Verdict::Bury(reason, error) => {
-            store::letter(bus, lease, Stream::Events, stored, reason, &error).await?;
-        }
+        Verdict::Bury(end, error) => store::letter(bus, lease, end, stored, &error).await?,
         Verdict::Resend => {
             if let Some(again) = resend(shared, stored) {
                 store::message(bus, lease, Publish::once(again)).await?;
