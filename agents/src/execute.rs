@@ -8,9 +8,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use mesh_bus::topology::AGENT_ACK_WAIT;
-use mesh_bus::{Bus, BusError, Delivery, Reason};
+use mesh_bus::{Bus, BusError, Delivery, Reason, ReferenceError, fetch};
 use mesh_schemas::payload::{TaskAssigned, TaskCreated, TaskError, code};
-use mesh_schemas::{AgentId, Decoded, Envelope, Subject, TaskKey, TaskVerb, TraceContext};
+use mesh_schemas::{AgentId, Decoded, Envelope, ObjectOwner, Subject, TaskKey, TaskVerb, TraceContext};
 use mesh_telemetry::{names, span};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, warn};
@@ -32,7 +32,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const TEMPLATE: &str = "task.created.{capability}.{lane}.{shard}.{run}.{task}.{attempt}";
 /// Major version of `task.created` that is understood.
 const SCHEMA: &str = "urn:mesh:schema:task.created:1";
-/// Pause before a task of a newer schema is offered again, to an agent that knows it.
+/// Pause before a task that this agent cannot read is offered again, to one that can.
 const NEWER_PAUSE: Duration = Duration::from_secs(30);
 /// Pause before the bus is asked again.
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
@@ -91,8 +91,22 @@ impl Execution {
             Ok(_) => return self.bury(delivery, Reason::UnknownType, "only task.created is work").await,
             Err(error) => return self.bury(delivery, Reason::Malformed, &error.to_string()).await,
         };
-        let (envelope, task) = match read(delivery) {
+        let (envelope, task) = match self.read(&key, delivery).await {
             Ok(read) => read,
+            Err(Unreadable::OutOfReach(error)) => {
+                warn!(%error, "a task whose input this agent may not read is left to others");
+                return Settled::Release(NEWER_PAUSE);
+            }
+            Err(Unreadable::Lost(error)) => {
+                // Of a run that is gone, the data is gone, too.
+                if !until_answered(|| look::is_wanted(bus, &key, None)).await {
+                    return Settled::Ack;
+                }
+                let message = format!("the input of the task is lost: {error}");
+                let context = self.context(&key, None, None, delivery, None);
+                outcome::store(&context, Outcome::Failed(fatal(code::LOST_INPUT, &message))).await;
+                return Settled::Ack;
+            }
             Err(Unreadable::Newer(schema)) => {
                 warn!(%schema, "a task of a newer schema is left to newer agents");
                 return Settled::Release(NEWER_PAUSE);
@@ -125,6 +139,44 @@ impl Execution {
         Settled::Ack
     }
 
+    /// The task, with its input wherever that is.
+    async fn read(
+        &self,
+        key: &TaskKey,
+        delivery: &Delivery,
+    ) -> Result<(Option<Envelope>, TaskCreated), Unreadable> {
+        let message = &delivery.stored.message;
+        let malformed = |error: &dyn std::fmt::Display| Unreadable::Malformed(error.to_string());
+        match Envelope::decode(&message.headers, &message.payload).map_err(|error| malformed(&error))? {
+            Decoded::Event(mut event) => {
+                if let Some(schema) = event.dataschema.as_deref().filter(|schema| is_newer(schema)) {
+                    return Err(Unreadable::Newer(schema.to_owned()));
+                }
+                let reference = event.dataref(self.bus.namespace()).map_err(|error| malformed(&error))?;
+                if let Some(reference) = reference {
+                    if *reference.object.owner() != ObjectOwner::Run(key.run) {
+                        return Err(malformed(&"dataref: the object belongs to another run"));
+                    }
+                    let input = until_answered(|| async {
+                        match fetch(&*self.bus, &reference).await {
+                            Ok(input) => Ok(Ok(input)),
+                            Err(ReferenceError::Lost(error)) => Ok(Err(Unreadable::Lost(error))),
+                            Err(ReferenceError::Bus(error)) if error.is_retryable() => Err(error),
+                            Err(ReferenceError::Bus(error)) => Ok(Err(Unreadable::OutOfReach(error))),
+                        }
+                    });
+                    event.put_large(&reference, input.await?).map_err(|error| malformed(&error))?;
+                }
+                let task = event.data().map_err(|error| malformed(&error))?;
+                Ok((Some(event), task))
+            }
+            Decoded::Bare(value) => {
+                let task = serde_json::from_value(value).map_err(|error| malformed(&error))?;
+                Ok((None, task))
+            }
+        }
+    }
+
     async fn execute(&self, context: Arc<Inner>, task: TaskCreated) {
         let _listed = self.cancellations.list(&context.key, context.cancelled.clone());
         self.assign(&context).await;
@@ -153,7 +205,7 @@ impl Execution {
         if !look::is_needed(&*self.bus, task, delivered) {
             return true;
         }
-        until_answered(|| look::is_wanted(&*self.bus, key, task)).await
+        until_answered(|| look::is_wanted(&*self.bus, key, Some(task))).await
     }
 
     async fn is_poison(&self, key: &TaskKey, delivered: u64) -> bool {
@@ -217,25 +269,11 @@ enum Settled {
 
 enum Unreadable {
     Malformed(String),
+    /// Its input is not where it should be.
+    Lost(String),
+    /// Its input may be there, and this agent is not told.
+    OutOfReach(BusError),
     Newer(String),
-}
-
-fn read(delivery: &Delivery) -> Result<(Option<Envelope>, TaskCreated), Unreadable> {
-    let message = &delivery.stored.message;
-    let malformed = |error: &dyn std::fmt::Display| Unreadable::Malformed(error.to_string());
-    match Envelope::decode(&message.headers, &message.payload).map_err(|error| malformed(&error))? {
-        Decoded::Event(event) => {
-            if let Some(schema) = event.dataschema.as_deref().filter(|schema| is_newer(schema)) {
-                return Err(Unreadable::Newer(schema.to_owned()));
-            }
-            let task = event.data().map_err(|error| malformed(&error))?;
-            Ok((Some(event), task))
-        }
-        Decoded::Bare(value) => {
-            let task = serde_json::from_value(value).map_err(|error| malformed(&error))?;
-            Ok((None, task))
-        }
-    }
 }
 
 fn is_newer(schema: &str) -> bool {

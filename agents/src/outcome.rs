@@ -1,7 +1,7 @@
 //! Stores the outcome of an attempt, until it is stored.
 
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, Persisted, Publish, PublishError, Reason, persist};
+use mesh_bus::{Bus, Persisted, Publish, PublishError, Reason, persist, publish_event};
 use mesh_schemas::payload::{TaskCompleted, TaskError, TaskFailed, code};
 use mesh_schemas::{StoredMessage, TaskVerb};
 use tracing::warn;
@@ -28,7 +28,7 @@ pub(crate) async fn store(context: &Inner, outcome: Outcome) {
             context.event(&context.key.subject(TaskVerb::Failed), &TaskFailed { error, agent })
         }
     };
-    if let Err(error) = publish(&*context.bus, Publish::once(message)).await {
+    if let Err(error) = publish(context, Publish::once(message)).await {
         let error = TaskError {
             code: code::PAYLOAD_TOO_LARGE.to_owned(),
             message: format!("the outcome is larger than an event may be: {error}"),
@@ -37,7 +37,7 @@ pub(crate) async fn store(context: &Inner, outcome: Outcome) {
         };
         let failed = TaskFailed { error, agent: Some(context.agent.clone()) };
         let smaller = context.event(&context.key.subject(TaskVerb::Failed), &failed);
-        if let Err(error) = publish(&*context.bus, Publish::once(smaller)).await {
+        if let Err(error) = publish(context, Publish::once(smaller)).await {
             warn!(error, "the outcome cannot be stored");
         }
     }
@@ -52,8 +52,9 @@ pub(crate) async fn letter(bus: &dyn Bus, stored: &StoredMessage, reason: Reason
     }
 }
 
-async fn publish(bus: &dyn Bus, publish: Publish) -> Result<(), String> {
-    until_stored(|| async { bus.publish(publish.clone()).await.map(drop) }).await
+async fn publish(context: &Inner, publish: Publish) -> Result<(), String> {
+    let (bus, run) = (&*context.bus, &context.key.run);
+    until_stored(|| async { publish_event(bus, run, publish.clone()).await.map(drop) }).await
 }
 
 /// Repeats a publication until it is stored; the error is that the message is larger than the server takes.

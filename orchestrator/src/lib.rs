@@ -7,6 +7,7 @@ mod capabilities;
 pub mod definitions;
 mod encode;
 mod lease;
+pub mod log;
 pub mod rehearsal;
 mod relay;
 mod service;

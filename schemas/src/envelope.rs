@@ -37,6 +37,9 @@ pub enum EnvelopeError {
     /// The data is in a form that we do not read.
     #[error("datacontenttype {0:?} is not supported: send JSON")]
     ContentType(String),
+    /// The data is elsewhere, and cannot be had from there.
+    #[error("dataref: {0}")]
+    DataRef(String),
     /// `data` does not have the form that the event's type asks for.
     #[error("the data of {type_} is wrong: {error}")]
     Data {

@@ -63,6 +63,7 @@ impl NatsBus {
         Ok(Self {
             api: Api::new(client, link, denials),
             namespace: options.namespace,
+            max_inline: options.max_inline,
             shards: OnceCell::new(),
         })
     }

@@ -6,9 +6,10 @@ use mesh_schemas::payload::{
     WorkflowFailed, WorkflowStarted, code,
 };
 use mesh_schemas::{
-    Decoded, Envelope, Namespace, RunId, StoredMessage, Subject, SubjectError, TaskKey, TaskVerb, Timer,
-    TraceContext, WorkflowName, WorkflowVerb,
+    DataRef, Decoded, Envelope, Namespace, ObjectOwner, RunId, StoredMessage, Subject, SubjectError, TaskKey,
+    TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
 };
+use serde_json::Value;
 
 /// An event of a run, as the fold takes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +41,9 @@ pub enum Fact {
     Check,
     /// An attempt went well.
     Completed(TaskKey, Box<TaskCompleted>),
+    /// An attempt went well, but what it made is lost. Nothing follows from that but that the attempt is given up: what
+    /// counts is that failure, once it stands in the log, or others who still had the result would decide otherwise.
+    Lost(TaskKey, TaskError),
     /// An attempt did not go well.
     Failed(TaskKey, TaskError),
     /// A wait is over.
@@ -53,6 +57,8 @@ pub struct Started {
     pub workflow: Option<WorkflowName>,
     /// What the event carries.
     pub data: WorkflowStarted,
+    /// Why its input cannot be had, if it is lost; null stands in its place.
+    pub lost: Option<String>,
     /// What the requester calls the whole piece of work.
     pub correlation_id: Option<String>,
     /// The trace that the work began in.
@@ -68,6 +74,18 @@ pub enum Unreadable {
     /// The subject is of no kind that these rules know.
     #[error("{0}")]
     UnknownType(String),
+    /// It can be read with what it refers to: by [`Event::read_with`].
+    #[error("its data is elsewhere: {0}")]
+    Elsewhere(DataRef),
+}
+
+/// What was found where an event refers to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// This.
+    Found(Value),
+    /// Nothing, and nothing will be found there: why.
+    Lost(String),
 }
 
 impl Event {
@@ -78,8 +96,29 @@ impl Event {
     /// way a timer has fired, or it never would, and a run has ended.
     ///
     /// # Errors
-    /// [`Unreadable`] if the message is no event that the fold could take; no reading again helps.
+    /// [`Unreadable`] if the message is no event that the fold could take. No reading again helps, but of
+    /// [`Unreadable::Elsewhere`].
     pub fn read(namespace: &Namespace, stored: &StoredMessage) -> Result<Self, Unreadable> {
+        Self::read_as(namespace, stored, None)
+    }
+
+    /// Reads a message of the log whose data is elsewhere, with what was found there.
+    ///
+    /// # Errors
+    /// As [`Event::read`], and never [`Unreadable::Elsewhere`].
+    pub fn read_with(
+        namespace: &Namespace,
+        stored: &StoredMessage,
+        content: Content,
+    ) -> Result<Self, Unreadable> {
+        Self::read_as(namespace, stored, Some(content))
+    }
+
+    fn read_as(
+        namespace: &Namespace,
+        stored: &StoredMessage,
+        content: Option<Content>,
+    ) -> Result<Self, Unreadable> {
         let StoredMessage { message, sequence, time } = stored;
         let subject = Subject::parse(namespace, &message.subject).map_err(|error| match error {
             SubjectError::Unknown { .. } => Unreadable::UnknownType(error.to_string()),
@@ -90,7 +129,8 @@ impl Event {
         let run = subject.run().ok_or_else(|| unknown(&message.subject))?;
         let (fact, defect) = match subject {
             Subject::Workflow { verb: WorkflowVerb::Started, workflow, .. } => {
-                (Fact::Started(Box::new(started(workflow, stored)?)), None)
+                let source = Source { namespace, run, content };
+                (Fact::Started(Box::new(started(workflow, stored, source)?)), None)
             }
             Subject::Workflow { verb: WorkflowVerb::Completed, .. } => end::<WorkflowCompleted>(stored),
             Subject::Workflow { verb: WorkflowVerb::Failed, .. } => end::<WorkflowFailed>(stored),
@@ -105,10 +145,13 @@ impl Event {
                 }
             },
             Subject::Task { verb: TaskVerb::Completed, key } => {
-                outcome(stored, key, |key, data| Fact::Completed(key, Box::new(data)))
+                completed(stored, key, Source { namespace, run, content })?
             }
             Subject::Task { verb: TaskVerb::Failed, key } => {
-                outcome(stored, key, |key, data: TaskFailed| Fact::Failed(key, data.error))
+                match decode(stored).and_then(|decoded| data::<TaskFailed>(&decoded)) {
+                    Ok(failed) => (Fact::Failed(key, failed.error), None),
+                    Err(error) => malformed(key, &error),
+                }
             }
             Subject::TimerFired { timer, .. } => {
                 let read = decode(stored).and_then(|decoded| data::<TimerFired>(&decoded));
@@ -126,6 +169,15 @@ impl Event {
     pub fn is_signal(&self) -> bool {
         matches!(self.fact, Fact::Cancel(_) | Fact::Check)
     }
+
+    /// The attempt that this says was given up because its result is lost.
+    #[must_use]
+    pub fn gives_up_as_lost(&self) -> Option<&TaskKey> {
+        match &self.fact {
+            Fact::Failed(key, error) if error.code == code::LOST_OUTPUT => Some(key),
+            _ => None,
+        }
+    }
 }
 
 fn unknown(subject: &str) -> Unreadable {
@@ -142,8 +194,58 @@ fn data<T: serde::de::DeserializeOwned>(decoded: &Decoded) -> Result<T, Unreadab
         .map_err(|error| Unreadable::Malformed(format!("the data is wrong: {error}")))
 }
 
-fn started(workflow: Option<WorkflowName>, stored: &StoredMessage) -> Result<Started, Unreadable> {
-    let decoded = decode(stored)?;
+/// Where data comes from that an event refers to.
+struct Source<'a> {
+    namespace: &'a Namespace,
+    run: RunId,
+    /// What was found there, if it was looked for.
+    content: Option<Content>,
+}
+
+/// An event with its data.
+enum Whole {
+    Read(Decoded),
+    /// Without what is lost of its data, and why it is.
+    Lost(Envelope, String),
+}
+
+/// Reads an event with what it refers to.
+fn decode_whole(stored: &StoredMessage, source: Source<'_>) -> Result<Whole, Unreadable> {
+    let mut event = match decode(stored)? {
+        Decoded::Event(event) => event,
+        bare @ Decoded::Bare(_) => return Ok(Whole::Read(bare)),
+    };
+    let malformed = |error: String| Unreadable::Malformed(error);
+    let reference = event.dataref(source.namespace).map_err(|error| malformed(error.to_string()))?;
+    let Some(reference) = reference else { return Ok(Whole::Read(Decoded::Event(event))) };
+    // What belongs to another run goes with that one.
+    if *reference.object.owner() != ObjectOwner::Run(source.run) {
+        return Err(malformed(format!("dataref: the object does not belong to run {}", source.run)));
+    }
+    match source.content {
+        None => Err(Unreadable::Elsewhere(reference)),
+        Some(Content::Lost(error)) => Ok(Whole::Lost(event, error)),
+        Some(Content::Found(content)) => {
+            event.put_large(&reference, content).map_err(|error| malformed(error.to_string()))?;
+            Ok(Whole::Read(Decoded::Event(event)))
+        }
+    }
+}
+
+fn started(
+    workflow: Option<WorkflowName>,
+    stored: &StoredMessage,
+    source: Source<'_>,
+) -> Result<Started, Unreadable> {
+    let (decoded, lost) = match decode_whole(stored, source)? {
+        Whole::Read(decoded) => (decoded, None),
+        Whole::Lost(mut event, error) => {
+            if let Value::Object(data) = &mut event.data {
+                data.insert("input".to_owned(), Value::Null);
+            }
+            (Decoded::Event(event), Some(error))
+        }
+    };
     let envelope = decoded.envelope();
     let data: WorkflowStarted = data(&decoded)?;
     if workflow.is_none() && data.capability.is_none() {
@@ -153,6 +255,7 @@ fn started(workflow: Option<WorkflowName>, stored: &StoredMessage) -> Result<Sta
     Ok(Started {
         workflow,
         data,
+        lost,
         correlation_id: envelope.and_then(|envelope| envelope.correlationid.clone()),
         trace: envelope.and_then(Envelope::trace),
     })
@@ -171,22 +274,35 @@ fn cancel(stored: &StoredMessage) -> Result<CancelSignal, Unreadable> {
     data(&decode(stored)?)
 }
 
-fn outcome<T: serde::de::DeserializeOwned>(
+fn completed(
     stored: &StoredMessage,
     key: TaskKey,
-    fact: impl FnOnce(TaskKey, T) -> Fact,
-) -> (Fact, Option<String>) {
-    match decode(stored).and_then(|decoded| data(&decoded)) {
-        Ok(data) => (fact(key, data), None),
-        Err(error) => {
-            let message = format!("the outcome that the agent published cannot be read: {error}");
-            let failure = TaskError {
-                code: code::MALFORMED_OUTCOME.to_owned(),
-                message,
-                retryable: false,
-                retry_after: None,
-            };
-            (Fact::Failed(key, failure), Some(error.to_string()))
-        }
+    source: Source<'_>,
+) -> Result<(Fact, Option<String>), Unreadable> {
+    let read = decode_whole(stored, source).and_then(|whole| match whole {
+        Whole::Read(decoded) => Ok(Fact::Completed(key.clone(), Box::new(data(&decoded)?))),
+        Whole::Lost(_, error) => Ok(Fact::Lost(key.clone(), lost(&error))),
+    });
+    match read {
+        Ok(fact) => Ok((fact, None)),
+        Err(elsewhere @ Unreadable::Elsewhere(_)) => Err(elsewhere),
+        Err(error) => Ok(malformed(key, &error)),
     }
+}
+
+/// Why an attempt failed whose result is lost.
+fn lost(error: &str) -> TaskError {
+    TaskError {
+        code: code::LOST_OUTPUT.to_owned(),
+        message: format!("the result of the task is lost: {error}"),
+        retryable: false,
+        retry_after: None,
+    }
+}
+
+fn malformed(key: TaskKey, error: &Unreadable) -> (Fact, Option<String>) {
+    let message = format!("the outcome that the agent published cannot be read: {error}");
+    let failure =
+        TaskError { code: code::MALFORMED_OUTCOME.to_owned(), message, retryable: false, retry_after: None };
+    (Fact::Failed(key, failure), Some(error.to_string()))
 }

@@ -10,12 +10,15 @@ use futures::future::BoxFuture;
 use mesh_bus::topology::{SHARD_ACK_WAIT, Stream};
 use mesh_bus::{ConsumerSpec, Delivery, Publish, Reason};
 use mesh_core::{Decision, Event, Fact, Header, Plan, Run, Started, Unreadable, replay};
-use mesh_schemas::{Message, RULES_VERSION, RunId, SignalId, StoredMessage, Subject, TraceContext};
+use mesh_schemas::{
+    Message, ObjectOwner, RULES_VERSION, RunId, SignalId, StoredMessage, Subject, TraceContext,
+};
 use mesh_telemetry::{names, propagation, span};
 use tracing::{Instrument, Span, debug, warn};
 
 use super::cache::{Cache, Cached, Standing};
 use crate::lease::Lease;
+use crate::log;
 use crate::service::Shared;
 use crate::store::{self, Lost};
 
@@ -96,7 +99,22 @@ impl Follower {
             self.forget_all();
             return None;
         }
-        let event = match Event::read(self.shared.bus.namespace(), &stored) {
+        let namespace = self.shared.bus.namespace();
+        let read = match Event::read(namespace, &stored) {
+            Err(Unreadable::Elsewhere(reference)) => {
+                let bus = &*self.shared.bus;
+                let Some(Ok(content)) = lease.hold(store::fetched(bus, &lease, &reference)).await else {
+                    // Another delivery will see to it, behind events that come first now.
+                    if let ObjectOwner::Run(run) = reference.object.owner() {
+                        self.cache.forget(run);
+                    }
+                    return None;
+                };
+                Event::read_with(namespace, &stored, content)
+            }
+            read => read,
+        };
+        let event = match read {
             Ok(event) => event,
             Err(Unreadable::Malformed(error)) => {
                 return Some(self.work(lease, stored, None, Verdict::Bury(Reason::Malformed, error)));
@@ -104,8 +122,14 @@ impl Follower {
             Err(Unreadable::UnknownType(error)) => {
                 return Some(self.work(lease, stored, None, Verdict::Bury(Reason::UnknownType, error)));
             }
+            // Not after its content was given.
+            Err(Unreadable::Elsewhere(_)) => return None,
         };
         let run = event.run;
+        if event.gives_up_as_lost().is_some() {
+            // Who had the result before it was lost, and others who did not find it, must go on alike: as the log has it.
+            self.cache.forget(&run);
+        }
         let Some(verdict) = lease.hold(self.judge(&lease, event, delivered)).await else {
             self.cache.forget(&run);
             return None;
@@ -217,8 +241,7 @@ impl Follower {
         if log.end < must_reach {
             return Ok(None);
         }
-        let read = |stored: &StoredMessage| Event::read(bus.namespace(), stored).ok();
-        Ok(Some((log.events.iter().filter_map(read).collect(), log.end)))
+        Ok(Some((log::events(&*bus, &log.events, event).await?, log.end)))
     }
 
     /// The plan that a run is pinned to, if this instance knows it and the rules.

@@ -8,7 +8,7 @@ use super::description::Description;
 use crate::bus::{Publish, Stored};
 use crate::error::BusError;
 use crate::object;
-use crate::topology::{OBJECT_CHUNK_BYTES, object_bucket};
+use crate::topology::OBJECT_CHUNK_BYTES;
 
 /// Chunks under way at once: 4 MiB, so that a slow server still answers each within its time limit, and a distant one
 /// is kept busy.
@@ -40,7 +40,7 @@ impl NatsBus {
             let error = "the server stored its parts in another order".to_owned();
             return Err(BusError::Unavailable { operation, error });
         };
-        let (bucket, size, chunks) = (object_bucket(&self.namespace), content.len(), sequences.len());
+        let (bucket, size, chunks) = (self.namespace.object_bucket(), content.len(), sequences.len());
         let description = Description::of(&name, bucket, nuid, size, chunks, *first, Utc::now());
         self.describe(&name, &description, &operation).await?;
         Ok(name)
@@ -52,11 +52,12 @@ impl NatsBus {
         content: &Bytes,
         operation: &str,
     ) -> Result<Vec<u64>, BusError> {
+        let size = OBJECT_CHUNK_BYTES.min(self.api.client.server_info().max_payload).max(1);
         // Empty content is one empty chunk: by its chunks an owner's objects are found.
-        let pieces = content.len().div_ceil(OBJECT_CHUNK_BYTES).max(1);
+        let pieces = content.len().div_ceil(size).max(1);
         let chunks = (0..pieces).map(|piece| {
-            let begin = piece * OBJECT_CHUNK_BYTES;
-            let chunk = content.slice(begin..content.len().min(begin + OBJECT_CHUNK_BYTES));
+            let begin = piece * size;
+            let chunk = content.slice(begin..content.len().min(begin + size));
             self.store_part(subject.to_owned(), Headers::new(), chunk, operation)
         });
         futures::stream::iter(chunks).buffered(IN_FLIGHT).try_collect().await

@@ -83,6 +83,10 @@ impl Bus for Link {
         self.party().bus.namespace()
     }
 
+    fn max_inline(&self) -> usize {
+        self.party().bus.max_inline()
+    }
+
     async fn shards(&self) -> Result<Shards, BusError> {
         self.read("read the number of shards").await?;
         self.party().bus.shards().await

@@ -1,0 +1,105 @@
+//! The log of a run with what its events refer to.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use mesh_bus::{Bus, BusError, ReferenceError};
+use mesh_core::{Content, Event, Unreadable, given_up_as_lost};
+use mesh_schemas::{DataRef, StoredMessage, Subject, TaskVerb};
+use tracing::warn;
+
+/// Objects of one run that are read at once: each may take a hundred megabytes of memory.
+const AT_ONCE: usize = 4;
+
+/// The events among the messages of a run, in their order, with what they refer to; `known` is one of them that was
+/// read already. Messages that are no events are left out.
+///
+/// # Errors
+/// [`BusError`] if something cannot be read now.
+pub(crate) async fn events(
+    bus: &dyn Bus,
+    log: &[StoredMessage],
+    known: &Event,
+) -> Result<Vec<Event>, BusError> {
+    let namespace = bus.namespace();
+    let mut read = BTreeMap::new();
+    let mut elsewhere = Vec::new();
+    for stored in log {
+        match Event::read(namespace, stored) {
+            Ok(event) => drop(read.insert(stored.sequence, event)),
+            Err(Unreadable::Elsewhere(reference)) => elsewhere.push((stored, reference)),
+            Err(Unreadable::Malformed(_) | Unreadable::UnknownType(_)) => {}
+        }
+    }
+    if elsewhere.is_empty() {
+        return Ok(read.into_values().collect());
+    }
+    let lost = given_up_as_lost(read.values());
+    let fetches = elsewhere.into_iter().map(|(stored, reference)| {
+        let is_lost = match Subject::parse(namespace, &stored.message.subject) {
+            Ok(Subject::Task { verb: TaskVerb::Completed, key }) => lost.contains(&key),
+            _ => false,
+        };
+        async move {
+            if is_lost {
+                let content = Content::Lost("somebody looked for it before, and it was not there".to_owned());
+                return Ok(Event::read_with(namespace, stored, content));
+            }
+            if stored.sequence == known.sequence {
+                return Ok(Ok(known.clone()));
+            }
+            let content = content(bus, &reference).await?;
+            Ok(Event::read_with(namespace, stored, content))
+        }
+    });
+    let fetches: Vec<_> = fetches.collect();
+    let fetched: Vec<_> = futures::stream::iter(fetches).buffered(AT_ONCE).try_collect().await?;
+    read.extend(fetched.into_iter().flatten().map(|event| (event.sequence, event)));
+    Ok(read.into_values().collect())
+}
+
+/// The messages of a run as if each carried its data itself. What refers to something that is lost is left as it is.
+///
+/// # Errors
+/// [`BusError`] if something cannot be read now.
+pub async fn whole(bus: &dyn Bus, log: Vec<StoredMessage>) -> Result<Vec<StoredMessage>, BusError> {
+    let read = log.iter().filter_map(|stored| Event::read(bus.namespace(), stored).ok());
+    let events: Vec<Event> = read.collect();
+    let lost = given_up_as_lost(&events);
+    let fetches = log.into_iter().map(|stored| {
+        let is_lost = match Subject::parse(bus.namespace(), &stored.message.subject) {
+            Ok(Subject::Task { verb: TaskVerb::Completed, key }) => lost.contains(&key),
+            _ => false,
+        };
+        async move { if is_lost { Ok(stored) } else { whole_message(bus, stored).await } }
+    });
+    let fetches: Vec<_> = fetches.collect();
+    futures::stream::iter(fetches).buffered(AT_ONCE).try_collect().await
+}
+
+/// A message as if it carried its data itself, or as it is if that is lost.
+///
+/// # Errors
+/// [`BusError`] if that cannot be told now.
+pub async fn whole_message(bus: &dyn Bus, stored: StoredMessage) -> Result<StoredMessage, BusError> {
+    match mesh_bus::whole(bus, stored.clone()).await {
+        Ok(whole) => Ok(whole),
+        Err(ReferenceError::Lost(error)) => {
+            warn!(subject = stored.message.subject, error, "data of an event is lost");
+            Ok(stored)
+        }
+        Err(ReferenceError::Bus(error)) => Err(error),
+    }
+}
+
+/// What an event refers to.
+///
+/// # Errors
+/// [`BusError`] if that cannot be told now.
+pub(crate) async fn content(bus: &dyn Bus, reference: &DataRef) -> Result<Content, BusError> {
+    match mesh_bus::fetch(bus, reference).await {
+        Ok(value) => Ok(Content::Found(value)),
+        Err(ReferenceError::Lost(error)) => Ok(Content::Lost(error)),
+        Err(ReferenceError::Bus(error)) => Err(error),
+    }
+}
