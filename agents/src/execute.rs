@@ -159,7 +159,7 @@ impl Execution {
                     }
                     let input = until_answered(|| async {
                         match fetch(&*self.bus, &reference).await {
-                            Ok(input) => Ok(Ok(input)),
+                            Ok((input, _)) => Ok(Ok(input)),
                             Err(ReferenceError::Lost(error)) => Ok(Err(Unreadable::Lost(error))),
                             Err(ReferenceError::Bus(error)) if error.is_retryable() => Err(error),
                             Err(ReferenceError::Bus(error)) => Ok(Err(Unreadable::OutOfReach(error))),

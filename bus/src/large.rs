@@ -65,11 +65,11 @@ async fn by_reference(bus: &dyn Bus, run: &RunId, message: Message) -> Result<Me
     encode(&event, &message).map_err(|error| PublishError::Refused(error.to_string()))
 }
 
-/// What an event refers to.
+/// What an event refers to, and its length as JSON.
 ///
 /// # Errors
 /// [`ReferenceError::Lost`] by the word of whoever must know; a bus that does not answer is the other error.
-pub async fn fetch(bus: &dyn Bus, reference: &DataRef) -> Result<Value, ReferenceError> {
+pub async fn fetch(bus: &dyn Bus, reference: &DataRef) -> Result<(Value, usize), ReferenceError> {
     let name = &reference.object;
     let lost = |error: String| Err(ReferenceError::Lost(error));
     let content = match bus.object(name).await {
@@ -81,7 +81,10 @@ pub async fn fetch(bus: &dyn Bus, reference: &DataRef) -> Result<Value, Referenc
     if content.len() > MAX_DATA_BYTES {
         return lost(format!("object {name} has {} bytes, and data at most {MAX_DATA_BYTES}", content.len()));
     }
-    serde_json::from_slice(&content).or_else(|error| lost(format!("object {name} is not JSON: {error}")))
+    match serde_json::from_slice(&content) {
+        Ok(value) => Ok((value, content.len())),
+        Err(error) => lost(format!("object {name} is not JSON: {error}")),
+    }
 }
 
 /// An event as if it carried its data itself; any other message as it is.
@@ -95,7 +98,7 @@ pub async fn whole(bus: &dyn Bus, stored: StoredMessage) -> Result<StoredMessage
     };
     let lost = |error: EnvelopeError| ReferenceError::Lost(error.to_string());
     let Some(reference) = event.dataref(bus.namespace()).map_err(lost)? else { return Ok(stored) };
-    let content = fetch(bus, &reference).await?;
+    let (content, _) = fetch(bus, &reference).await?;
     event.put_large(&reference, content).map_err(lost)?;
     let message = encode(&event, &stored.message).map_err(lost)?;
     Ok(StoredMessage { message, ..stored })

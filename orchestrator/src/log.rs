@@ -1,27 +1,32 @@
 //! The log of a run with what its events refer to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use mesh_bus::{Bus, BusError, ReferenceError};
 use mesh_core::{Content, Event, Unreadable, given_up_as_lost};
-use mesh_schemas::{DataRef, StoredMessage, Subject, TaskVerb};
+use mesh_schemas::{DataRef, Namespace, StoredMessage, Subject, TaskKey, TaskVerb};
 use tracing::warn;
 
 /// Objects of one run that are read at once: each may take a hundred megabytes of memory.
 const AT_ONCE: usize = 4;
 
-/// The events among the messages of a run, in their order, with what they refer to; `known` is one of them that was
-/// read already. Messages that are no events are left out.
+/// The events of a run.
+pub(crate) struct Events {
+    /// In the order of the log.
+    pub(crate) events: Vec<Event>,
+    /// The length of all of it as it is stored, with what the events refer to.
+    pub(crate) bytes: usize,
+}
+
+/// The events among the messages of a run, with what they refer to; `known` is one of them that was read already.
+/// Messages that are no events are left out.
 ///
 /// # Errors
 /// [`BusError`] if something cannot be read now.
-pub(crate) async fn events(
-    bus: &dyn Bus,
-    log: &[StoredMessage],
-    known: &Event,
-) -> Result<Vec<Event>, BusError> {
+pub(crate) async fn events(bus: &dyn Bus, log: &[StoredMessage], known: &Event) -> Result<Events, BusError> {
     let namespace = bus.namespace();
+    let mut bytes = log.iter().map(|stored| stored.message.payload.len()).sum();
     let mut read = BTreeMap::new();
     let mut elsewhere = Vec::new();
     for stored in log {
@@ -32,30 +37,35 @@ pub(crate) async fn events(
         }
     }
     if elsewhere.is_empty() {
-        return Ok(read.into_values().collect());
+        return Ok(Events { events: read.into_values().collect(), bytes });
     }
     let lost = given_up_as_lost(read.values());
     let fetches = elsewhere.into_iter().map(|(stored, reference)| {
-        let is_lost = match Subject::parse(namespace, &stored.message.subject) {
-            Ok(Subject::Task { verb: TaskVerb::Completed, key }) => lost.contains(&key),
-            _ => false,
-        };
+        let is_lost = is_lost(namespace, stored, &lost);
         async move {
-            if is_lost {
-                let content = Content::Lost("somebody looked for it before, and it was not there".to_owned());
-                return Ok(Event::read_with(namespace, stored, content));
-            }
-            if stored.sequence == known.sequence {
-                return Ok(Ok(known.clone()));
-            }
-            let content = content(bus, &reference).await?;
-            Ok(Event::read_with(namespace, stored, content))
+            let (content, bytes) = match is_lost {
+                true => (Content::Lost("nobody found it when it was looked for".to_owned()), 0),
+                false if stored.sequence == known.sequence => return Ok((Ok(known.clone()), 0)),
+                false => content(bus, &reference).await?,
+            };
+            Ok((Event::read_with(namespace, stored, content), bytes))
         }
     });
     let fetches: Vec<_> = fetches.collect();
     let fetched: Vec<_> = futures::stream::iter(fetches).buffered(AT_ONCE).try_collect().await?;
-    read.extend(fetched.into_iter().flatten().map(|event| (event.sequence, event)));
-    Ok(read.into_values().collect())
+    for (event, length) in fetched {
+        bytes += length;
+        read.extend(event.ok().map(|event| (event.sequence, event)));
+    }
+    Ok(Events { events: read.into_values().collect(), bytes })
+}
+
+/// Whether a message is an outcome whose result somebody looked for in vain.
+fn is_lost(namespace: &Namespace, stored: &StoredMessage, lost: &BTreeSet<TaskKey>) -> bool {
+    match Subject::parse(namespace, &stored.message.subject) {
+        Ok(Subject::Task { verb: TaskVerb::Completed, key }) => lost.contains(&key),
+        _ => false,
+    }
 }
 
 /// The messages of a run as if each carried its data itself. What refers to something that is lost is left as it is.
@@ -67,10 +77,7 @@ pub async fn whole(bus: &dyn Bus, log: Vec<StoredMessage>) -> Result<Vec<StoredM
     let events: Vec<Event> = read.collect();
     let lost = given_up_as_lost(&events);
     let fetches = log.into_iter().map(|stored| {
-        let is_lost = match Subject::parse(bus.namespace(), &stored.message.subject) {
-            Ok(Subject::Task { verb: TaskVerb::Completed, key }) => lost.contains(&key),
-            _ => false,
-        };
+        let is_lost = is_lost(bus.namespace(), &stored, &lost);
         async move { if is_lost { Ok(stored) } else { whole_message(bus, stored).await } }
     });
     let fetches: Vec<_> = fetches.collect();
@@ -92,14 +99,14 @@ pub async fn whole_message(bus: &dyn Bus, stored: StoredMessage) -> Result<Store
     }
 }
 
-/// What an event refers to.
+/// What an event refers to, and its length as JSON.
 ///
 /// # Errors
 /// [`BusError`] if that cannot be told now.
-pub(crate) async fn content(bus: &dyn Bus, reference: &DataRef) -> Result<Content, BusError> {
+pub(crate) async fn content(bus: &dyn Bus, reference: &DataRef) -> Result<(Content, usize), BusError> {
     match mesh_bus::fetch(bus, reference).await {
-        Ok(value) => Ok(Content::Found(value)),
-        Err(ReferenceError::Lost(error)) => Ok(Content::Lost(error)),
+        Ok((value, bytes)) => Ok((Content::Found(value), bytes)),
+        Err(ReferenceError::Lost(error)) => Ok((Content::Lost(error), 0)),
         Err(ReferenceError::Bus(error)) => Err(error),
     }
 }

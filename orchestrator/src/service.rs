@@ -5,6 +5,7 @@ use mesh_bus::topology::Topology;
 use mesh_bus::{Bus, BusError};
 use mesh_core::Run;
 use mesh_schemas::ErrorCode;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -12,7 +13,7 @@ use tracing::{info, warn};
 use crate::capabilities;
 use crate::definitions::Definitions;
 use crate::relay;
-use crate::shard;
+use crate::shard::{self, Memory};
 
 /// The name that orchestrators answer to on `$SRV`.
 pub const SERVICE: &str = "mesh-orchestrator";
@@ -27,11 +28,14 @@ pub struct Options {
     /// How many runs are kept in memory, over all shards. Others are read from the log when their next event
     /// comes, at about a millisecond each.
     pub cached_runs: usize,
+    /// How many bytes of the logs of these runs, over all shards; memory takes a few times as many. What no more fits is
+    /// read from the log again, too. Each shard keeps one run, however large.
+    pub cached_bytes: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { topology: Topology::default(), cached_runs: 50_000 }
+        Self { topology: Topology::default(), cached_runs: 50_000, cached_bytes: 256 * 1024 * 1024 }
     }
 }
 
@@ -67,7 +71,12 @@ pub(crate) struct Shared {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) definitions: Definitions,
     pub(crate) folded: Folded,
+    /// Room for requests whose input is fetched.
+    pub(crate) large_requests: Semaphore,
 }
+
+/// Requests that refer to their input and are relayed at once: each may take a few hundred megabytes of memory.
+pub(crate) const LARGE_REQUESTS: usize = 4;
 
 /// Runs an orchestrator until `shutdown`: sets the namespace up if need be, then follows requests, timers and
 /// every shard that it gets. Returns when everything in hand is finished or handed back, at most 5 s after
@@ -115,12 +124,15 @@ pub async fn run_observed(
     let shards = bus.shards().await?;
     let _service =
         bus.announce(SERVICE, env!("CARGO_PKG_VERSION"), "follows workflow runs of the mesh").await?;
-    let shared = Arc::new(Shared { definitions: Definitions::new(Arc::clone(&bus)), bus, folded });
+    let definitions = Definitions::new(Arc::clone(&bus));
+    let large_requests = Semaphore::new(LARGE_REQUESTS);
+    let shared = Arc::new(Shared { bus, definitions, folded, large_requests });
     let stop = shutdown.child_token();
     let mut parts = JoinSet::new();
     parts.spawn(named("relay", relay::run(Arc::clone(&shared), stop.clone())));
     parts.spawn(named("capability watch", capabilities::run(Arc::clone(&shared), stop.clone())));
-    let per_shard = (options.cached_runs / shards.count() as usize).max(1);
+    let share = |of: usize| of / shards.count() as usize;
+    let per_shard = Memory { runs: share(options.cached_runs), bytes: share(options.cached_bytes) };
     for shard in shards.iter() {
         let follow = shard::run(Arc::clone(&shared), shard, per_shard, stop.clone());
         parts.spawn(named("follower of a shard", follow));

@@ -82,8 +82,12 @@ pub(crate) async fn event(
     until_stored(lease, || publish_event(bus, run, publish.clone())).await
 }
 
-/// What an event refers to, however long it takes to be told, as long as the lease is ours.
-pub(crate) async fn fetched(bus: &dyn Bus, lease: &Lease, reference: &DataRef) -> Result<Content, Lost> {
+/// What an event refers to, and its length as JSON, however long it takes to be told, as long as the lease is ours.
+pub(crate) async fn fetched(
+    bus: &dyn Bus,
+    lease: &Lease,
+    reference: &DataRef,
+) -> Result<(Content, usize), Lost> {
     let mut said = false;
     while !lease.is_lost() {
         match log::content(bus, reference).await {

@@ -83,6 +83,11 @@ pub(super) async fn relay(
     let span = span::process(template(&request.target), &stored.message.subject, hop.as_ref());
     span.record(names::RUN_ID, tracing::field::display(run));
     async {
+        // Kept until the run is started.
+        let _room = match reference {
+            Ok(Some(_)) => shared.large_requests.acquire().await.ok(),
+            _ => None,
+        };
         match input(shared, lease, run, reference).await? {
             Ok(None) => {}
             Ok(Some(input)) => request.input = input,
@@ -117,7 +122,8 @@ async fn input(
             "dataref: the data of a request is kept as a whole: write no #/<member>".to_owned(),
         );
     }
-    Ok(match store::fetched(&*shared.bus, lease, &reference).await? {
+    let (content, _) = store::fetched(&*shared.bus, lease, &reference).await?;
+    Ok(match content {
         Content::Found(input) => Ok(Some(input)),
         Content::Lost(error) => {
             let reason = format!("the input is lost: {error}; send the request again with it");

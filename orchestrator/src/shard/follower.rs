@@ -9,16 +9,16 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use mesh_bus::topology::{SHARD_ACK_WAIT, Stream};
 use mesh_bus::{ConsumerSpec, Delivery, Publish, Reason};
-use mesh_core::{Decision, Event, Fact, Header, Plan, Run, Started, Unreadable, replay};
+use mesh_core::{Content, Decision, Event, Fact, Header, Plan, Run, Started, Unreadable, replay};
 use mesh_schemas::{
-    Message, ObjectOwner, RULES_VERSION, RunId, SignalId, StoredMessage, Subject, TraceContext,
+    DataRef, Message, ObjectOwner, RULES_VERSION, RunId, SignalId, StoredMessage, Subject, TraceContext,
 };
 use mesh_telemetry::{names, propagation, span};
 use tracing::{Instrument, Span, debug, warn};
 
-use super::cache::{Cache, Cached, Standing};
+use super::cache::{Cache, Cached, Memory, Standing};
 use crate::lease::Lease;
-use crate::log;
+use crate::log::{self, Events};
 use crate::service::Shared;
 use crate::store::{self, Lost};
 
@@ -29,6 +29,8 @@ const UNKNOWN_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::
 const EARLY_SIGNALS: u64 = 5;
 /// The form of the subjects that a shard delivers.
 const TEMPLATE: &str = "{kind}.{verb}.{name}.{lane}.{shard}.{run}";
+/// How long the other runs of a shard wait for data that an event refers to: less than others wait for the owner of the shard.
+const FETCH_FOR: Duration = Duration::from_millis(1_500);
 /// Pause before a run is read again from a server that has not caught up.
 const BEHIND_PAUSE: Duration = Duration::from_millis(20);
 
@@ -41,6 +43,16 @@ pub(super) enum Settled {
     Stored,
     /// The event may be with another orchestrator by now.
     Lost(RunId),
+}
+
+/// What became of looking for what an event refers to.
+enum Fetched {
+    /// It is known, with so many bytes.
+    Content(Content, usize),
+    /// It cannot be told now: others of the shard are not to wait for it.
+    NotNow(Option<RunId>),
+    /// The event may be with another orchestrator by now.
+    Lost,
 }
 
 /// What an event is to lead to.
@@ -68,8 +80,8 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(shared: Arc<Shared>, consumer: ConsumerSpec, cached_runs: usize) -> Self {
-        Self { shared, consumer, cache: Cache::new(cached_runs), must_reach: None }
+    pub(super) fn new(shared: Arc<Shared>, consumer: ConsumerSpec, memory: Memory) -> Self {
+        Self { shared, consumer, cache: Cache::new(memory), must_reach: None }
     }
 
     pub(super) fn forget_all(&mut self) {
@@ -83,9 +95,9 @@ impl Follower {
         }
     }
 
-    /// Folds an event into its run. What is returned stores what follows and acknowledges the event; `None` if the
-    /// event was left to be delivered again.
-    pub(super) async fn take(&mut self, delivery: Delivery) -> Option<Work> {
+    /// Folds an event into its run. What is returned stores what follows and acknowledges the event, and says how many bytes
+    /// the event has with what it refers to; `None` if the event was left to be delivered again.
+    pub(super) async fn take(&mut self, delivery: Delivery) -> Option<(Work, usize)> {
         if !self.cache.continues(&delivery) {
             self.must_reach = None;
         }
@@ -99,53 +111,67 @@ impl Follower {
             self.forget_all();
             return None;
         }
-        let namespace = self.shared.bus.namespace();
-        let read = match Event::read(namespace, &stored) {
-            Err(Unreadable::Elsewhere(reference)) => {
-                let bus = &*self.shared.bus;
-                let Some(Ok(content)) = lease.hold(store::fetched(bus, &lease, &reference)).await else {
-                    // Another delivery will see to it, behind events that come first now.
-                    if let ObjectOwner::Run(run) = reference.object.owner() {
-                        self.cache.forget(run);
-                    }
-                    return None;
-                };
-                Event::read_with(namespace, &stored, content)
+        let mut bytes = stored.message.payload.len();
+        let mut read = Event::read(self.shared.bus.namespace(), &stored);
+        if let Err(Unreadable::Elsewhere(reference)) = &read {
+            match self.content(&lease, reference).await {
+                Fetched::Content(content, length) => {
+                    bytes += length;
+                    read = Event::read_with(self.shared.bus.namespace(), &stored, content);
+                }
+                Fetched::NotNow(run) => return Some((self.work(lease, stored, run, Verdict::Later), bytes)),
+                Fetched::Lost => return None,
             }
-            read => read,
-        };
+        }
         let event = match read {
             Ok(event) => event,
-            Err(Unreadable::Malformed(error)) => {
-                return Some(self.work(lease, stored, None, Verdict::Bury(Reason::Malformed, error)));
+            Err(unreadable) => {
+                let reason = match unreadable {
+                    Unreadable::UnknownType(_) => Reason::UnknownType,
+                    Unreadable::Malformed(_) | Unreadable::Elsewhere(_) => Reason::Malformed,
+                };
+                let verdict = Verdict::Bury(reason, unreadable.to_string());
+                return Some((self.work(lease, stored, None, verdict), bytes));
             }
-            Err(Unreadable::UnknownType(error)) => {
-                return Some(self.work(lease, stored, None, Verdict::Bury(Reason::UnknownType, error)));
-            }
-            // Not after its content was given.
-            Err(Unreadable::Elsewhere(_)) => return None,
         };
         let run = event.run;
         if event.gives_up_as_lost().is_some() {
             // Who had the result before it was lost, and others who did not find it, must go on alike: as the log has it.
             self.cache.forget(&run);
         }
-        let Some(verdict) = lease.hold(self.judge(&lease, event, delivered)).await else {
+        let Some(verdict) = lease.hold(self.judge(&lease, event, bytes, delivered)).await else {
             self.cache.forget(&run);
             return None;
         };
-        Some(self.work(lease, stored, Some(run), verdict))
+        Some((self.work(lease, stored, Some(run), verdict), bytes))
     }
 
-    async fn judge(&mut self, lease: &Lease, event: Event, delivered: u64) -> Verdict {
+    /// What an event refers to. If it cannot be had now, the event comes again behind others of its run, which so must be
+    /// read anew.
+    async fn content(&mut self, lease: &Lease, reference: &DataRef) -> Fetched {
+        let fetch = lease.hold(store::fetched(&*self.shared.bus, lease, reference));
+        let fetched = tokio::time::timeout(FETCH_FOR, fetch).await;
+        if let Ok(Some(Ok((content, length)))) = fetched {
+            return Fetched::Content(content, length);
+        }
+        let run = match reference.object.owner() {
+            ObjectOwner::Run(run) => Some(*run),
+            ObjectOwner::Definition(..) => None,
+        };
+        run.iter().for_each(|run| self.cache.forget(run));
+        if fetched.is_err() { Fetched::NotNow(run) } else { Fetched::Lost }
+    }
+
+    /// What an event that is so many bytes long, with what it refers to, is to lead to.
+    async fn judge(&mut self, lease: &Lease, event: Event, bytes: usize, delivered: u64) -> Verdict {
         let first_delivery = delivered == 1;
         match self.cache.standing(&event.run, event.sequence, first_delivery) {
             Standing::Covered => self.covered(event),
-            Standing::Next => self.next(event),
+            Standing::Next => self.next(event, bytes),
             Standing::Unknown => match &event.fact {
                 Fact::Started(started) if first_delivery => {
                     let Some(plan) = self.plan(started).await else { return Verdict::Later };
-                    self.begin(&event, started, plan)
+                    self.begin(&event, started, bytes, plan)
                 }
                 _ => self.load(lease, event, delivered).await,
             },
@@ -165,16 +191,16 @@ impl Follower {
         }
     }
 
-    fn begin(&mut self, event: &Event, started: &Started, plan: Arc<Plan>) -> Verdict {
+    fn begin(&mut self, event: &Event, started: &Started, bytes: usize, plan: Arc<Plan>) -> Verdict {
         let (run, step) = Run::start(event, started, plan);
         let header = Box::new(run.header.clone());
         let sequence = event.sequence;
         (self.shared.folded)(&run, sequence);
-        self.cache.keep(event.run, Cached { run, begin: sequence, upto: sequence, covered: 0 });
+        self.cache.keep(event.run, Cached { run, begin: sequence, upto: sequence, covered: 0, bytes });
         Verdict::Store { header, decisions: step.decisions, letter: None }
     }
 
-    fn next(&mut self, event: Event) -> Verdict {
+    fn next(&mut self, event: Event, bytes: usize) -> Verdict {
         let Some(cached) = self.cache.get(&event.run) else { return Verdict::Later };
         let step = cached.run.apply(&event);
         cached.upto = event.sequence;
@@ -182,13 +208,17 @@ impl Follower {
         let header = Box::new(cached.run.header.clone());
         if event.fact == Fact::Ended {
             self.cache.forget(&event.run);
+        } else {
+            self.cache.grown(&event.run, bytes);
         }
         Verdict::Store { header, decisions: step.decisions, letter: objection(event.defect, step.stray) }
     }
 
     /// Makes the run anew from the log. All decisions that may be missing are stored again.
     async fn load(&mut self, lease: &Lease, event: Event, delivered: u64) -> Verdict {
-        let Some((events, end)) = self.read(lease, &event).await else { return Verdict::Later };
+        let Some((Events { events, bytes }, end)) = self.read(lease, &event).await else {
+            return Verdict::Later;
+        };
         let started = events.iter().find_map(|event| match &event.fact {
             Fact::Started(started) => Some((started, event.sequence)),
             _ => None,
@@ -212,12 +242,12 @@ impl Follower {
             return Verdict::Later;
         }
         (self.shared.folded)(&run, end);
-        self.cache.keep(event.run, Cached { run, begin, upto: end, covered: end });
+        self.cache.keep(event.run, Cached { run, begin, upto: end, covered: end, bytes });
         Verdict::Store { header, decisions: Vec::new(), letter }
     }
 
     /// All events of the run, from a server that knows at least as much as whoever had the shard before.
-    async fn read(&mut self, lease: &Lease, event: &Event) -> Option<(Vec<Event>, u64)> {
+    async fn read(&mut self, lease: &Lease, event: &Event) -> Option<(Events, u64)> {
         loop {
             if lease.is_lost() {
                 return None;
@@ -231,7 +261,7 @@ impl Follower {
         }
     }
 
-    async fn try_read(&mut self, event: &Event) -> Result<Option<(Vec<Event>, u64)>, mesh_bus::BusError> {
+    async fn try_read(&mut self, event: &Event) -> Result<Option<(Events, u64)>, mesh_bus::BusError> {
         let bus = Arc::clone(&self.shared.bus);
         let must_reach = match self.must_reach {
             Some(sequence) => sequence,

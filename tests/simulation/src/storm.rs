@@ -2,11 +2,15 @@ use std::fmt;
 use std::time::Duration;
 
 use mesh_bus::topology::Stream;
+use mesh_schemas::DEFAULT_MAX_INLINE;
 
 use crate::workload::Choices;
 
 /// More runs than any workload has, in every shard.
 const MANY_RUNS: usize = 100;
+
+/// Limits at which nothing is by reference, much of what agents and runs are given and give is, and all of it is.
+const MAX_INLINE: [usize; 3] = [DEFAULT_MAX_INLINE, 700, 1];
 
 /// What goes wrong while a workload is done, and how often, all decided by a seed.
 ///
@@ -25,6 +29,8 @@ pub struct Storm {
     pub capacity: usize,
     /// Runs that an orchestrator keeps in memory.
     pub cached_runs: usize,
+    /// Largest event that carries its data itself, in bytes.
+    pub max_inline: usize,
     /// When it is over: from then on nothing goes wrong.
     pub lasts: Duration,
     /// How long calls take.
@@ -132,6 +138,7 @@ impl Storm {
             skew: if skewed { Duration::from_secs(choices.among(1..=20)) } else { Duration::ZERO },
             outages,
             full,
+            max_inline: choices.pick(&[MAX_INLINE[0], MAX_INLINE[0], MAX_INLINE[1], MAX_INLINE[2]]),
         };
         // Where nothing goes wrong, more can be demanded.
         if is_calm { Self { stop, cached_runs: MANY_RUNS, ..storm.calm() } } else { storm }
@@ -186,6 +193,7 @@ impl Storm {
         with(|storm| storm.agents = 1);
         with(|storm| storm.shards = 1);
         with(|storm| storm.cached_runs = MANY_RUNS);
+        with(|storm| storm.max_inline = DEFAULT_MAX_INLINE);
         with(|storm| storm.pace = Pace::Quick);
         with(|storm| storm.refused = 0);
         with(|storm| storm.unanswered = 0);
@@ -210,11 +218,11 @@ impl Storm {
 impl fmt::Display for Storm {
     /// What goes wrong; what does not is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { shards, orchestrators, agents, capacity, cached_runs, pace, lasts, .. } = self;
+        let Self { shards, orchestrators, agents, capacity, cached_runs, pace, lasts, max_inline, .. } = self;
         writeln!(
             f,
             "{orchestrators} orchestrators that keep {cached_runs} runs, {agents} agents of capacity {capacity}, {shards} \
-             shards, pace {pace:?}"
+             shards, pace {pace:?}, events of at most {max_inline} bytes"
         )?;
         let chances = [
             ("refused", self.refused),

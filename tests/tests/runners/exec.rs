@@ -28,6 +28,9 @@ async fn input_comes_on_stdin_and_output_goes_to_stdout() -> Result<()> {
     // More than a pipe holds.
     let much = json!("x".repeat(300_000));
     assert_eq!(mesh.output("echo", much.clone()).await?, much);
+    // More than a message carries.
+    let more = json!({"text": "x".repeat(5_000_000)});
+    assert!(mesh.output("echo", more.clone()).await? == more, "another output");
     assert_eq!(mesh.output("deaf", much.clone()).await?, json!("heard nothing"));
     assert_eq!(mesh.output("closed", much).await?, json!(1));
     assert_eq!(mesh.output("chatty", json!(2)).await?, json!(2));

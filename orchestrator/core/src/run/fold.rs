@@ -254,7 +254,9 @@ impl<'a> Fold<'a> {
                 TaskState::Done => counts.done += 1,
                 TaskState::Failed => counts.failed += 1,
                 TaskState::Skipped => counts.skipped += 1,
-                TaskState::Waiting(_) | TaskState::Pausing(_) | TaskState::GivenUp(_) => counts.cancelled += 1,
+                TaskState::Waiting(_) | TaskState::Pausing(_) | TaskState::GivenUp(_) => {
+                    counts.cancelled += 1
+                }
                 TaskState::Active(attempt) => {
                     counts.cancelled += 1;
                     let key = self.run.key(index, attempt);
