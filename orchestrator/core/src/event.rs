@@ -6,8 +6,8 @@ use mesh_schemas::payload::{
     WorkflowFailed, WorkflowStarted, code,
 };
 use mesh_schemas::{
-    DataRef, Decoded, Envelope, Namespace, ObjectOwner, RunId, StoredMessage, Subject, SubjectError, TaskKey,
-    TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
+    DataRef, Decoded, Envelope, EnvelopeError, Namespace, ObjectOwner, RunId, StoredMessage, Subject,
+    SubjectError, TaskKey, TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
 };
 use serde_json::Value;
 
@@ -132,9 +132,13 @@ impl Event {
                 let source = Source { namespace, run, content };
                 (Fact::Started(Box::new(started(workflow, stored, source)?)), None)
             }
-            Subject::Workflow { verb: WorkflowVerb::Completed, .. } => end::<WorkflowCompleted>(stored),
-            Subject::Workflow { verb: WorkflowVerb::Failed, .. } => end::<WorkflowFailed>(stored),
-            Subject::Workflow { verb: WorkflowVerb::Cancelled, .. } => end::<WorkflowCancelled>(stored),
+            Subject::Workflow { verb: WorkflowVerb::Completed, .. } => {
+                end::<WorkflowCompleted>(namespace, stored)
+            }
+            Subject::Workflow { verb: WorkflowVerb::Failed, .. } => end::<WorkflowFailed>(namespace, stored),
+            Subject::Workflow { verb: WorkflowVerb::Cancelled, .. } => {
+                end::<WorkflowCancelled>(namespace, stored)
+            }
             Subject::Signalled { signal, .. } => match signal.as_str() {
                 "cancel" => (Fact::Cancel(cancel(stored)?), None),
                 "check" => (Fact::Check, None),
@@ -261,9 +265,22 @@ fn started(
     })
 }
 
-fn end<T: serde::de::DeserializeOwned>(stored: &StoredMessage) -> (Fact, Option<String>) {
-    let read = decode(stored).and_then(|decoded| data::<T>(&decoded));
+fn end<T: serde::de::DeserializeOwned>(
+    namespace: &Namespace,
+    stored: &StoredMessage,
+) -> (Fact, Option<String>) {
+    let read = decode(stored).and_then(|decoded| data::<T>(&without_large(namespace, decoded)?));
     (Fact::Ended, read.err().map(|error| error.to_string()))
+}
+
+/// An event with null in place of what it refers to: nothing depends on it.
+fn without_large(namespace: &Namespace, decoded: Decoded) -> Result<Decoded, Unreadable> {
+    let Decoded::Event(mut event) = decoded else { return Ok(decoded) };
+    let malformed = |error: EnvelopeError| Unreadable::Malformed(error.to_string());
+    if let Some(reference) = event.dataref(namespace).map_err(malformed)? {
+        event.put_large(&reference, Value::Null).map_err(malformed)?;
+    }
+    Ok(Decoded::Event(event))
 }
 
 /// A cancel without a body is a cancel without a reason.

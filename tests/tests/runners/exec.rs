@@ -90,7 +90,7 @@ async fn how_a_program_ends_is_the_outcome() -> Result<()> {
         ("late", sh("echo '{}'; exit 2"), "exit_2", true, "exit code 2"),
         ("text", sh("echo all done"), "invalid_output", false, "all done"),
         ("two", sh("echo '{} {}'"), "invalid_output", false, "{} {}"),
-        ("endless", sh("yes"), "output_too_large", false, "larger than 983040 bytes"),
+        ("endless", sh("yes"), "output_too_large", false, "larger than 16777216 bytes"),
         ("large", sh("echo 12345").output_limit(4), "output_too_large", false, "larger than 4 bytes"),
     ];
     let mut agent = Agent::builder("programs").exec("fitting", sh("printf 1234").output_limit(4));

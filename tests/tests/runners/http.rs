@@ -126,7 +126,8 @@ async fn a_body_may_be_as_large_as_is_said() -> Result<()> {
 #[tokio::test]
 async fn a_body_without_end_is_not_read_to_its_end() -> Result<()> {
     let mut service = Service::start().await?;
-    let mesh = asking(&service).await?;
+    let http = Http::new(service.url()).output_limit(1_000_000);
+    let mesh = mesh().await?.with(Agent::builder("asker").http("ask", http)).await?;
     assert_eq!(mesh.failure("ask", json!("endless")).await?.code, "output_too_large");
     service.asked().await?;
     service.hung_up().await?;
