@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use mesh_bus::topology::AGENT_ACK_WAIT;
 use mesh_bus::{Bus, BusError, Delivery, Reason, ReferenceError, fetch};
 use mesh_schemas::payload::{TaskAssigned, TaskCreated, TaskError, code};
-use mesh_schemas::{AgentId, Decoded, Envelope, ObjectOwner, Subject, TaskKey, TaskVerb, TraceContext};
+use mesh_schemas::{
+    AgentId, Decoded, Envelope, ObjectOwner, SCHEMA_VERSION, Subject, TaskKey, TaskVerb, TraceContext,
+};
 use mesh_telemetry::{names, span};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, warn};
@@ -30,8 +31,6 @@ const MAX_LOST: u64 = 5;
 const GRACE: Duration = Duration::from_secs(5);
 /// The form of the subjects of work.
 const TEMPLATE: &str = "task.created.{capability}.{lane}.{shard}.{run}.{task}.{attempt}";
-/// Major version of `task.created` that is understood.
-const SCHEMA: &str = "urn:mesh:schema:task.created:1";
 /// Pause before a task that this agent cannot read is offered again, to one that can.
 const NEWER_PAUSE: Duration = Duration::from_secs(30);
 /// Pause before the bus is asked again.
@@ -50,10 +49,20 @@ pub(crate) struct Execution {
 impl Execution {
     /// Sees one delivery through, marking it in progress all the while.
     pub(crate) async fn run(self, delivery: Delivery) {
+        let age = self.bus.moment().since(delivery.received);
+        if age >= delivery.ack_wait {
+            // This process was stopped for a while: by now another has it, or it comes again.
+            debug!(subject = delivery.stored.message.subject, ?age, "a delivery of the past");
+            return;
+        }
         let abandon = self.abandon.clone();
         let work = self.handle(&delivery);
         let mut work = std::pin::pin!(work);
-        let period = AGENT_ACK_WAIT / 3;
+        let period = delivery.ack_wait / 3;
+        if age >= period {
+            // It has waited here already, and the first mark would be late.
+            delivery.acker.progress().await;
+        }
         let mut marks = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
         loop {
             tokio::select! {
@@ -149,8 +158,10 @@ impl Execution {
         let malformed = |error: &dyn std::fmt::Display| Unreadable::Malformed(error.to_string());
         match Envelope::decode(&message.headers, &message.payload).map_err(|error| malformed(&error))? {
             Decoded::Event(mut event) => {
-                if let Some(schema) = event.dataschema.as_deref().filter(|schema| is_newer(schema)) {
-                    return Err(Unreadable::Newer(schema.to_owned()));
+                if let Some((schema, version)) = event.mesh_schema()
+                    && version > SCHEMA_VERSION
+                {
+                    return Err(Unreadable::Newer(format!("{schema}:{version}")));
                 }
                 let reference = event.dataref(self.bus.namespace()).map_err(|error| malformed(&error))?;
                 if let Some(reference) = reference {
@@ -274,11 +285,6 @@ enum Unreadable {
     /// Its input may be there, and this agent is not told.
     OutOfReach(BusError),
     Newer(String),
-}
-
-fn is_newer(schema: &str) -> bool {
-    let known = SCHEMA.trim_end_matches('1');
-    schema.strip_prefix(known).and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major > 1)
 }
 
 /// The end of the time that an execution may take from now: its own timeout, and the run's deadline.

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,6 +8,7 @@ use futures::stream::BoxStream;
 use mesh_schemas::{
     DEFAULT_MAX_INLINE, Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, StoredMessage,
 };
+use serde_json::Value;
 
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
@@ -127,14 +129,24 @@ pub enum From {
     Now,
 }
 
+/// How a process is, in its own words: asked for whenever somebody looks, so it must be quick.
+pub type Report = Arc<dyn Fn() -> Value + Send + Sync>;
+
 /// How a process answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS` (NATS ADR-32) for as long as it is kept.
 pub struct Service {
+    id: String,
     _guard: Box<dyn std::any::Any + Send + Sync>,
 }
 
 impl Service {
-    pub(crate) fn new(guard: impl std::any::Any + Send + Sync) -> Self {
-        Self { _guard: Box::new(guard) }
+    pub(crate) fn new(id: String, guard: impl std::any::Any + Send + Sync) -> Self {
+        Self { id, _guard: Box::new(guard) }
+    }
+
+    /// Names the process among the [`instances`](Bus::instances) of its service.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 }
 
@@ -211,6 +223,11 @@ pub trait Bus: Send + Sync + 'static {
     /// The message at a sequence of a stream, if it is still there.
     async fn at(&self, stream: Stream, sequence: u64) -> Result<Option<StoredMessage>, BusError>;
 
+    /// Removes the message at a sequence of a stream; `false` if it is not there (any more). Nobody is delivered it after
+    /// that, its sequence is never given again, and where a subject names one fact, its subject is free again. After a
+    /// retryable error it is not known whether it was removed; trying again then may find it gone.
+    async fn remove(&self, stream: Stream, sequence: u64) -> Result<bool, BusError>;
+
     /// The value of a key.
     async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError>;
 
@@ -256,8 +273,15 @@ pub trait Bus: Send + Sync + 'static {
     /// bytes for each object: for housekeeping, every now and then.
     async fn objects(&self) -> Result<Vec<OwnedObjects>, BusError>;
 
-    /// Makes the process visible as a NATS service until the guard is dropped.
-    async fn announce(&self, name: &str, version: &str, description: &str) -> Result<Service, BusError>;
+    /// Makes the process visible as a NATS service until the guard is dropped. Whoever looks is shown the report, as the
+    /// data of the endpoint `state`, which answers with it too. Returns once the bus knows of it, if the bus answers.
+    async fn announce(
+        &self,
+        name: &str,
+        version: &str,
+        description: &str,
+        report: Report,
+    ) -> Result<Service, BusError>;
 
     /// The processes of the namespace that are visible under this name: those that answer within half a second.
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError>;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mesh_schemas::{Capability, Lane, Shards};
+use serde_json::Value;
 
 /// What a look at the bus found.
 #[derive(Debug, Clone)]
@@ -139,4 +140,6 @@ pub struct Instance {
     pub id: String,
     /// Its version.
     pub version: String,
+    /// How it says that it is; null if it says nothing.
+    pub report: Value,
 }

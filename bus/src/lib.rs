@@ -22,7 +22,7 @@ mod request;
 pub mod topology;
 
 pub use bus::{
-    Bus, Entry, Follow, From, OwnedObjects, Publish, RunLog, Service, Stored, Subscription, Watch,
+    Bus, Entry, Follow, From, OwnedObjects, Publish, Report, RunLog, Service, Stored, Subscription, Watch,
 };
 pub use clock::BootInstant;
 pub use consume::{Acker, ConsumerSpec, Deliveries, Delivery, Flow};

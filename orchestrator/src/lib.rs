@@ -8,6 +8,7 @@ pub mod definitions;
 mod encode;
 mod lease;
 pub mod log;
+mod peers;
 pub mod rehearsal;
 mod relay;
 mod service;
@@ -15,4 +16,5 @@ mod shard;
 mod store;
 
 pub use definitions::Definitions;
+pub use peers::OrchestratorReport;
 pub use service::{Folded, Options, OrchestratorError, SERVICE, run, run_observed, run_with};

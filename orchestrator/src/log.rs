@@ -19,12 +19,16 @@ pub(crate) struct Events {
     pub(crate) bytes: usize,
 }
 
-/// The events among the messages of a run, with what they refer to; `known` is one of them that was read already.
-/// Messages that are no events are left out.
+/// The events among the messages of a run, with what they refer to, or what of it this mesh is too old for; `known` is one
+/// of them that was read already. Messages that are no events are left out.
 ///
 /// # Errors
 /// [`BusError`] if something cannot be read now.
-pub(crate) async fn events(bus: &dyn Bus, log: &[StoredMessage], known: &Event) -> Result<Events, BusError> {
+pub(crate) async fn events(
+    bus: &dyn Bus,
+    log: &[StoredMessage],
+    known: &Event,
+) -> Result<Result<Events, String>, BusError> {
     let namespace = bus.namespace();
     let mut bytes = log.iter().map(|stored| stored.message.payload.len()).sum();
     let mut read = BTreeMap::new();
@@ -33,11 +37,12 @@ pub(crate) async fn events(bus: &dyn Bus, log: &[StoredMessage], known: &Event) 
         match Event::read(namespace, stored) {
             Ok(event) => drop(read.insert(stored.sequence, event)),
             Err(Unreadable::Elsewhere(reference)) => elsewhere.push((stored, reference)),
+            Err(Unreadable::Newer(newer)) => return Ok(Err(newer)),
             Err(Unreadable::Malformed(_) | Unreadable::UnknownType(_)) => {}
         }
     }
     if elsewhere.is_empty() {
-        return Ok(Events { events: read.into_values().collect(), bytes });
+        return Ok(Ok(Events { events: read.into_values().collect(), bytes }));
     }
     let lost = given_up_as_lost(read.values());
     let fetches = elsewhere.into_iter().map(|(stored, reference)| {
@@ -57,7 +62,7 @@ pub(crate) async fn events(bus: &dyn Bus, log: &[StoredMessage], known: &Event) 
         bytes += length;
         read.extend(event.ok().map(|event| (event.sequence, event)));
     }
-    Ok(Events { events: read.into_values().collect(), bytes })
+    Ok(Ok(Events { events: read.into_values().collect(), bytes }))
 }
 
 /// Whether a message is an outcome whose result somebody looked for in vain.

@@ -2,16 +2,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_bus::topology::Topology;
-use mesh_bus::{Bus, BusError};
+use mesh_bus::{Bus, BusError, Report};
 use mesh_core::Run;
-use mesh_schemas::ErrorCode;
-use tokio::sync::Semaphore;
+use mesh_schemas::{ErrorCode, RULES_VERSION};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::capabilities;
 use crate::definitions::Definitions;
+use crate::peers::{self, Presence};
 use crate::relay;
 use crate::shard::{self, Memory};
 
@@ -31,11 +32,31 @@ pub struct Options {
     /// How many bytes of the logs of these runs, over all shards; memory takes a few times as many. What no more fits is
     /// read from the log again, too. Each shard keeps one run, however large.
     pub cached_bytes: usize,
+    /// How often to look which other orchestrators are there. It bounds how soon shards are shared out anew when one
+    /// comes, and how soon those of one that died have another who follows them.
+    pub look: Duration,
+    /// The newest rules by which to follow runs. Less than [`RULES_VERSION`] is how an older orchestrator behaves, more
+    /// how a newer one would that had not changed the rules.
+    pub rules: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { topology: Topology::default(), cached_runs: 50_000, cached_bytes: 256 * 1024 * 1024 }
+        Self {
+            topology: Topology::default(),
+            cached_runs: 50_000,
+            cached_bytes: 256 * 1024 * 1024,
+            look: Duration::from_secs(1),
+            rules: RULES_VERSION,
+        }
+    }
+}
+
+impl Options {
+    /// Those of an orchestrator that is the only one, and knows it: on a bus in this process.
+    #[must_use]
+    pub fn alone() -> Self {
+        Self { look: Duration::from_secs(24 * 60 * 60), ..Self::default() }
     }
 }
 
@@ -70,17 +91,21 @@ impl OrchestratorError {
 pub(crate) struct Shared {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) definitions: Definitions,
+    pub(crate) presence: Presence,
     pub(crate) folded: Folded,
     /// Room for requests whose input is fetched.
     pub(crate) large_requests: Semaphore,
+    /// The newest rules by which runs are followed.
+    pub(crate) rules: u32,
 }
 
 /// Requests that refer to their input and are relayed at once: each may take a few hundred megabytes of memory.
 pub(crate) const LARGE_REQUESTS: usize = 4;
 
 /// Runs an orchestrator until `shutdown`: sets the namespace up if need be, then follows requests, timers and
-/// every shard that it gets. Returns when everything in hand is finished or handed back, at most 5 s after
-/// `shutdown`.
+/// its share of the shards. Returns when everything in hand is finished or handed back: after `shutdown` it goes on for
+/// [`Options::look`] and a second if others are there, who stand by for its shards meanwhile, and then takes at most
+/// 5 s.
 ///
 /// # Errors
 /// [`OrchestratorError`] if the namespace cannot be set up, or a part of the service dies.
@@ -122,26 +147,41 @@ pub async fn run_observed(
 ) -> Result<(), OrchestratorError> {
     bus.set_up(&options.topology).await?;
     let shards = bus.shards().await?;
-    let _service =
-        bus.announce(SERVICE, env!("CARGO_PKG_VERSION"), "follows workflow runs of the mesh").await?;
-    let definitions = Definitions::new(Arc::clone(&bus));
-    let large_requests = Semaphore::new(LARGE_REQUESTS);
-    let shared = Arc::new(Shared { bus, definitions, folded, large_requests });
-    let stop = shutdown.child_token();
+    let shared = Arc::new(Shared {
+        definitions: Definitions::new(Arc::clone(&bus)),
+        bus: Arc::clone(&bus),
+        presence: Presence::new(options.rules),
+        folded,
+        large_requests: Semaphore::new(LARGE_REQUESTS),
+        rules: options.rules,
+    });
+    let present = Arc::clone(&shared);
+    let report: Report =
+        Arc::new(move || serde_json::to_value(present.presence.report()).unwrap_or_default());
+    let description = "follows workflow runs of the mesh";
+    let service = bus.announce(SERVICE, env!("CARGO_PKG_VERSION"), description, report).await?;
+    let stop = CancellationToken::new();
+    // Until it is known who else is there, it stands by for every shard.
+    let (share, mine) = watch::channel(shards.iter().collect());
     let mut parts = JoinSet::new();
     parts.spawn(named("relay", relay::run(Arc::clone(&shared), stop.clone())));
     parts.spawn(named("capability watch", capabilities::run(Arc::clone(&shared), stop.clone())));
-    let share = |of: usize| of / shards.count() as usize;
-    let per_shard = Memory { runs: share(options.cached_runs), bytes: share(options.cached_bytes) };
+    let each = |of: usize| of / shards.count() as usize;
+    let per_shard = Memory { runs: each(options.cached_runs), bytes: each(options.cached_bytes) };
     for shard in shards.iter() {
-        let follow = shard::run(Arc::clone(&shared), shard, per_shard, stop.clone());
+        let follow = shard::run(Arc::clone(&shared), shard, per_shard, mine.clone(), stop.clone());
         parts.spawn(named("follower of a shard", follow));
     }
+    let own = (service.id().to_owned(), shards);
+    parts.spawn(named("look-out", peers::run(Arc::clone(&shared), own, options.look, share, stop.clone())));
     info!(namespace = %shared.bus.namespace(), shards = shards.count(), "orchestrator ready");
     ready();
     let ended = tokio::select! {
         biased;
-        () = shutdown.cancelled() => None,
+        () = async {
+            shutdown.cancelled().await;
+            peers::take_leave(&shared.presence, options.look).await;
+        } => None,
         ended = parts.join_next() => ended,
     };
     stop.cancel();

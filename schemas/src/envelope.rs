@@ -19,6 +19,10 @@ pub use binary::percent_encode;
 const STRUCTURED: &str = "application/cloudevents+json";
 /// Content types that begin so mean structured mode, in one format or another.
 const CLOUDEVENTS: &str = "application/cloudevents";
+/// What the schemas of the mesh begin with; the type and the major version of the schema follow.
+const SCHEMA: &str = "urn:mesh:schema:";
+/// Major version of the schemas that this mesh writes, and the newest that it reads.
+pub const SCHEMA_VERSION: u32 = 1;
 /// The only version of CloudEvents there is.
 const SPEC_VERSION: &str = "1.0";
 
@@ -120,7 +124,7 @@ impl Envelope {
             specversion: SPEC_VERSION.to_owned(),
             id: id.into(),
             source: source.into(),
-            dataschema: Some(format!("urn:mesh:schema:{type_}:1")),
+            dataschema: Some(format!("{SCHEMA}{type_}:{SCHEMA_VERSION}")),
             type_,
             subject: None,
             time: None,
@@ -180,6 +184,13 @@ impl Envelope {
     pub fn data<T: serde::de::DeserializeOwned>(&self) -> Result<T, EnvelopeError> {
         T::deserialize(&self.data)
             .map_err(|error| EnvelopeError::Data { type_: self.type_.clone(), error: error.to_string() })
+    }
+
+    /// The schema that the data follows, with its major version, if it is one of the mesh.
+    #[must_use]
+    pub fn mesh_schema(&self) -> Option<(&str, u32)> {
+        let (type_, version) = self.dataschema.as_deref()?.strip_prefix(SCHEMA)?.rsplit_once(':')?;
+        Some((type_, version.parse().ok()?))
     }
 
     /// The trace that the work began in.

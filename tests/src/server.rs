@@ -87,6 +87,16 @@ impl TestServer {
         Ok(())
     }
 
+    /// Asks it to end (SIGTERM) and waits until it has.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn terminate(&mut self) -> Result<()> {
+        signal(self.pid(), Signal::TERM)?;
+        self.child.wait().context("wait for the server's end")?;
+        Ok(())
+    }
+
     /// Starts it again on the same port with what it had stored, after killing it if it still runs.
     ///
     /// # Errors
@@ -144,7 +154,7 @@ pub fn server_binary() -> Result<PathBuf> {
     bail!("there is no nats-server at {}: run `make tools`, or set NATS_SERVER to one", path.display())
 }
 
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let listener =
         TcpListener::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
     Ok(listener.local_addr().context("find a free port")?.port())

@@ -7,7 +7,7 @@ use mesh_schemas::{Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, S
 
 use super::connection::MemoryBus;
 use crate::bus::{
-    Bus, Entry, Follow, From, OwnedObjects, Publish, RunLog, Service, Stored, Subscription, Watch,
+    Bus, Entry, Follow, From, OwnedObjects, Publish, Report, RunLog, Service, Stored, Subscription, Watch,
 };
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
@@ -90,6 +90,10 @@ impl Bus for MemoryBus {
         self.message_at(stream, sequence).await
     }
 
+    async fn remove(&self, stream: Stream, sequence: u64) -> Result<bool, BusError> {
+        self.remove_message(stream, sequence).await
+    }
+
     async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError> {
         self.get_key(bucket, key).await
     }
@@ -136,8 +140,14 @@ impl Bus for MemoryBus {
         self.list_objects().await
     }
 
-    async fn announce(&self, name: &str, version: &str, _description: &str) -> Result<Service, BusError> {
-        self.start_service(name, version).await
+    async fn announce(
+        &self,
+        name: &str,
+        version: &str,
+        _description: &str,
+        report: Report,
+    ) -> Result<Service, BusError> {
+        self.start_service(name, version, report).await
     }
 
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {

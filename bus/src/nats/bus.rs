@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use super::api::Api;
 use super::consumer::Existing;
 use crate::bus::{
-    Bus, Entry, Follow, From, OwnedObjects, Publish, RunLog, Service, Stored, Subscription, Watch,
+    Bus, Entry, Follow, From, OwnedObjects, Publish, Report, RunLog, Service, Stored, Subscription, Watch,
 };
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
@@ -74,7 +74,7 @@ impl Bus for NatsBus {
     }
 
     async fn ensure_consumer(&self, spec: &ConsumerSpec) -> Result<(), BusError> {
-        self.ensure(spec, Existing::Keep).await
+        self.ensure(spec, Existing::Keep).await.map(drop)
     }
 
     async fn delivered(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
@@ -96,6 +96,10 @@ impl Bus for NatsBus {
 
     async fn at(&self, stream: Stream, sequence: u64) -> Result<Option<StoredMessage>, BusError> {
         self.message_at(&stream.name(&self.namespace), sequence).await
+    }
+
+    async fn remove(&self, stream: Stream, sequence: u64) -> Result<bool, BusError> {
+        self.remove_message(&stream.name(&self.namespace), sequence).await
     }
 
     async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError> {
@@ -144,8 +148,14 @@ impl Bus for NatsBus {
         self.list_objects().await
     }
 
-    async fn announce(&self, name: &str, version: &str, description: &str) -> Result<Service, BusError> {
-        self.start_service(name, version, description).await
+    async fn announce(
+        &self,
+        name: &str,
+        version: &str,
+        description: &str,
+        report: Report,
+    ) -> Result<Service, BusError> {
+        self.start_service(name, version, description, report).await
     }
 
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {

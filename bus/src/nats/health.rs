@@ -211,11 +211,7 @@ fn consumer_state(spec: &ConsumerSpec, info: consumer::Info, times: &Times) -> C
         in_hand: info.num_ack_pending as u64,
         repeated: info.num_redelivered as u64,
         waiting: info.num_waiting as u64,
-        pin: info
-            .priority_groups
-            .into_iter()
-            .find_map(|group| group.pinned_client_id)
-            .filter(|pin| !pin.is_empty()),
+        pin: consumers::pin_of(info),
         last_delivery: times.delivered.last_active,
         at: times.ts,
         difference,

@@ -14,6 +14,7 @@ mod publish;
 mod pull;
 mod read;
 mod reader;
+mod remove;
 mod service;
 pub mod settings;
 mod topology;

@@ -6,7 +6,7 @@ use mesh_schemas::payload::{
     WorkflowFailed, WorkflowStarted, code,
 };
 use mesh_schemas::{
-    DataRef, Decoded, Envelope, EnvelopeError, Namespace, ObjectOwner, RunId, StoredMessage, Subject,
+    DataRef, Decoded, Envelope, Namespace, ObjectOwner, RunId, SCHEMA_VERSION, StoredMessage, Subject,
     SubjectError, TaskKey, TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
 };
 use serde_json::Value;
@@ -74,6 +74,9 @@ pub enum Unreadable {
     /// The subject is of no kind that these rules know.
     #[error("{0}")]
     UnknownType(String),
+    /// It says that it is of a schema which newer rules may know.
+    #[error("{0}")]
+    Newer(String),
     /// It can be read with what it refers to: by [`Event::read_with`].
     #[error("its data is elsewhere: {0}")]
     Elsewhere(DataRef),
@@ -120,51 +123,116 @@ impl Event {
         content: Option<Content>,
     ) -> Result<Self, Unreadable> {
         let StoredMessage { message, sequence, time } = stored;
-        let subject = Subject::parse(namespace, &message.subject).map_err(|error| match error {
+        let decoded = Envelope::decode(&message.headers, &message.payload)
+            .map_err(|error| Unreadable::Malformed(error.to_string()));
+        let schema = decoded.as_ref().ok().and_then(Decoded::envelope).and_then(Envelope::mesh_schema);
+        if let Some((type_, version)) = schema
+            && version > SCHEMA_VERSION
+        {
+            return Err(Unreadable::Newer(format!("schema {type_}:{version} is not known here")));
+        }
+        let is_of_mesh = schema.is_some();
+        let read = Subject::parse(namespace, &message.subject).map_err(|error| match error {
             SubjectError::Unknown { .. } => Unreadable::UnknownType(error.to_string()),
             SubjectError::Namespace { .. } | SubjectError::Token { .. } => {
                 Unreadable::Malformed(error.to_string())
             }
-        })?;
-        let run = subject.run().ok_or_else(|| unknown(&message.subject))?;
-        let (fact, defect) = match subject {
-            Subject::Workflow { verb: WorkflowVerb::Started, workflow, .. } => {
-                let source = Source { namespace, run, content };
-                (Fact::Started(Box::new(started(workflow, stored, source)?)), None)
-            }
-            Subject::Workflow { verb: WorkflowVerb::Completed, .. } => {
-                end::<WorkflowCompleted>(namespace, stored)
-            }
-            Subject::Workflow { verb: WorkflowVerb::Failed, .. } => end::<WorkflowFailed>(namespace, stored),
-            Subject::Workflow { verb: WorkflowVerb::Cancelled, .. } => {
-                end::<WorkflowCancelled>(namespace, stored)
-            }
-            Subject::Signalled { signal, .. } => match signal.as_str() {
-                "cancel" => (Fact::Cancel(cancel(stored)?), None),
-                "check" => (Fact::Check, None),
-                _ => {
-                    return Err(Unreadable::UnknownType(format!(
-                        "unknown signal '{signal}': use cancel or check"
-                    )));
-                }
-            },
-            Subject::Task { verb: TaskVerb::Completed, key } => {
-                completed(stored, key, Source { namespace, run, content })?
-            }
-            Subject::Task { verb: TaskVerb::Failed, key } => {
-                match decode(stored).and_then(|decoded| data::<TaskFailed>(&decoded)) {
-                    Ok(failed) => (Fact::Failed(key, failed.error), None),
-                    Err(error) => malformed(key, &error),
-                }
-            }
-            Subject::TimerFired { timer, .. } => {
-                let read = decode(stored).and_then(|decoded| data::<TimerFired>(&decoded));
-                (Fact::Fired(timer), read.err().map(|error| error.to_string()))
-            }
-            _ => return Err(unknown(&message.subject)),
-        };
-        Ok(Self { run, id: message.subject.clone(), sequence: *sequence, time: *time, fact, defect })
+        });
+        let read = read.and_then(|subject| {
+            let run = subject.run().ok_or_else(|| unknown(&message.subject))?;
+            let whole = decoded.and_then(|decoded| whole(namespace, run, &subject, decoded, content));
+            let (payload, lost) = match whole {
+                Ok((decoded, lost)) => (Ok(decoded), lost),
+                Err(elsewhere @ Unreadable::Elsewhere(_)) => return Err(elsewhere),
+                Err(error) => (Err(error), None),
+            };
+            let (fact, defect) = fact(subject, stored, payload.as_ref(), lost)?;
+            Ok(Self { run, id: message.subject.clone(), sequence: *sequence, time: *time, fact, defect })
+        });
+        read.map_err(|unreadable| match unreadable {
+            // Whoever claims a schema of the mesh for a kind of event that is not known here may be a newer mesh.
+            Unreadable::UnknownType(error) if is_of_mesh => Unreadable::Newer(error),
+            unreadable => unreadable,
+        })
     }
+}
+
+/// The envelope and payload of a message, or why they cannot be read.
+type Payload<'a> = Result<&'a Decoded, &'a Unreadable>;
+
+/// An event of a run as if it carried its data itself. Null stands for what is lost of it, which is told too, and for what
+/// nothing depends on.
+fn whole(
+    namespace: &Namespace,
+    run: RunId,
+    subject: &Subject,
+    decoded: Decoded,
+    content: Option<Content>,
+) -> Result<(Decoded, Option<String>), Unreadable> {
+    let mut event = match decoded {
+        Decoded::Event(event) => event,
+        bare @ Decoded::Bare(_) => return Ok((bare, None)),
+    };
+    let malformed = |error: &dyn std::fmt::Display| Unreadable::Malformed(error.to_string());
+    let Some(reference) = event.dataref(namespace).map_err(|error| malformed(&error))? else {
+        return Ok((Decoded::Event(event), None));
+    };
+    // What belongs to another run goes with that one.
+    if *reference.object.owner() != ObjectOwner::Run(run) {
+        return Err(malformed(&format_args!("dataref: the object does not belong to run {run}")));
+    }
+    let (content, lost) = match (subject, content) {
+        // The ends of runs, and what has nothing that could be large.
+        (Subject::Workflow { verb, .. }, _) if *verb != WorkflowVerb::Started => (Value::Null, None),
+        (Subject::Task { verb: TaskVerb::Failed, .. }, _) => {
+            return Err(malformed(&"dataref: an error is carried by its event"));
+        }
+        (_, None) => return Err(Unreadable::Elsewhere(reference)),
+        (_, Some(Content::Found(content))) => (content, None),
+        (_, Some(Content::Lost(error))) => (Value::Null, Some(error)),
+    };
+    event.put_large(&reference, content).map_err(|error| malformed(&error))?;
+    Ok((Decoded::Event(event), lost))
+}
+
+/// What an event on a subject says, and what is wrong with a payload that counts all the same; `lost` tells why null stands
+/// in place of some of it.
+fn fact(
+    subject: Subject,
+    stored: &StoredMessage,
+    payload: Payload<'_>,
+    lost: Option<String>,
+) -> Result<(Fact, Option<String>), Unreadable> {
+    Ok(match subject {
+        Subject::Workflow { verb: WorkflowVerb::Started, workflow, .. } => {
+            (Fact::Started(Box::new(started(workflow, payload, lost)?)), None)
+        }
+        Subject::Workflow { verb: WorkflowVerb::Completed, .. } => end::<WorkflowCompleted>(payload),
+        Subject::Workflow { verb: WorkflowVerb::Failed, .. } => end::<WorkflowFailed>(payload),
+        Subject::Workflow { verb: WorkflowVerb::Cancelled, .. } => end::<WorkflowCancelled>(payload),
+        Subject::Signalled { signal, .. } => match signal.as_str() {
+            "cancel" => (Fact::Cancel(cancel(stored, payload)?), None),
+            "check" => (Fact::Check, None),
+            _ => {
+                return Err(Unreadable::UnknownType(format!(
+                    "unknown signal '{signal}': use cancel or check"
+                )));
+            }
+        },
+        Subject::Task { verb: TaskVerb::Completed, key } if lost.is_some() => {
+            (Fact::Lost(key, lost_output(&lost.unwrap_or_default())), None)
+        }
+        Subject::Task { verb: TaskVerb::Completed, key } => {
+            outcome(payload, key, |key, data| Fact::Completed(key, Box::new(data)))
+        }
+        Subject::Task { verb: TaskVerb::Failed, key } => {
+            outcome(payload, key, |key, data: TaskFailed| Fact::Failed(key, data.error))
+        }
+        Subject::TimerFired { timer, .. } => {
+            (Fact::Fired(timer), data::<TimerFired>(payload).err().map(|error| error.to_string()))
+        }
+        _ => return Err(unknown(&stored.message.subject)),
+    })
 }
 
 impl Event {
@@ -188,74 +256,23 @@ fn unknown(subject: &str) -> Unreadable {
     Unreadable::UnknownType(format!("events on {subject:?} are not known here"))
 }
 
-fn decode(stored: &StoredMessage) -> Result<Decoded, Unreadable> {
-    Envelope::decode(&stored.message.headers, &stored.message.payload)
-        .map_err(|error| Unreadable::Malformed(error.to_string()))
-}
-
-fn data<T: serde::de::DeserializeOwned>(decoded: &Decoded) -> Result<T, Unreadable> {
+fn data<T: serde::de::DeserializeOwned>(payload: Payload<'_>) -> Result<T, Unreadable> {
+    let decoded = payload.map_err(Clone::clone)?;
     T::deserialize(decoded.data())
         .map_err(|error| Unreadable::Malformed(format!("the data is wrong: {error}")))
 }
 
-/// Where data comes from that an event refers to.
-struct Source<'a> {
-    namespace: &'a Namespace,
-    run: RunId,
-    /// What was found there, if it was looked for.
-    content: Option<Content>,
-}
-
-/// An event with its data.
-enum Whole {
-    Read(Decoded),
-    /// Without what is lost of its data, and why it is.
-    Lost(Envelope, String),
-}
-
-/// Reads an event with what it refers to.
-fn decode_whole(stored: &StoredMessage, source: Source<'_>) -> Result<Whole, Unreadable> {
-    let mut event = match decode(stored)? {
-        Decoded::Event(event) => event,
-        bare @ Decoded::Bare(_) => return Ok(Whole::Read(bare)),
-    };
-    let malformed = |error: String| Unreadable::Malformed(error);
-    let reference = event.dataref(source.namespace).map_err(|error| malformed(error.to_string()))?;
-    let Some(reference) = reference else { return Ok(Whole::Read(Decoded::Event(event))) };
-    // What belongs to another run goes with that one.
-    if *reference.object.owner() != ObjectOwner::Run(source.run) {
-        return Err(malformed(format!("dataref: the object does not belong to run {}", source.run)));
-    }
-    match source.content {
-        None => Err(Unreadable::Elsewhere(reference)),
-        Some(Content::Lost(error)) => Ok(Whole::Lost(event, error)),
-        Some(Content::Found(content)) => {
-            event.put_large(&reference, content).map_err(|error| malformed(error.to_string()))?;
-            Ok(Whole::Read(Decoded::Event(event)))
-        }
-    }
-}
-
 fn started(
     workflow: Option<WorkflowName>,
-    stored: &StoredMessage,
-    source: Source<'_>,
+    payload: Payload<'_>,
+    lost: Option<String>,
 ) -> Result<Started, Unreadable> {
-    let (decoded, lost) = match decode_whole(stored, source)? {
-        Whole::Read(decoded) => (decoded, None),
-        Whole::Lost(mut event, error) => {
-            if let Value::Object(data) = &mut event.data {
-                data.insert("input".to_owned(), Value::Null);
-            }
-            (Decoded::Event(event), Some(error))
-        }
-    };
-    let envelope = decoded.envelope();
-    let data: WorkflowStarted = data(&decoded)?;
+    let data: WorkflowStarted = data(payload)?;
     if workflow.is_none() && data.capability.is_none() {
         let error = "a run has a workflow in its subject or a capability in its data, and this has neither";
         return Err(Unreadable::Malformed(error.to_owned()));
     }
+    let envelope = payload.ok().and_then(Decoded::envelope);
     Ok(Started {
         workflow,
         data,
@@ -265,50 +282,17 @@ fn started(
     })
 }
 
-fn end<T: serde::de::DeserializeOwned>(
-    namespace: &Namespace,
-    stored: &StoredMessage,
-) -> (Fact, Option<String>) {
-    let read = decode(stored).and_then(|decoded| data::<T>(&without_large(namespace, decoded)?));
-    (Fact::Ended, read.err().map(|error| error.to_string()))
-}
-
-/// An event with null in place of what it refers to: nothing depends on it.
-fn without_large(namespace: &Namespace, decoded: Decoded) -> Result<Decoded, Unreadable> {
-    let Decoded::Event(mut event) = decoded else { return Ok(decoded) };
-    let malformed = |error: EnvelopeError| Unreadable::Malformed(error.to_string());
-    if let Some(reference) = event.dataref(namespace).map_err(malformed)? {
-        event.put_large(&reference, Value::Null).map_err(malformed)?;
-    }
-    Ok(Decoded::Event(event))
+fn end<T: serde::de::DeserializeOwned>(payload: Payload<'_>) -> (Fact, Option<String>) {
+    (Fact::Ended, data::<T>(payload).err().map(|error| error.to_string()))
 }
 
 /// A cancel without a body is a cancel without a reason.
-fn cancel(stored: &StoredMessage) -> Result<CancelSignal, Unreadable> {
-    if stored.message.payload.is_empty() {
-        return Ok(CancelSignal::default());
-    }
-    data(&decode(stored)?)
-}
-
-fn completed(
-    stored: &StoredMessage,
-    key: TaskKey,
-    source: Source<'_>,
-) -> Result<(Fact, Option<String>), Unreadable> {
-    let read = decode_whole(stored, source).and_then(|whole| match whole {
-        Whole::Read(decoded) => Ok(Fact::Completed(key.clone(), Box::new(data(&decoded)?))),
-        Whole::Lost(_, error) => Ok(Fact::Lost(key.clone(), lost(&error))),
-    });
-    match read {
-        Ok(fact) => Ok((fact, None)),
-        Err(elsewhere @ Unreadable::Elsewhere(_)) => Err(elsewhere),
-        Err(error) => Ok(malformed(key, &error)),
-    }
+fn cancel(stored: &StoredMessage, payload: Payload<'_>) -> Result<CancelSignal, Unreadable> {
+    if stored.message.payload.is_empty() { Ok(CancelSignal::default()) } else { data(payload) }
 }
 
 /// Why an attempt failed whose result is lost.
-fn lost(error: &str) -> TaskError {
+fn lost_output(error: &str) -> TaskError {
     TaskError {
         code: code::LOST_OUTPUT.to_owned(),
         message: format!("the result of the task is lost: {error}"),
@@ -317,9 +301,22 @@ fn lost(error: &str) -> TaskError {
     }
 }
 
-fn malformed(key: TaskKey, error: &Unreadable) -> (Fact, Option<String>) {
-    let message = format!("the outcome that the agent published cannot be read: {error}");
-    let failure =
-        TaskError { code: code::MALFORMED_OUTCOME.to_owned(), message, retryable: false, retry_after: None };
-    (Fact::Failed(key, failure), Some(error.to_string()))
+fn outcome<T: serde::de::DeserializeOwned>(
+    payload: Payload<'_>,
+    key: TaskKey,
+    fact: impl FnOnce(TaskKey, T) -> Fact,
+) -> (Fact, Option<String>) {
+    match data(payload) {
+        Ok(data) => (fact(key, data), None),
+        Err(error) => {
+            let message = format!("the outcome that the agent published cannot be read: {error}");
+            let failure = TaskError {
+                code: code::MALFORMED_OUTCOME.to_owned(),
+                message,
+                retryable: false,
+                retry_after: None,
+            };
+            (Fact::Failed(key, failure), Some(error.to_string()))
+        }
+    }
 }

@@ -5,10 +5,11 @@ mod request;
 pub(crate) mod timer;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use mesh_bus::topology::{RELAY_ACK_WAIT, Stream, relay_consumer};
+use mesh_bus::topology::{Stream, relay_consumer};
 use mesh_bus::{Delivery, Flow, Reason, Target};
 use mesh_schemas::{StoredMessage, Subject};
 use tokio_util::sync::CancellationToken;
@@ -49,13 +50,21 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 
 async fn handle(shared: Arc<Shared>, delivery: Delivery) {
     let stored = delivery.stored.clone();
-    let lease = Lease::new(Arc::clone(&shared.bus), delivery, RELAY_ACK_WAIT);
+    let lease = Lease::new(Arc::clone(&shared.bus), delivery);
     match lease.hold(relay(&shared, &lease, &stored)).await {
         Some(Ok(())) => lease.ack().await,
         Some(Err(Lost)) | None => {
-            debug!(subject = stored.message.subject, "taking too long: another delivery will see to it");
+            debug!(subject = stored.message.subject, "not dealt with: another delivery will see to it");
         }
     }
+}
+
+/// Leaves a message to a newer orchestrator, who may take it: whoever asks next gets it.
+async fn leave(lease: &Lease) -> Result<(), Lost> {
+    /// Long enough not to go round in circles while the newer one is busy.
+    const PAUSE: Duration = Duration::from_millis(250);
+    lease.nak(PAUSE).await;
+    Err(Lost)
 }
 
 async fn relay(shared: &Shared, lease: &Lease, stored: &StoredMessage) -> Result<(), Lost> {
@@ -72,6 +81,7 @@ async fn relay(shared: &Shared, lease: &Lease, stored: &StoredMessage) -> Result
             let error = "the inbox takes requests and timers only";
             store::letter(&*shared.bus, lease, Stream::Inbox, stored, Reason::UnknownType, error).await
         }
+        Err(_) if shared.presence.has_newer() => leave(lease).await,
         Err(error) => reject::malformed(shared, lease, stored, None, &error.to_string()).await,
     }
 }

@@ -6,8 +6,8 @@ use mesh_bus::{BusError, Stored, Target};
 use mesh_core::Content;
 use mesh_schemas::payload::{WorkflowStarted, rejection};
 use mesh_schemas::{
-    DataRef, Decoded, Envelope, EnvelopeError, ObjectOwner, RULES_VERSION, RequestId, RunId, StoredMessage,
-    Subject, TraceContext, WorkflowName, WorkflowVerb,
+    DataRef, Decoded, Envelope, EnvelopeError, ObjectOwner, RequestId, RunId, StoredMessage, Subject,
+    TraceContext, WorkflowName, WorkflowVerb,
 };
 use mesh_telemetry::{names, propagation, span};
 use serde_json::Value;
@@ -145,6 +145,9 @@ async fn start(
     }
     let known = match find(shared, lease, &request.target).await? {
         Ok(known) => known,
+        Err(rejection) if rejection.code == rejection::UNUSABLE_WORKFLOW && shared.presence.has_newer() => {
+            return super::leave(lease).await;
+        }
         Err(rejection) => return reject::request(shared, lease, stored, &request, rejection).await,
     };
     let reasons = known.input_errors(&request.input);
@@ -154,7 +157,7 @@ async fn start(
     }
     let data = WorkflowStarted {
         digest: known.plan.digest.clone(),
-        rules: RULES_VERSION,
+        rules: shared.rules,
         input: std::mem::take(&mut request.input),
         request: request.id.clone(),
         capability: match &request.target {

@@ -3,16 +3,16 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use futures::future::BoxFuture;
-use mesh_bus::topology::{SHARD_ACK_WAIT, Stream};
+use mesh_bus::topology::{SHARD_MAX_ACK_PENDING, Stream};
 use mesh_bus::{ConsumerSpec, Delivery, Publish, Reason};
 use mesh_core::{Content, Decision, Event, Fact, Header, Plan, Run, Started, Unreadable, replay};
-use mesh_schemas::{
-    DataRef, Message, ObjectOwner, RULES_VERSION, RunId, SignalId, StoredMessage, Subject, TraceContext,
-};
+use mesh_schemas::{DataRef, Message, ObjectOwner, RunId, SignalId, StoredMessage, Subject, TraceContext};
 use mesh_telemetry::{names, propagation, span};
 use tracing::{Instrument, Span, debug, warn};
 
@@ -27,6 +27,12 @@ use crate::store::{self, Lost};
 const UNKNOWN_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// How often a signal may come before its run is there: about ten seconds.
 const EARLY_SIGNALS: u64 = 5;
+/// How long an event that this mesh is too old for is left to others. Who updates later than that has it among the
+/// dead letters.
+const LEFT_FOR: TimeDelta = TimeDelta::days(1);
+/// Most events of a shard that are left to others at once: half of what may be in hand, so that runs which are
+/// understood go on.
+const MOST_LEFT: usize = SHARD_MAX_ACK_PENDING as usize / 2;
 /// The form of the subjects that a shard delivers.
 const TEMPLATE: &str = "{kind}.{verb}.{name}.{lane}.{shard}.{run}";
 /// How long the other runs of a shard wait for data that an event refers to: less than others wait for the owner of the shard.
@@ -44,6 +50,9 @@ pub(super) enum Settled {
     /// The event may be with another orchestrator by now.
     Lost(RunId),
 }
+
+/// The events of a run and how far that reaches, or which of them this instance does not understand.
+type Read = Result<(Events, u64), String>;
 
 /// What became of looking for what an event refers to.
 enum Fetched {
@@ -63,7 +72,9 @@ enum Verdict {
     Bury(Reason, String),
     /// A signal that came before its run began: store it again, behind `started`.
     Resend,
-    /// Not for this instance, or not yet: deliver it again later.
+    /// Not for this instance, which does not understand it.
+    Beyond(String),
+    /// Not now: deliver it again later.
     Later,
     /// All is stored already.
     Done,
@@ -71,8 +82,11 @@ enum Verdict {
 
 pub(super) struct Follower {
     shared: Arc<Shared>,
+    shard: u32,
     consumer: ConsumerSpec,
     cache: Cache,
+    /// Events that were left to others and may come again, by their sequences.
+    left: BTreeSet<u64>,
     /// How far a read of a run must reach to count: to the newest event that anyone had been given when this process
     /// took the shard over, and to each that it was given since. Else what was folded into a run before the run was
     /// evicted could be missing in what is read of it later. Asked for when a run is first read.
@@ -80,12 +94,14 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(shared: Arc<Shared>, consumer: ConsumerSpec, memory: Memory) -> Self {
-        Self { shared, consumer, cache: Cache::new(memory), must_reach: None }
+    pub(super) fn new(shared: Arc<Shared>, shard: u32, consumer: ConsumerSpec, memory: Memory) -> Self {
+        let (cache, left) = (Cache::new(memory), BTreeSet::new());
+        Self { shared, shard, consumer, cache, left, must_reach: None }
     }
 
     pub(super) fn forget_all(&mut self) {
         self.cache.forget_all();
+        self.left.clear();
         self.must_reach = None;
     }
 
@@ -100,12 +116,13 @@ impl Follower {
     pub(super) async fn take(&mut self, delivery: Delivery) -> Option<(Work, usize)> {
         if !self.cache.continues(&delivery) {
             self.must_reach = None;
+            self.shared.presence.pinned(self.shard, delivery.pin.clone());
         }
         let (stored, delivered) = (delivery.stored.clone(), delivery.delivered);
         if let Some(reach) = &mut self.must_reach {
             *reach = stored.sequence.max(*reach);
         }
-        let lease = Lease::new(Arc::clone(&self.shared.bus), delivery, SHARD_ACK_WAIT);
+        let lease = Lease::new(Arc::clone(&self.shared.bus), delivery);
         if lease.is_lost() {
             // This process was stopped for a while: whatever it remembers may be of the past.
             self.forget_all();
@@ -126,11 +143,7 @@ impl Follower {
         let event = match read {
             Ok(event) => event,
             Err(unreadable) => {
-                let reason = match unreadable {
-                    Unreadable::UnknownType(_) => Reason::UnknownType,
-                    Unreadable::Malformed(_) | Unreadable::Elsewhere(_) => Reason::Malformed,
-                };
-                let verdict = Verdict::Bury(reason, unreadable.to_string());
+                let verdict = self.unread(&stored, unreadable);
                 return Some((self.work(lease, stored, None, verdict), bytes));
             }
         };
@@ -139,11 +152,35 @@ impl Follower {
             // Who had the result before it was lost, and others who did not find it, must go on alike: as the log has it.
             self.cache.forget(&run);
         }
-        let Some(verdict) = lease.hold(self.judge(&lease, event, bytes, delivered)).await else {
-            self.cache.forget(&run);
-            return None;
+        let verdict = match lease.hold(self.judge(&lease, event, bytes, delivered)).await {
+            Some(Verdict::Beyond(why)) => self.leave(&stored, why),
+            Some(verdict) => {
+                self.left.remove(&stored.sequence);
+                verdict
+            }
+            None => {
+                self.cache.forget(&run);
+                return None;
+            }
         };
         Some((self.work(lease, stored, Some(run), verdict), bytes))
+    }
+
+    /// What becomes of a message that is no event, or none that is known here.
+    fn unread(&mut self, stored: &StoredMessage, unreadable: Unreadable) -> Verdict {
+        match unreadable {
+            Unreadable::Malformed(error) => Verdict::Bury(Reason::Malformed, error),
+            Unreadable::UnknownType(error) => Verdict::Bury(Reason::UnknownType, error),
+            Unreadable::Newer(error) => {
+                // What is decided without it may not be what those decide who know it: the run is left alone.
+                if let Some(run) = Subject::run_of(self.shared.bus.namespace(), &stored.message.subject) {
+                    self.cache.forget(&run);
+                }
+                self.leave(stored, error)
+            }
+            // Its content was given.
+            Unreadable::Elsewhere(reference) => Verdict::Bury(Reason::Malformed, reference.to_string()),
+        }
     }
 
     /// What an event refers to. If it cannot be had now, the event comes again behind others of its run, which so must be
@@ -162,6 +199,21 @@ impl Follower {
         if fetched.is_err() { Fetched::NotNow(run) } else { Fetched::Lost }
     }
 
+    /// What becomes of an event that this orchestrator does not understand: it is left to newer ones, but not for ever,
+    /// and not so many that they would be all that the shard has in hand.
+    fn leave(&mut self, stored: &StoredMessage, why: String) -> Verdict {
+        self.shared.presence.does_not_understand(self.shard);
+        let has_room = self.left.len() < MOST_LEFT || self.left.contains(&stored.sequence);
+        if has_room && self.shared.bus.now() - stored.time < LEFT_FOR {
+            warn!(subject = stored.message.subject, why, "left to newer orchestrators");
+            self.left.insert(stored.sequence);
+            Verdict::Later
+        } else {
+            self.left.remove(&stored.sequence);
+            Verdict::Bury(Reason::Newer, why)
+        }
+    }
+
     /// What an event that is so many bytes long, with what it refers to, is to lead to.
     async fn judge(&mut self, lease: &Lease, event: Event, bytes: usize, delivered: u64) -> Verdict {
         let first_delivery = delivered == 1;
@@ -169,10 +221,10 @@ impl Follower {
             Standing::Covered => self.covered(event),
             Standing::Next => self.next(event, bytes),
             Standing::Unknown => match &event.fact {
-                Fact::Started(started) if first_delivery => {
-                    let Some(plan) = self.plan(started).await else { return Verdict::Later };
-                    self.begin(&event, started, bytes, plan)
-                }
+                Fact::Started(started) if first_delivery => match self.plan(started).await {
+                    Ok(plan) => self.begin(&event, started, bytes, plan),
+                    Err(verdict) => verdict,
+                },
                 _ => self.load(lease, event, delivered).await,
             },
         }
@@ -216,8 +268,10 @@ impl Follower {
 
     /// Makes the run anew from the log. All decisions that may be missing are stored again.
     async fn load(&mut self, lease: &Lease, event: Event, delivered: u64) -> Verdict {
-        let Some((Events { events, bytes }, end)) = self.read(lease, &event).await else {
-            return Verdict::Later;
+        let (Events { events, bytes }, end) = match self.read(lease, &event).await {
+            Some(Ok(read)) => read,
+            Some(Err(newer)) => return Verdict::Beyond(newer),
+            None => return Verdict::Later,
         };
         let started = events.iter().find_map(|event| match &event.fact {
             Fact::Started(started) => Some((started, event.sequence)),
@@ -229,7 +283,10 @@ impl Follower {
                 _ => Verdict::Bury(Reason::UnknownRun, format!("the log has no run {}", event.run)),
             };
         };
-        let Some(plan) = self.plan(started).await else { return Verdict::Later };
+        let plan = match self.plan(started).await {
+            Ok(plan) => plan,
+            Err(verdict) => return verdict,
+        };
         if event.is_signal() && event.sequence < begin {
             return Verdict::Resend;
         }
@@ -247,7 +304,7 @@ impl Follower {
     }
 
     /// All events of the run, from a server that knows at least as much as whoever had the shard before.
-    async fn read(&mut self, lease: &Lease, event: &Event) -> Option<(Events, u64)> {
+    async fn read(&mut self, lease: &Lease, event: &Event) -> Option<Read> {
         loop {
             if lease.is_lost() {
                 return None;
@@ -261,7 +318,7 @@ impl Follower {
         }
     }
 
-    async fn try_read(&mut self, event: &Event) -> Result<Option<(Events, u64)>, mesh_bus::BusError> {
+    async fn try_read(&mut self, event: &Event) -> Result<Option<Read>, mesh_bus::BusError> {
         let bus = Arc::clone(&self.shared.bus);
         let must_reach = match self.must_reach {
             Some(sequence) => sequence,
@@ -271,19 +328,16 @@ impl Follower {
         if log.end < must_reach {
             return Ok(None);
         }
-        Ok(Some((log::events(&*bus, &log.events, event).await?, log.end)))
+        let read = log::events(&*bus, &log.events, event).await?;
+        Ok(Some(read.map(|events| (events, log.end))))
     }
 
-    /// The plan that a run is pinned to, if this instance knows it and the rules.
-    async fn plan(&self, started: &Started) -> Option<Arc<Plan>> {
-        let data = &started.data;
-        if data.rules > RULES_VERSION {
-            warn!(
-                rules = data.rules,
-                known = RULES_VERSION,
-                "a run of newer rules: left to newer orchestrators"
-            );
-            return None;
+    /// The plan that a run is pinned to, or what to do if this instance does not know it, or not the rules.
+    async fn plan(&self, started: &Started) -> Result<Arc<Plan>, Verdict> {
+        let (data, known) = (&started.data, self.shared.rules);
+        if data.rules > known {
+            let why = format!("a run by rules {}, and {known} are the newest known here", data.rules);
+            return Err(Verdict::Beyond(why));
         }
         let definitions = &self.shared.definitions;
         let known = match (&started.workflow, &data.capability) {
@@ -292,16 +346,15 @@ impl Follower {
                 Ok(known) => known,
                 Err(error) => {
                     debug!(%error, "the definition cannot be read yet");
-                    return None;
+                    return Err(Verdict::Later);
                 }
             },
             (None, None) => None,
         };
         let plan = known.map(|known| Arc::clone(&known.plan)).filter(|plan| plan.digest == data.digest);
-        if plan.is_none() {
-            warn!(digest = %data.digest, "a run of a definition that is not known here: left to others");
-        }
-        plan
+        plan.ok_or_else(|| {
+            Verdict::Beyond(format!("the definition {} is missing, or written for a newer mesh", data.digest))
+        })
     }
 
     fn work(&self, lease: Lease, stored: StoredMessage, run: Option<RunId>, verdict: Verdict) -> Work {
@@ -355,8 +408,8 @@ async fn settle(
                 store::message(bus, lease, Publish::once(again)).await?;
             }
         }
-        Verdict::Later if lease.is_lost() => return Err(Lost),
-        Verdict::Later => {
+        Verdict::Later | Verdict::Beyond(_) if lease.is_lost() => return Err(Lost),
+        Verdict::Later | Verdict::Beyond(_) => {
             let (first, longest) = UNKNOWN_PAUSES;
             let deliveries = u32::try_from(lease.delivered).unwrap_or(u32::MAX);
             lease.nak(first.saturating_mul(deliveries).min(longest)).await;

@@ -3,6 +3,7 @@
 mod cache;
 mod follower;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::stream::FuturesUnordered;
@@ -10,6 +11,7 @@ use futures::{FutureExt, StreamExt};
 use mesh_bus::Flow;
 use mesh_bus::topology::{SHARD_MAX_ACK_PENDING, shard_consumer};
 use mesh_schemas::MAX_DATA_BYTES;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -21,20 +23,33 @@ use follower::Follower;
 /// one of the largest while another is stored.
 const MAX_IN_HAND: usize = 2 * MAX_DATA_BYTES;
 
-/// Follows the shard until `stop`, then finishes what is in hand.
-pub(crate) async fn run(shared: Arc<Shared>, shard: u32, memory: Memory, stop: CancellationToken) {
+/// Follows the shard whenever it is among `mine`, until `stop`. What is in hand is finished before it is let go of for good.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    shard: u32,
+    memory: Memory,
+    mut mine: watch::Receiver<BTreeSet<u32>>,
+    stop: CancellationToken,
+) {
     let spec = shard_consumer(shared.bus.namespace(), shard);
     let at_once = SHARD_MAX_ACK_PENDING as usize;
-    let mut follower = Follower::new(Arc::clone(&shared), spec.clone(), memory);
+    let mut follower = Follower::new(Arc::clone(&shared), shard, spec.clone(), memory);
     let (mut storing, mut in_hand) = (FuturesUnordered::new(), 0);
-    while !stop.is_cancelled() {
-        let consume = || shared.bus.consume(&spec, Flow::Continuous(at_once));
+    while is_mine(&mut mine, shard, &stop).await {
+        let consume = async || {
+            let consumed = shared.bus.consume(&spec, Flow::Continuous(at_once)).await;
+            shared.presence.follows(shard, consumed.is_ok());
+            consumed
+        };
         let Some(mut events) = until_it_works("following a shard", &stop, consume).await else { break };
         follower.forget_all();
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
+                Ok(()) = mine.changed() => if !mine.borrow_and_update().contains(&shard) {
+                    break;
+                },
                 Some((settled, bytes)) = storing.next(), if !storing.is_empty() => {
                     in_hand -= bytes;
                     follower.settled(settled);
@@ -54,6 +69,16 @@ pub(crate) async fn run(shared: Arc<Shared>, shard: u32, memory: Memory, stop: C
             }
         }
         events.stop().await;
+        shared.presence.lets_go(shard);
+        while storing.next().await.is_some() {}
     }
-    while storing.next().await.is_some() {}
+}
+
+/// Waits until the shard is among those of this orchestrator; `false` when the service is to stop.
+async fn is_mine(mine: &mut watch::Receiver<BTreeSet<u32>>, shard: u32, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => false,
+        given = mine.wait_for(|mine| mine.contains(&shard)) => given.is_ok(),
+    }
 }

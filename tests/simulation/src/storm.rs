@@ -12,6 +12,9 @@ const MANY_RUNS: usize = 100;
 /// Limits at which nothing is by reference, much of what agents and runs are given and give is, and all of it is.
 const MAX_INLINE: [usize; 3] = [DEFAULT_MAX_INLINE, 700, 1];
 
+/// Seconds between two looks of an orchestrator that takes no notice of others but for those it finds when it starts.
+const SELDOM: u64 = 24 * 60 * 60;
+
 /// What goes wrong while a workload is done, and how often, all decided by a seed.
 ///
 /// Chances are in a thousand, at each step of a party: each call on the bus and each delivery.
@@ -31,6 +34,8 @@ pub struct Storm {
     pub cached_runs: usize,
     /// Largest event that carries its data itself, in bytes.
     pub max_inline: usize,
+    /// How often an orchestrator looks which others are there.
+    pub look: Duration,
     /// When it is over: from then on nothing goes wrong.
     pub lasts: Duration,
     /// How long calls take.
@@ -121,6 +126,7 @@ impl Storm {
             agents: choices.pick(&[1, 2, 3]),
             capacity: choices.pick(&[1, 2, 8]),
             cached_runs: choices.pick(&[1, 2, MANY_RUNS, MANY_RUNS]),
+            look: Duration::from_secs(choices.pick(&[1, 4, 20, SELDOM])),
             lasts,
             pace: choices.pick(&[Pace::Instant, Pace::Quick, Pace::Quick, Pace::Uneven]),
             refused,
@@ -141,7 +147,11 @@ impl Storm {
             max_inline: choices.pick(&[MAX_INLINE[0], MAX_INLINE[0], MAX_INLINE[1], MAX_INLINE[2]]),
         };
         // Where nothing goes wrong, more can be demanded.
-        if is_calm { Self { stop, cached_runs: MANY_RUNS, ..storm.calm() } } else { storm }
+        if is_calm {
+            Self { stop, cached_runs: MANY_RUNS, look: Duration::from_secs(SELDOM), ..storm.calm() }
+        } else {
+            storm
+        }
     }
 
     /// Whether nothing goes wrong, but for parties that are asked to stop.
@@ -153,7 +163,7 @@ impl Storm {
     /// Whether nothing goes wrong, and orchestrators need not read a run again that they have followed.
     #[must_use]
     pub fn is_calm(&self) -> bool {
-        *self == self.calm() && self.cached_runs >= MANY_RUNS
+        *self == self.calm() && self.cached_runs >= MANY_RUNS && self.look.as_secs() >= SELDOM
     }
 
     /// The same parties, and nothing goes wrong.
@@ -194,6 +204,7 @@ impl Storm {
         with(|storm| storm.shards = 1);
         with(|storm| storm.cached_runs = MANY_RUNS);
         with(|storm| storm.max_inline = DEFAULT_MAX_INLINE);
+        with(|storm| storm.look = Duration::from_secs(SELDOM));
         with(|storm| storm.pace = Pace::Quick);
         with(|storm| storm.refused = 0);
         with(|storm| storm.unanswered = 0);
@@ -218,11 +229,13 @@ impl Storm {
 impl fmt::Display for Storm {
     /// What goes wrong; what does not is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { shards, orchestrators, agents, capacity, cached_runs, pace, lasts, max_inline, .. } = self;
+        let Self {
+            shards, orchestrators, agents, capacity, cached_runs, look, pace, lasts, max_inline, ..
+        } = self;
         writeln!(
             f,
-            "{orchestrators} orchestrators that keep {cached_runs} runs, {agents} agents of capacity {capacity}, {shards} \
-             shards, pace {pace:?}, events of at most {max_inline} bytes"
+            "{orchestrators} orchestrators that keep {cached_runs} runs and look for others every {look:?}, {agents} agents \
+             of capacity {capacity}, {shards} shards, pace {pace:?}, events of at most {max_inline} bytes"
         )?;
         let chances = [
             ("refused", self.refused),

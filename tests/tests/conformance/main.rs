@@ -43,6 +43,7 @@ mod pinned;
 mod read;
 mod redeliver;
 mod refused;
+mod remove;
 mod requests;
 mod schedule;
 mod server;

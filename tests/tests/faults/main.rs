@@ -10,6 +10,8 @@ mod large;
 mod orchestrators;
 mod outcomes;
 mod server;
+mod shares;
 mod size;
 mod start;
 mod support;
+mod versions;

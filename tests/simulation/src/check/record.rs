@@ -18,8 +18,8 @@ pub(super) struct Record {
     pub(super) place: usize,
     /// Its events.
     pub(super) log: Vec<StoredMessage>,
-    /// Which events of all runs these are.
-    pub(super) numbers: Vec<u64>,
+    /// Which deliveries of which attempts agents were handed, with how many events there were then.
+    pub(super) handed: BTreeMap<(TaskId, Attempt, u64), usize>,
     /// What orchestrators have decided.
     pub(super) found: Found,
     /// How many events there were when each of it was stored.

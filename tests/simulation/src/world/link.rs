@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use mesh_bus::topology::{Bucket, Stream, Topology};
 use mesh_bus::{
     BootInstant, Bus, BusError, ConsumerSpec, Deliveries, Entry, Flow, Follow, From, Health, Instance,
-    OwnedObjects, Publish, PublishError, RunLog, Service, Stored, Subscription, Watch,
+    OwnedObjects, Publish, PublishError, Report, RunLog, Service, Stored, Subscription, Watch,
 };
 use mesh_schemas::{
     Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, StoredMessage, Subject, Timer,
@@ -189,6 +189,11 @@ impl Bus for Link {
         self.party().bus.at(stream, sequence).await
     }
 
+    async fn remove(&self, stream: Stream, sequence: u64) -> Result<bool, BusError> {
+        self.read("remove a message").await?;
+        self.party().bus.remove(stream, sequence).await
+    }
+
     async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError> {
         self.read("get a key").await?;
         self.party().bus.get(bucket, key).await
@@ -243,9 +248,15 @@ impl Bus for Link {
         self.party().bus.objects().await
     }
 
-    async fn announce(&self, name: &str, version: &str, description: &str) -> Result<Service, BusError> {
+    async fn announce(
+        &self,
+        name: &str,
+        version: &str,
+        description: &str,
+        report: Report,
+    ) -> Result<Service, BusError> {
         self.read("announce").await?;
-        self.party().bus.announce(name, version, description).await
+        self.party().bus.announce(name, version, description, report).await
     }
 
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {

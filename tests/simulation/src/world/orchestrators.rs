@@ -11,7 +11,12 @@ use super::party::{Kind, Party};
 /// One orchestrator, started again whenever it has ended.
 pub(super) async fn keep(world: Arc<World>, place: u64) {
     let topology = Topology { shards: world.shards, ..Topology::default() };
-    let options = Options { topology, cached_runs: world.storm.cached_runs, ..Options::default() };
+    let options = Options {
+        topology,
+        cached_runs: world.storm.cached_runs,
+        look: world.storm.look,
+        ..Options::default()
+    };
     let mut life = 0;
     loop {
         life += 1;

@@ -63,7 +63,7 @@ impl Party {
 
     /// Whether something with a chance in a thousand happens now.
     pub(super) fn happens(&self, chance: u32) -> bool {
-        chance > 0 && !self.world.is_calm() && self.number(1_000) < u64::from(chance)
+        chance > 0 && !self.world.is_over() && self.number(1_000) < u64::from(chance)
     }
 
     /// A number from 0 to below `end`.
@@ -101,7 +101,7 @@ impl Party {
 
     fn delay(&self) -> Duration {
         match self.world.storm.pace {
-            _ if self.world.is_calm() => Duration::ZERO,
+            _ if self.world.is_over() => Duration::ZERO,
             Pace::Instant => Duration::ZERO,
             Pace::Quick => Duration::from_millis(self.number(6).saturating_sub(2)),
             Pace::Uneven if self.number(40) == 0 => self.while_below(7_000),
@@ -116,7 +116,7 @@ impl Party {
                 std::future::pending::<()>().await;
             }
             let still = *self.still.lock().unwrap_or_else(PoisonError::into_inner);
-            match still.filter(|until| *until > Instant::now() && !self.world.is_calm()) {
+            match still.filter(|until| *until > Instant::now() && !self.world.is_over()) {
                 None => return,
                 Some(until) => sleep_until(until).await,
             }

@@ -37,7 +37,7 @@ pub(super) async fn live_through(world: &Arc<World>) -> Result<Figures, Violatio
     }
     let storm = async {
         futures::join!(sleep(world.storm.lasts), weather::befall(Arc::clone(world)));
-        world.is_calm.store(true, Ordering::Relaxed);
+        world.is_over.store(true, Ordering::Relaxed);
     };
     futures::join!(storm, clients::send_all(world));
     sleep(AFTERMATH).await;
@@ -45,7 +45,7 @@ pub(super) async fn live_through(world: &Arc<World>) -> Result<Figures, Violatio
     // Whoever is asked now would not know what the others have done.
     parties.abort_all();
     quiet?;
-    let mut observer = world.observer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut observer = world.observer();
     observer.judge(&world.storm).map_err(Violation)?;
     let toll = &world.toll;
     Ok(Figures {
@@ -80,7 +80,7 @@ async fn set_up(world: &World, bus: &dyn Bus) -> Result<(), String> {
 async fn until_quiet(world: &World, bus: &dyn Bus) -> Result<(), Violation> {
     let mut idle = Duration::ZERO;
     loop {
-        let open = world.observer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).open_runs();
+        let open = world.observer().open_runs();
         let busy = busy(bus).await.map_err(Violation)?;
         if busy.is_empty() && open.is_empty() {
             return Ok(());
