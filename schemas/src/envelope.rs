@@ -102,6 +102,8 @@ pub struct Envelope {
     #[schemars(length(min = 1))]
     pub tracestate: Option<String>,
     /// Every other extension attribute: names of `a`–`z` and `0`–`9`, values that are strings, integers or booleans.
+    /// `dataref` says where data is that the event does not carry: `nats-object:<bucket>/<object>`, with `#/<member>` behind
+    /// it if it is that member of `data`.
     #[serde(flatten)]
     #[schemars(with = "BTreeMap<String, attributes::Extension>")]
     pub extensions: BTreeMap<String, Value>,
