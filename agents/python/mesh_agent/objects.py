@@ -7,6 +7,7 @@ that begin with the run, so that they can be removed with it; a put of nats-py c
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import uuid
@@ -16,7 +17,7 @@ from typing import Any, Callable, TypeVar
 
 from . import envelope, names
 from .envelope import dumps, lower
-from .errors import LostData, Refused, Unavailable
+from .errors import LostData, MeshError, Refused, Unavailable
 from .link import ApiError, Link, NoResponders, Stored, read_answer
 
 T = TypeVar("T")
@@ -47,12 +48,9 @@ async def put(link: Link, run: str, content: bytes) -> str:
             return name
     nuid = f"{name}.{uuid.uuid4().hex}"
     size = max(1, min(_CHUNK, link.client.max_payload))
-    first = None
-    # Empty content is one empty chunk. One after the other: readers take them in the order of the stream.
+    # Empty content is one empty chunk.
     chunks = [content[at : at + size] for at in range(0, len(content), size)] or [b""]
-    for chunk in chunks:
-        sequence = await _store(link, f"{_subject(link, 'C')}.{nuid}", chunk)
-        first = sequence if first is None else first
+    first = await _store_chunks(link, f"{_subject(link, 'C')}.{nuid}", chunks)
     info = {
         "name": name,
         "bucket": names.stream(link.namespace, "OBJECTS"),
@@ -66,6 +64,22 @@ async def put(link: Link, run: str, content: bytes) -> str:
     }
     await _describe(link, name, info)
     return name
+
+
+async def _store_chunks(link: Link, subject: str, chunks: list[bytes]) -> int:
+    """Stores the parts of an object, and gives the sequence of the first."""
+    first = 0
+    try:
+        # One after the other: readers take them in the order of the stream.
+        for chunk in chunks:
+            sequence = await _store(link, subject, chunk)
+            first = first or sequence
+    except MeshError:
+        # As far as that can be done: what stays goes with the run, but each further try would add to it.
+        with contextlib.suppress(MeshError):
+            await link.api(f"STREAM.PURGE.{_stream(link)}", {"filter": subject})
+        raise
+    return first
 
 
 async def get(link: Link, name: str) -> bytes:

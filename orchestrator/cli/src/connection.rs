@@ -2,8 +2,8 @@ use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
-use mesh_bus::nats::{ConnectOptions, ConnectSettings, NatsBus, SettingsError, settings::variable};
-use mesh_schemas::{DEFAULT_MAX_INLINE, MAX_CARRIED_BYTES, Namespace};
+use mesh_bus::nats::{ConnectOptions, ConnectSettings, NatsBus, SettingsError, settings, settings::variable};
+use mesh_schemas::{DEFAULT_MAX_INLINE, Namespace};
 
 /// Where the mesh is, and who asks.
 #[derive(Args, Clone)]
@@ -47,16 +47,8 @@ pub(crate) struct Connection {
     nats_inbox_prefix: Option<String>,
     /// Largest event, in bytes, that carries its data itself: larger data is kept beside the streams, and the event refers to it
     #[arg(long, global = true, env = variable::MAX_INLINE, hide_env = true, value_name = "BYTES",
-        default_value_t = DEFAULT_MAX_INLINE, value_parser = max_inline)]
+        default_value_t = DEFAULT_MAX_INLINE, value_parser = settings::max_inline)]
     max_inline: usize,
-}
-
-/// A number of bytes that a message can carry.
-fn max_inline(text: &str) -> Result<usize, String> {
-    let bytes = text.parse().ok().filter(|bytes| (1..=MAX_CARRIED_BYTES).contains(bytes));
-    bytes.ok_or_else(|| {
-        format!("give a number from 1 to {MAX_CARRIED_BYTES}, which is what a message can carry")
-    })
 }
 
 /// The flag on the command line that says how to reach a server, if one does: for commands that reach none. What the

@@ -34,18 +34,23 @@ impl NatsBus {
         }
         let nuid = format!("{name}.{}", self.token());
         let subject = format!("{}{nuid}", self.chunks());
-        let sequences = self.store_chunks(&subject, &content, &operation).await?;
-        // Readers take chunks in the order of the stream.
-        let (Some(first), true) = (sequences.first(), sequences.is_sorted()) else {
-            let error = "the server stored its parts in another order".to_owned();
-            return Err(BusError::Unavailable { operation, error });
+        let sequences = match self.store_chunks(&subject, &content, &operation).await {
+            Ok(sequences) => sequences,
+            Err(error) => {
+                // As far as that can be done: what stays goes with the owner, but each further try would add to it. Once a
+                // description is sent that names them, others may rely on them.
+                let _ = self.purge(subject, &operation).await;
+                return Err(error);
+            }
         };
         let (bucket, size, chunks) = (self.namespace.object_bucket(), content.len(), sequences.len());
-        let description = Description::of(&name, bucket, nuid, size, chunks, *first, Utc::now());
+        let first = sequences.first().copied().unwrap_or_default();
+        let description = Description::of(&name, bucket, nuid, size, chunks, first, Utc::now());
         self.describe(&name, &description, &operation).await?;
         Ok(name)
     }
 
+    /// Stores the parts of an object, and returns their sequences.
     async fn store_chunks(
         &self,
         subject: &str,
@@ -60,7 +65,15 @@ impl NatsBus {
             let chunk = content.slice(begin..content.len().min(begin + size));
             self.store_part(subject.to_owned(), Headers::new(), chunk, operation)
         });
-        futures::stream::iter(chunks).buffered(IN_FLIGHT).try_collect().await
+        let stored = futures::stream::iter(chunks).buffered(IN_FLIGHT).try_collect().await;
+        stored.and_then(|sequences: Vec<u64>| match sequences.is_sorted() {
+            true => Ok(sequences),
+            // Readers take them in the order of the stream.
+            false => Err(BusError::Unavailable {
+                operation: operation.to_owned(),
+                error: "the server stored its parts in another order".to_owned(),
+            }),
+        })
     }
 
     async fn describe(

@@ -4,7 +4,7 @@ mod context;
 
 use std::path::{Path, PathBuf};
 
-use mesh_schemas::{ErrorCode, NameError, Namespace};
+use mesh_schemas::{ErrorCode, MAX_CARRIED_BYTES, NameError, Namespace};
 
 use super::options::{Auth, ConnectOptions, DEFAULT_URL};
 
@@ -116,9 +116,8 @@ impl ConnectSettings {
         let text = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let path = |name| text(name).map(PathBuf::from);
         let max_inline = text(variable::MAX_INLINE).map(|bytes| {
-            bytes
-                .parse()
-                .map_err(|_| contradiction(format!("MESH_MAX_INLINE: {bytes:?} is no number of bytes")))
+            max_inline(&bytes)
+                .map_err(|error| contradiction(format!("MESH_MAX_INLINE: {error}, not {bytes:?}")))
         });
         Ok(Self {
             url: text(variable::URL),
@@ -238,6 +237,17 @@ impl ConnectSettings {
     }
 }
 
+/// Reads the largest body of an event that carries its data itself.
+///
+/// # Errors
+/// What to give instead.
+pub fn max_inline(text: &str) -> Result<usize, String> {
+    let bytes = text.parse().ok().filter(|bytes| (1..=MAX_CARRIED_BYTES).contains(bytes));
+    bytes.ok_or_else(|| {
+        format!("give a number from 1 to {MAX_CARRIED_BYTES}, which is what a message can carry")
+    })
+}
+
 fn contradiction(error: impl Into<String>) -> SettingsError {
     SettingsError::Contradiction(error.into())
 }
@@ -274,6 +284,14 @@ mod tests {
         assert_eq!(error(settings), "MESH_NATS_USER needs MESH_NATS_PASSWORD");
         let settings = ConnectSettings { cert: Some("cert.pem".into()), ..Default::default() };
         assert!(error(settings).contains("MESH_NATS_KEY"));
+    }
+
+    #[test]
+    fn what_an_event_carries_is_what_a_message_can_carry() {
+        assert_eq!((max_inline("1"), max_inline("983040")), (Ok(1), Ok(983_040)));
+        for text in ["0", "983041", "-1", "64k", ""] {
+            assert!(max_inline(text).is_err_and(|error| error.contains("from 1 to 983040")), "{text:?}");
+        }
     }
 
     #[test]
