@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use mesh_bus::{Bus, BusError, Delivery, Reason, ReferenceError, fetch};
+use mesh_bus::{Bus, BusError, DeadEnd, Delivery, ReferenceError, fetch};
 use mesh_schemas::payload::{TaskAssigned, TaskCreated, TaskError, code};
 use mesh_schemas::{
-    AgentId, Decoded, Envelope, ObjectOwner, SCHEMA_VERSION, Subject, TaskKey, TaskVerb, TraceContext,
+    AgentId, Decoded, Envelope, ObjectOwner, SCHEMA_VERSION, Subject, SubjectError, TaskKey, TaskVerb,
+    TraceContext,
 };
 use mesh_telemetry::{names, span};
 use tokio_util::sync::CancellationToken;
@@ -97,8 +98,10 @@ impl Execution {
         let stored = &delivery.stored;
         let key = match Subject::parse(bus.namespace(), &stored.message.subject) {
             Ok(Subject::Task { verb: TaskVerb::Created, key }) => key,
-            Ok(_) => return self.bury(delivery, Reason::UnknownType, "only task.created is work").await,
-            Err(error) => return self.bury(delivery, Reason::Malformed, &error.to_string()).await,
+            Ok(_) | Err(SubjectError::Unknown { .. }) => {
+                return self.bury(delivery, DeadEnd::TaskType, "only task.created is work").await;
+            }
+            Err(error) => return self.bury(delivery, DeadEnd::TaskSubject, &error.to_string()).await,
         };
         let (envelope, task) = match self.read(&key, delivery).await {
             Ok(read) => read,
@@ -113,8 +116,12 @@ impl Execution {
                 }
                 let message = format!("the input of the task is lost: {error}");
                 let context = self.context(&key, None, None, delivery, None);
-                outcome::store(&context, Outcome::Failed(fatal(code::LOST_INPUT, &message))).await;
-                return Settled::Ack;
+                return match outcome::store(&context, Outcome::Failed(fatal(code::LOST_INPUT, &message)))
+                    .await
+                {
+                    Ok(()) => Settled::Ack,
+                    Err(error) => self.bury(delivery, DeadEnd::LargeOutcome, &error).await,
+                };
             }
             Err(Unreadable::Newer(schema)) => {
                 warn!(%schema, "a task of a newer schema is left to newer agents");
@@ -123,20 +130,21 @@ impl Execution {
             Err(Unreadable::Malformed(error)) => {
                 let failure = TaskFailure::retryable(code::MALFORMED_TASK, &error);
                 let context = self.context(&key, None, None, delivery, None);
-                outcome::store(&context, Outcome::Failed(failure.0)).await;
-                return self.bury(delivery, Reason::Malformed, &error).await;
+                // If there is no room for that, the letter says enough.
+                let _ = outcome::store(&context, Outcome::Failed(failure.0)).await;
+                return self.bury(delivery, DeadEnd::UnreadableTask, &error).await;
             }
         };
         if !self.is_wanted(&key, &task, delivery.delivered).await {
             debug!(subject = stored.message.subject, "done already, or not wanted any more");
             return Settled::Ack;
         }
-        let deadline = deadline(bus.now(), &task);
+        let deadline = deadline(bus.now(), stored.time, &task);
         let context = self.context(&key, envelope.as_ref(), Some(&task), delivery, deadline);
         if self.is_poison(&key, delivery.delivered).await {
             let message = format!("{MAX_LOST} deliveries ended without an outcome");
-            outcome::store(&context, Outcome::Failed(fatal(code::POISON, &message))).await;
-            return self.bury(delivery, Reason::Poison, &message).await;
+            let _ = outcome::store(&context, Outcome::Failed(fatal(code::POISON, &message))).await;
+            return self.bury(delivery, DeadEnd::PoisonTask, &message).await;
         }
         let hop = TraceContext::from_headers(&stored.message.headers).or_else(|| context.trace.clone());
         let span = span::process(TEMPLATE, &stored.message.subject, hop.as_ref());
@@ -144,8 +152,10 @@ impl Execution {
             .record(names::RUN_ID, tracing::field::display(key.run))
             .record(names::TASK_ID, tracing::field::display(&key.task))
             .record(names::ATTEMPT, key.attempt.get());
-        self.execute(context, task).instrument(span).await;
-        Settled::Ack
+        match self.execute(context, task).instrument(span).await {
+            Ok(()) => Settled::Ack,
+            Err(error) => self.bury(delivery, DeadEnd::LargeOutcome, &error).await,
+        }
     }
 
     /// The task, with its input wherever that is.
@@ -188,7 +198,8 @@ impl Execution {
         }
     }
 
-    async fn execute(&self, context: Arc<Inner>, task: TaskCreated) {
+    /// Runs the handler and stores the outcome; the error is that there is no room for any.
+    async fn execute(&self, context: Arc<Inner>, task: TaskCreated) -> Result<(), String> {
         let _listed = self.cancellations.list(&context.key, context.cancelled.clone());
         self.assign(&context).await;
         let result = run_handler(&*self.handler, &context, task).await;
@@ -202,7 +213,7 @@ impl Execution {
                 .record(names::ERROR_TYPE, &*error.code);
             warn!(task = %context.key.task, run = %context.key.run, error.code, error.message, "task failed");
         }
-        outcome::store(&context, outcome).await;
+        outcome::store(&context, outcome).await
     }
 
     /// Tells that the agent has taken the task. Advisory: sent, not awaited.
@@ -254,8 +265,8 @@ impl Execution {
         })
     }
 
-    async fn bury(&self, delivery: &Delivery, reason: Reason, error: &str) -> Settled {
-        outcome::letter(&*self.bus, &delivery.stored, reason, error).await;
+    async fn bury(&self, delivery: &Delivery, end: DeadEnd, error: &str) -> Settled {
+        outcome::letter(&*self.bus, end, &delivery.stored, error).await;
         Settled::Ack
     }
 }
@@ -287,15 +298,15 @@ enum Unreadable {
     Newer(String),
 }
 
-/// The end of the time that an execution may take from now: its own timeout, and the run's deadline.
-fn deadline(now: DateTime<Utc>, task: &TaskCreated) -> Option<DateTime<Utc>> {
-    let timeout = task.timeout_ms.and_then(|millis| {
-        now.checked_add_signed(chrono::TimeDelta::try_milliseconds(i64::try_from(millis).ok()?)?)
-    });
-    match (timeout, task.deadline) {
-        (Some(timeout), Some(deadline)) => Some(timeout.min(deadline)),
-        (timeout, deadline) => timeout.or(deadline),
-    }
+/// The end of the time that an execution may take from now: its own timeout, and what may be left of the run's. How much
+/// that is at most, the server's clock says that both times are by, so that this machine's may be wrong. The orchestrator
+/// keeps the run's deadline, and then tells the agent.
+fn deadline(now: DateTime<Utc>, stored: DateTime<Utc>, task: &TaskCreated) -> Option<DateTime<Utc>> {
+    let timeout =
+        task.timeout_ms.and_then(|millis| chrono::TimeDelta::try_milliseconds(i64::try_from(millis).ok()?));
+    let of_run = task.deadline.map(|deadline| (deadline - stored).max(chrono::TimeDelta::zero()));
+    let left = [timeout, of_run].into_iter().flatten().min()?;
+    now.checked_add_signed(left)
 }
 
 /// Runs the handler within its time. A handler that was told to stop gets a little longer before it is dropped.

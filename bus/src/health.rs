@@ -18,6 +18,9 @@ pub struct Health {
     pub clock: Option<(TimeDelta, Duration)>,
     /// Number of shards, if the log is there and says it.
     pub shards: Option<Shards>,
+    /// Whether it was written down that the servers force each write onto the disk (see
+    /// [`Topology::synced`](crate::topology::Topology::synced)).
+    pub synced: bool,
     /// Every stream that the namespace should have: the log first, the streams of the buckets last.
     pub streams: Vec<StreamHealth>,
     /// The consumers that the namespace should have, and those of agents that are there.

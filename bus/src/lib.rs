@@ -8,6 +8,7 @@
 mod bus;
 mod clock;
 mod consume;
+mod dead_end;
 mod dead_letter;
 mod error;
 mod health;
@@ -26,7 +27,8 @@ pub use bus::{
 };
 pub use clock::BootInstant;
 pub use consume::{Acker, ConsumerSpec, Deliveries, Delivery, Flow};
-pub use dead_letter::dead_letter;
+pub use dead_end::DeadEnd;
+pub use dead_letter::{dead_letter, original};
 pub use error::{BusError, PublishError};
 pub use health::{
     ConsumerHealth, ConsumerState, Health, Instance, Role, Server, Share, StreamHealth, StreamState, Usage,

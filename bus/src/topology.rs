@@ -146,6 +146,9 @@ pub struct Topology {
     pub shards: Shards,
     /// Copies of every stream and bucket in a NATS cluster: 1, 3 or 5. A stream that has more keeps them.
     pub replicas: Replicas,
+    /// What to write down of the servers: whether they force each write onto the disk before they confirm it
+    /// (`sync_interval: always`), which no client can see. `None` leaves what was written.
+    pub synced: Option<bool>,
 }
 
 /// Number of copies in a cluster.

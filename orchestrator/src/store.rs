@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, Persisted, Publish, PublishError, Reason, Stored, persist, publish_event};
+use mesh_bus::{Bus, DeadEnd, Persisted, Publish, PublishError, Stored, persist, publish_event};
 use mesh_core::{Action, Content, Decision, End, Header};
 use mesh_schemas::payload::{RunError, TaskError, WorkflowCancelled, WorkflowFailed, code};
 use mesh_schemas::{DataRef, RunId, StoredMessage, TraceContext};
@@ -25,18 +24,19 @@ const MAX_SHORT_BYTES: usize = 4 * 1024;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Lost;
 
-/// Stores decisions of a run, in any order: none depends on another.
+/// Stores decisions of a run, in any order: none depends on another. Returns what is wrong with one that is too large,
+/// however little is said in it.
 pub(crate) async fn decisions(
     bus: &dyn Bus,
     lease: &Lease,
     header: &Header,
     decisions: Vec<Decision>,
     hop: Option<&TraceContext>,
-) -> Result<(), Lost> {
+) -> Result<Option<String>, Lost> {
     let stored = futures::stream::iter(decisions)
         .map(|decision| one(bus, lease, header, decision, hop))
         .buffer_unordered(AT_ONCE);
-    let all = stored.fold(Ok(()), |all, one| async move { all.and(one) });
+    let all = stored.fold(Ok(None), |all, one| async move { Ok(all?.or(one?)) });
     lease.hold(all).await.unwrap_or(Err(Lost))
 }
 
@@ -46,18 +46,19 @@ async fn one(
     header: &Header,
     decision: Decision,
     hop: Option<&TraceContext>,
-) -> Result<(), Lost> {
+) -> Result<Option<String>, Lost> {
     let publish = encode::decision(bus.namespace(), header, &decision, hop);
     if let Outcome::TooLarge(error) = event(bus, lease, &header.run, publish).await? {
         let Some(smaller) = without_content(decision.clone(), &error) else {
-            warn!(run = %header.run, %error, "a decision cannot be stored");
-            return Ok(());
+            return Ok(Some(error));
         };
         let publish = encode::decision(bus.namespace(), header, &smaller, hop);
-        event(bus, lease, &header.run, publish).await?;
+        if let Outcome::TooLarge(error) = event(bus, lease, &header.run, publish).await? {
+            return Ok(Some(error));
+        }
     }
     tell(bus, header, &decision).await;
-    Ok(())
+    Ok(None)
 }
 
 /// What became of a message that is no longer ours to send.
@@ -109,13 +110,16 @@ pub(crate) async fn fetched(
 pub(crate) async fn letter(
     bus: &dyn Bus,
     lease: &Lease,
-    from: Stream,
+    end: DeadEnd,
     stored: &StoredMessage,
-    reason: Reason,
     error: &str,
 ) -> Result<(), Lost> {
-    warn!(subject = stored.message.subject, sequence = stored.sequence, %reason, error, "dead letter");
-    until_stored(lease, || mesh_bus::dead_letter(bus, from, stored, reason, error)).await.map(drop)
+    warn!(subject = stored.message.subject, sequence = stored.sequence, reason = %end.reason(), error, "dead letter");
+    let sent = until_stored(lease, || mesh_bus::dead_letter(bus, end, stored, error)).await?;
+    if let Outcome::TooLarge(error) = sent {
+        warn!(error, "the dead letter cannot be stored");
+    }
+    Ok(())
 }
 
 async fn until_stored<T, F: Future<Output = Result<T, PublishError>>>(

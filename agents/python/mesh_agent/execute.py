@@ -32,7 +32,7 @@ from .handler import Handler, Output
 from .large import store_event, whole
 from .link import Link, Stored
 from .names import TaskKey
-from .store import dead_letter, until_stored
+from .store import DeadEnd, dead_letter, until_stored
 
 log = logging.getLogger("mesh_agent")
 T = TypeVar("T")
@@ -80,6 +80,7 @@ class Execution:
         self._message = message
         self._link: Link = site.identity.link
         self._delivery = message.metadata.num_delivered
+        self._stored = message.metadata.timestamp
         self._cancelled = asyncio.Event()
 
     async def run(self) -> None:
@@ -119,10 +120,13 @@ class Execution:
 
     async def _handle(self) -> float | None:
         """Does what there is to do; none to acknowledge, or the pause in seconds after which others are to do it."""
+        if not self._message.subject.startswith(f"{self._link.namespace}.task.created."):
+            await self._bury(DeadEnd.TASK_TYPE, "only task.created is work")
+            return None
         try:
             key = self._key()
         except SettingError as error:
-            await self._bury("malformed", str(error))
+            await self._bury(DeadEnd.TASK_SUBJECT, str(error))
             return None
         try:
             attributes, task = await self._read(key)
@@ -139,8 +143,9 @@ class Execution:
             log.warning("a task whose input this agent may not read is left to others: %s", error)
             return _NEWER_PAUSE
         except Unreadable as error:
-            await self._fail(self._parts(key, {}), Retryable("malformed_task", str(error)))
-            await self._bury("malformed", str(error))
+            with contextlib.suppress(TooLarge):
+                await self._fail(self._parts(key, {}), Retryable("malformed_task", str(error)))
+            await self._bury(DeadEnd.UNREADABLE_TASK, str(error))
             return None
         if task.must_look(self._delivery) and not await _until_answered(
             lambda: is_wanted(self._link, key, task)
@@ -150,10 +155,14 @@ class Execution:
         parts = self._parts(key, attributes)
         if await self._is_poison(key):
             lost = f"{MAX_LOST} deliveries ended without an outcome"
-            await self._fail(parts, Fatal("poison", lost))
-            await self._bury("poison", lost)
+            with contextlib.suppress(TooLarge):
+                await self._fail(parts, Fatal("poison", lost))
+            await self._bury(DeadEnd.POISON_TASK, lost)
             return None
-        await self._execute(parts, task)
+        try:
+            await self._execute(parts, task)
+        except TooLarge as error:
+            await self._bury(DeadEnd.LARGE_OUTCOME, str(error))
         return None
 
     async def _execute(self, parts: Parts, task: Task) -> None:
@@ -190,6 +199,7 @@ class Execution:
             )
 
     async def _fail(self, parts: Parts, failure: TaskFailure) -> None:
+        """Stores a failure; :class:`TooLarge` if there is no room for any, however little is said in it."""
         message = failure.message.encode("utf-8", "replace").decode()
         error = {"code": failure.code, "message": message, "retryable": failure.retryable}
         if failure.retry_after is not None:
@@ -199,8 +209,7 @@ class Execution:
             await self._store(parts, "failed", data)
         except TooLarge as too_large:
             if failure.code == "payload_too_large":
-                log.warning("the outcome cannot be stored: %s", too_large)
-                return
+                raise
             text = f"the outcome is larger than an event may be: {too_large}"
             await self._fail(parts, Fatal("payload_too_large", text))
 
@@ -216,12 +225,12 @@ class Execution:
             return False
         return await _until_answered(lambda: lost_before(self._link, key, self._delivery)) >= MAX_LOST
 
-    async def _bury(self, reason: str, error: str) -> None:
+    async def _bury(self, end: DeadEnd, error: str) -> None:
         message = self._message
         stored = Stored(
             message.subject, message.metadata.sequence.stream, message.headers or {}, message.data
         )
-        await dead_letter(self._link, stored, reason, error)
+        await dead_letter(self._link, end, stored, error)
 
     def _key(self) -> TaskKey:
         return TaskKey.parse(self._link.namespace, self._message.subject)
@@ -261,7 +270,7 @@ class Execution:
             action=task.action,
             idempotency_key=task.idempotency_key,
             correlation_id=parts.correlation,
-            deadline=task.end(datetime.now(timezone.utc)),
+            deadline=task.end(datetime.now(timezone.utc), self._stored),
             agent=self._site.identity.agent,
             traceparent=parts.hop.traceparent if parts.hop else None,
             cancelled=self._cancelled,

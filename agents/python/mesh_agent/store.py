@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import functools
 import logging
 import re
@@ -33,6 +34,21 @@ _WRONG_LAST_SEQUENCE = 10071
 _TOO_LARGE = (10054, 10097)
 # Another message on the subject is in flight, or the subject or the account is full: the next try tells.
 _NOT_NOW = (10164, 10077, 10167, 10002)
+
+
+class DeadEnd(enum.Enum):
+    """Each place where work is given up, with the reason. Tests lead a task into each."""
+
+    TASK_SUBJECT = ("malformed", "The subject has a token that is no name.")
+    TASK_TYPE = ("unknown_type", "The subject is not that of work.")
+    UNREADABLE_TASK = ("malformed", "The work cannot be read.")
+    POISON_TASK = ("poison", "The work was lost as often as is allowed.")
+    LARGE_OUTCOME = ("too_large", "No outcome can be stored, not even that it is too large.")
+
+    def __init__(self, reason: str, meaning: str) -> None:
+        """The reason is stable and short."""
+        self.reason = reason
+        self.meaning = meaning
 
 
 async def store(
@@ -85,12 +101,13 @@ def structured(event: dict[str, Any], hop: Trace | None = None) -> tuple[bytes, 
     return dumps(event), {"content-type": STRUCTURED, **(hop.attributes() if hop else {})}
 
 
-async def dead_letter(link: Link, message: Stored, reason: str, error: str) -> None:
+async def dead_letter(link: Link, end: DeadEnd, message: Stored, error: str) -> None:
     """Puts a message of the stream of tasks among the dead letters, however long that takes, with the reason.
 
     The letter is a CloudEvent in binary mode: its body is the message, byte by byte, and the message's own headers
     stand beside the letter's. One that would be too large refers to the message instead.
     """
+    reason = end.reason
     log.warning("dead letter: %s: %s: %s", message.subject, reason, error)
     id = f"{names.stream(link.namespace, 'TASKS')}/{message.sequence}"
     subject = f"{link.namespace}.dead.tasks.{reason}"
@@ -113,6 +130,7 @@ async def dead_letter(link: Link, message: Stored, reason: str, error: str) -> N
             return await until_stored(subject, functools.partial(store, link, subject, body, headers))
         except TooLarge as too_large:
             log.debug("a dead letter is too large: %s", too_large)
+    log.warning("the dead letter about %s cannot be stored", message.subject)
 
 
 def _letter_headers(attributes: dict[str, str], message: Stored) -> dict[str, str]:
@@ -125,12 +143,11 @@ def _letter_headers(attributes: dict[str, str], message: Stored) -> dict[str, st
     except Unreadable:
         original = {}
     attributes.update({name: original[name] for name in ("correlationid", "causationid") if name in original})
-    # Not those that steer the server, and not the attributes of an event in binary mode, whose place ours take.
-    own = {
-        name: value
-        for name, value in message.headers.items()
-        if not name.lower().startswith(("nats-", "ce-")) and _HEADER_NAME.fullmatch(name)
-    }
+    own = {}
+    for name, value in message.headers.items():
+        # Not those that steer the server. Ours take the place of the attributes of an event in binary mode.
+        if not name.lower().startswith("nats-") and _HEADER_NAME.fullmatch(name):
+            own[f"original-{name.lower()}" if name.lower().startswith("ce-") else name] = value
     return {**own, **_binary(attributes)}
 
 

@@ -45,6 +45,7 @@ fn look(state: &State, namespace: &Namespace) -> Health {
         },
         clock: there.then_some(exact),
         shards,
+        synced: state.synced,
         streams: streams(state, namespace),
         consumers: consumers(state, namespace),
     }

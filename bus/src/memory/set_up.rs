@@ -30,6 +30,7 @@ impl MemoryBus {
             Some(_) => {}
             None => state.lay_out(namespace, ours),
         }
+        state.synced = topology.synced.unwrap_or(state.synced);
         self.make_consumer(state, &relay_consumer(namespace))?;
         ours.iter().try_for_each(|shard| self.make_consumer(state, &shard_consumer(namespace, shard)))
     }

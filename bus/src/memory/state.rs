@@ -46,6 +46,8 @@ pub(super) struct State {
     /// Up to which message of the log runs are read, if not up to the last.
     pub(super) read_up_to: Option<u64>,
     pub(super) is_up: bool,
+    /// What was written down of the disk; there is none.
+    pub(super) synced: bool,
     numbers: u64,
 }
 
@@ -98,6 +100,7 @@ impl State {
             facts_repeat: false,
             read_up_to: None,
             is_up: true,
+            synced: false,
             numbers: 0,
         }
     }

@@ -55,6 +55,7 @@ impl NatsBus {
         let usage = usage(&account.map_err(|failure| failure.during("look at the account"))?);
         let log = self.look_at(&Stream::Events.name(&self.namespace)).await?;
         let shards = log.as_ref().and_then(|log| topology::shards_of(&log.info.config).ok());
+        let synced = log.as_ref().is_some_and(|log| topology::is_synced(&log.info.config));
         let mut clock = log.as_ref().map(|log| log.clock);
         let topology = Topology { shards: shards.unwrap_or_default(), ..Topology::default() };
         let wanted = self.stream_config(Stream::Events, &topology);
@@ -74,7 +75,7 @@ impl NatsBus {
         let specs = shards_there.map(|shard| (Role::Shard(shard), shard_consumer(&self.namespace, shard)));
         consumers.extend(self.consumers_of(Stream::Events, specs.collect()).await?);
         consumers.extend(self.consumers_of(Stream::Tasks, Vec::new()).await?);
-        Ok(Health { server: self.server(), usage, clock, shards, streams, consumers })
+        Ok(Health { server: self.server(), usage, clock, shards, synced, streams, consumers })
     }
 
     fn server(&self) -> Server {

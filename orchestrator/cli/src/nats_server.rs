@@ -3,6 +3,7 @@
 mod folder;
 mod port;
 mod program;
+mod sync;
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -18,8 +19,8 @@ use tokio::process::{Child, Command};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 
-/// The configuration that servers started here run with.
-const CONFIGURATION: &str = include_str!("../../../deploy/nats/nats-server.conf");
+pub(crate) use sync::Sync;
+
 /// Longest time a server gets to end by itself: it writes its state to disk.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of a server's log is shown when it does not start.
@@ -30,21 +31,23 @@ pub(crate) struct NatsServer {
     process: Child,
     log: PathBuf,
     port: u16,
+    sync: Sync,
     /// Held for as long as we live.
     _lock: File,
 }
 
 impl NatsServer {
-    /// Starts a server with JetStream on a folder and a port of this machine only; on any free port for 0.
-    pub(crate) async fn start(data: &Path, port: u16) -> anyhow::Result<Self> {
+    /// Starts a server with JetStream on a folder and a port of this machine only; on any free port for 0. A durable one
+    /// forces each write onto the disk.
+    pub(crate) async fn start(data: &Path, port: u16, durable: bool) -> anyhow::Result<Self> {
         let program = program::find().await?;
         // The folder first: who starts twice by mistake is told so, and not only that the port is taken.
         let lock = folder::take(data)?;
         let port = port::free(port)?;
         let configuration = data.join("nats-server.conf");
-        std::fs::write(&configuration, CONFIGURATION).with_context(|| {
-            Failure::new(ErrorCode::DataFolder, format!("cannot write {}", configuration.display()))
-        })?;
+        let unusable =
+            || Failure::new(ErrorCode::DataFolder, format!("cannot make {} ready", data.display()));
+        let sync = Sync::configure(data, &configuration, durable).with_context(unusable)?;
         let log = data.join("nats-server.log");
         // Through ourselves, so that the server is told when we die (see `Tethered`).
         let process = Command::new(std::env::current_exe()?)
@@ -66,7 +69,7 @@ impl NatsServer {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| cannot_start(ErrorCode::NoServerProgram, &program))?;
-        Ok(Self { process, log, port, _lock: lock })
+        Ok(Self { process, log, port, sync, _lock: lock })
     }
 
     /// The port of 127.0.0.1 that it listens on.
@@ -74,14 +77,9 @@ impl NatsServer {
         self.port
     }
 
-    /// How often it forces written data onto the disk, as its configuration says it.
-    pub(crate) fn sync_interval() -> &'static str {
-        let mut lines = CONFIGURATION.lines().map(str::trim);
-        lines
-            .find_map(|line| line.strip_prefix("sync_interval:"))
-            .unwrap_or_default()
-            .trim()
-            .trim_matches('"')
+    /// How often it forces written data onto the disk.
+    pub(crate) fn sync(&self) -> &Sync {
+        &self.sync
     }
 
     /// Waits until the server has ended by itself, and says why.
@@ -159,14 +157,4 @@ impl Tethered {
 
 fn cannot_start(code: ErrorCode, program: &Path) -> Failure {
     Failure::new(code, format!("cannot start {}", program.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_said_of_the_disk_is_what_is_configured() {
-        assert_eq!(NatsServer::sync_interval(), "2m");
-    }
 }

@@ -64,8 +64,10 @@ enum TaskState {
     GivenUp(Attempt),
     /// The attempt failed; another follows when the timer has fired.
     Pausing(Attempt),
-    Done,
-    Failed,
+    /// The last attempt went well.
+    Done(Attempt),
+    /// There is no attempt after this one.
+    Failed(Attempt),
     Skipped,
 }
 
@@ -214,11 +216,11 @@ impl Run {
                 TaskState::Waiting(_) => ("pending", None),
                 TaskState::Active(attempt) | TaskState::GivenUp(attempt) => ("active", Some(attempt)),
                 TaskState::Pausing(attempt) => ("retrying", Some(attempt)),
-                TaskState::Done => ("done", None),
-                TaskState::Failed => ("failed", None),
+                TaskState::Done(_) => ("done", None),
+                TaskState::Failed(_) => ("failed", None),
                 TaskState::Skipped => ("skipped", None),
             };
-            let open = !matches!(state, TaskState::Done | TaskState::Failed | TaskState::Skipped);
+            let open = !matches!(state, TaskState::Done(_) | TaskState::Failed(_) | TaskState::Skipped);
             let status = if open && self.has_ended() { "cancelled" } else { status };
             TaskView { id: task.id.clone(), agent: task.definition.agent.clone(), status, attempt }
         };
@@ -260,10 +262,11 @@ impl Run {
         };
         let last = match &self.tasks[index] {
             TaskState::Waiting(_) | TaskState::Skipped => 0,
-            TaskState::Active(attempt) | TaskState::GivenUp(attempt) | TaskState::Pausing(attempt) => {
-                attempt.get()
-            }
-            TaskState::Done | TaskState::Failed => u32::MAX,
+            TaskState::Active(last)
+            | TaskState::GivenUp(last)
+            | TaskState::Pausing(last)
+            | TaskState::Done(last)
+            | TaskState::Failed(last) => last.get(),
         };
         (attempt.get() > last).then(|| format!("attempt {attempt} of task '{task}' was never created"))
     }

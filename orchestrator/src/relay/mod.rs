@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use mesh_bus::topology::{Stream, relay_consumer};
-use mesh_bus::{Delivery, Flow, Reason, Target};
-use mesh_schemas::{StoredMessage, Subject};
+use mesh_bus::topology::relay_consumer;
+use mesh_bus::{DeadEnd, Delivery, Flow, Target};
+use mesh_schemas::{StoredMessage, Subject, SubjectError};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -77,11 +77,13 @@ async fn relay(shared: &Shared, lease: &Lease, stored: &StoredMessage) -> Result
             request::relay(shared, lease, stored, Target::Task(capability)).await
         }
         Ok(Subject::TimerDue { run, timer }) => timer::relay(shared, lease, stored, run, timer).await,
-        Ok(_) => {
-            let error = "the inbox takes requests and timers only";
-            store::letter(&*shared.bus, lease, Stream::Inbox, stored, Reason::UnknownType, error).await
-        }
         Err(_) if shared.presence.has_newer() => leave(lease).await,
-        Err(error) => reject::malformed(shared, lease, stored, None, &error.to_string()).await,
+        Ok(_) | Err(SubjectError::Unknown { .. }) => {
+            let error = "the inbox takes requests and timers that are due only";
+            store::letter(&*shared.bus, lease, DeadEnd::InboxType, stored, error).await
+        }
+        Err(error) => {
+            reject::unreadable(shared, lease, DeadEnd::InboxSubject, stored, None, &error.to_string()).await
+        }
     }
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_bus::topology::Stream;
-use mesh_bus::{BusError, Stored, Target};
+use mesh_bus::{BusError, DeadEnd, Stored, Target};
 use mesh_core::Content;
 use mesh_schemas::payload::{WorkflowStarted, rejection};
 use mesh_schemas::{
@@ -60,7 +60,8 @@ pub(super) async fn relay(
         Ok(decoded) => decoded,
         Err(error) => {
             let target = workflow_or_capability(&target);
-            return reject::malformed(shared, lease, stored, target, &error.to_string()).await;
+            let end = DeadEnd::UnreadableRequest;
+            return reject::unreadable(shared, lease, end, stored, target, &error.to_string()).await;
         }
     };
     let id = request_id(shared, stored, decoded.envelope());
@@ -185,10 +186,7 @@ async fn start(
         store::Outcome::Stored(Stored::Already) => {
             reject::if_not_started(shared, lease, stored, &request).await
         }
-        store::Outcome::TooLarge(error) => {
-            let target = workflow_or_capability(&request.target);
-            reject::malformed(shared, lease, stored, target, &error).await
-        }
+        store::Outcome::TooLarge(error) => reject::too_large(shared, lease, stored, &request, &error).await,
     }
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures::future::BoxFuture;
-use mesh_bus::topology::{SHARD_MAX_ACK_PENDING, Stream};
-use mesh_bus::{ConsumerSpec, Delivery, Publish, Reason};
+use mesh_bus::topology::SHARD_MAX_ACK_PENDING;
+use mesh_bus::{ConsumerSpec, DeadEnd, Delivery, Publish};
 use mesh_core::{Content, Decision, Event, Fact, Header, Plan, Run, Started, Unreadable, replay};
 use mesh_schemas::{DataRef, Message, ObjectOwner, RunId, SignalId, StoredMessage, Subject, TraceContext};
 use mesh_telemetry::{names, propagation, span};
@@ -67,9 +67,9 @@ enum Fetched {
 /// What an event is to lead to.
 enum Verdict {
     /// Store these, then acknowledge.
-    Store { header: Box<Header>, decisions: Vec<Decision>, letter: Option<(Reason, String)> },
+    Store { header: Box<Header>, decisions: Vec<Decision>, letter: Option<(DeadEnd, String)> },
     /// Nothing to store but a dead letter; then acknowledge.
-    Bury(Reason, String),
+    Bury(DeadEnd, String),
     /// A signal that came before its run began: store it again, behind `started`.
     Resend,
     /// Not for this instance, which does not understand it.
@@ -169,8 +169,8 @@ impl Follower {
     /// What becomes of a message that is no event, or none that is known here.
     fn unread(&mut self, stored: &StoredMessage, unreadable: Unreadable) -> Verdict {
         match unreadable {
-            Unreadable::Malformed(error) => Verdict::Bury(Reason::Malformed, error),
-            Unreadable::UnknownType(error) => Verdict::Bury(Reason::UnknownType, error),
+            Unreadable::Malformed(error) => Verdict::Bury(DeadEnd::UnreadableEvent, error),
+            Unreadable::UnknownType(error) => Verdict::Bury(DeadEnd::EventType, error),
             Unreadable::Newer(error) => {
                 // What is decided without it may not be what those decide who know it: the run is left alone.
                 if let Some(run) = Subject::run_of(self.shared.bus.namespace(), &stored.message.subject) {
@@ -179,7 +179,9 @@ impl Follower {
                 self.leave(stored, error)
             }
             // Its content was given.
-            Unreadable::Elsewhere(reference) => Verdict::Bury(Reason::Malformed, reference.to_string()),
+            Unreadable::Elsewhere(reference) => {
+                Verdict::Bury(DeadEnd::UnreadableEvent, reference.to_string())
+            }
         }
     }
 
@@ -210,7 +212,7 @@ impl Follower {
             Verdict::Later
         } else {
             self.left.remove(&stored.sequence);
-            Verdict::Bury(Reason::Newer, why)
+            Verdict::Bury(DeadEnd::NewerEvent, why)
         }
     }
 
@@ -239,7 +241,7 @@ impl Follower {
         let stray = cached.run.stray(&event);
         match objection(event.defect, stray) {
             None => Verdict::Done,
-            Some((reason, error)) => Verdict::Bury(reason, error),
+            Some((end, error)) => Verdict::Bury(end, error),
         }
     }
 
@@ -280,7 +282,7 @@ impl Follower {
         let Some((started, begin)) = started else {
             return match event.fact {
                 _ if event.is_signal() && delivered < EARLY_SIGNALS => Verdict::Later,
-                _ => Verdict::Bury(Reason::UnknownRun, format!("the log has no run {}", event.run)),
+                _ => Verdict::Bury(DeadEnd::EventOfNoRun, format!("the log has no run {}", event.run)),
             };
         };
         let plan = match self.plan(started).await {
@@ -292,12 +294,11 @@ impl Follower {
         }
         let Some((run, decisions)) = replay(&plan, &events) else { return Verdict::Later };
         let stray = run.stray(&event);
-        let letter = objection(event.defect, stray);
         let header = Box::new(run.header.clone());
         // Stored before the run is cached: events up to `end` are then acknowledged without storing anything.
-        if store::decisions(&*self.shared.bus, lease, &header, decisions, None).await.is_err() {
-            return Verdict::Later;
-        }
+        let stored = store::decisions(&*self.shared.bus, lease, &header, decisions, None).await;
+        let Ok(too_large) = stored else { return Verdict::Later };
+        let letter = objection(event.defect, stray).or_else(|| no_room(too_large));
         (self.shared.folded)(&run, end);
         self.cache.keep(event.run, Cached { run, begin, upto: end, covered: end, bytes });
         Verdict::Store { header, decisions: Vec::new(), letter }
@@ -378,9 +379,15 @@ impl Follower {
 }
 
 /// Why an event goes among the dead letters, whether or not it counts.
-fn objection(defect: Option<String>, stray: Option<String>) -> Option<(Reason, String)> {
-    let malformed = defect.map(|error| (Reason::Malformed, error));
-    malformed.or_else(|| stray.map(|error| (Reason::UnknownTask, error)))
+fn objection(defect: Option<String>, stray: Option<String>) -> Option<(DeadEnd, String)> {
+    let malformed = defect.map(|error| (DeadEnd::UnreadableFact, error));
+    malformed.or_else(|| stray.map(|error| (DeadEnd::StrayEvent, error)))
+}
+
+/// What to say of an event if something that follows from it cannot be stored.
+fn no_room(too_large: Option<String>) -> Option<(DeadEnd, String)> {
+    let error = too_large?;
+    Some((DeadEnd::LargeDecision, format!("what follows from it is too large to be stored: {error}")))
 }
 
 /// Does what was decided about an event, and acknowledges it.
@@ -395,14 +402,12 @@ async fn settle(
     match verdict {
         Verdict::Store { header, decisions, letter } => {
             let hop = propagation::current(&Span::current()).or(hop);
-            store::decisions(bus, lease, &header, decisions, hop.as_ref()).await?;
-            if let Some((reason, error)) = letter {
-                store::letter(bus, lease, Stream::Events, stored, reason, &error).await?;
+            let too_large = store::decisions(bus, lease, &header, decisions, hop.as_ref()).await?;
+            if let Some((end, error)) = letter.or_else(|| no_room(too_large)) {
+                store::letter(bus, lease, end, stored, &error).await?;
             }
         }
-        Verdict::Bury(reason, error) => {
-            store::letter(bus, lease, Stream::Events, stored, reason, &error).await?;
-        }
+        Verdict::Bury(end, error) => store::letter(bus, lease, end, stored, &error).await?,
         Verdict::Resend => {
             if let Some(again) = resend(shared, stored) {
                 store::message(bus, lease, Publish::once(again)).await?;

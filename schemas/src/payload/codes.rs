@@ -83,6 +83,7 @@ reasons! {
     UnknownType "unknown_type" "It is of a type, or of a version of one, that is not known."
     UnknownRun "unknown_run" "It belongs to a run that does not exist."
     UnknownTask "unknown_task" "It belongs to a task or an attempt that its run does not have."
+    TooLarge "too_large" "What it leads to is larger than the server takes."
     Newer "newer" "It was written for a newer mesh than any that took it, or its workflow's definition is missing."
     Poison "poison" "It was delivered as often as is allowed, and nobody who took it reported an outcome."
 }

@@ -11,7 +11,8 @@ const MANY_RUNS: usize = 100;
 
 /// Limits at which nothing is by reference, much of what agents and runs are given and give is, and all of it is.
 const MAX_INLINE: [usize; 3] = [DEFAULT_MAX_INLINE, 700, 1];
-
+/// Seconds of an hour: what a clock is off by that was set to another time zone.
+const HOUR: u64 = 60 * 60;
 /// Seconds between two looks of an orchestrator that takes no notice of others but for those it finds when it starts.
 const SELDOM: u64 = 24 * 60 * 60;
 
@@ -141,7 +142,7 @@ impl Storm {
             crash,
             freeze,
             stop,
-            skew: if skewed { Duration::from_secs(choices.among(1..=20)) } else { Duration::ZERO },
+            skew: if skewed { Duration::from_secs(choices.pick(&[2, 20, HOUR])) } else { Duration::ZERO },
             outages,
             full,
             max_inline: choices.pick(&[MAX_INLINE[0], MAX_INLINE[0], MAX_INLINE[1], MAX_INLINE[2]]),
@@ -258,7 +259,7 @@ impl fmt::Display for Storm {
             .collect();
         writeln!(f, "for {} ms, in a thousand steps: {}", lasts.as_millis(), on.join(", "))?;
         if !self.skew.is_zero() {
-            writeln!(f, "clocks of agents are off by up to {} s", self.skew.as_secs())?;
+            writeln!(f, "clocks are off by up to {} s, and jump half way", self.skew.as_secs())?;
         }
         for (at, lasts) in &self.outages {
             writeln!(f, "  {:>8} ms  the server is away for {} ms", at.as_millis(), lasts.as_millis())?;

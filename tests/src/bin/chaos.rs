@@ -33,7 +33,10 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<(Campaign, bool)>
         match flag.as_str() {
             "--runs" => campaign.runs = number()?,
             "--seed" => campaign.seed = number()?,
-            "--cluster" => is_cluster = true,
+            "--cluster" => {
+                is_cluster = true;
+                campaign.server_pauses = Campaign::on_cluster(campaign.seed).server_pauses;
+            }
             "--keep" => campaign.keep = true,
             _ => bail!("{flag} is not known; {USAGE}"),
         }

@@ -43,6 +43,12 @@ pub struct Campaign {
 }
 
 impl Campaign {
+    /// A campaign on a cluster, in which each fault of a server is waited out until all of them are whole again.
+    #[must_use]
+    pub fn on_cluster(seed: u64) -> Self {
+        Self { server_pauses: (500, 2_000), ..Self::usual(seed) }
+    }
+
     /// As many runs, processes and faults as a campaign usually has.
     #[must_use]
     pub fn usual(seed: u64) -> Self {

@@ -62,6 +62,7 @@ impl Servers {
         faults: &Faults,
         mut over: watch::Receiver<bool>,
     ) -> Result<()> {
+        let mut deck = Vec::new();
         loop {
             let pause = Duration::from_millis(dice.u64(least..most));
             tokio::select! {
@@ -72,7 +73,8 @@ impl Servers {
             match self {
                 Self::One(server) => one(server, &mut dice, faults).await?,
                 Self::Three(cluster) => {
-                    of_three(cluster, namespace, &mut dice, faults).await?;
+                    let event = draw(&mut deck, &mut dice);
+                    of_three(cluster, namespace, event, &mut dice, faults).await?;
                     // Only one may be away at a time, and one that has not caught up is away.
                     cluster.until_whole().await?;
                 }
@@ -98,9 +100,36 @@ async fn one(server: &mut TestServer, dice: &mut fastrand::Rng, faults: &Faults)
     Ok(())
 }
 
+/// What may happen to a cluster.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    ToLeader(Deed),
+    ToFollower(Deed),
+    AllInTurn,
+}
+
+/// Everything happens before anything happens again.
+fn draw(deck: &mut Vec<Event>, dice: &mut fastrand::Rng) -> Event {
+    const ALL: [Event; 7] = [
+        Event::ToLeader(Deed::Kill),
+        Event::ToFollower(Deed::Kill),
+        Event::ToLeader(Deed::Isolate),
+        Event::ToFollower(Deed::Isolate),
+        Event::ToLeader(Deed::Freeze),
+        Event::ToFollower(Deed::Freeze),
+        Event::AllInTurn,
+    ];
+    if deck.is_empty() {
+        deck.extend(ALL);
+        dice.shuffle(deck);
+    }
+    deck.pop().unwrap_or(Event::AllInTurn)
+}
+
 async fn of_three(
     cluster: &mut Cluster,
     namespace: &Namespace,
+    event: Event,
     dice: &mut fastrand::Rng,
     faults: &Faults,
 ) -> Result<()> {
@@ -108,14 +137,10 @@ async fn of_three(
     let follower = (leader + dice.usize(1..SERVERS)) % SERVERS;
     // Longer than a leader may be silent.
     let away = Duration::from_millis(dice.u64(500..8_000));
-    let (victim, deed) = match dice.u8(0..8) {
-        0 | 1 => (leader, Deed::Kill),
-        2 => (follower, Deed::Kill),
-        3 => (leader, Deed::Isolate),
-        4 => (follower, Deed::Isolate),
-        5 => (leader, Deed::Freeze),
-        6 => (follower, Deed::Freeze),
-        _ => return restart_in_turn(cluster, faults).await,
+    let (victim, deed) = match event {
+        Event::ToLeader(deed) => (leader, deed),
+        Event::ToFollower(deed) => (follower, deed),
+        Event::AllInTurn => return restart_in_turn(cluster, faults).await,
     };
     let number = faults.begin(Victim::Server, deed);
     match deed {

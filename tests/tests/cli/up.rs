@@ -15,13 +15,13 @@ use tokio::process::{Child, Command};
 use crate::support::Person;
 
 /// A mesh that was started, with the line that says so.
-struct Mesh {
+pub(crate) struct Mesh {
     child: Child,
     ready: String,
 }
 
 impl Mesh {
-    async fn start(person: &Person, arguments: &[&str]) -> Result<Self> {
+    pub(crate) async fn start(person: &Person, arguments: &[&str]) -> Result<Self> {
         let all: Vec<&str> = ["up"].iter().chain(arguments).copied().collect();
         let mut child = person.command(&all)?.spawn()?;
         let stdout = child.stdout.take().context("a pipe")?;
@@ -37,17 +37,17 @@ impl Mesh {
         }
     }
 
-    fn pid(&self) -> Result<u32> {
+    pub(crate) fn pid(&self) -> Result<u32> {
         self.child.id().context("it runs")
     }
 
-    fn url(&self) -> Result<&str> {
+    pub(crate) fn url(&self) -> Result<&str> {
         let rest = self.ready.split("NATS on ").nth(1).context("an address")?;
         rest.split(',').next().context("an address")
     }
 
     /// Ends it in order; what it said on stderr.
-    async fn stop(self) -> Result<String> {
+    pub(crate) async fn stop(self) -> Result<String> {
         signal(self.pid()?, Signal::TERM)?;
         let ended = patiently("the end of mesh up", self.child.wait_with_output()).await??;
         ensure!(ended.status.success(), "{}", ended.status);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, Persisted, Publish, Reason, Stored, dead_letter, persist};
+use mesh_bus::{Bus, DeadEnd, Persisted, Publish, Stored, dead_letter, persist};
 use mesh_schemas::{MAX_CARRIED_BYTES, Message};
 
 use crate::server::{Server, topology};
@@ -32,7 +32,7 @@ async fn a_dead_letter_is_the_message_with_the_reason(server: &impl Server) -> R
     let original = stored(&*bus, Stream::Events, garbage).await?;
     for _ in 0..2 {
         let error = "not JSON:\nline 1, „garbage“";
-        dead_letter(&*bus, Stream::Events, &original, Reason::Malformed, error).await?;
+        dead_letter(&*bus, DeadEnd::UnreadableFact, &original, error).await?;
     }
     let letter = letter(&*bus, "mesh.dead.events.malformed").await?;
     assert_eq!(letter.sequence, 1, "sent twice, it is stored once");
@@ -58,7 +58,7 @@ async fn a_letter_says_which_work_an_event_belonged_to(server: &impl Server) -> 
         r#"{"specversion":"1.0","id":"1","source":"s","type":"t","correlationid":"order-7","data":{}}"#;
     let request = Publish::plain(message("mesh.workflow.requested.w", request));
     let original = stored(&*bus, Stream::Inbox, request).await?;
-    dead_letter(&*bus, Stream::Inbox, &original, Reason::UnknownType, "t").await?;
+    dead_letter(&*bus, DeadEnd::InboxType, &original, "t").await?;
     let letter = letter(&*bus, "mesh.dead.inbox.unknown_type").await?;
     assert_eq!(letter.message.headers.get("ce-correlationid"), Some("order-7"));
     Ok(())
@@ -69,7 +69,7 @@ async fn a_letter_that_would_be_too_large_refers_to_the_message(server: &impl Se
     let mut large = event(run(1), 1);
     large.message.payload = vec![b'x'; 1024 * 1024 - 100].into();
     let original = stored(&*bus, Stream::Events, large).await?;
-    dead_letter(&*bus, Stream::Events, &original, Reason::Malformed, "no JSON").await?;
+    dead_letter(&*bus, DeadEnd::UnreadableFact, &original, "no JSON").await?;
     let letter = letter(&*bus, "mesh.dead.events.malformed").await?;
     assert_eq!(letter.message.headers.get("ce-dataref"), Some("nats:MESH_EVENTS/1"));
     assert!(letter.message.payload.is_empty());

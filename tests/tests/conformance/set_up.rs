@@ -16,6 +16,7 @@ on_every_bus!(
     a_namespace_may_be_set_up_again_and_by_several_at_once,
     another_number_of_shards_is_refused,
     what_is_there_stays_when_it_is_set_up_again,
+    what_is_said_of_the_disk_is_kept,
     the_shared_consumers_are_made,
     before_it_is_set_up_everything_says_so,
     before_it_is_set_up_messages_pass_all_the_same,
@@ -29,6 +30,21 @@ async fn a_namespace_may_be_set_up_again_and_by_several_at_once(server: &impl Se
     for bus in &buses {
         assert_eq!(bus.shards().await?, Shards::default());
     }
+    Ok(())
+}
+
+async fn what_is_said_of_the_disk_is_kept(server: &impl Server) -> Result<()> {
+    let bus = server.connect().await?;
+    // Nothing is said, it is said, it stays, it is taken back.
+    for (synced, kept) in
+        [(None, false), (Some(true), true), (None, true), (Some(false), false), (None, false)]
+    {
+        bus.set_up(&Topology { synced, ..topology(2) }).await?;
+        for bus in [&bus, &server.connect().await?] {
+            assert_eq!(bus.health().await?.synced, kept, "after {synced:?}");
+        }
+    }
+    assert_eq!(bus.shards().await?.count(), 2);
     Ok(())
 }
 

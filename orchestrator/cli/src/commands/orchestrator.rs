@@ -2,11 +2,13 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
+use mesh_bus::Bus as _;
 use mesh_bus::topology::{Replicas, Topology};
 use mesh_orchestrator::Options;
 use mesh_schemas::Shards;
 
 use crate::connection::Connection;
+use crate::durable::{Durable, demand};
 use crate::exit::Outcome;
 
 /// Run an orchestrator against a NATS server that is there
@@ -25,12 +27,25 @@ pub(crate) struct Layout {
     /// Copies of every stream in a NATS cluster: 1, 3 or 5
     #[arg(long, env = "MESH_REPLICAS", default_value = "1", value_parser = replicas)]
     replicas: Replicas,
+    /// Lose nothing to a power failure. `mesh up` then forces each write onto the disk; an orchestrator refuses a server that
+    /// may lose something, unless it is told =trust: that every server has `sync_interval: always`
+    #[arg(
+        long, env = "MESH_DURABLE", value_name = "WORD", value_enum,
+        num_args = 0..=1, require_equals = true, default_missing_value = "yes"
+    )]
+    durable: Option<Durable>,
 }
 
 impl Layout {
-    pub(crate) fn options(self) -> Options {
-        let topology = Topology { shards: self.shards, replicas: self.replicas };
+    /// What an orchestrator runs with; `synced` is what is to be written down of the servers.
+    pub(crate) fn options(self, synced: Option<bool>) -> Options {
+        let topology = Topology { shards: self.shards, replicas: self.replicas, synced };
         Options { topology, ..Options::default() }
+    }
+
+    /// Whether a power failure is to lose nothing.
+    pub(crate) fn is_durable(self) -> bool {
+        matches!(self.durable, Some(Durable::Yes | Durable::Trust))
     }
 }
 
@@ -38,7 +53,11 @@ impl Orchestrator {
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
         let stop = mesh_agents::stop_signal()?;
         let bus = Arc::new(connection.connect().await?);
-        mesh_orchestrator::run(bus, self.layout.options(), stop).await.context("the orchestrator stopped")?;
+        if self.layout.durable == Some(Durable::Yes) {
+            demand(&bus.health().await?, usize::from(self.layout.replicas.0))?;
+        }
+        let options = self.layout.options(self.layout.durable.and_then(Durable::written_down));
+        mesh_orchestrator::run(bus, options, stop).await.context("the orchestrator stopped")?;
         Ok(Outcome::Done)
     }
 }

@@ -13,7 +13,8 @@ use super::orchestrator::Layout;
 use crate::connection::{self, Connection};
 use crate::exit::Outcome;
 use crate::failure::Failure;
-use crate::nats_server::NatsServer;
+use crate::loss::{Disk, loss};
+use crate::nats_server::{NatsServer, Sync};
 use crate::output;
 
 /// Pause between attempts to reach a server that is starting.
@@ -36,9 +37,10 @@ pub(crate) struct Up {
 impl Up {
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
         let stop = mesh_agents::stop_signal()?;
-        let mut server = NatsServer::start(&self.data, self.port).await?;
+        let mut server = NatsServer::start(&self.data, self.port, self.layout.is_durable()).await?;
+        let (port, sync) = (server.port(), server.sync().clone());
         let result = tokio::select! {
-            result = self.serve(server.port(), connection, &stop) => result,
+            result = self.serve(port, &sync, connection, &stop) => result,
             error = server.ended() => return Err(error),
         };
         server.stop().await?;
@@ -59,6 +61,7 @@ impl Up {
     async fn serve(
         &self,
         port: u16,
+        sync: &Sync,
         connection: &Connection,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
@@ -66,22 +69,24 @@ impl Up {
         let options =
             ConnectOptions::new(&url).namespace(connection.namespace().clone()).name("mesh-orchestrator");
         let Some(bus) = knock(&options, stop).await? else { return Ok(()) };
-        let ready = || self.tell(&url, connection);
-        mesh_orchestrator::run_with(Arc::new(bus), self.layout.options(), stop.clone(), ready)
+        let ready = || self.tell(&url, sync, connection);
+        let options = self.layout.options(Some(sync.is_always()));
+        mesh_orchestrator::run_with(Arc::new(bus), options, stop.clone(), ready)
             .await
             .context("the orchestrator stopped")
     }
 
     /// What was started and how to reach it: one line for programs that wait for it, the rest for people.
-    fn tell(&self, url: &str, connection: &Connection) {
+    fn tell(&self, url: &str, sync: &Sync, connection: &Connection) {
         let (namespace, data) = (connection.namespace(), self.data.display());
         let _ = output::line(&format!(
             "mesh is up: NATS on {url}, namespace {namespace}, data in {data}. Ctrl-C stops both."
         ));
-        let sync = NatsServer::sync_interval();
-        eprintln!(
-            "kill -9 loses nothing; a power failure may lose what came in since the last sync (every {sync})."
-        );
+        let disk = if sync.is_always() { Disk::Always } else { Disk::Every(sync.now.clone()) };
+        eprintln!("What may be lost: {}.", loss(1, &disk));
+        if let Some(change) = sync.change() {
+            eprintln!("{change}");
+        }
         eprintln!("Next, in another terminal:");
         // Commands find the default by themselves, and what is set in this terminal may be set in the other.
         let mut variables = String::new();

@@ -115,7 +115,7 @@ impl<'a> Fold<'a> {
             retry_after: None,
         };
         self.decide(Action::GiveUp(self.run.key(index, attempt), error.clone()));
-        self.fail(index, error);
+        self.fail(index, attempt, error);
     }
 
     pub(super) fn completed(&mut self, key: &TaskKey, outcome: &TaskCompleted) {
@@ -126,11 +126,12 @@ impl<'a> Fold<'a> {
             None => Ok(outcome.output.clone()),
         };
         match output {
-            Ok(output) => self.over(index, TaskState::Done, output),
+            Ok(output) => self.over(index, TaskState::Done(key.attempt), output),
             Err(error) => {
                 let message = format!("tasks.{}.output: {error}", key.task);
                 let code = error.code().to_owned();
-                self.fail(index, TaskError { code, message, retryable: false, retry_after: None });
+                let error = TaskError { code, message, retryable: false, retry_after: None };
+                self.fail(index, key.attempt, error);
             }
         }
     }
@@ -138,7 +139,7 @@ impl<'a> Fold<'a> {
     pub(super) fn failed(&mut self, key: &TaskKey, error: &TaskError) {
         let Some(index) = self.active(key).or_else(|| self.given_up(key)) else { return };
         match backoff::pause(&self.plan.tasks[index].definition.retry, key, error) {
-            None => self.fail(index, error.clone()),
+            None => self.fail(index, key.attempt, error.clone()),
             Some(Duration::ZERO) => self.create(index, key.attempt.next()),
             Some(pause) => {
                 let due = self.time + pause;
@@ -188,13 +189,13 @@ impl<'a> Fold<'a> {
         self.ended.push(index);
     }
 
-    fn fail(&mut self, index: usize, error: TaskError) {
+    fn fail(&mut self, index: usize, last: Attempt, error: TaskError) {
         let task = &self.plan.tasks[index];
         match task.definition.on_failure {
-            OnFailure::Continue => self.over(index, TaskState::Failed, Value::Null),
+            OnFailure::Continue => self.over(index, TaskState::Failed(last), Value::Null),
             OnFailure::Fail => {
                 let id = task.id.clone();
-                self.run.tasks[index] = TaskState::Failed;
+                self.run.tasks[index] = TaskState::Failed(last);
                 let reason = format!("the run ended because task '{id}' failed");
                 let message = format!("task '{id}' failed: {}", error.message);
                 self.end_failed(RunError { code: error.code, message }, Some(id), &reason);
@@ -251,8 +252,8 @@ impl<'a> Fold<'a> {
         let mut counts = TaskCounts::default();
         for index in 0..self.run.tasks.len() {
             match self.run.tasks[index] {
-                TaskState::Done => counts.done += 1,
-                TaskState::Failed => counts.failed += 1,
+                TaskState::Done(_) => counts.done += 1,
+                TaskState::Failed(_) => counts.failed += 1,
                 TaskState::Skipped => counts.skipped += 1,
                 TaskState::Waiting(_) | TaskState::Pausing(_) | TaskState::GivenUp(_) => {
                     counts.cancelled += 1

@@ -3,7 +3,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use mesh_bus::memory::MemoryServer;
-use mesh_bus::topology::{SHARD_ACK_WAIT, Topology, shard_consumer};
+use mesh_bus::topology::{SHARD_ACK_WAIT, Stream, Topology, shard_consumer};
 use mesh_bus::{Bus, Deliveries, Flow};
 use mesh_schemas::document::Format;
 use mesh_schemas::{Digest, Headers, Namespace, RULES_VERSION, RequestId, Shards};

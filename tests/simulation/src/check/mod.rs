@@ -79,6 +79,11 @@ impl Observer {
                 record.put_aside.insert(about.to_owned());
                 Ok(())
             }
+            // An outcome of an attempt that nobody has asked for.
+            ("unknown_task", Subject::Task { key, .. }) if !record.has(key) => {
+                record.put_aside.insert(about.to_owned());
+                Ok(())
+            }
             _ => Err(format!("a dead letter about {about}: {reason}")),
         }
     }

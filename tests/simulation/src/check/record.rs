@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 use mesh_schemas::payload::{TaskCreated, TaskFailed, TimerFired};
 use mesh_schemas::{
-    Attempt, Decoded, Envelope, StoredMessage, Subject, TaskId, TaskVerb, Timer, WorkflowVerb,
+    Attempt, Decoded, Envelope, StoredMessage, Subject, TaskId, TaskKey, TaskVerb, Timer, WorkflowVerb,
 };
 use serde::de::DeserializeOwned;
 
@@ -24,7 +24,7 @@ pub(super) struct Record {
     pub(super) found: Found,
     /// How many events there were when each of it was stored.
     pub(super) when: When,
-    /// Signals that were put aside, by subject.
+    /// Signals and outcomes that were put aside, by subject.
     pub(super) put_aside: BTreeSet<String>,
     pub(super) folds: Folds,
 }
@@ -96,6 +96,12 @@ impl Record {
         }
         self.log.push(stored);
         Ok(true)
+    }
+
+    /// Whether an attempt was asked for, or given up before it could be.
+    pub(super) fn has(&self, key: &TaskKey) -> bool {
+        let attempt = (key.task.clone(), key.attempt);
+        self.found.created.contains_key(&attempt) || self.found.given_up.contains_key(&attempt)
     }
 
     /// A timer may be set again, as it was.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use mesh_bus::topology::{Bucket, Stream, Topology};
 use mesh_bus::{
     BootInstant, Bus, BusError, ConsumerSpec, Deliveries, Entry, Flow, Follow, From, Health, Instance,
@@ -96,7 +96,7 @@ impl Bus for Link {
     }
 
     fn now(&self) -> DateTime<Utc> {
-        self.party().bus.now() + TimeDelta::milliseconds(self.party().skew)
+        self.party().now()
     }
 
     fn moment(&self) -> BootInstant {

@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::select::{RunSelector, Since};
 use merge::{Merged, Placed};
+pub(crate) use selection::OfWorkflow;
 use selection::Selection;
 use types::Types;
 

@@ -57,7 +57,7 @@ impl Server {
 
     /// Starts it with what it had stored, on the same port.
     pub(in super::super) async fn start_again(&mut self) -> anyhow::Result<()> {
-        let mut server = NatsServer::start(&self.data, self.port).await?;
+        let mut server = NatsServer::start(&self.data, self.port, false).await?;
         let namespace = Namespace::default();
         tokio::select! {
             connected = self.connect(&namespace) => drop(connected?),
