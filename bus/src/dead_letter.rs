@@ -135,7 +135,11 @@ mod tests {
             .with("traceparent", "00");
         let mut letter = Headers::new().with("content-type", "text/plain");
         keep_own(&original, &mut letter);
-        let own = Headers::new().with("content-type", "text/plain").with("traceparent", "00");
-        assert_eq!(letter, own.with("original-ce-id", "x"));
+        let own = Headers::new().with("content-type", "text/plain").with("original-ce-id", "x");
+        assert_eq!(letter, own.with("traceparent", "00"));
+        let message = Message { subject: String::new(), headers: letter, payload: Bytes::new() };
+        let own =
+            Headers::new().with("content-type", "text/plain").with("ce-id", "x").with("traceparent", "00");
+        assert_eq!(super::original(&message, "s".to_owned()).headers, own);
     }
 }
