@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use mesh_bus::{Bus, BusError, DeadEnd, Delivery};
+use mesh_bus::{Bus, BusError, DeadEnd, Delivery, ReferenceError, fetch};
 use mesh_schemas::payload::{TaskAssigned, TaskCreated, TaskError, code};
 use mesh_schemas::{
-    AgentId, Decoded, Envelope, SCHEMA_VERSION, Subject, SubjectError, TaskKey, TaskVerb, TraceContext,
+    AgentId, Decoded, Envelope, ObjectOwner, SCHEMA_VERSION, Subject, SubjectError, TaskKey, TaskVerb,
+    TraceContext,
 };
 use mesh_telemetry::{names, span};
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,7 @@ const MAX_LOST: u64 = 5;
 const GRACE: Duration = Duration::from_secs(5);
 /// The form of the subjects of work.
 const TEMPLATE: &str = "task.created.{capability}.{lane}.{shard}.{run}.{task}.{attempt}";
-/// Pause before a task of a newer schema is offered again, to an agent that knows it.
+/// Pause before a task that this agent cannot read is offered again, to one that can.
 const NEWER_PAUSE: Duration = Duration::from_secs(30);
 /// Pause before the bus is asked again.
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
@@ -102,8 +103,26 @@ impl Execution {
             }
             Err(error) => return self.bury(delivery, DeadEnd::TaskSubject, &error.to_string()).await,
         };
-        let (envelope, task) = match read(delivery) {
+        let (envelope, task) = match self.read(&key, delivery).await {
             Ok(read) => read,
+            Err(Unreadable::OutOfReach(error)) => {
+                warn!(%error, "a task whose input this agent may not read is left to others");
+                return Settled::Release(NEWER_PAUSE);
+            }
+            Err(Unreadable::Lost(error)) => {
+                // Of a run that is gone, the data is gone, too.
+                if !until_answered(|| look::is_wanted(bus, &key, None)).await {
+                    return Settled::Ack;
+                }
+                let message = format!("the input of the task is lost: {error}");
+                let context = self.context(&key, None, None, delivery, None);
+                return match outcome::store(&context, Outcome::Failed(fatal(code::LOST_INPUT, &message)))
+                    .await
+                {
+                    Ok(()) => Settled::Ack,
+                    Err(error) => self.bury(delivery, DeadEnd::LargeOutcome, &error).await,
+                };
+            }
             Err(Unreadable::Newer(schema)) => {
                 warn!(%schema, "a task of a newer schema is left to newer agents");
                 return Settled::Release(NEWER_PAUSE);
@@ -139,6 +158,46 @@ impl Execution {
         }
     }
 
+    /// The task, with its input wherever that is.
+    async fn read(
+        &self,
+        key: &TaskKey,
+        delivery: &Delivery,
+    ) -> Result<(Option<Envelope>, TaskCreated), Unreadable> {
+        let message = &delivery.stored.message;
+        let malformed = |error: &dyn std::fmt::Display| Unreadable::Malformed(error.to_string());
+        match Envelope::decode(&message.headers, &message.payload).map_err(|error| malformed(&error))? {
+            Decoded::Event(mut event) => {
+                if let Some((schema, version)) = event.mesh_schema()
+                    && version > SCHEMA_VERSION
+                {
+                    return Err(Unreadable::Newer(format!("{schema}:{version}")));
+                }
+                let reference = event.dataref(self.bus.namespace()).map_err(|error| malformed(&error))?;
+                if let Some(reference) = reference {
+                    if *reference.object.owner() != ObjectOwner::Run(key.run) {
+                        return Err(malformed(&"dataref: the object belongs to another run"));
+                    }
+                    let input = until_answered(|| async {
+                        match fetch(&*self.bus, &reference).await {
+                            Ok((input, _)) => Ok(Ok(input)),
+                            Err(ReferenceError::Lost(error)) => Ok(Err(Unreadable::Lost(error))),
+                            Err(ReferenceError::Bus(error)) if error.is_retryable() => Err(error),
+                            Err(ReferenceError::Bus(error)) => Ok(Err(Unreadable::OutOfReach(error))),
+                        }
+                    });
+                    event.put_large(&reference, input.await?).map_err(|error| malformed(&error))?;
+                }
+                let task = event.data().map_err(|error| malformed(&error))?;
+                Ok((Some(event), task))
+            }
+            Decoded::Bare(value) => {
+                let task = serde_json::from_value(value).map_err(|error| malformed(&error))?;
+                Ok((None, task))
+            }
+        }
+    }
+
     /// Runs the handler and stores the outcome; the error is that there is no room for any.
     async fn execute(&self, context: Arc<Inner>, task: TaskCreated) -> Result<(), String> {
         let _listed = self.cancellations.list(&context.key, context.cancelled.clone());
@@ -168,7 +227,7 @@ impl Execution {
         if !look::is_needed(&*self.bus, task, delivered) {
             return true;
         }
-        until_answered(|| look::is_wanted(&*self.bus, key, task)).await
+        until_answered(|| look::is_wanted(&*self.bus, key, Some(task))).await
     }
 
     async fn is_poison(&self, key: &TaskKey, delivered: u64) -> bool {
@@ -232,27 +291,11 @@ enum Settled {
 
 enum Unreadable {
     Malformed(String),
+    /// Its input is not where it should be.
+    Lost(String),
+    /// Its input may be there, and this agent is not told.
+    OutOfReach(BusError),
     Newer(String),
-}
-
-fn read(delivery: &Delivery) -> Result<(Option<Envelope>, TaskCreated), Unreadable> {
-    let message = &delivery.stored.message;
-    let malformed = |error: &dyn std::fmt::Display| Unreadable::Malformed(error.to_string());
-    match Envelope::decode(&message.headers, &message.payload).map_err(|error| malformed(&error))? {
-        Decoded::Event(event) => {
-            if let Some((schema, version)) = event.mesh_schema()
-                && version > SCHEMA_VERSION
-            {
-                return Err(Unreadable::Newer(format!("{schema}:{version}")));
-            }
-            let task = event.data().map_err(|error| malformed(&error))?;
-            Ok((Some(event), task))
-        }
-        Decoded::Bare(value) => {
-            let task = serde_json::from_value(value).map_err(|error| malformed(&error))?;
-            Ok((None, task))
-        }
-    }
 }
 
 /// The end of the time that an execution may take from now: its own timeout, and what may be left of the run's. How much

@@ -15,13 +15,22 @@ pub(crate) fn is_needed(bus: &dyn Bus, task: &TaskCreated, delivered: u64) -> bo
     delivered > 1 || bus.now() - task.basis > OLD
 }
 
-/// Whether the attempt has no outcome yet and its run is still kept.
-pub(crate) async fn is_wanted(bus: &dyn Bus, key: &TaskKey, task: &TaskCreated) -> Result<bool, BusError> {
+/// Whether the attempt has no outcome yet and its run is still kept. Where the task cannot be read, its workflow
+/// is not known.
+pub(crate) async fn is_wanted(
+    bus: &dyn Bus,
+    key: &TaskKey,
+    task: Option<&TaskCreated>,
+) -> Result<bool, BusError> {
     for verb in [TaskVerb::Completed, TaskVerb::Failed] {
         if exists(bus, &key.subject(verb)).await? {
             return Ok(false);
         }
     }
+    let Some(task) = task else {
+        let started = format!("{}.workflow.started.*.-.{}", bus.namespace(), key.run);
+        return Ok(bus.last(Stream::Events, &started).await?.is_some());
+    };
     let workflow = task.workflow.parse().ok();
     exists(bus, &Subject::Workflow { verb: WorkflowVerb::Started, workflow, run: key.run }).await
 }

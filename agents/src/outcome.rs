@@ -1,6 +1,6 @@
 //! Stores the outcome of an attempt, until it is stored.
 
-use mesh_bus::{Bus, DeadEnd, Persisted, Publish, PublishError, persist};
+use mesh_bus::{Bus, DeadEnd, Persisted, Publish, PublishError, persist, publish_event};
 use mesh_schemas::payload::{TaskCompleted, TaskError, TaskFailed, code};
 use mesh_schemas::{StoredMessage, TaskVerb};
 use tracing::warn;
@@ -30,7 +30,7 @@ pub(crate) async fn store(context: &Inner, outcome: Outcome) -> Result<(), Strin
             context.event(&context.key.subject(TaskVerb::Failed), &TaskFailed { error, agent })
         }
     };
-    if let Err(error) = publish(&*context.bus, Publish::once(message)).await {
+    if let Err(error) = publish(context, Publish::once(message)).await {
         warn!(error, "the outcome is too large");
         let error = TaskError {
             code: code::PAYLOAD_TOO_LARGE.to_owned(),
@@ -40,7 +40,7 @@ pub(crate) async fn store(context: &Inner, outcome: Outcome) -> Result<(), Strin
         };
         let failed = TaskFailed { error, agent: Some(context.agent.clone()) };
         let smaller = context.event(&context.key.subject(TaskVerb::Failed), &failed);
-        publish(&*context.bus, Publish::once(smaller)).await?;
+        publish(context, Publish::once(smaller)).await?;
     }
     Ok(())
 }
@@ -54,8 +54,9 @@ pub(crate) async fn letter(bus: &dyn Bus, end: DeadEnd, stored: &StoredMessage, 
     }
 }
 
-async fn publish(bus: &dyn Bus, publish: Publish) -> Result<(), String> {
-    until_stored(|| async { bus.publish(publish.clone()).await.map(drop) }).await
+async fn publish(context: &Inner, publish: Publish) -> Result<(), String> {
+    let (bus, run) = (&*context.bus, &context.key.run);
+    until_stored(|| async { publish_event(bus, run, publish.clone()).await.map(drop) }).await
 }
 
 /// Repeats a publication until it is stored; the error is that the message is larger than the server takes.

@@ -5,7 +5,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
-use mesh_schemas::{Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, StoredMessage};
+use mesh_schemas::{
+    DEFAULT_MAX_INLINE, Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, StoredMessage,
+};
 use serde_json::Value;
 
 use crate::clock::BootInstant;
@@ -158,6 +160,11 @@ impl Service {
 pub trait Bus: Send + Sync + 'static {
     /// First token of every subject.
     fn namespace(&self) -> &Namespace;
+
+    /// Largest body, in bytes, of an event that carries its data itself; see [`publish_event`](crate::publish_event).
+    fn max_inline(&self) -> usize {
+        DEFAULT_MAX_INLINE
+    }
 
     /// Number of shards of the namespace.
     ///

@@ -13,6 +13,7 @@ mod dead_letter;
 mod error;
 mod health;
 mod key;
+mod large;
 pub mod memory;
 pub mod nats;
 mod object;
@@ -32,6 +33,7 @@ pub use error::{BusError, PublishError};
 pub use health::{
     ConsumerHealth, ConsumerState, Health, Instance, Role, Server, Share, StreamHealth, StreamState, Usage,
 };
+pub use large::{ReferenceError, fetch, publish_event, whole, without_large};
 pub use mesh_schemas::payload::Reason;
 pub use outcome::{RunOutcome, RunWaiter};
 pub use persist::{Persisted, persist};

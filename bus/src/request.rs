@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::bus::{Bus, Publish};
 use crate::error::{BusError, PublishError};
+use crate::large::publish_event;
 
 /// How long [`submit`] tries to have a request stored: longer than a server takes to start again.
 const SUBMIT_FOR: Duration = Duration::from_secs(30);
@@ -147,7 +148,7 @@ pub async fn submit(bus: &dyn Bus, request: &Request) -> Result<RunId, SubmitErr
 
 async fn try_submit(bus: &dyn Bus, request: &Request, message: Message) -> Result<RunId, SubmitError> {
     let run = run_id(request, bus.shards().await?);
-    bus.publish(Publish::plain(message)).await?;
+    publish_event(bus, &run, Publish::plain(message)).await?;
     Ok(run)
 }
 

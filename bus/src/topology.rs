@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mesh_schemas::{Capability, Lane, MAX_DATA_BYTES, Namespace, Shards};
+use mesh_schemas::{Capability, Lane, MAX_CARRIED_BYTES, Namespace, Shards};
 
 use crate::consume::ConsumerSpec;
 
@@ -32,7 +32,7 @@ pub const AGENT_HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long the registry remembers that an agent is gone, for watchers that were away.
 pub const GONE_AGENT_TTL: Duration = Duration::from_secs(10 * 60);
 /// Largest body of a message in the inbox: the data of a request, and what the envelope may add to it.
-pub const MAX_REQUEST_BYTES: usize = MAX_DATA_BYTES + 16 * 1024;
+pub const MAX_REQUEST_BYTES: usize = MAX_CARRIED_BYTES + 16 * 1024;
 
 /// A stream of the namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -138,12 +138,6 @@ impl Bucket {
 /// Bytes of an object that one message holds: half of what NATS allows a message by default, so that it fits a server that
 /// is set a little lower, and a message on the same connection does not wait long behind it.
 pub const OBJECT_CHUNK_BYTES: usize = 512 * 1024;
-
-/// The bucket of objects on the server: `MESH_OBJECTS`.
-#[must_use]
-pub fn object_bucket(namespace: &Namespace) -> String {
-    namespace.stream("OBJECTS")
-}
 
 /// How a namespace is laid out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

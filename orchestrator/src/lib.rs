@@ -7,6 +7,7 @@ mod capabilities;
 pub mod definitions;
 mod encode;
 mod lease;
+pub mod log;
 mod peers;
 pub mod rehearsal;
 mod relay;

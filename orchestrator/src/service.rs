@@ -5,7 +5,7 @@ use mesh_bus::topology::Topology;
 use mesh_bus::{Bus, BusError, Report};
 use mesh_core::Run;
 use mesh_schemas::{ErrorCode, RULES_VERSION};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -14,7 +14,7 @@ use crate::capabilities;
 use crate::definitions::Definitions;
 use crate::peers::{self, Presence};
 use crate::relay;
-use crate::shard;
+use crate::shard::{self, Memory};
 
 /// The name that orchestrators answer to on `$SRV`.
 pub const SERVICE: &str = "mesh-orchestrator";
@@ -29,6 +29,9 @@ pub struct Options {
     /// How many runs are kept in memory, over all shards. Others are read from the log when their next event
     /// comes, at about a millisecond each.
     pub cached_runs: usize,
+    /// How many bytes of the logs of these runs, over all shards; memory takes a few times as many. What no more fits is
+    /// read from the log again, too. Each shard keeps one run, however large.
+    pub cached_bytes: usize,
     /// How often to look which other orchestrators are there. It bounds how soon shards are shared out anew when one
     /// comes, and how soon those of one that died have another who follows them.
     pub look: Duration,
@@ -42,6 +45,7 @@ impl Default for Options {
         Self {
             topology: Topology::default(),
             cached_runs: 50_000,
+            cached_bytes: 256 * 1024 * 1024,
             look: Duration::from_secs(1),
             rules: RULES_VERSION,
         }
@@ -89,9 +93,14 @@ pub(crate) struct Shared {
     pub(crate) definitions: Definitions,
     pub(crate) presence: Presence,
     pub(crate) folded: Folded,
+    /// Room for requests whose input is fetched.
+    pub(crate) large_requests: Semaphore,
     /// The newest rules by which runs are followed.
     pub(crate) rules: u32,
 }
+
+/// Requests that refer to their input and are relayed at once: each may take a few hundred megabytes of memory.
+pub(crate) const LARGE_REQUESTS: usize = 4;
 
 /// Runs an orchestrator until `shutdown`: sets the namespace up if need be, then follows requests, timers and
 /// its share of the shards. Returns when everything in hand is finished or handed back: after `shutdown` it goes on for
@@ -143,6 +152,7 @@ pub async fn run_observed(
         bus: Arc::clone(&bus),
         presence: Presence::new(options.rules),
         folded,
+        large_requests: Semaphore::new(LARGE_REQUESTS),
         rules: options.rules,
     });
     let present = Arc::clone(&shared);
@@ -156,7 +166,8 @@ pub async fn run_observed(
     let mut parts = JoinSet::new();
     parts.spawn(named("relay", relay::run(Arc::clone(&shared), stop.clone())));
     parts.spawn(named("capability watch", capabilities::run(Arc::clone(&shared), stop.clone())));
-    let per_shard = (options.cached_runs / shards.count() as usize).max(1);
+    let each = |of: usize| of / shards.count() as usize;
+    let per_shard = Memory { runs: each(options.cached_runs), bytes: each(options.cached_bytes) };
     for shard in shards.iter() {
         let follow = shard::run(Arc::clone(&shared), shard, per_shard, mine.clone(), stop.clone());
         parts.spawn(named("follower of a shard", follow));

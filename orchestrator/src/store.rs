@@ -1,17 +1,22 @@
 //! Stores what was decided, until it is stored or no longer ours to store.
 
+use std::time::Duration;
+
 use futures::StreamExt;
-use mesh_bus::{Bus, DeadEnd, Persisted, Publish, PublishError, Stored, persist};
-use mesh_core::{Action, Decision, End, Header};
+use mesh_bus::{Bus, DeadEnd, Persisted, Publish, PublishError, Stored, persist, publish_event};
+use mesh_core::{Action, Content, Decision, End, Header};
 use mesh_schemas::payload::{RunError, TaskError, WorkflowCancelled, WorkflowFailed, code};
-use mesh_schemas::{StoredMessage, TraceContext};
-use tracing::warn;
+use mesh_schemas::{DataRef, RunId, StoredMessage, TraceContext};
+use tracing::{debug, warn};
 
 use crate::encode;
 use crate::lease::Lease;
+use crate::log;
 
 /// Decisions of one event that are on their way at once: a wide fan-out must not take the whole connection.
 const AT_ONCE: usize = 512;
+/// Pause before data is asked for again.
+const FETCH_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes that are kept of a text that was too large.
 const MAX_SHORT_BYTES: usize = 4 * 1024;
 
@@ -43,12 +48,12 @@ async fn one(
     hop: Option<&TraceContext>,
 ) -> Result<Option<String>, Lost> {
     let publish = encode::decision(bus.namespace(), header, &decision, hop);
-    if let Outcome::TooLarge(error) = message(bus, lease, publish).await? {
+    if let Outcome::TooLarge(error) = event(bus, lease, &header.run, publish).await? {
         let Some(smaller) = without_content(decision.clone(), &error) else {
             return Ok(Some(error));
         };
         let publish = encode::decision(bus.namespace(), header, &smaller, hop);
-        if let Outcome::TooLarge(error) = message(bus, lease, publish).await? {
+        if let Outcome::TooLarge(error) = event(bus, lease, &header.run, publish).await? {
             return Ok(Some(error));
         }
     }
@@ -66,6 +71,39 @@ pub(crate) enum Outcome<T> {
 /// Stores a message, however long it takes, as long as the lease is ours.
 pub(crate) async fn message(bus: &dyn Bus, lease: &Lease, publish: Publish) -> Result<Outcome<Stored>, Lost> {
     until_stored(lease, || bus.publish(publish.clone())).await
+}
+
+/// Stores an event of a run, with what it cannot carry beside it; else as [`message`].
+pub(crate) async fn event(
+    bus: &dyn Bus,
+    lease: &Lease,
+    run: &RunId,
+    publish: Publish,
+) -> Result<Outcome<Stored>, Lost> {
+    until_stored(lease, || publish_event(bus, run, publish.clone())).await
+}
+
+/// What an event refers to, and its length as JSON, however long it takes to be told, as long as the lease is ours.
+pub(crate) async fn fetched(
+    bus: &dyn Bus,
+    lease: &Lease,
+    reference: &DataRef,
+) -> Result<(Content, usize), Lost> {
+    let mut said = false;
+    while !lease.is_lost() {
+        match log::content(bus, reference).await {
+            Ok(content) => return Ok(content),
+            Err(error) if error.is_retryable() || said => {
+                debug!(%error, "data that an event refers to cannot be read yet");
+            }
+            Err(error) => {
+                warn!(%error, "data that an event refers to cannot be read: trying again until it is mended");
+                said = true;
+            }
+        }
+        tokio::time::sleep(FETCH_PAUSE).await;
+    }
+    Err(Lost)
 }
 
 /// Puts a message among the dead letters, however long it takes, as long as the lease is ours.

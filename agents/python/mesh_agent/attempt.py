@@ -80,11 +80,14 @@ class Task:
         return delivered > 1 or datetime.now(timezone.utc) - self.basis > _OLD
 
 
-async def is_wanted(link: Link, key: TaskKey, task: Task) -> bool:
-    """Whether the attempt has no outcome yet and its run is still kept."""
+async def is_wanted(link: Link, key: TaskKey, task: Task | None) -> bool:
+    """Whether the attempt has no outcome yet and its run is still kept. Where the task cannot be read, its workflow is not
+    known."""
     for verb in ("completed", "failed"):
         if await link.last("EVENTS", key.subject(verb)):
             return False
+    if task is None:
+        return await link.last("EVENTS", f"{link.namespace}.workflow.started.*.-.{key.run}") is not None
     try:
         workflow = name("workflow name", task.workflow)
     except SettingError:

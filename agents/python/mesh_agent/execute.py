@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import re
 from collections.abc import Awaitable
@@ -16,8 +17,19 @@ from nats.aio.msg import Msg
 from .attempt import Task, is_wanted, lost_before, note_release
 from .context import Context, Identity, Parts
 from .envelope import Trace, Unreadable, decode, lower
-from .errors import Fatal, MeshError, Retryable, SettingError, TaskFailure, TooLarge
+from .errors import (
+    Fatal,
+    LostData,
+    MeshError,
+    Refused,
+    Retryable,
+    SettingError,
+    TaskFailure,
+    TooLarge,
+    Unavailable,
+)
 from .handler import Handler, Output
+from .large import store_event, whole
 from .link import Link, Stored
 from .names import TaskKey
 from .store import DeadEnd, dead_letter, until_stored
@@ -30,7 +42,7 @@ T = TypeVar("T")
 MAX_LOST = 5
 #: Seconds that a handler gets to end after it was told to stop.
 GRACE = 5.0
-#: Seconds before a task of a newer schema is offered again, to an agent that knows it.
+#: Seconds before a task that this agent cannot read is offered again, to one that can.
 _NEWER_PAUSE = 30.0
 #: Seconds before the bus is asked again.
 _LOOK_PAUSE = 0.25
@@ -117,9 +129,18 @@ class Execution:
             await self._bury(DeadEnd.TASK_SUBJECT, str(error))
             return None
         try:
-            attributes, task = self._read()
+            attributes, task = await self._read(key)
         except _Newer as newer:
             log.warning("a task of a newer schema is left to newer agents: %s", newer)
+            return _NEWER_PAUSE
+        except LostData as error:
+            # Of a run that is gone, the data is gone, too.
+            if await _until_answered(lambda: is_wanted(self._link, key, None)):
+                lost = Fatal("lost_input", f"the input of the task is lost: {error}")
+                await self._fail(self._parts(key, {}), lost)
+            return None
+        except Refused as error:
+            log.warning("a task whose input this agent may not read is left to others: %s", error)
             return _NEWER_PAUSE
         except Unreadable as error:
             with contextlib.suppress(TooLarge):
@@ -171,7 +192,7 @@ class Execution:
         data.update({} if output.quality is None else {"quality": output.quality})
         data.update({} if output.usage is None else {"usage": output.usage})
         try:
-            await until_stored(self._link, *parts.event("completed", data), once=True)
+            await self._store(parts, "completed", data)
         except TooLarge as error:
             await self._fail(
                 parts, Fatal("payload_too_large", f"the outcome is larger than an event may be: {error}")
@@ -185,12 +206,19 @@ class Execution:
             error["retry_after"] = failure.retry_after
         try:
             data = {"error": error, "agent": self._site.identity.agent}
-            await until_stored(self._link, *parts.event("failed", data), once=True)
+            await self._store(parts, "failed", data)
         except TooLarge as too_large:
             if failure.code == "payload_too_large":
                 raise
             text = f"the outcome is larger than an event may be: {too_large}"
             await self._fail(parts, Fatal("payload_too_large", text))
+
+    async def _store(self, parts: Parts, verb: str, data: dict[str, Any]) -> None:
+        subject, body, headers = parts.event(verb, data)
+        storing = functools.partial(
+            store_event, self._link, subject, body, headers, run=parts.key.run, once=True
+        )
+        await until_stored(subject, storing)
 
     async def _is_poison(self, key: TaskKey) -> bool:
         if self._delivery <= MAX_LOST:
@@ -207,12 +235,17 @@ class Execution:
     def _key(self) -> TaskKey:
         return TaskKey.parse(self._link.namespace, self._message.subject)
 
-    def _read(self) -> tuple[dict[str, Any], Task]:
+    async def _read(self, key: TaskKey) -> tuple[dict[str, Any], Task]:
         attributes, data = decode(self._message.headers, self._message.data)
         schema = _SCHEMA.fullmatch(attributes.get("dataschema", ""))
         if schema and int(schema.group(1)) > 1:
             raise _Newer(attributes["dataschema"])
-        return attributes, Task.read(data)
+        while True:
+            try:
+                return attributes, Task.read(await whole(self._link, key.run, attributes, data))
+            except Unavailable as error:
+                log.debug("the input of a task cannot be read yet: %s", error)
+            await asyncio.sleep(_LOOK_PAUSE)
 
     def _parts(self, key: TaskKey, attributes: dict[str, Any]) -> Parts:
         header = Trace.of(lower(self._message.headers))

@@ -14,7 +14,8 @@ from nats.aio.msg import Msg
 
 from . import envelope, names
 from .envelope import Unreadable, decode
-from .errors import Refused, Unavailable
+from .errors import LostData, Refused, Unavailable
+from .large import whole
 from .link import Link
 from .pull import Pull
 from .request import Outcome, Waiter
@@ -97,7 +98,7 @@ class Run:
         try:
             while True:
                 message = await _first(asyncio.ensure_future(reader.__anext__()), rejected, self._id)
-                event = _event(message)
+                event = await _event(self._link, self._id, message)
                 yield event
                 if event.type in _ENDS:
                     return
@@ -184,7 +185,16 @@ def _room(received: asyncio.Queue[Msg]) -> int:
     return _IN_FLIGHT - received.qsize()
 
 
-def _event(message: Msg) -> Event:
+async def _whole(link: Link, run: str, attributes: dict[str, Any], data: Any) -> Any:
+    """The data of an event, wherever it is, over lost connections too."""
+    while True:
+        try:
+            return await whole(link, run, attributes, data)
+        except Unavailable:
+            await asyncio.sleep(_RETRY_PAUSE)
+
+
+async def _event(link: Link, run: str, message: Msg) -> Event:
     tokens = message.subject.split(".")
     type = ".".join(tokens[1:3])
     task = tokens[7] if tokens[1] == "task" and len(tokens) == 9 else None
@@ -192,7 +202,8 @@ def _event(message: Msg) -> Event:
     data, unreadable = None, None
     try:
         attributes, data = decode(message.headers, message.data)
-    except Unreadable as error:
+        data = await _whole(link, run, attributes, data)
+    except (Unreadable, LostData) as error:
         unreadable = str(error)
     return Event(
         type=type,

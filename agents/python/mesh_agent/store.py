@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import functools
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Callable
 from urllib.parse import quote
 
 from . import names
@@ -78,14 +79,12 @@ async def store(
         raise
 
 
-async def until_stored(
-    link: Link, subject: str, body: bytes, headers: Mapping[str, str] | None = None, *, once: bool = False
-) -> None:
-    """Stores a message, however long that takes. Raises only :class:`TooLarge`."""
+async def until_stored(subject: str, storing: Callable[[], Awaitable[None]]) -> None:
+    """Repeats what stores a message on a subject, however long that takes. Raises only :class:`TooLarge`."""
     pause = _FIRST_PAUSE
     while True:
         try:
-            return await store(link, subject, body, headers, once=once)
+            return await storing()
         except TooLarge:
             raise
         except Unavailable as error:
@@ -128,7 +127,7 @@ async def dead_letter(link: Link, end: DeadEnd, message: Stored, error: str) -> 
     reference = {**_binary({**attributes, "dataref": f"nats:{id}"}), "Nats-Msg-Id": id}
     for headers, body in ((whole, message.data), (reference, b"")):
         try:
-            return await until_stored(link, subject, body, headers)
+            return await until_stored(subject, functools.partial(store, link, subject, body, headers))
         except TooLarge as too_large:
             log.debug("a dead letter is too large: %s", too_large)
     log.warning("the dead letter about %s cannot be stored", message.subject)

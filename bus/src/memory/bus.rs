@@ -21,6 +21,10 @@ impl Bus for MemoryBus {
         self.server.namespace()
     }
 
+    fn max_inline(&self) -> usize {
+        self.server.max_inline()
+    }
+
     async fn shards(&self) -> Result<Shards, BusError> {
         let operation = || "read the number of shards".to_owned();
         self.ask(operation, |state| {

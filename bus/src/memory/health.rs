@@ -14,7 +14,7 @@ use crate::error::BusError;
 use crate::health::{
     ConsumerHealth, ConsumerState, Health, Role, Server, Share, StreamHealth, StreamState, Usage,
 };
-use crate::topology::{Bucket, Stream, object_bucket, relay_consumer, shard_consumer};
+use crate::topology::{Bucket, Stream, relay_consumer, shard_consumer};
 
 impl MemoryBus {
     pub(super) async fn look_at_everything(&self) -> Result<Health, BusError> {
@@ -55,7 +55,7 @@ fn streams(state: &State, namespace: &Namespace) -> Vec<StreamHealth> {
     let order = [Stream::Events, Stream::Inbox, Stream::Tasks, Stream::Notes, Stream::Dead];
     let streams = order.map(|stream| (stream.name(namespace), Place::from(stream)));
     let buckets = Bucket::ALL.map(|bucket| (format!("KV_{}", bucket.name(namespace)), Place::from(bucket)));
-    let objects = (format!("OBJ_{}", object_bucket(namespace)), Place::Objects);
+    let objects = (format!("OBJ_{}", namespace.object_bucket()), Place::Objects);
     let look = |(name, place): (String, Place)| {
         let log = state.log(place);
         let found = state.layout.is_some().then(|| StreamState {

@@ -23,12 +23,17 @@ pub struct NatsBus {
     pub(super) api: Api,
     pub(super) namespace: Namespace,
     pub(super) shards: OnceCell<Shards>,
+    pub(super) max_inline: usize,
 }
 
 #[async_trait]
 impl Bus for NatsBus {
     fn namespace(&self) -> &Namespace {
         &self.namespace
+    }
+
+    fn max_inline(&self) -> usize {
+        self.max_inline
     }
 
     async fn shards(&self) -> Result<Shards, BusError> {

@@ -1,6 +1,6 @@
 use mesh_bus::topology::{Bucket, Stream};
 use mesh_bus::{BusError, DeadEnd, Publish};
-use mesh_core::Event;
+use mesh_core::{Event, Unreadable};
 use mesh_schemas::payload::{RequestRejected, rejection};
 use mesh_schemas::{RequestId, RunId, Shards, StoredMessage, Subject, TraceContext, WorkflowName};
 use tracing::{info, warn};
@@ -66,7 +66,10 @@ pub(super) async fn if_not_started(
             return Err(Lost);
         }
     };
-    let Err(error) = Event::read(shared.bus.namespace(), &first) else { return Ok(()) };
+    let error = match Event::read(shared.bus.namespace(), &first) {
+        Ok(_) | Err(Unreadable::Elsewhere(_)) => return Ok(()),
+        Err(error) => error,
+    };
     let reason = format!(
         "the run {} cannot start: what somebody published on {subject} is no beginning of a run ({error}). Send the \
          request under another id",

@@ -11,13 +11,14 @@ use chrono::TimeDelta;
 use futures::future::BoxFuture;
 use mesh_bus::topology::SHARD_MAX_ACK_PENDING;
 use mesh_bus::{ConsumerSpec, DeadEnd, Delivery, Publish};
-use mesh_core::{Decision, Event, Fact, Header, Plan, Run, Started, Unreadable, replay};
-use mesh_schemas::{Message, RunId, SignalId, StoredMessage, Subject, TraceContext};
+use mesh_core::{Content, Decision, Event, Fact, Header, Plan, Run, Started, Unreadable, replay};
+use mesh_schemas::{DataRef, Message, ObjectOwner, RunId, SignalId, StoredMessage, Subject, TraceContext};
 use mesh_telemetry::{names, propagation, span};
 use tracing::{Instrument, Span, debug, warn};
 
-use super::cache::{Cache, Cached, Standing};
+use super::cache::{Cache, Cached, Memory, Standing};
 use crate::lease::Lease;
+use crate::log::{self, Events};
 use crate::service::Shared;
 use crate::store::{self, Lost};
 
@@ -34,6 +35,8 @@ const LEFT_FOR: TimeDelta = TimeDelta::days(1);
 const MOST_LEFT: usize = SHARD_MAX_ACK_PENDING as usize / 2;
 /// The form of the subjects that a shard delivers.
 const TEMPLATE: &str = "{kind}.{verb}.{name}.{lane}.{shard}.{run}";
+/// How long the other runs of a shard wait for data that an event refers to: less than others wait for the owner of the shard.
+const FETCH_FOR: Duration = Duration::from_millis(1_500);
 /// Pause before a run is read again from a server that has not caught up.
 const BEHIND_PAUSE: Duration = Duration::from_millis(20);
 
@@ -49,7 +52,17 @@ pub(super) enum Settled {
 }
 
 /// The events of a run and how far that reaches, or which of them this instance does not understand.
-type Read = Result<(Vec<Event>, u64), String>;
+type Read = Result<(Events, u64), String>;
+
+/// What became of looking for what an event refers to.
+enum Fetched {
+    /// It is known, with so many bytes.
+    Content(Content, usize),
+    /// It cannot be told now: others of the shard are not to wait for it.
+    NotNow(Option<RunId>),
+    /// The event may be with another orchestrator by now.
+    Lost,
+}
 
 /// What an event is to lead to.
 enum Verdict {
@@ -81,8 +94,8 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(shared: Arc<Shared>, shard: u32, consumer: ConsumerSpec, cached_runs: usize) -> Self {
-        let (cache, left) = (Cache::new(cached_runs), BTreeSet::new());
+    pub(super) fn new(shared: Arc<Shared>, shard: u32, consumer: ConsumerSpec, memory: Memory) -> Self {
+        let (cache, left) = (Cache::new(memory), BTreeSet::new());
         Self { shared, shard, consumer, cache, left, must_reach: None }
     }
 
@@ -98,9 +111,9 @@ impl Follower {
         }
     }
 
-    /// Folds an event into its run. What is returned stores what follows and acknowledges the event; `None` if the
-    /// event was left to be delivered again.
-    pub(super) async fn take(&mut self, delivery: Delivery) -> Option<Work> {
+    /// Folds an event into its run. What is returned stores what follows and acknowledges the event, and says how many bytes
+    /// the event has with what it refers to; `None` if the event was left to be delivered again.
+    pub(super) async fn take(&mut self, delivery: Delivery) -> Option<(Work, usize)> {
         if !self.cache.continues(&delivery) {
             self.must_reach = None;
             self.shared.presence.pinned(self.shard, delivery.pin.clone());
@@ -115,25 +128,31 @@ impl Follower {
             self.forget_all();
             return None;
         }
-        let event = match Event::read(self.shared.bus.namespace(), &stored) {
-            Ok(event) => event,
-            Err(Unreadable::Malformed(error)) => {
-                return Some(self.work(lease, stored, None, Verdict::Bury(DeadEnd::UnreadableEvent, error)));
-            }
-            Err(Unreadable::UnknownType(error)) => {
-                return Some(self.work(lease, stored, None, Verdict::Bury(DeadEnd::EventType, error)));
-            }
-            Err(Unreadable::Newer(error)) => {
-                // What is decided without it may not be what those decide who know it: the run is left alone.
-                if let Some(run) = Subject::run_of(self.shared.bus.namespace(), &stored.message.subject) {
-                    self.cache.forget(&run);
+        let mut bytes = stored.message.payload.len();
+        let mut read = Event::read(self.shared.bus.namespace(), &stored);
+        if let Err(Unreadable::Elsewhere(reference)) = &read {
+            match self.content(&lease, reference).await {
+                Fetched::Content(content, length) => {
+                    bytes += length;
+                    read = Event::read_with(self.shared.bus.namespace(), &stored, content);
                 }
-                let verdict = self.leave(&stored, error);
-                return Some(self.work(lease, stored, None, verdict));
+                Fetched::NotNow(run) => return Some((self.work(lease, stored, run, Verdict::Later), bytes)),
+                Fetched::Lost => return None,
+            }
+        }
+        let event = match read {
+            Ok(event) => event,
+            Err(unreadable) => {
+                let verdict = self.unread(&stored, unreadable);
+                return Some((self.work(lease, stored, None, verdict), bytes));
             }
         };
         let run = event.run;
-        let verdict = match lease.hold(self.judge(&lease, event, delivered)).await {
+        if event.gives_up_as_lost().is_some() {
+            // Who had the result before it was lost, and others who did not find it, must go on alike: as the log has it.
+            self.cache.forget(&run);
+        }
+        let verdict = match lease.hold(self.judge(&lease, event, bytes, delivered)).await {
             Some(Verdict::Beyond(why)) => self.leave(&stored, why),
             Some(verdict) => {
                 self.left.remove(&stored.sequence);
@@ -144,7 +163,42 @@ impl Follower {
                 return None;
             }
         };
-        Some(self.work(lease, stored, Some(run), verdict))
+        Some((self.work(lease, stored, Some(run), verdict), bytes))
+    }
+
+    /// What becomes of a message that is no event, or none that is known here.
+    fn unread(&mut self, stored: &StoredMessage, unreadable: Unreadable) -> Verdict {
+        match unreadable {
+            Unreadable::Malformed(error) => Verdict::Bury(DeadEnd::UnreadableEvent, error),
+            Unreadable::UnknownType(error) => Verdict::Bury(DeadEnd::EventType, error),
+            Unreadable::Newer(error) => {
+                // What is decided without it may not be what those decide who know it: the run is left alone.
+                if let Some(run) = Subject::run_of(self.shared.bus.namespace(), &stored.message.subject) {
+                    self.cache.forget(&run);
+                }
+                self.leave(stored, error)
+            }
+            // Its content was given.
+            Unreadable::Elsewhere(reference) => {
+                Verdict::Bury(DeadEnd::UnreadableEvent, reference.to_string())
+            }
+        }
+    }
+
+    /// What an event refers to. If it cannot be had now, the event comes again behind others of its run, which so must be
+    /// read anew.
+    async fn content(&mut self, lease: &Lease, reference: &DataRef) -> Fetched {
+        let fetch = lease.hold(store::fetched(&*self.shared.bus, lease, reference));
+        let fetched = tokio::time::timeout(FETCH_FOR, fetch).await;
+        if let Ok(Some(Ok((content, length)))) = fetched {
+            return Fetched::Content(content, length);
+        }
+        let run = match reference.object.owner() {
+            ObjectOwner::Run(run) => Some(*run),
+            ObjectOwner::Definition(..) => None,
+        };
+        run.iter().for_each(|run| self.cache.forget(run));
+        if fetched.is_err() { Fetched::NotNow(run) } else { Fetched::Lost }
     }
 
     /// What becomes of an event that this orchestrator does not understand: it is left to newer ones, but not for ever,
@@ -162,14 +216,15 @@ impl Follower {
         }
     }
 
-    async fn judge(&mut self, lease: &Lease, event: Event, delivered: u64) -> Verdict {
+    /// What an event that is so many bytes long, with what it refers to, is to lead to.
+    async fn judge(&mut self, lease: &Lease, event: Event, bytes: usize, delivered: u64) -> Verdict {
         let first_delivery = delivered == 1;
         match self.cache.standing(&event.run, event.sequence, first_delivery) {
             Standing::Covered => self.covered(event),
-            Standing::Next => self.next(event),
+            Standing::Next => self.next(event, bytes),
             Standing::Unknown => match &event.fact {
                 Fact::Started(started) if first_delivery => match self.plan(started).await {
-                    Ok(plan) => self.begin(&event, started, plan),
+                    Ok(plan) => self.begin(&event, started, bytes, plan),
                     Err(verdict) => verdict,
                 },
                 _ => self.load(lease, event, delivered).await,
@@ -190,16 +245,16 @@ impl Follower {
         }
     }
 
-    fn begin(&mut self, event: &Event, started: &Started, plan: Arc<Plan>) -> Verdict {
+    fn begin(&mut self, event: &Event, started: &Started, bytes: usize, plan: Arc<Plan>) -> Verdict {
         let (run, step) = Run::start(event, started, plan);
         let header = Box::new(run.header.clone());
         let sequence = event.sequence;
         (self.shared.folded)(&run, sequence);
-        self.cache.keep(event.run, Cached { run, begin: sequence, upto: sequence, covered: 0 });
+        self.cache.keep(event.run, Cached { run, begin: sequence, upto: sequence, covered: 0, bytes });
         Verdict::Store { header, decisions: step.decisions, letter: None }
     }
 
-    fn next(&mut self, event: Event) -> Verdict {
+    fn next(&mut self, event: Event, bytes: usize) -> Verdict {
         let Some(cached) = self.cache.get(&event.run) else { return Verdict::Later };
         let step = cached.run.apply(&event);
         cached.upto = event.sequence;
@@ -207,13 +262,15 @@ impl Follower {
         let header = Box::new(cached.run.header.clone());
         if event.fact == Fact::Ended {
             self.cache.forget(&event.run);
+        } else {
+            self.cache.grown(&event.run, bytes);
         }
         Verdict::Store { header, decisions: step.decisions, letter: objection(event.defect, step.stray) }
     }
 
     /// Makes the run anew from the log. All decisions that may be missing are stored again.
     async fn load(&mut self, lease: &Lease, event: Event, delivered: u64) -> Verdict {
-        let (events, end) = match self.read(lease, &event).await {
+        let (Events { events, bytes }, end) = match self.read(lease, &event).await {
             Some(Ok(read)) => read,
             Some(Err(newer)) => return Verdict::Beyond(newer),
             None => return Verdict::Later,
@@ -243,7 +300,7 @@ impl Follower {
         let Ok(too_large) = stored else { return Verdict::Later };
         let letter = objection(event.defect, stray).or_else(|| no_room(too_large));
         (self.shared.folded)(&run, end);
-        self.cache.keep(event.run, Cached { run, begin, upto: end, covered: end });
+        self.cache.keep(event.run, Cached { run, begin, upto: end, covered: end, bytes });
         Verdict::Store { header, decisions: Vec::new(), letter }
     }
 
@@ -272,12 +329,8 @@ impl Follower {
         if log.end < must_reach {
             return Ok(None);
         }
-        let read = log.events.iter().filter_map(|stored| match Event::read(bus.namespace(), stored) {
-            Ok(event) => Some(Ok(event)),
-            Err(Unreadable::Newer(newer)) => Some(Err(newer)),
-            Err(Unreadable::Malformed(_) | Unreadable::UnknownType(_)) => None,
-        });
-        Ok(Some(read.collect::<Result<_, _>>().map(|events| (events, log.end))))
+        let read = log::events(&*bus, &log.events, event).await?;
+        Ok(Some(read.map(|events| (events, log.end))))
     }
 
     /// The plan that a run is pinned to, or what to do if this instance does not know it, or not the rules.

@@ -6,29 +6,35 @@ mod follower;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use mesh_bus::Flow;
 use mesh_bus::topology::{SHARD_MAX_ACK_PENDING, shard_consumer};
+use mesh_schemas::MAX_DATA_BYTES;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::service::{Shared, until_it_works};
+pub(crate) use cache::Memory;
 use follower::Follower;
+
+/// Bytes of events, with what they refer to, whose decisions are being stored before no more are taken: there is room for
+/// one of the largest while another is stored.
+const MAX_IN_HAND: usize = 2 * MAX_DATA_BYTES;
 
 /// Follows the shard whenever it is among `mine`, until `stop`. What is in hand is finished before it is let go of for good.
 pub(crate) async fn run(
     shared: Arc<Shared>,
     shard: u32,
-    cached_runs: usize,
+    memory: Memory,
     mut mine: watch::Receiver<BTreeSet<u32>>,
     stop: CancellationToken,
 ) {
     let spec = shard_consumer(shared.bus.namespace(), shard);
     let at_once = SHARD_MAX_ACK_PENDING as usize;
-    let mut follower = Follower::new(Arc::clone(&shared), shard, spec.clone(), cached_runs);
-    let mut storing = FuturesUnordered::new();
+    let mut follower = Follower::new(Arc::clone(&shared), shard, spec.clone(), memory);
+    let (mut storing, mut in_hand) = (FuturesUnordered::new(), 0);
     while is_mine(&mut mine, shard, &stop).await {
         let consume = async || {
             let consumed = shared.bus.consume(&spec, Flow::Continuous(at_once)).await;
@@ -44,9 +50,17 @@ pub(crate) async fn run(
                 Ok(()) = mine.changed() => if !mine.borrow_and_update().contains(&shard) {
                     break;
                 },
-                Some(settled) = storing.next(), if !storing.is_empty() => follower.settled(settled),
-                delivery = events.next(), if storing.len() < at_once => match delivery {
-                    Ok(delivery) => storing.extend(follower.take(delivery).await),
+                Some((settled, bytes)) = storing.next(), if !storing.is_empty() => {
+                    in_hand -= bytes;
+                    follower.settled(settled);
+                }
+                delivery = events.next(), if storing.len() < at_once && in_hand < MAX_IN_HAND => match delivery {
+                    Ok(delivery) => {
+                        if let Some((work, bytes)) = follower.take(delivery).await {
+                            in_hand += bytes;
+                            storing.push(work.map(move |settled| (settled, bytes)));
+                        }
+                    }
                     Err(error) => {
                         warn!(shard, %error, "following the shard: beginning anew");
                         break;

@@ -2,12 +2,15 @@ use std::fmt;
 use std::time::Duration;
 
 use mesh_bus::topology::Stream;
+use mesh_schemas::DEFAULT_MAX_INLINE;
 
 use crate::workload::Choices;
 
 /// More runs than any workload has, in every shard.
 const MANY_RUNS: usize = 100;
 
+/// Limits at which nothing is by reference, much of what agents and runs are given and give is, and all of it is.
+const MAX_INLINE: [usize; 3] = [DEFAULT_MAX_INLINE, 700, 1];
 /// Seconds of an hour: what a clock is off by that was set to another time zone.
 const HOUR: u64 = 60 * 60;
 /// Seconds between two looks of an orchestrator that takes no notice of others but for those it finds when it starts.
@@ -30,6 +33,8 @@ pub struct Storm {
     pub capacity: usize,
     /// Runs that an orchestrator keeps in memory.
     pub cached_runs: usize,
+    /// Largest event that carries its data itself, in bytes.
+    pub max_inline: usize,
     /// How often an orchestrator looks which others are there.
     pub look: Duration,
     /// When it is over: from then on nothing goes wrong.
@@ -140,6 +145,7 @@ impl Storm {
             skew: if skewed { Duration::from_secs(choices.pick(&[2, 20, HOUR])) } else { Duration::ZERO },
             outages,
             full,
+            max_inline: choices.pick(&[MAX_INLINE[0], MAX_INLINE[0], MAX_INLINE[1], MAX_INLINE[2]]),
         };
         // Where nothing goes wrong, more can be demanded.
         if is_calm {
@@ -198,6 +204,7 @@ impl Storm {
         with(|storm| storm.agents = 1);
         with(|storm| storm.shards = 1);
         with(|storm| storm.cached_runs = MANY_RUNS);
+        with(|storm| storm.max_inline = DEFAULT_MAX_INLINE);
         with(|storm| storm.look = Duration::from_secs(SELDOM));
         with(|storm| storm.pace = Pace::Quick);
         with(|storm| storm.refused = 0);
@@ -223,11 +230,13 @@ impl Storm {
 impl fmt::Display for Storm {
     /// What goes wrong; what does not is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { shards, orchestrators, agents, capacity, cached_runs, look, pace, lasts, .. } = self;
+        let Self {
+            shards, orchestrators, agents, capacity, cached_runs, look, pace, lasts, max_inline, ..
+        } = self;
         writeln!(
             f,
-            "{orchestrators} orchestrators that keep {cached_runs} runs and look for others every {look:?}, {agents} agents of capacity {capacity}, {shards} \
-             shards, pace {pace:?}"
+            "{orchestrators} orchestrators that keep {cached_runs} runs and look for others every {look:?}, {agents} agents \
+             of capacity {capacity}, {shards} shards, pace {pace:?}, events of at most {max_inline} bytes"
         )?;
         let chances = [
             ("refused", self.refused),

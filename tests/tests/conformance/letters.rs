@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, DeadEnd, Persisted, Publish, Stored, dead_letter, persist};
-use mesh_schemas::{MAX_DATA_BYTES, Message};
+use mesh_schemas::{MAX_CARRIED_BYTES, Message};
 
 use crate::server::{Server, topology};
 use crate::support::{event, message, run, soon, stored};
@@ -99,7 +99,7 @@ async fn what_cannot_be_stored_yet_is_stored_when_it_can_be(server: &impl Server
 async fn what_can_never_be_stored_is_told(server: &impl Server) -> Result<()> {
     let bus = server.set_up().await?;
     let fact = event(run(1), 1);
-    let large = Message { payload: vec![b'x'; 2 * MAX_DATA_BYTES].into(), ..fact.message.clone() };
+    let large = Message { payload: vec![b'x'; 2 * MAX_CARRIED_BYTES].into(), ..fact.message.clone() };
     let told = soon("the end", persist(|| false, || bus.publish(Publish::once(large.clone())))).await?;
     assert!(matches!(told, Persisted::TooLarge(_)), "{told:?}");
     for stored in [Stored::Now(1), Stored::Already] {

@@ -2,5 +2,6 @@
 
 mod agents;
 mod flow;
+mod large;
 mod requests;
 mod writes;

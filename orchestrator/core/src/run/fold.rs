@@ -137,7 +137,7 @@ impl<'a> Fold<'a> {
     }
 
     pub(super) fn failed(&mut self, key: &TaskKey, error: &TaskError) {
-        let Some(index) = self.active(key) else { return };
+        let Some(index) = self.active(key).or_else(|| self.given_up(key)) else { return };
         match backoff::pause(&self.plan.tasks[index].definition.retry, key, error) {
             None => self.fail(index, key.attempt, error.clone()),
             Some(Duration::ZERO) => self.create(index, key.attempt.next()),
@@ -150,6 +150,21 @@ impl<'a> Fold<'a> {
         }
     }
 
+    /// What an attempt made is lost. It is given up, and has failed when that stands in the log.
+    pub(super) fn lost(&mut self, key: &TaskKey, error: &TaskError) {
+        if let Some(index) = self.active(key) {
+            self.run.tasks[index] = TaskState::GivenUp(key.attempt);
+            self.decide(Action::GiveUp(key.clone(), error.clone()));
+        }
+    }
+
+    /// Without its input the run cannot go on.
+    pub(super) fn input_lost(&mut self, error: &str) {
+        let message = format!("the input of the run is lost: {error}");
+        let error = RunError { code: code::LOST_INPUT.to_owned(), message };
+        self.end_failed(error, None, "the input of the run is lost");
+    }
+
     pub(super) fn retry(&mut self, task: &TaskId, after: Attempt) {
         let Some(index) = self.plan.index(task) else { return };
         if self.run.tasks[index] == TaskState::Pausing(after) {
@@ -160,6 +175,11 @@ impl<'a> Fold<'a> {
     fn active(&self, key: &TaskKey) -> Option<usize> {
         let index = self.plan.index(&key.task)?;
         (self.run.tasks[index] == TaskState::Active(key.attempt)).then_some(index)
+    }
+
+    fn given_up(&self, key: &TaskKey) -> Option<usize> {
+        let index = self.plan.index(&key.task)?;
+        (self.run.tasks[index] == TaskState::GivenUp(key.attempt)).then_some(index)
     }
 
     fn over(&mut self, index: usize, state: TaskState, output: Value) {
@@ -235,7 +255,9 @@ impl<'a> Fold<'a> {
                 TaskState::Done(_) => counts.done += 1,
                 TaskState::Failed(_) => counts.failed += 1,
                 TaskState::Skipped => counts.skipped += 1,
-                TaskState::Waiting(_) | TaskState::Pausing(_) => counts.cancelled += 1,
+                TaskState::Waiting(_) | TaskState::Pausing(_) | TaskState::GivenUp(_) => {
+                    counts.cancelled += 1
+                }
                 TaskState::Active(attempt) => {
                     counts.cancelled += 1;
                     let key = self.run.key(index, attempt);

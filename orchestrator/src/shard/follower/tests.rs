@@ -8,6 +8,7 @@ use mesh_bus::{Bus, Deliveries, Flow};
 use mesh_schemas::document::Format;
 use mesh_schemas::{Digest, Headers, Namespace, RULES_VERSION, RequestId, Shards};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::*;
 use crate::definitions::{self, Definitions};
@@ -28,6 +29,10 @@ struct Desk {
 
 impl Desk {
     async fn new() -> Self {
+        Self::keeping(Memory { runs: 1, bytes: usize::MAX }).await
+    }
+
+    async fn keeping(memory: Memory) -> Self {
         let server = MemoryServer::new(Namespace::default());
         let bus: Arc<dyn Bus> = server.connect();
         let shards = Shards::new(1).expect("one shard");
@@ -44,13 +49,14 @@ impl Desk {
             folded: Arc::new(move |run, upto| {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((run.header.run, upto));
             }),
+            large_requests: Semaphore::new(1),
         };
         let consumer = shard_consumer(bus.namespace(), 0);
         let deliveries = bus
             .consume(&consumer, Flow::Continuous(SHARD_MAX_ACK_PENDING as usize))
             .await
             .expect("a receiver");
-        let follower = Follower::new(Arc::new(shared), 0, consumer, 1);
+        let follower = Follower::new(Arc::new(shared), 0, consumer, memory);
         Self { server, bus, digest: definition.digest(), deliveries, follower, folded }
     }
 
@@ -68,16 +74,20 @@ impl Desk {
     }
 
     async fn complete(&self, run: RunId, task: &str) {
-        self.store(&format!("task.completed.work.normal.{run}.{task}.1"), json!({"output": 1})).await;
+        self.complete_with(run, task, json!(1)).await;
+    }
+
+    async fn complete_with(&self, run: RunId, task: &str, output: Value) {
+        self.store(&format!("task.completed.work.normal.{run}.{task}.1"), json!({"output": output})).await;
     }
 
     /// Takes the next event and does what follows from it.
     async fn settle(&mut self) {
-        self.take().await.expect("work").await;
+        self.take().await.expect("work").0.await;
     }
 
     /// Takes the next event.
-    async fn take(&mut self) -> Option<Work> {
+    async fn take(&mut self) -> Option<(Work, usize)> {
         let delivery = self.deliveries.next().await.expect("a delivery");
         self.follower.take(delivery).await
     }
@@ -126,9 +136,35 @@ async fn a_run_is_not_read_from_a_server_that_lacks_what_was_folded() {
         let believed = tokio::time::timeout(SHARD_ACK_WAIT / 2, &mut taking).await;
         assert!(believed.is_err(), "the server that is behind was believed");
         desk.server.fall_behind(None);
-        taking.await.expect("work").await;
+        taking.await.expect("work").0.await;
     }
     assert_eq!(desk.last_folded(), (one, 5));
+}
+
+/// Large runs make room for each other, and the one at hand is kept, however large.
+#[tokio::test(start_paused = true)]
+async fn runs_are_kept_as_far_as_their_bytes_go() {
+    let mut desk = Desk::keeping(Memory { runs: 100, bytes: 10_000 }).await;
+    let (one, other) = (run("1"), run("2"));
+    for run in [one, other] {
+        desk.start(run).await;
+        desk.settle().await;
+    }
+    assert!(desk.follower.cache.get(&one).is_some(), "small ones are kept beside each other");
+    desk.complete_with(other, "a", json!("x".repeat(20_000))).await;
+    desk.settle().await;
+    assert!(desk.follower.cache.get(&one).is_none() && desk.follower.cache.get(&other).is_some());
+    // It is read again, and takes the place of the other.
+    desk.complete(one, "a").await;
+    desk.settle().await;
+    assert_eq!(desk.last_folded(), (one, 4));
+    assert!(desk.follower.cache.get(&one).is_some() && desk.follower.cache.get(&other).is_none());
+    desk.follower.forget_all();
+    for run in [other, one] {
+        desk.complete(run, "b").await;
+        desk.settle().await;
+    }
+    assert!(desk.follower.cache.get(&one).is_some() && desk.follower.cache.get(&other).is_none());
 }
 
 /// What an older mesh does not understand is left to others, and put aside when nobody took it in a day; nothing else

@@ -58,7 +58,10 @@ impl Link {
             if party.kind == Kind::Agent && party.happens(party.world.storm.contradicted) {
                 doubles::contradict(party, &message);
             }
-            party.world.observe(|observer| observer.stored(StoredMessage { message, sequence, time }));
+            let stored = StoredMessage { message, sequence, time };
+            // With what it refers to, as whoever reads it has it.
+            let whole = mesh_bus::whole(&*party.world.server.connect(), stored.clone()).await;
+            party.world.observe(|observer| observer.stored(whole.unwrap_or(stored)));
         }
         stored
     }
@@ -81,6 +84,10 @@ impl Link {
 impl Bus for Link {
     fn namespace(&self) -> &Namespace {
         self.party().bus.namespace()
+    }
+
+    fn max_inline(&self) -> usize {
+        self.party().bus.max_inline()
     }
 
     async fn shards(&self) -> Result<Shards, BusError> {

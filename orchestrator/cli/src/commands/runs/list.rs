@@ -4,9 +4,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use futures::TryStreamExt as _;
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, From, RunOutcome};
+use mesh_bus::{Bus, From, RunOutcome, without_large};
 use mesh_schemas::payload::{RunError, WorkflowStarted};
-use mesh_schemas::{RunId, StoredMessage, Subject, WorkflowName, WorkflowVerb};
+use mesh_schemas::{Namespace, RunId, StoredMessage, Subject, WorkflowName, WorkflowVerb};
 use serde::Serialize;
 
 use super::state::{RunStatus, RunTarget, data, ended};
@@ -79,11 +79,17 @@ struct Summary {
 }
 
 impl Summary {
-    fn new(run: RunId, workflow: Option<WorkflowName>, started: &StoredMessage) -> Self {
+    fn new(
+        namespace: &Namespace,
+        run: RunId,
+        workflow: Option<WorkflowName>,
+        started: &StoredMessage,
+    ) -> Self {
         let capability = if workflow.is_some() {
             None
         } else {
-            data::<WorkflowStarted>(started).and_then(|started| started.capability)
+            let started = data::<WorkflowStarted>(&without_large(namespace, started));
+            started.and_then(|started| started.capability)
         };
         Self {
             run,
@@ -134,7 +140,7 @@ async fn summaries(
         match places.get(&run) {
             None if verb == WorkflowVerb::Started => {
                 places.insert(run, runs.len());
-                runs.push(Summary::new(run, workflow, &stored));
+                runs.push(Summary::new(namespace, run, workflow, &stored));
             }
             // It began before the part that is read.
             None => {}
