@@ -169,7 +169,6 @@ impl Follower {
     /// What becomes of a message that is no event, or none that is known here.
     fn unread(&mut self, stored: &StoredMessage, unreadable: Unreadable) -> Verdict {
         match unreadable {
-            Unreadable::Malformed(error) => Verdict::Bury(DeadEnd::UnreadableEvent, error),
             Unreadable::UnknownType(error) => Verdict::Bury(DeadEnd::EventType, error),
             Unreadable::Newer(error) => {
                 // What is decided without it may not be what those decide who know it: the run is left alone.
@@ -178,9 +177,9 @@ impl Follower {
                 }
                 self.leave(stored, error)
             }
-            // Its content was given.
-            Unreadable::Elsewhere(reference) => {
-                Verdict::Bury(DeadEnd::UnreadableEvent, reference.to_string())
+            // What an event refers to was given, if that could be.
+            unreadable @ (Unreadable::Malformed(_) | Unreadable::Elsewhere(_)) => {
+                Verdict::Bury(DeadEnd::UnreadableEvent, unreadable.to_string())
             }
         }
     }

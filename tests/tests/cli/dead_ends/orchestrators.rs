@@ -30,8 +30,10 @@ pub(super) async fn provoke(mesh: &Small, end: DeadEnd) -> Result<Provoked> {
         }
         DeadEnd::UnreadableRequest => garbage("workflow.requested.held", b"{\"n\": 1", "JSON").await,
         DeadEnd::LargeRequest => {
-            let large = format!("{:?}", "x".repeat(MAX_PAYLOAD - 200));
-            world.publish("task.requested.held", large).await?;
+            // Every first event has the id of the request twice.
+            let id = "x".repeat(MAX_PAYLOAD / 2);
+            let event = json!({"specversion": "1.0", "id": id, "source": "/x", "type": "x", "data": 1});
+            world.publish("task.requested.held", event.to_string()).await?;
             Ok(Provoked::new(end, "task.requested.held", "max payload size exceeded"))
         }
         DeadEnd::UnreadableTimer => {
