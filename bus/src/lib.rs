@@ -37,4 +37,4 @@ pub use large::{ReferenceError, fetch, publish_event, whole, without_large};
 pub use mesh_schemas::payload::Reason;
 pub use outcome::{RunOutcome, RunWaiter};
 pub use persist::{Persisted, persist};
-pub use request::{Request, SubmitError, Target, run_id, submit};
+pub use request::{Request, SubmitError, Target, run_id, run_of, submit};

@@ -3,6 +3,7 @@
 mod folder;
 mod port;
 mod program;
+mod servers;
 mod sync;
 
 use std::fs::File;
@@ -19,6 +20,8 @@ use tokio::process::{Child, Command};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 
+use servers::Member;
+pub(crate) use servers::NatsServers;
 pub(crate) use sync::Sync;
 
 /// Longest time a server gets to end by itself: it writes its state to disk.
@@ -27,7 +30,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const LOG_TAIL: u64 = 2_000;
 
 /// A server that ends when this process ends, also when this process is killed.
-pub(crate) struct NatsServer {
+struct NatsServer {
     process: Child,
     log: PathBuf,
     port: u16,
@@ -39,7 +42,7 @@ pub(crate) struct NatsServer {
 impl NatsServer {
     /// Starts a server with JetStream on a folder and a port of this machine only; on any free port for 0. A durable one
     /// forces each write onto the disk.
-    pub(crate) async fn start(data: &Path, port: u16, durable: bool) -> anyhow::Result<Self> {
+    async fn start(data: &Path, port: u16, durable: bool, member: Option<&Member>) -> anyhow::Result<Self> {
         let program = program::find().await?;
         // The folder first: who starts twice by mistake is told so, and not only that the port is taken.
         let lock = folder::take(data)?;
@@ -61,6 +64,7 @@ impl NatsServer {
             .arg(data)
             .arg("--log")
             .arg(&log)
+            .args(member.into_iter().flat_map(cluster))
             // Not in our process group: Ctrl-C is for us, and we stop the server last.
             .process_group(0)
             .stdin(Stdio::null())
@@ -73,17 +77,17 @@ impl NatsServer {
     }
 
     /// The port of 127.0.0.1 that it listens on.
-    pub(crate) fn port(&self) -> u16 {
+    fn port(&self) -> u16 {
         self.port
     }
 
     /// How often it forces written data onto the disk.
-    pub(crate) fn sync(&self) -> &Sync {
+    fn sync(&self) -> &Sync {
         &self.sync
     }
 
     /// Waits until the server has ended by itself, and says why.
-    pub(crate) async fn ended(&mut self) -> anyhow::Error {
+    async fn ended(&mut self) -> anyhow::Error {
         match self.process.wait().await {
             Ok(status) => {
                 let message =
@@ -95,7 +99,7 @@ impl NatsServer {
     }
 
     /// Stops the server in order, and by force if that takes too long.
-    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+    async fn stop(mut self) -> anyhow::Result<()> {
         if let Some(pid) =
             self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
         {
@@ -153,6 +157,19 @@ impl Tethered {
         let error = std::process::Command::new(&self.program).args(&self.arguments).exec();
         Err(error).with_context(|| cannot_start(ErrorCode::NoProgram, &self.program))
     }
+}
+
+/// What makes a server one of a cluster.
+fn cluster(member: &Member) -> [String; 8] {
+    let listens = format!("nats://127.0.0.1:{}", member.port);
+    let arguments = [
+        ("--name", member.name.clone()),
+        ("--cluster_name", "mesh".to_owned()),
+        ("--cluster", listens),
+        ("--routes", member.routes.clone()),
+    ];
+    let mut arguments = arguments.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
+    std::array::from_fn(|_| arguments.next().unwrap_or_default())
 }
 
 fn cannot_start(code: ErrorCode, program: &Path) -> Failure {

@@ -43,6 +43,12 @@ impl Layout {
         Options { topology, ..Options::default() }
     }
 
+    /// The same for a cluster of so many servers, which keeps so many copies.
+    pub(crate) fn with_copies(self, copies: usize) -> Self {
+        let replicas = u8::try_from(copies).map_or(self.replicas, Replicas);
+        Self { replicas: Replicas(self.replicas.0.max(replicas.0)), ..self }
+    }
+
     /// Whether a power failure is to lose nothing.
     pub(crate) fn is_durable(self) -> bool {
         matches!(self.durable, Some(Durable::Yes | Durable::Trust))
