@@ -168,20 +168,20 @@ impl Follower {
 
     /// What becomes of a message that is no event, or none that is known here.
     fn unread(&mut self, stored: &StoredMessage, unreadable: Unreadable) -> Verdict {
-        let error = match unreadable {
-            Unreadable::Malformed(error) => error,
-            Unreadable::UnknownType(error) => return Verdict::Bury(DeadEnd::EventType, error),
+        match unreadable {
+            Unreadable::UnknownType(error) => Verdict::Bury(DeadEnd::EventType, error),
             Unreadable::Newer(error) => {
                 // What is decided without it may not be what those decide who know it: the run is left alone.
                 if let Some(run) = Subject::run_of(self.shared.bus.namespace(), &stored.message.subject) {
                     self.cache.forget(&run);
                 }
-                return self.leave(stored, error);
+                self.leave(stored, error)
             }
-            // Its content was given.
-            Unreadable::Elsewhere(reference) => reference.to_string(),
-        };
-        Verdict::Bury(DeadEnd::UnreadableEvent, error)
+            // What an event refers to was given, if that could be.
+            unreadable @ (Unreadable::Malformed(_) | Unreadable::Elsewhere(_)) => {
+                Verdict::Bury(DeadEnd::UnreadableEvent, unreadable.to_string())
+            }
+        }
     }
 
     /// What an event refers to. If it cannot be had now, the event comes again behind others of its run, which so must be

@@ -30,12 +30,10 @@ pub(super) async fn provoke(mesh: &Small, end: DeadEnd) -> Result<Provoked> {
         }
         DeadEnd::UnreadableRequest => garbage("workflow.requested.held", b"{\"n\": 1", "JSON").await,
         DeadEnd::LargeRequest => {
-            // Every event of the run would have what the requester calls the work, too.
-            let large = json!({
-                "specversion": "1.0", "id": "1", "source": "/x", "type": "x", "data": {},
-                "correlationid": "x".repeat(MAX_PAYLOAD - 200)
-            });
-            world.publish("task.requested.held", large.to_string()).await?;
+            // Every first event has the id of the request twice.
+            let id = "x".repeat(MAX_PAYLOAD / 2);
+            let event = json!({"specversion": "1.0", "id": id, "source": "/x", "type": "x", "data": 1});
+            world.publish("task.requested.held", event.to_string()).await?;
             Ok(Provoked::new(end, "task.requested.held", "max payload size exceeded"))
         }
         DeadEnd::UnreadableTimer => {
