@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_bus::nats::SettingsError;
-use mesh_bus::{Bus, BusError};
+use mesh_bus::{Bus, BusError, Report};
 use mesh_schemas::payload::AgentRegistered;
 use mesh_schemas::{AgentId, Capability, ErrorCode, NameError};
 use tokio::task::JoinSet;
@@ -102,7 +102,9 @@ impl Agent {
     pub(crate) async fn run_until(self, stop: CancellationToken) -> Result<(), AgentError> {
         let Self { bus, prepared, is_listed } = self;
         let registered = prepared.registered();
-        let _service = bus.announce(&prepared.type_, &prepared.version, "agent of the mesh").await?;
+        let said = serde_json::to_value(&registered).unwrap_or_default();
+        let report: Report = Arc::new(move || said.clone());
+        let _service = bus.announce(&prepared.type_, &prepared.version, "agent of the mesh", report).await?;
         let cancellations = Cancellations::default();
         let parts_stop = stop.child_token();
         // Heartbeats go on while the last tasks end.

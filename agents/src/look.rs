@@ -17,15 +17,21 @@ pub(crate) fn is_needed(bus: &dyn Bus, task: &TaskCreated, delivered: u64) -> bo
 }
 
 /// Whether the attempt has no outcome yet and its run goes on. Of a run that has ended, only its beginning and its end may
-/// be left in the log, and later nothing.
-pub(crate) async fn is_wanted(bus: &dyn Bus, key: &TaskKey, task: &TaskCreated) -> Result<bool, BusError> {
+/// be left in the log, and later nothing. Where the task cannot be read, its workflow is not known.
+pub(crate) async fn is_wanted(
+    bus: &dyn Bus,
+    key: &TaskKey,
+    task: Option<&TaskCreated>,
+) -> Result<bool, BusError> {
     for verb in [TaskVerb::Completed, TaskVerb::Failed] {
         if exists(bus, &key.subject(verb)).await? {
             return Ok(false);
         }
     }
-    let workflow: Option<WorkflowName> = task.workflow.parse().ok();
-    let workflow = workflow.as_ref().map_or("-", WorkflowName::as_str);
+    let workflow = task.map(|task| task.workflow.parse().ok());
+    let workflow = workflow
+        .as_ref()
+        .map_or("*", |workflow: &Option<WorkflowName>| workflow.as_ref().map_or("-", WorkflowName::as_str));
     let life = format!("{}.workflow.*.{workflow}.-.{}", bus.namespace(), key.run);
     let last = bus.last(Stream::Events, &life).await?;
     let last = last.and_then(|last| Subject::parse(bus.namespace(), &last.message.subject).ok());

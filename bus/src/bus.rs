@@ -1,10 +1,14 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
-use mesh_schemas::{Message, Namespace, RunId, Shards, StoredMessage};
+use mesh_schemas::{
+    DEFAULT_MAX_INLINE, Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, StoredMessage,
+};
+use serde_json::Value;
 
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
@@ -88,6 +92,32 @@ pub struct Entry {
     pub deleted: bool,
 }
 
+/// What the bucket of objects holds of one owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedObjects {
+    /// Whose it is.
+    pub owner: ObjectOwner,
+    /// When the newest part of it was stored.
+    pub newest: DateTime<Utc>,
+    /// Objects that [`Bus::remove_objects`] does not find by their owner: other clients made them, or what they were made
+    /// of is gone already.
+    pub strays: Vec<ObjectName>,
+}
+
+impl OwnedObjects {
+    /// Removes all of it.
+    ///
+    /// # Errors
+    /// [`BusError`]; it may be called again.
+    pub async fn remove(&self, bus: &dyn Bus) -> Result<(), BusError> {
+        bus.remove_objects(&self.owner).await?;
+        for stray in &self.strays {
+            bus.remove_object(stray).await?;
+        }
+        Ok(())
+    }
+}
+
 /// Messages of a subscription, as they pass; nothing is kept for a subscriber that is away.
 pub type Subscription = BoxStream<'static, Message>;
 /// First every present entry of a bucket, then each change; `None` once where the present ends.
@@ -108,14 +138,24 @@ pub enum From {
     Now,
 }
 
+/// How a process is, in its own words: asked for whenever somebody looks, so it must be quick.
+pub type Report = Arc<dyn Fn() -> Value + Send + Sync>;
+
 /// How a process answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS` (NATS ADR-32) for as long as it is kept.
 pub struct Service {
+    id: String,
     _guard: Box<dyn std::any::Any + Send + Sync>,
 }
 
 impl Service {
-    pub(crate) fn new(guard: impl std::any::Any + Send + Sync) -> Self {
-        Self { _guard: Box::new(guard) }
+    pub(crate) fn new(id: String, guard: impl std::any::Any + Send + Sync) -> Self {
+        Self { id, _guard: Box::new(guard) }
+    }
+
+    /// Names the process among the [`instances`](Bus::instances) of its service.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 }
 
@@ -129,6 +169,11 @@ impl Service {
 pub trait Bus: Send + Sync + 'static {
     /// First token of every subject.
     fn namespace(&self) -> &Namespace;
+
+    /// Largest body, in bytes, of an event that carries its data itself; see [`publish_event`](crate::publish_event).
+    fn max_inline(&self) -> usize {
+        DEFAULT_MAX_INLINE
+    }
 
     /// Number of shards of the namespace.
     ///
@@ -187,9 +232,6 @@ pub trait Bus: Send + Sync + 'static {
     /// before is there.
     async fn read_history(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError>;
 
-    /// Removes one message of a stream, if it is there. Nothing else is touched, and consumers go on behind it.
-    async fn remove(&self, stream: Stream, sequence: u64) -> Result<(), BusError>;
-
     /// The messages of a stream on any of these subjects, which may have wildcards, in stream order and each once:
     /// first those that are there, then each new one as it comes. Leaves no mark on the stream.
     async fn follow(&self, stream: Stream, filters: Vec<String>, from: From) -> Result<Follow, BusError>;
@@ -199,6 +241,11 @@ pub trait Bus: Send + Sync + 'static {
 
     /// The message at a sequence of a stream, if it is still there.
     async fn at(&self, stream: Stream, sequence: u64) -> Result<Option<StoredMessage>, BusError>;
+
+    /// Removes the message at a sequence of a stream; `false` if it is not there (any more). Nobody is delivered it after
+    /// that, its sequence is never given again, and where a subject names one fact, its subject is free again. After a
+    /// retryable error it is not known whether it was removed; trying again then may find it gone.
+    async fn remove(&self, stream: Stream, sequence: u64) -> Result<bool, BusError>;
 
     /// The value of a key.
     async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError>;
@@ -221,8 +268,39 @@ pub trait Bus: Send + Sync + 'static {
     /// Follows a bucket.
     async fn watch(&self, bucket: Bucket) -> Result<Watch, BusError>;
 
-    /// Makes the process visible as a NATS service until the guard is dropped.
-    async fn announce(&self, name: &str, version: &str, description: &str) -> Result<Service, BusError>;
+    /// Keeps content as an object of an owner, under the name by which everyone can have it once this has returned. Content
+    /// that the owner has already is not stored again. At most [`mesh_schemas::MAX_OBJECT_BYTES`] long.
+    ///
+    /// A call that did not end well may leave parts behind, which nobody sees and which go with the owner.
+    async fn put_object(&self, owner: &ObjectOwner, content: Bytes) -> Result<ObjectName, BusError>;
+
+    /// The content of an object: all of it, exactly as it was put; `None` if there is none of that name, by the word of
+    /// whoever must know. A server that is behind is not believed.
+    ///
+    /// # Errors
+    /// [`BusError::Damaged`] if parts of it are missing or altered.
+    async fn object(&self, name: &ObjectName) -> Result<Option<Bytes>, BusError>;
+
+    /// Removes everything that was put for an owner, and parts that a crash left behind. Whoever reads one of the objects
+    /// meanwhile has either all of it or an error. May be repeated; costs one request if there is nothing.
+    async fn remove_objects(&self, owner: &ObjectOwner) -> Result<(), BusError>;
+
+    /// Removes one object, if it is there, whoever made it.
+    async fn remove_object(&self, name: &ObjectName) -> Result<(), BusError>;
+
+    /// Everything in the bucket of objects by its owner. Reads the subjects of the whole bucket, and holds some hundred
+    /// bytes for each object: for housekeeping, every now and then.
+    async fn objects(&self) -> Result<Vec<OwnedObjects>, BusError>;
+
+    /// Makes the process visible as a NATS service until the guard is dropped. Whoever looks is shown the report, as the
+    /// data of the endpoint `state`, which answers with it too. Returns once the bus knows of it, if the bus answers.
+    async fn announce(
+        &self,
+        name: &str,
+        version: &str,
+        description: &str,
+        report: Report,
+    ) -> Result<Service, BusError>;
 
     /// The processes of the namespace that are visible under this name: those that answer within half a second.
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError>;

@@ -51,7 +51,7 @@ pub trait Deliveries: Send {
     fn request(&mut self, more: usize);
 
     /// Asks for nothing more, and returns what is here or on its way, for the caller to settle. Nothing comes after
-    /// this.
+    /// this. A pinned consumer is let go of: whoever else asks for its messages has it at once.
     async fn drain(&mut self) -> Vec<Delivery>;
 
     /// Asks for nothing more, and hands back what is here or on its way, so that others get it at once instead of
@@ -74,9 +74,11 @@ pub struct Delivery {
     pub delivered: u64,
     /// Which pinning of the consumer this belongs to; changes when another client had it meanwhile.
     pub pin: Option<String>,
-    /// When this process may have received it at the earliest: the last moment at which nothing waited for this
-    /// receiver. `ack_wait` has not ended before `ack_wait` after it.
+    /// When this process may have received it at the earliest: when it was last asked for, or the last moment at which
+    /// nothing waited for this receiver. Nobody else gets the message before `ack_wait` after it.
     pub received: BootInstant,
+    /// How long the message may stay unsettled before it is delivered again, as the consumer that is there has it.
+    pub ack_wait: Duration,
     /// Settles the delivery.
     pub acker: Box<dyn Acker>,
 }

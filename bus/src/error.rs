@@ -112,6 +112,14 @@ pub enum BusError {
         /// What the server or the client said.
         error: String,
     },
+    /// An object is not there where it must be, or not the content that its name promises. Trying again does not help.
+    #[error("object {name} is missing or damaged: {error}")]
+    Damaged {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        error: String,
+    },
 }
 
 impl BusError {
@@ -128,6 +136,7 @@ impl BusError {
             Self::NotSetUp(_) => ErrorCode::NotSetUp,
             Self::Unavailable { .. } => ErrorCode::Unavailable,
             Self::Refused { .. } => ErrorCode::Refused,
+            Self::Damaged { .. } => ErrorCode::LostObject,
         }
     }
 

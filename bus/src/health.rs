@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mesh_schemas::{Capability, Lane, Shards};
+use serde_json::Value;
 
 use crate::topology::Tidying;
 
@@ -19,6 +20,9 @@ pub struct Health {
     pub clock: Option<(TimeDelta, Duration)>,
     /// Number of shards, if the log is there and says it.
     pub shards: Option<Shards>,
+    /// Whether it was written down that the servers force each write onto the disk (see
+    /// [`Topology::synced`](crate::topology::Topology::synced)).
+    pub synced: bool,
     /// Every stream that the namespace should have: the log first, the streams of the buckets last.
     pub streams: Vec<StreamHealth>,
     /// The consumers that the namespace should have, and those of agents that are there.
@@ -170,4 +174,6 @@ pub struct Instance {
     pub id: String,
     /// Its version.
     pub version: String,
+    /// How it says that it is; null if it says nothing.
+    pub report: Value,
 }

@@ -9,29 +9,36 @@
 mod bus;
 mod clock;
 mod consume;
+mod dead_end;
 mod dead_letter;
 mod error;
 mod health;
 pub mod history;
 mod key;
+mod large;
 pub mod memory;
 pub mod nats;
+mod object;
 mod outcome;
 mod persist;
 mod request;
 pub mod topology;
 
-pub use bus::{Bus, Entry, Follow, From, Publish, RunLog, Service, Stored, Subscription, Watch};
+pub use bus::{
+    Bus, Entry, Follow, From, OwnedObjects, Publish, Report, RunLog, Service, Stored, Subscription, Watch,
+};
 pub use clock::BootInstant;
 pub use consume::{Acker, ConsumerSpec, Deliveries, Delivery, Flow};
-pub use dead_letter::{Letter, dead_letter};
+pub use dead_end::DeadEnd;
+pub use dead_letter::{Content, dead_letter, original};
 pub use error::{BusError, PublishError};
 pub use health::{
     ConsumerHealth, ConsumerState, Fill, Health, Instance, Role, Server, Share, StreamHealth, StreamState,
     Usage,
 };
 pub use history::{History, WholeRun, read_whole_run};
+pub use large::{ReferenceError, fetch, publish_event, whole, without_large};
 pub use mesh_schemas::payload::Reason;
 pub use outcome::{RunOutcome, RunWaiter};
 pub use persist::{Persisted, persist};
-pub use request::{Request, SubmitError, Target, run_id, submit};
+pub use request::{Request, SubmitError, Target, run_id, run_of, submit};

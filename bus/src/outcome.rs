@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::bus::{Bus, Subscription};
 use crate::error::BusError;
 use crate::history::read_whole_run;
+use crate::large::{ReferenceError, whole, without_large};
 use crate::topology::Stream;
 
 /// Pause before looking without having been woken, as what wakes may be lost with a connection: a tenth of the time
@@ -34,7 +35,8 @@ pub enum RunOutcome {
 }
 
 impl RunOutcome {
-    /// The end of a run, if that is what a message of the log tells.
+    /// The end of a run, if that is what a message of the log tells. A message that refers to its output is read after
+    /// [`whole`] has fetched it.
     ///
     /// # Errors
     /// [`EnvelopeError`] if it is an end that cannot be read.
@@ -132,7 +134,11 @@ impl RunWaiter {
     pub async fn look(&mut self) -> Result<Option<RunOutcome>, BusError> {
         let run = read_whole_run(&*self.bus, &self.run).await?;
         let namespace = self.bus.namespace();
-        let outcome = ended(namespace, &run.events).map_err(|error| self.unreadable(&error))?;
+        let end = run.events.iter().find(|stored| is_end(namespace, stored)).cloned();
+        let outcome = match end {
+            Some(end) => Some(outcome(&*self.bus, &self.run, end).await?),
+            None => None,
+        };
         // A run that began was not rejected, whatever became of earlier tries of its request.
         if outcome.is_some() || run.events.iter().any(|stored| is_beginning(namespace, stored)) {
             return Ok(outcome);
@@ -140,13 +146,26 @@ impl RunWaiter {
         let rejection = last_rejection(self.bus.as_ref(), &self.run).await?;
         let rejection = rejection.filter(|stored| stored.sequence > self.rejected_before);
         let rejection = rejection.map(|stored| data(&stored)).transpose();
-        Ok(rejection.map_err(|error| self.unreadable(&error))?.map(RunOutcome::Rejected))
+        Ok(rejection.map_err(|error| unreadable(&self.run, &error))?.map(RunOutcome::Rejected))
     }
+}
 
-    fn unreadable(&self, error: &EnvelopeError) -> BusError {
-        let operation = format!("read the outcome of run {}", self.run);
-        BusError::Refused { operation, error: error.to_string() }
-    }
+/// The outcome of a run by the event that ends it, with an output that is elsewhere.
+async fn outcome(bus: &dyn Bus, run: &RunId, end: StoredMessage) -> Result<RunOutcome, BusError> {
+    let end = match whole(bus, end).await {
+        Ok(end) => end,
+        Err(ReferenceError::Bus(error)) => return Err(error),
+        Err(ReferenceError::Lost(error)) => {
+            return Err(BusError::Damaged { name: format!("with the output of run {run}"), error });
+        }
+    };
+    let read = RunOutcome::read(bus.namespace(), &end).map_err(|error| unreadable(run, &error))?;
+    read.ok_or_else(|| unreadable(run, &"it is no end of a run"))
+}
+
+fn unreadable(run: &RunId, error: &dyn std::fmt::Display) -> BusError {
+    let operation = format!("read the outcome of run {run}");
+    BusError::Refused { operation, error: error.to_string() }
 }
 
 async fn last_rejection(bus: &dyn Bus, run: &RunId) -> Result<Option<StoredMessage>, BusError> {
@@ -161,12 +180,16 @@ fn is_beginning(namespace: &Namespace, stored: &StoredMessage) -> bool {
     matches!(
         Subject::parse(namespace, &stored.message.subject),
         Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. })
-    ) && data::<WorkflowStarted>(stored).is_ok()
+    ) && data::<WorkflowStarted>(&without_large(namespace, stored)).is_ok()
 }
 
-/// The first event of a log that ends its run.
-fn ended(namespace: &Namespace, events: &[StoredMessage]) -> Result<Option<RunOutcome>, EnvelopeError> {
-    events.iter().find_map(|stored| RunOutcome::read(namespace, stored).transpose()).transpose()
+/// Whether an event ends its run.
+fn is_end(namespace: &Namespace, stored: &StoredMessage) -> bool {
+    use WorkflowVerb::{Cancelled, Completed, Failed};
+    matches!(
+        Subject::parse(namespace, &stored.message.subject),
+        Ok(Subject::Workflow { verb: Completed | Failed | Cancelled, .. })
+    )
 }
 
 fn data<T: DeserializeOwned>(stored: &StoredMessage) -> Result<T, EnvelopeError> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mesh_schemas::{Capability, Lane, MAX_DATA_BYTES, Namespace, Shards};
+use mesh_schemas::{Capability, Lane, MAX_CARRIED_BYTES, Namespace, Shards};
 
 use crate::consume::ConsumerSpec;
 
@@ -39,7 +39,7 @@ pub const AGENT_HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long the registry remembers that an agent is gone, for watchers that were away.
 pub const GONE_AGENT_TTL: Duration = Duration::from_secs(10 * 60);
 /// Largest body of a message in the inbox: the data of a request, and what the envelope may add to it.
-pub const MAX_REQUEST_BYTES: usize = MAX_DATA_BYTES + 16 * 1024;
+pub const MAX_REQUEST_BYTES: usize = MAX_CARRIED_BYTES + 16 * 1024;
 
 /// A stream of the namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -147,6 +147,10 @@ impl Bucket {
     }
 }
 
+/// Bytes of an object that one message holds: half of what NATS allows a message by default, so that it fits a server that
+/// is set a little lower, and a message on the same connection does not wait long behind it.
+pub const OBJECT_CHUNK_BYTES: usize = 512 * 1024;
+
 /// How a namespace is laid out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Topology {
@@ -154,6 +158,9 @@ pub struct Topology {
     pub shards: Shards,
     /// Copies of every stream and bucket in a NATS cluster: 1, 3 or 5. A stream that has more keeps them.
     pub replicas: Replicas,
+    /// What to write down of the servers: whether they force each write onto the disk before they confirm it
+    /// (`sync_interval: always`), which no client can see. `None` leaves what was written.
+    pub synced: Option<bool>,
     /// How much is kept.
     pub limits: Limits,
 }

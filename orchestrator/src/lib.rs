@@ -8,6 +8,8 @@ pub mod definitions;
 mod encode;
 mod janitor;
 mod lease;
+pub mod log;
+mod peers;
 mod pressure;
 pub mod rehearsal;
 mod relay;
@@ -16,5 +18,6 @@ mod shard;
 mod store;
 
 pub use definitions::Definitions;
+pub use peers::OrchestratorReport;
 pub use pressure::NEARLY_FULL;
 pub use service::{Folded, Options, OrchestratorError, Retention, SERVICE, run, run_observed, run_with};

@@ -2,9 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_bus::topology::{Tidying, Topology};
-use mesh_bus::{Bus, BusError};
+use mesh_bus::{Bus, BusError, Report};
 use mesh_core::Run;
-use mesh_schemas::ErrorCode;
+use mesh_schemas::{ErrorCode, RULES_VERSION};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -12,9 +13,10 @@ use tracing::{info, warn};
 use crate::capabilities;
 use crate::definitions::Definitions;
 use crate::janitor;
+use crate::peers::{self, Presence};
 use crate::pressure::{self, Pressure};
 use crate::relay;
-use crate::shard;
+use crate::shard::{self, Memory};
 
 /// The name that orchestrators answer to on `$SRV`.
 pub const SERVICE: &str = "mesh-orchestrator";
@@ -29,13 +31,37 @@ pub struct Options {
     /// How many runs are kept in memory, over all shards. Others are read from the log when their next event
     /// comes, at about a millisecond each.
     pub cached_runs: usize,
+    /// How many bytes of the logs of these runs, over all shards; memory takes a few times as many. What no more fits is
+    /// read from the log again, too. Each shard keeps one run, however large.
+    pub cached_bytes: usize,
+    /// How often to look which other orchestrators are there. It bounds how soon shards are shared out anew when one
+    /// comes, and how soon those of one that died have another who follows them.
+    pub look: Duration,
+    /// The newest rules by which to follow runs. Less than [`RULES_VERSION`] is how an older orchestrator behaves, more
+    /// how a newer one would that had not changed the rules.
+    pub rules: u32,
     /// How long runs that have ended are kept.
     pub retention: Retention,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { topology: Topology::default(), cached_runs: 50_000, retention: Retention::default() }
+        Self {
+            topology: Topology::default(),
+            retention: Retention::default(),
+            cached_runs: 50_000,
+            cached_bytes: 256 * 1024 * 1024,
+            look: Duration::from_secs(1),
+            rules: RULES_VERSION,
+        }
+    }
+}
+
+impl Options {
+    /// Those of an orchestrator that is the only one, and knows it: on a bus in this process.
+    #[must_use]
+    pub fn alone() -> Self {
+        Self { look: Duration::from_secs(24 * 60 * 60), ..Self::default() }
     }
 }
 
@@ -88,14 +114,23 @@ impl OrchestratorError {
 pub(crate) struct Shared {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) definitions: Definitions,
+    pub(crate) presence: Presence,
     pub(crate) folded: Folded,
     pub(crate) retention: Retention,
     pub(crate) pressure: Pressure,
+    /// Room for requests whose input is fetched.
+    pub(crate) large_requests: Semaphore,
+    /// The newest rules by which runs are followed.
+    pub(crate) rules: u32,
 }
 
+/// Requests that refer to their input and are relayed at once: each may take a few hundred megabytes of memory.
+pub(crate) const LARGE_REQUESTS: usize = 4;
+
 /// Runs an orchestrator until `shutdown`: sets the namespace up if need be, then follows requests, timers and
-/// every shard that it gets. Returns when everything in hand is finished or handed back, at most 5 s after
-/// `shutdown`.
+/// its share of the shards. Returns when everything in hand is finished or handed back: after `shutdown` it goes on for
+/// [`Options::look`] and a second if others are there, who stand by for its shards meanwhile, and then takes at most
+/// 5 s.
 ///
 /// # Errors
 /// [`OrchestratorError`] if the namespace cannot be set up, or a part of the service dies.
@@ -137,13 +172,25 @@ pub async fn run_observed(
 ) -> Result<(), OrchestratorError> {
     bus.set_up(&options.topology).await?;
     let shards = bus.shards().await?;
-    let _service =
-        bus.announce(SERVICE, env!("CARGO_PKG_VERSION"), "follows workflow runs of the mesh").await?;
     let (gauge, pressure) = Pressure::new();
-    let definitions = Definitions::new(Arc::clone(&bus));
-    let retention = options.retention;
-    let shared = Arc::new(Shared { definitions, bus, folded, retention, pressure });
-    let stop = shutdown.child_token();
+    let shared = Arc::new(Shared {
+        definitions: Definitions::new(Arc::clone(&bus)),
+        bus: Arc::clone(&bus),
+        presence: Presence::new(options.rules),
+        folded,
+        large_requests: Semaphore::new(LARGE_REQUESTS),
+        rules: options.rules,
+        retention: options.retention,
+        pressure,
+    });
+    let present = Arc::clone(&shared);
+    let report: Report =
+        Arc::new(move || serde_json::to_value(present.presence.report()).unwrap_or_default());
+    let description = "follows workflow runs of the mesh";
+    let service = bus.announce(SERVICE, env!("CARGO_PKG_VERSION"), description, report).await?;
+    let stop = CancellationToken::new();
+    // Until it is known who else is there, it stands by for every shard.
+    let (share, mine) = watch::channel(shards.iter().collect());
     let mut parts = JoinSet::new();
     parts.spawn(named("watch on limits", pressure::watch(Arc::clone(&shared.bus), gauge, stop.clone())));
     parts.spawn(named("relay of requests", relay::requests(Arc::clone(&shared), stop.clone())));
@@ -152,16 +199,22 @@ pub async fn run_observed(
         parts.spawn(named("janitor", janitor::run(Arc::clone(&shared), tidying, stop.clone())));
     }
     parts.spawn(named("capability watch", capabilities::run(Arc::clone(&shared), stop.clone())));
-    let per_shard = (options.cached_runs / shards.count() as usize).max(1);
+    let each = |of: usize| of / shards.count() as usize;
+    let per_shard = Memory { runs: each(options.cached_runs), bytes: each(options.cached_bytes) };
     for shard in shards.iter() {
-        let follow = shard::run(Arc::clone(&shared), shard, per_shard, stop.clone());
+        let follow = shard::run(Arc::clone(&shared), shard, per_shard, mine.clone(), stop.clone());
         parts.spawn(named("follower of a shard", follow));
     }
+    let own = (service.id().to_owned(), shards);
+    parts.spawn(named("look-out", peers::run(Arc::clone(&shared), own, options.look, share, stop.clone())));
     info!(namespace = %shared.bus.namespace(), shards = shards.count(), "orchestrator ready");
     ready();
     let ended = tokio::select! {
         biased;
-        () = shutdown.cancelled() => None,
+        () = async {
+            shutdown.cancelled().await;
+            peers::take_leave(&shared.presence, options.look).await;
+        } => None,
         ended = parts.join_next() => ended,
     };
     stop.cancel();

@@ -19,6 +19,10 @@ pub use binary::percent_encode;
 const STRUCTURED: &str = "application/cloudevents+json";
 /// Content types that begin so mean structured mode, in one format or another.
 const CLOUDEVENTS: &str = "application/cloudevents";
+/// What the schemas of the mesh begin with; the type and the major version of the schema follow.
+const SCHEMA: &str = "urn:mesh:schema:";
+/// Major version of the schemas that this mesh writes, and the newest that it reads.
+pub const SCHEMA_VERSION: u32 = 1;
 /// The only version of CloudEvents there is.
 const SPEC_VERSION: &str = "1.0";
 
@@ -37,6 +41,9 @@ pub enum EnvelopeError {
     /// The data is in a form that we do not read.
     #[error("datacontenttype {0:?} is not supported: send JSON")]
     ContentType(String),
+    /// The data is elsewhere, and cannot be had from there.
+    #[error("dataref: {0}")]
+    DataRef(String),
     /// `data` does not have the form that the event's type asks for.
     #[error("the data of {type_} is wrong: {error}")]
     Data {
@@ -95,6 +102,8 @@ pub struct Envelope {
     #[schemars(length(min = 1))]
     pub tracestate: Option<String>,
     /// Every other extension attribute: names of `a`–`z` and `0`–`9`, values that are strings, integers or booleans.
+    /// `dataref` says where data is that the event does not carry: `nats-object:<bucket>/<object>`, with `#/<member>` behind
+    /// it if it is that member of `data`.
     #[serde(flatten)]
     #[schemars(with = "BTreeMap<String, attributes::Extension>")]
     pub extensions: BTreeMap<String, Value>,
@@ -117,7 +126,7 @@ impl Envelope {
             specversion: SPEC_VERSION.to_owned(),
             id: id.into(),
             source: source.into(),
-            dataschema: Some(format!("urn:mesh:schema:{type_}:1")),
+            dataschema: Some(format!("{SCHEMA}{type_}:{SCHEMA_VERSION}")),
             type_,
             subject: None,
             time: None,
@@ -177,6 +186,13 @@ impl Envelope {
     pub fn data<T: serde::de::DeserializeOwned>(&self) -> Result<T, EnvelopeError> {
         T::deserialize(&self.data)
             .map_err(|error| EnvelopeError::Data { type_: self.type_.clone(), error: error.to_string() })
+    }
+
+    /// The schema that the data follows, with its major version, if it is one of the mesh.
+    #[must_use]
+    pub fn mesh_schema(&self) -> Option<(&str, u32)> {
+        let (type_, version) = self.dataschema.as_deref()?.strip_prefix(SCHEMA)?.rsplit_once(':')?;
+        Some((type_, version.parse().ok()?))
     }
 
     /// The trace that the work began in.

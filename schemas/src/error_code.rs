@@ -124,6 +124,9 @@ codes! {
             "The task goes on: `mesh runs watch RUN` comes back to it, `mesh runs cancel RUN` ends it."
         NotConfirmed "407" "Nobody has agreed to it."
             "Repeat the command with `--yes`."
+        LostObject "408" "Large data of a run is missing or damaged."
+            "It is kept in the bucket of objects, for as long as the run is: see what removed it there (`nats object ls`). The \
+             run cannot go on with it; start another."
     }
     "Agents" {
         NoCapability "501" "An agent has no capability, or one twice."
@@ -146,6 +149,9 @@ codes! {
             "Choose another with `--data`, or stop the `mesh up` that uses it."
         ServerEnded "604" "The NATS server ended by itself."
             "The end of its log, which is in the data folder, says why."
+        NotDurable "605" "A power failure might lose what is stored, and must not."
+            "Set `sync_interval: always` in the servers' configuration and say so once with `--durable=trust`, or keep three \
+             copies in a cluster with `--replicas 3`; `mesh up --durable` does the former for a server of its own."
     }
     "Files that are written" {
         Unwritable "701" "A file or folder cannot be written."

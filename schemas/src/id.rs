@@ -209,6 +209,14 @@ impl Digest {
         Self(text)
     }
 
+    /// The digest with these 64 lower-case hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`NameError`] if they are none.
+    pub fn from_hex(hex: &str) -> Result<Self, NameError> {
+        format!("{}{hex}", Self::PREFIX).try_into()
+    }
+
     /// The digest as text, with its prefix.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -269,6 +269,14 @@ impl Subject {
         }
     }
 
+    /// The run that a subject of the general form belongs to, whatever its kind and verb: newer ones, too.
+    #[must_use]
+    pub fn run_of(namespace: &Namespace, subject: &str) -> Option<RunId> {
+        let rest = subject.strip_prefix(namespace.as_str())?.strip_prefix('.')?;
+        let mut tokens = rest.split('.').skip(4);
+        RunId::from_tokens(tokens.next()?, tokens.next()?).ok()
+    }
+
     fn words(&self) -> (&'static str, &'static str) {
         match self {
             Self::WorkflowRequested { .. } => ("workflow", "requested"),

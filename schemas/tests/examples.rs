@@ -150,6 +150,7 @@ fn a_dead_letter_is_an_event_in_binary_mode() {
         "sequence": extension("sequence").parse::<u64>().expect("a number"),
         "reason": extension("reason"),
         "error": extension("error"),
+        "storetime": extension("storetime"),
     });
     assert_valid("dead", &letter, "dead");
     assert_round_trip::<DeadLetter>(&letter, "dead");

@@ -82,7 +82,7 @@ impl Audit {
 /// # Errors
 /// If that does not come to pass in time.
 pub async fn until_idle(world: &World, capabilities: &[&str]) -> Result<()> {
-    let client = async_nats::connect(&world.url).await?;
+    let client = async_nats::connect(world.servers()?).await?;
     let context = async_nats::jetstream::new(client);
     let mut specs = vec![relay_consumer(&world.namespace), timer_consumer(&world.namespace)];
     specs.extend(world.bus.shards().await?.iter().map(|shard| shard_consumer(&world.namespace, shard)));

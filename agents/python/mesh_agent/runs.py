@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,12 +13,16 @@ from nats.aio.msg import Msg
 
 from . import envelope, history
 from .envelope import Unreadable, decode
+from .errors import LostData, Unavailable
+from .large import whole
 from .link import Link
 from .reader import read
 from .request import Outcome, Waiter
 from .store import store, structured
 
 _ENDS = ("workflow.completed", "workflow.failed", "workflow.cancelled")
+#: Seconds before data that an event refers to is asked for again.
+_RETRY_PAUSE = 0.25
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class Run:
         try:
             while True:
                 message = await _first(asyncio.ensure_future(reader.__anext__()), rejected, self._id)
-                event = _event(message)
+                event = await _event(self._link, self._id, message)
                 if event.type in _ENDS:
                     # It may have been archived while it was read: then what is missing is in its history.
                     for archived in await self._archived(told):
@@ -121,7 +125,8 @@ class Run:
     async def _archived(self, told: set[str]) -> list[Event]:
         """The archived events that were not told yet; they are told by this."""
         archived = await history.read(self._link, self._id)
-        events = [_event_of(*event) for event in archived if event.subject not in told]
+        new = [event for event in archived if event.subject not in told]
+        events = [await _event_of(self._link, self._id, event) for event in new]
         told.update(event.subject for event in events)
         return events
 
@@ -144,16 +149,25 @@ async def _first(next: asyncio.Future[Msg], outcome: asyncio.Future[Outcome], ru
         await asyncio.wait([next])
 
 
-def _event(message: Msg) -> Event:
+async def _whole(link: Link, run: str, attributes: dict[str, Any], data: Any) -> Any:
+    """The data of an event, wherever it is, over lost connections too."""
+    while True:
+        try:
+            return await whole(link, run, attributes, data)
+        except Unavailable:
+            await asyncio.sleep(_RETRY_PAUSE)
+
+
+async def _event(link: Link, run: str, message: Msg) -> Event:
     place = message.metadata
-    return _event_of(
+    archived = history.Archived(
         message.subject, place.sequence.stream, place.timestamp, message.headers or {}, message.data
     )
+    return await _event_of(link, run, archived)
 
 
-def _event_of(
-    subject: str, sequence: int, time: datetime, headers: Mapping[str, str], body: bytes
-) -> Event:
+async def _event_of(link: Link, run: str, event: history.Archived) -> Event:
+    subject, sequence, time, headers, body = event
     tokens = subject.split(".")
     type = ".".join(tokens[1:3])
     task = tokens[7] if tokens[1] == "task" and len(tokens) == 9 else None
@@ -161,7 +175,8 @@ def _event_of(
     data, unreadable = None, None
     try:
         attributes, data = decode(headers, body)
-    except Unreadable as error:
+        data = await _whole(link, run, attributes, data)
+    except (Unreadable, LostData) as error:
         unreadable = str(error)
     return Event(
         type=type,

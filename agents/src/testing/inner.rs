@@ -122,7 +122,7 @@ impl Inner {
         let mesh = Arc::downgrade(self);
         let process = Process::start(&self.server, |bus| async move {
             set_up(&*bus).await;
-            let ended = mesh_orchestrator::run(bus, Options::default(), CancellationToken::new()).await;
+            let ended = mesh_orchestrator::run(bus, Options::alone(), CancellationToken::new()).await;
             if let (Err(error), Some(mesh)) = (ended, mesh.upgrade()) {
                 mesh.trouble.send_replace(Some(format!("the orchestrator ended: {error}")));
             }
@@ -226,10 +226,11 @@ impl Inner {
 }
 
 /// Sets up the namespace, as soon as the bus is there: whoever starts while it is away begins anew until it is back.
+/// An error that stays is told by what is done next.
 async fn set_up(bus: &dyn Bus) {
     /// Pause before it is tried again.
     const PAUSE: Duration = Duration::from_millis(100);
-    while bus.set_up(&Topology::default()).await.is_err() {
+    while bus.set_up(&Topology::default()).await.is_err_and(|error| error.is_retryable()) {
         tokio::time::sleep(PAUSE).await;
     }
 }

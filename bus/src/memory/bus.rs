@@ -3,10 +3,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use mesh_schemas::{Message, Namespace, RunId, Shards, StoredMessage};
+use mesh_schemas::{Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, StoredMessage};
 
 use super::connection::MemoryBus;
-use crate::bus::{Bus, Entry, Follow, From, Publish, RunLog, Service, Stored, Subscription, Watch};
+use crate::bus::{
+    Bus, Entry, Follow, From, OwnedObjects, Publish, Report, RunLog, Service, Stored, Subscription, Watch,
+};
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
 use crate::error::{BusError, PublishError};
@@ -17,6 +19,10 @@ use crate::topology::{Bucket, Stream, Topology};
 impl Bus for MemoryBus {
     fn namespace(&self) -> &Namespace {
         self.server.namespace()
+    }
+
+    fn max_inline(&self) -> usize {
+        self.server.max_inline()
     }
 
     async fn shards(&self) -> Result<Shards, BusError> {
@@ -84,10 +90,6 @@ impl Bus for MemoryBus {
         self.all_of(Stream::History, run).await
     }
 
-    async fn remove(&self, stream: Stream, sequence: u64) -> Result<(), BusError> {
-        self.remove_message(stream, sequence).await
-    }
-
     async fn follow(&self, stream: Stream, filters: Vec<String>, from: From) -> Result<Follow, BusError> {
         self.read_along(stream, filters, from).await
     }
@@ -98,6 +100,10 @@ impl Bus for MemoryBus {
 
     async fn at(&self, stream: Stream, sequence: u64) -> Result<Option<StoredMessage>, BusError> {
         self.message_at(stream, sequence).await
+    }
+
+    async fn remove(&self, stream: Stream, sequence: u64) -> Result<bool, BusError> {
+        self.remove_message(stream, sequence).await
     }
 
     async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError> {
@@ -126,8 +132,34 @@ impl Bus for MemoryBus {
         self.watch_bucket(bucket).await
     }
 
-    async fn announce(&self, name: &str, version: &str, _description: &str) -> Result<Service, BusError> {
-        self.start_service(name, version).await
+    async fn put_object(&self, owner: &ObjectOwner, content: Bytes) -> Result<ObjectName, BusError> {
+        self.store_object(owner, content).await
+    }
+
+    async fn object(&self, name: &ObjectName) -> Result<Option<Bytes>, BusError> {
+        self.read_object(name).await
+    }
+
+    async fn remove_objects(&self, owner: &ObjectOwner) -> Result<(), BusError> {
+        self.forget_owner(owner).await
+    }
+
+    async fn remove_object(&self, name: &ObjectName) -> Result<(), BusError> {
+        self.forget_object(name).await
+    }
+
+    async fn objects(&self) -> Result<Vec<OwnedObjects>, BusError> {
+        self.list_objects().await
+    }
+
+    async fn announce(
+        &self,
+        name: &str,
+        version: &str,
+        _description: &str,
+        report: Report,
+    ) -> Result<Service, BusError> {
+        self.start_service(name, version, report).await
     }
 
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {

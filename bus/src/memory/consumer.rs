@@ -139,6 +139,11 @@ impl Consumer {
         self.receivers.remove(&receiver).map(|left| left.ready.into()).unwrap_or_default()
     }
 
+    /// Whoever is pinned, if this is the one, is not any more.
+    pub(super) fn unpin(&mut self, receiver: u64) {
+        self.pin = self.pin.take().filter(|pin| pin.receiver != receiver);
+    }
+
     /// Takes all receivers of a connection away: what was on its way to them is lost, as they are.
     pub(super) fn cut(&mut self, connection: u64, now: Duration) {
         let cut = self.receivers.iter().filter(|(_, receiver)| receiver.connection == connection);

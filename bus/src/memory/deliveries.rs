@@ -40,19 +40,20 @@ impl MemoryBus {
         flow: Flow,
     ) -> Result<Box<dyn Deliveries>, BusError> {
         let key: Key = (spec.stream.into(), spec.name.clone());
-        let (receiver, wake) = self
+        let (receiver, wake, ack_wait) = self
             .ask(
                 || format!("receive from consumer {}", spec.name),
                 |state| {
                     self.make_consumer(state, spec)?;
                     let receiver = state.number();
                     let consumer = state.consumers.get_mut(&key).ok_or_else(|| gone(&key.1))?;
-                    Ok((receiver, consumer.join(receiver, self.line.connection, flow)))
+                    let wake = consumer.join(receiver, self.line.connection, flow);
+                    Ok((receiver, wake, consumer.spec.ack_wait))
                 },
             )
             .await?;
         let (server, line) = (self.server.clone(), Arc::clone(&self.line));
-        Ok(Box::new(MemoryDeliveries { server, line, key, receiver, wake }))
+        Ok(Box::new(MemoryDeliveries { server, line, key, ack_wait, receiver, wake }))
     }
 
     pub(super) async fn newest(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
@@ -111,6 +112,7 @@ struct MemoryDeliveries {
     server: MemoryServer,
     line: Arc<Line>,
     key: Key,
+    ack_wait: Duration,
     receiver: u64,
     wake: Arc<Notify>,
 }
@@ -172,7 +174,18 @@ impl MemoryDeliveries {
             delivered,
             pin,
             received: BootInstant::at(at),
+            ack_wait: self.ack_wait,
             acker: Box::new(acker),
+        }
+    }
+
+    /// Lets go of a pinned consumer. While the server is away nobody hears of it, and only silence tells.
+    fn unpin(&self) {
+        let mut state = self.server.lock();
+        if state.is_up
+            && let Some(consumer) = state.consumers.get_mut(&self.key)
+        {
+            consumer.unpin(self.receiver);
         }
     }
 
@@ -213,6 +226,7 @@ impl Deliveries for MemoryDeliveries {
 
     async fn drain(&mut self) -> Vec<Delivery> {
         self.line.is_there().await;
+        self.unpin();
         self.leave().into_iter().map(|handed| self.delivery(handed)).collect()
     }
 }

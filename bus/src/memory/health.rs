@@ -65,6 +65,7 @@ fn look(state: &State, namespace: &Namespace) -> Health {
         },
         clock: there.then_some(exact),
         shards,
+        synced: state.synced,
         streams: streams(state, namespace),
         consumers: consumers(state, namespace),
         late: state
@@ -79,6 +80,7 @@ fn streams(state: &State, namespace: &Namespace) -> Vec<StreamHealth> {
     let order = [Stream::Events, Stream::Inbox, Stream::Tasks, Stream::History, Stream::Notes, Stream::Dead];
     let streams = order.map(|stream| (stream.name(namespace), Place::from(stream)));
     let buckets = Bucket::ALL.map(|bucket| (format!("KV_{}", bucket.name(namespace)), Place::from(bucket)));
+    let objects = (format!("OBJ_{}", namespace.object_bucket()), Place::Objects);
     let look = |(name, place): (String, Place)| {
         let log = state.log(place);
         let found = state.layout.is_some().then(|| StreamState {
@@ -90,7 +92,7 @@ fn streams(state: &State, namespace: &Namespace) -> Vec<StreamHealth> {
         });
         StreamHealth { name, found }
     };
-    streams.into_iter().chain(buckets).map(look).collect()
+    streams.into_iter().chain(buckets).chain([objects]).map(look).collect()
 }
 
 fn consumers(state: &State, namespace: &Namespace) -> Vec<ConsumerHealth> {

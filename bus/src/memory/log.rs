@@ -95,6 +95,13 @@ impl Log {
         self.messages.values().map(|stored| stored.message.subject.as_str())
     }
 
+    /// Sequences of the messages whose subjects begin with these tokens.
+    pub(super) fn under(&self, tokens: &str) -> impl Iterator<Item = u64> {
+        let prefix = format!("{tokens}.");
+        let subjects = self.by_subject.range(prefix.clone()..);
+        subjects.take_while(move |(subject, _)| subject.starts_with(&prefix)).flat_map(|(_, at)| at).copied()
+    }
+
     pub(super) fn holds(&self, subject: &str) -> bool {
         self.by_subject.contains_key(subject)
     }

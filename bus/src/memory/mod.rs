@@ -17,6 +17,7 @@ mod ids;
 mod keys;
 mod log;
 mod message;
+mod objects;
 mod place;
 mod read;
 mod server;

@@ -11,10 +11,11 @@ pub(super) enum Place {
     History,
     Workflows,
     Agents,
+    Objects,
 }
 
 impl Place {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Inbox,
         Self::Events,
         Self::Tasks,
@@ -23,12 +24,13 @@ impl Place {
         Self::History,
         Self::Workflows,
         Self::Agents,
+        Self::Objects,
     ];
 
     /// What happens to a message whose subject holds one already.
     pub(super) fn keeps(self) -> Keeps {
         match self {
-            Self::Events | Self::Tasks => Keeps::First,
+            Self::Events | Self::Tasks | Self::Objects => Keeps::First,
             Self::Inbox | Self::Notes | Self::Dead | Self::History => Keeps::All,
             Self::Workflows | Self::Agents => Keeps::Last,
         }

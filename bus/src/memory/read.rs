@@ -35,17 +35,6 @@ impl MemoryBus {
         self.ask(operation, |state| Ok(self.there(state)?.log(stream).of_run(&run).cloned().collect())).await
     }
 
-    pub(super) async fn remove_message(&self, stream: Stream, sequence: u64) -> Result<(), BusError> {
-        let operation = || format!("remove message {sequence}");
-        self.ask(operation, |state| {
-            self.there(state)?;
-            state.remove(stream.into(), sequence);
-            state.pump(stream.into());
-            Ok(())
-        })
-        .await
-    }
-
     pub(super) async fn last_on(
         &self,
         stream: Stream,

@@ -2,9 +2,23 @@
 
 use super::connection::MemoryBus;
 use super::server::MemoryServer;
-use crate::bus::Service;
+use crate::bus::{Report, Service};
 use crate::error::BusError;
 use crate::health::Instance;
+
+/// A process that others can see.
+#[derive(Clone)]
+pub(super) struct Process {
+    name: String,
+    version: String,
+    report: Report,
+}
+
+impl std::fmt::Debug for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Process").field("name", &self.name).finish_non_exhaustive()
+    }
+}
 
 /// Takes a service back when it is dropped.
 struct Announced {
@@ -19,7 +33,12 @@ impl Drop for Announced {
 }
 
 impl MemoryBus {
-    pub(super) async fn start_service(&self, name: &str, version: &str) -> Result<Service, BusError> {
+    pub(super) async fn start_service(
+        &self,
+        name: &str,
+        version: &str,
+        report: Report,
+    ) -> Result<Service, BusError> {
         let operation = || format!("announce service {name:?} version {version:?}");
         let refused = |error: &str| BusError::Refused { operation: operation(), error: error.to_owned() };
         if !is_name(name) {
@@ -30,26 +49,39 @@ impl MemoryBus {
         }
         let place = self
             .ask(operation, |state| {
-                let number = state.number();
-                let instance = Instance { id: format!("{name}-{number}"), version: version.to_owned() };
-                let place = (self.line.connection, number);
-                state.services.insert(place, (name.to_owned(), instance));
+                let place = (self.line.connection, state.number());
+                let announced = Process { name: name.to_owned(), version: version.to_owned(), report };
+                state.services.insert(place, announced);
                 Ok(place)
             })
             .await?;
-        Ok(Service::new(Announced { server: self.server.clone(), place }))
+        let id = id_of(name, place);
+        Ok(Service::new(id, Announced { server: self.server.clone(), place }))
     }
 
     pub(super) async fn running_instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {
         let operation = || format!("ask who is there as {name:?}");
         self.ask(operation, |state| {
-            let named = state.services.values().filter(|(known, _)| known == name);
-            let mut instances: Vec<Instance> = named.map(|(_, instance)| instance.clone()).collect();
-            instances.sort_by(|a, b| a.id.cmp(&b.id));
-            Ok(instances)
+            let named = state.services.iter().filter(|(_, process)| process.name == name);
+            Ok(named.map(|(place, process)| (*place, process.clone())).collect::<Vec<_>>())
         })
         .await
+        .map(|named| {
+            // Reports are made without the lock: a process may look at the bus for its own.
+            let instance = |(place, Process { name, version, report }): (_, Process)| Instance {
+                id: id_of(&name, place),
+                version,
+                report: report(),
+            };
+            let mut instances: Vec<Instance> = named.into_iter().map(instance).collect();
+            instances.sort_by(|a, b| a.id.cmp(&b.id));
+            instances
+        })
     }
+}
+
+fn id_of(name: &str, (_, number): (u64, u64)) -> String {
+    format!("{name}-{number}")
 }
 
 fn is_name(text: &str) -> bool {

@@ -40,6 +40,7 @@ impl MemoryBus {
                 history_age: asked.history_age.or(set.history_age),
             };
         }
+        state.synced = topology.synced.unwrap_or(state.synced);
         self.make_consumer(state, &relay_consumer(namespace))?;
         self.make_consumer(state, &timer_consumer(namespace))?;
         for tidying in Tidying::ALL {

@@ -10,7 +10,7 @@ use super::filter::Filter;
 use super::ids::Ids;
 use super::log::Log;
 use super::place::Place;
-use crate::health::Instance;
+use super::services::Process;
 use crate::topology::{GONE_AGENT_TTL, HISTORY_MAX_AGE, Limits, NOTES_MAX_AGE, Stream};
 
 /// The header by which a delivered schedule names the subject that it stood on.
@@ -38,7 +38,7 @@ pub(super) struct State {
     expiries: [BTreeSet<(Duration, u64)>; Place::ALL.len()],
     pub(super) subscriptions: Vec<Listener>,
     /// By the connection that announced them and a number of their own.
-    pub(super) services: BTreeMap<(u64, u64), (String, Instance)>,
+    pub(super) services: BTreeMap<(u64, u64), Process>,
     /// Most messages that a stream takes.
     pub(super) limits: BTreeMap<Place, usize>,
     /// Whether a subject of the log and of the tasks holds any number of messages.
@@ -46,6 +46,8 @@ pub(super) struct State {
     /// Up to which message of the log runs are read, if not up to the last.
     pub(super) read_up_to: Option<u64>,
     pub(super) is_up: bool,
+    /// What was written down of the disk; there is none.
+    pub(super) synced: bool,
     numbers: u64,
 }
 
@@ -99,6 +101,7 @@ impl State {
             facts_repeat: false,
             read_up_to: None,
             is_up: true,
+            synced: false,
             numbers: 0,
         }
     }
@@ -214,6 +217,18 @@ impl State {
             consumer.removed(sequence);
         }
         Some(removed)
+    }
+
+    /// Removes a message and, if it waits for a time, its schedule. Tells whether it was there.
+    pub(super) fn remove_stored(&mut self, place: Place, sequence: u64) -> bool {
+        let Some(removed) = self.remove(place, sequence) else { return false };
+        let subject = &removed.message.subject;
+        if self.schedules.get(subject).is_some_and(|schedule| schedule.sequence == sequence) {
+            self.unschedule(subject);
+        }
+        // Those who hold as much as they may can be handed something else now.
+        self.pump(place);
+        true
     }
 
     /// Hands out what the consumers of a place can hand out.

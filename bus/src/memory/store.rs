@@ -51,6 +51,11 @@ impl MemoryBus {
         }
         Ok(())
     }
+
+    pub(super) async fn remove_message(&self, stream: Stream, sequence: u64) -> Result<bool, BusError> {
+        let operation = || format!("remove message {sequence}");
+        self.ask(operation, |state| Ok(self.there(state)?.remove_stored(stream.into(), sequence))).await
+    }
 }
 
 impl State {

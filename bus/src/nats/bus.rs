@@ -3,12 +3,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use mesh_schemas::{Message, Namespace, RunId, Shards, StoredMessage};
+use mesh_schemas::{Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, StoredMessage};
 use tokio::sync::OnceCell;
 
 use super::api::Api;
 use super::consumer::Existing;
-use crate::bus::{Bus, Entry, Follow, From, Publish, RunLog, Service, Stored, Subscription, Watch};
+use crate::bus::{
+    Bus, Entry, Follow, From, OwnedObjects, Publish, Report, RunLog, Service, Stored, Subscription, Watch,
+};
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
 use crate::error::{BusError, PublishError};
@@ -21,12 +23,17 @@ pub struct NatsBus {
     pub(super) api: Api,
     pub(super) namespace: Namespace,
     pub(super) shards: OnceCell<Shards>,
+    pub(super) max_inline: usize,
 }
 
 #[async_trait]
 impl Bus for NatsBus {
     fn namespace(&self) -> &Namespace {
         &self.namespace
+    }
+
+    fn max_inline(&self) -> usize {
+        self.max_inline
     }
 
     async fn shards(&self) -> Result<Shards, BusError> {
@@ -67,7 +74,7 @@ impl Bus for NatsBus {
     }
 
     async fn ensure_consumer(&self, spec: &ConsumerSpec) -> Result<(), BusError> {
-        self.ensure(spec, Existing::Keep).await
+        self.ensure(spec, Existing::Keep).await.map(drop)
     }
 
     async fn delivered(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
@@ -90,10 +97,6 @@ impl Bus for NatsBus {
         self.history_of(run).await
     }
 
-    async fn remove(&self, stream: Stream, sequence: u64) -> Result<(), BusError> {
-        self.remove_message(stream, sequence).await
-    }
-
     async fn follow(&self, stream: Stream, filters: Vec<String>, from: From) -> Result<Follow, BusError> {
         self.read_along(stream, filters, from).await
     }
@@ -105,6 +108,10 @@ impl Bus for NatsBus {
 
     async fn at(&self, stream: Stream, sequence: u64) -> Result<Option<StoredMessage>, BusError> {
         self.message_at(&stream.name(&self.namespace), sequence).await
+    }
+
+    async fn remove(&self, stream: Stream, sequence: u64) -> Result<bool, BusError> {
+        self.remove_message(&stream.name(&self.namespace), sequence).await
     }
 
     async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError> {
@@ -133,8 +140,34 @@ impl Bus for NatsBus {
         self.watch_bucket(bucket).await
     }
 
-    async fn announce(&self, name: &str, version: &str, description: &str) -> Result<Service, BusError> {
-        self.start_service(name, version, description).await
+    async fn put_object(&self, owner: &ObjectOwner, content: Bytes) -> Result<ObjectName, BusError> {
+        self.store_object(owner, content).await
+    }
+
+    async fn object(&self, name: &ObjectName) -> Result<Option<Bytes>, BusError> {
+        self.read_object(name).await
+    }
+
+    async fn remove_objects(&self, owner: &ObjectOwner) -> Result<(), BusError> {
+        self.forget_owner(owner).await
+    }
+
+    async fn remove_object(&self, name: &ObjectName) -> Result<(), BusError> {
+        self.forget_object(name).await
+    }
+
+    async fn objects(&self) -> Result<Vec<OwnedObjects>, BusError> {
+        self.list_objects().await
+    }
+
+    async fn announce(
+        &self,
+        name: &str,
+        version: &str,
+        description: &str,
+        report: Report,
+    ) -> Result<Service, BusError> {
+        self.start_service(name, version, description, report).await
     }
 
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {

@@ -58,13 +58,15 @@ impl NatsBus {
         let usage = usage(&account.map_err(|failure| failure.during("look at the account"))?);
         let log = self.look_at(&Stream::Events.name(&self.namespace)).await?;
         let shards = log.as_ref().and_then(|log| topology::shards_of(&log.info.config).ok());
+        let synced = log.as_ref().is_some_and(|log| topology::is_synced(&log.info.config));
         let mut clock = log.as_ref().map(|log| log.clock);
         let topology = Topology { shards: shards.unwrap_or_default(), ..Topology::default() };
         let wanted = self.stream_config(Stream::Events, &topology);
         let mut streams = vec![stream_health(&wanted, log.map(|log| log.info))];
         let others = topology::ORDER.into_iter().filter(|stream| *stream != Stream::Events);
         let others = others.map(|stream| self.stream_config(stream, &topology));
-        for wanted in others.chain(Bucket::ALL.map(|bucket| self.bucket_config(bucket, &topology))) {
+        let buckets = Bucket::ALL.map(|bucket| self.bucket_config(bucket, &topology));
+        for wanted in others.chain(buckets).chain([self.objects_config(&topology)]) {
             let look = self.look_at(&wanted.name).await?;
             // The quicker the answer, the surer is what it says about the clock.
             clock = clock.into_iter().chain(look.as_ref().map(|look| look.clock)).min_by_key(|clock| clock.1);
@@ -82,7 +84,7 @@ impl NatsBus {
         consumers.extend(self.consumers_of(Stream::Events, log).await?);
         consumers.extend(self.consumers_of(Stream::Tasks, Vec::new()).await?);
         let late = self.late_events().await?;
-        Ok(Health { server: self.server(), usage, clock, shards, streams, consumers, late })
+        Ok(Health { server: self.server(), usage, clock, shards, synced, streams, consumers, late })
     }
 
     pub(super) async fn fullest(&self) -> Result<Option<Fill>, BusError> {
@@ -270,11 +272,7 @@ fn consumer_state(spec: &ConsumerSpec, info: consumer::Info, times: &Times) -> C
         in_hand: info.num_ack_pending as u64,
         repeated: info.num_redelivered as u64,
         waiting: info.num_waiting as u64,
-        pin: info
-            .priority_groups
-            .into_iter()
-            .find_map(|group| group.pinned_client_id)
-            .filter(|pin| !pin.is_empty()),
+        pin: consumers::pin_of(info),
         last_delivery: times.delivered.last_active,
         at: times.ts,
         difference,

@@ -79,13 +79,20 @@ impl NatsBus {
             Ok(Stored::Already) => {
                 Err(BusError::Refused { operation, error: "a duplicate of an earlier change".to_owned() })
             }
-            Err(NotStored::NoStream) => Err(BusError::NotSetUp(self.namespace.to_string())),
-            Err(failed) => Err(match failed.for_publisher(&subject) {
-                PublishError::Retry(error) => BusError::Unavailable { operation, error },
-                PublishError::TooLarge(error) | PublishError::Refused(error) => {
-                    BusError::Refused { operation, error }
-                }
-            }),
+            Err(failed) => Err(self.not_written(failed, &subject, operation)),
+        }
+    }
+
+    /// Why a part of a bucket was not written.
+    pub(super) fn not_written(&self, failed: NotStored, subject: &str, operation: String) -> BusError {
+        if matches!(failed, NotStored::NoStream) {
+            return BusError::NotSetUp(self.namespace.to_string());
+        }
+        match failed.for_publisher(subject) {
+            PublishError::Retry(error) => BusError::Unavailable { operation, error },
+            PublishError::TooLarge(error) | PublishError::Refused(error) => {
+                BusError::Refused { operation, error }
+            }
         }
     }
 

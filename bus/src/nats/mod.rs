@@ -7,6 +7,7 @@ mod consumer;
 mod follow;
 mod health;
 mod kv;
+mod objects;
 mod observe;
 mod options;
 mod publish;

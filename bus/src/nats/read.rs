@@ -18,7 +18,7 @@ use crate::topology::Stream;
 /// Status of a request that matches more subjects than the server hands out at once (1 024).
 const TOO_MANY: u16 = 413;
 /// Status of the message after the last one.
-const END: u16 = 204;
+pub(super) const END: u16 = 204;
 
 #[derive(Serialize)]
 struct MultiLast<'a> {
@@ -89,7 +89,7 @@ impl NatsBus {
     }
 
     /// Direct gets are not answered when the stream is not there or JetStream is not ready yet.
-    async fn why_nobody_reads(&self, stream: &str, operation: &str) -> BusError {
+    pub(super) async fn why_nobody_reads(&self, stream: &str, operation: &str) -> BusError {
         match self.stream_info(stream).await {
             Ok(_) => Failure::NoResponders.during(operation),
             Err(failure) => self.about_stream(failure, operation.to_owned()),
@@ -250,7 +250,7 @@ impl NatsBus {
     }
 
     /// Sequence of the last message on a subject by the stream's leader, which is never behind.
-    async fn leader_last(&self, stream: &str, subject: &str) -> Result<Option<u64>, Failure> {
+    pub(super) async fn leader_last(&self, stream: &str, subject: &str) -> Result<Option<u64>, Failure> {
         #[derive(Deserialize)]
         struct Found {
             message: Place,
@@ -268,11 +268,11 @@ impl NatsBus {
     }
 }
 
-fn unreadable() -> Failure {
+pub(super) fn unreadable() -> Failure {
     Failure::Invalid("the answer to a direct get cannot be read".to_owned())
 }
 
-fn unexpected(status: StatusCode, answer: &async_nats::Message) -> Failure {
+pub(super) fn unexpected(status: StatusCode, answer: &async_nats::Message) -> Failure {
     let text = answer.description.as_deref().unwrap_or_default();
     Failure::Unavailable(format!("status {status} {text}"))
 }

@@ -24,6 +24,7 @@ pub(super) struct Reader {
     stream: String,
     filters: Vec<String>,
     begin: DeliverPolicy,
+    headers_only: bool,
     pull: Option<Pull>,
     /// Up to which stream sequence everything is read, once that is known.
     last: Option<u64>,
@@ -36,7 +37,14 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(api: Api, stream: String, filters: Vec<String>, begin: DeliverPolicy) -> Self {
         let (caught_up, announce) = (false, false);
-        Self { api, stream, filters, begin, pull: None, last: None, position: 0, caught_up, announce }
+        let (headers_only, pull, last, position) = (false, None, None, 0);
+        Self { api, stream, filters, begin, headers_only, pull, last, position, caught_up, announce }
+    }
+
+    /// Leaves the bodies of messages out.
+    pub(super) fn headers_only(mut self) -> Self {
+        self.headers_only = true;
+        self
     }
 
     /// Makes the consumer. The first message comes after this.
@@ -52,6 +60,7 @@ impl Reader {
             ack_policy: AckPolicy::None,
             deliver_policy,
             filter_subjects: self.filters.clone(),
+            headers_only: self.headers_only,
             inactive_threshold: INACTIVE,
             num_replicas: 1,
             memory_storage: true,

@@ -7,6 +7,7 @@ use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::{Compression, Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
 use mesh_schemas::Shards;
 
+use super::api::Failure;
 use super::bus::NatsBus;
 use super::consumer::Existing;
 use super::kv;
@@ -25,6 +26,9 @@ pub(super) const ORDER: [Stream; Stream::ALL.len()] =
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(2 * 60);
 /// Where the number of shards is written down: in the metadata of the stream that it cuts up.
 const SHARDS_KEY: &str = "mesh-shards";
+/// Where it is written down how often the servers force writes onto the disk, if that is `always`.
+const SYNC_KEY: &str = "mesh-sync-interval";
+const ALWAYS: &str = "always";
 
 impl NatsBus {
     pub(super) async fn read_shards(&self) -> Result<Shards, BusError> {
@@ -45,6 +49,10 @@ impl NatsBus {
         for bucket in Bucket::ALL {
             self.make_stream(self.bucket_config(bucket, topology), |_| {}).await?;
         }
+        if let Some(synced) = topology.synced {
+            self.write_down(synced).await?;
+        }
+        self.make_stream(self.objects_config(topology), |_| {}).await?;
         self.ensure(&relay_consumer(&self.namespace), Existing::Update).await?;
         self.ensure(&timer_consumer(&self.namespace), Existing::Update).await?;
         for tidying in Tidying::ALL {
@@ -54,6 +62,23 @@ impl NatsBus {
             self.ensure(&shard_consumer(&self.namespace, shard), Existing::Update).await?;
         }
         Ok(())
+    }
+
+    /// Notes in the log's metadata whether the servers force each write onto the disk.
+    async fn write_down(&self, synced: bool) -> Result<(), BusError> {
+        let name = Stream::Events.name(&self.namespace);
+        let failed = |failure: Failure| failure.during(format!("update stream {name}"));
+        let mut config = self.stream_info(&name).await.map_err(failed)?.config;
+        if is_synced(&config) == synced {
+            return Ok(());
+        }
+        if synced {
+            config.metadata.insert(SYNC_KEY.to_owned(), ALWAYS.to_owned());
+        } else {
+            config.metadata.remove(SYNC_KEY);
+        }
+        let updated = self.api.call::<Info>(&format!("STREAM.UPDATE.{name}"), &config).await;
+        updated.map(drop).map_err(failed)
     }
 
     async fn make_stream(&self, wanted: Config, limit: impl Fn(&mut Config)) -> Result<(), BusError> {
@@ -187,6 +212,11 @@ fn one_message_each(config: &mut Config) {
     config.max_messages_per_subject = 1;
     config.discard = DiscardPolicy::New;
     config.discard_new_per_subject = true;
+}
+
+/// Whether it is written down that the servers force each write onto the disk.
+pub(super) fn is_synced(config: &Config) -> bool {
+    config.metadata.get(SYNC_KEY).is_some_and(|interval| interval == ALWAYS)
 }
 
 pub(super) fn shards_of(config: &Config) -> Result<Shards, BusError> {

@@ -6,9 +6,10 @@ use mesh_schemas::payload::{
     WorkflowFailed, WorkflowStarted, code,
 };
 use mesh_schemas::{
-    Decoded, Envelope, Namespace, RunId, StoredMessage, Subject, SubjectError, TaskKey, TaskVerb, Timer,
-    TraceContext, WorkflowName, WorkflowVerb,
+    DataRef, Decoded, Envelope, Namespace, ObjectOwner, RunId, SCHEMA_VERSION, StoredMessage, Subject,
+    SubjectError, TaskKey, TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
 };
+use serde_json::Value;
 
 /// An event of a run, as the fold takes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +41,9 @@ pub enum Fact {
     Check,
     /// An attempt went well.
     Completed(TaskKey, Box<TaskCompleted>),
+    /// An attempt went well, but what it made is lost. Nothing follows from that but that the attempt is given up: what
+    /// counts is that failure, once it stands in the log, or others who still had the result would decide otherwise.
+    Lost(TaskKey, TaskError),
     /// An attempt did not go well.
     Failed(TaskKey, TaskError),
     /// A wait is over.
@@ -53,6 +57,8 @@ pub struct Started {
     pub workflow: Option<WorkflowName>,
     /// What the event carries.
     pub data: WorkflowStarted,
+    /// Why its input cannot be had, if it is lost; null stands in its place.
+    pub lost: Option<String>,
     /// What the requester calls the whole piece of work.
     pub correlation_id: Option<String>,
     /// The trace that the work began in.
@@ -68,6 +74,21 @@ pub enum Unreadable {
     /// The subject is of no kind that these rules know.
     #[error("{0}")]
     UnknownType(String),
+    /// It says that it is of a schema which newer rules may know.
+    #[error("{0}")]
+    Newer(String),
+    /// It can be read with what it refers to: by [`Event::read_with`].
+    #[error("its data is elsewhere: {0}")]
+    Elsewhere(DataRef),
+}
+
+/// What was found where an event refers to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// This.
+    Found(Value),
+    /// Nothing, and nothing will be found there: why.
+    Lost(String),
 }
 
 impl Event {
@@ -78,46 +99,140 @@ impl Event {
     /// way a timer has fired, or it never would, and a run has ended.
     ///
     /// # Errors
-    /// [`Unreadable`] if the message is no event that the fold could take; no reading again helps.
+    /// [`Unreadable`] if the message is no event that the fold could take. No reading again helps, but of
+    /// [`Unreadable::Elsewhere`].
     pub fn read(namespace: &Namespace, stored: &StoredMessage) -> Result<Self, Unreadable> {
+        Self::read_as(namespace, stored, None)
+    }
+
+    /// Reads a message of the log whose data is elsewhere, with what was found there.
+    ///
+    /// # Errors
+    /// As [`Event::read`], and never [`Unreadable::Elsewhere`].
+    pub fn read_with(
+        namespace: &Namespace,
+        stored: &StoredMessage,
+        content: Content,
+    ) -> Result<Self, Unreadable> {
+        Self::read_as(namespace, stored, Some(content))
+    }
+
+    fn read_as(
+        namespace: &Namespace,
+        stored: &StoredMessage,
+        content: Option<Content>,
+    ) -> Result<Self, Unreadable> {
         let StoredMessage { message, sequence, time } = stored;
-        let subject = Subject::parse(namespace, &message.subject).map_err(|error| match error {
+        let decoded = Envelope::decode(&message.headers, &message.payload)
+            .map_err(|error| Unreadable::Malformed(error.to_string()));
+        let schema = decoded.as_ref().ok().and_then(Decoded::envelope).and_then(Envelope::mesh_schema);
+        if let Some((type_, version)) = schema
+            && version > SCHEMA_VERSION
+        {
+            return Err(Unreadable::Newer(format!("schema {type_}:{version} is not known here")));
+        }
+        let is_of_mesh = schema.is_some();
+        let read = Subject::parse(namespace, &message.subject).map_err(|error| match error {
             SubjectError::Unknown { .. } => Unreadable::UnknownType(error.to_string()),
             SubjectError::Namespace { .. } | SubjectError::Token { .. } => {
                 Unreadable::Malformed(error.to_string())
             }
-        })?;
-        let run = subject.run().ok_or_else(|| unknown(&message.subject))?;
-        let (fact, defect) = match subject {
-            Subject::Workflow { verb: WorkflowVerb::Started, workflow, .. } => {
-                (Fact::Started(Box::new(started(workflow, stored)?)), None)
-            }
-            Subject::Workflow { verb: WorkflowVerb::Completed, .. } => end::<WorkflowCompleted>(stored),
-            Subject::Workflow { verb: WorkflowVerb::Failed, .. } => end::<WorkflowFailed>(stored),
-            Subject::Workflow { verb: WorkflowVerb::Cancelled, .. } => end::<WorkflowCancelled>(stored),
-            Subject::Signalled { signal, .. } => match signal.as_str() {
-                "cancel" => (Fact::Cancel(cancel(stored)?), None),
-                "check" => (Fact::Check, None),
-                _ => {
-                    return Err(Unreadable::UnknownType(format!(
-                        "unknown signal '{signal}': use cancel or check"
-                    )));
-                }
-            },
-            Subject::Task { verb: TaskVerb::Completed, key } => {
-                outcome(stored, key, |key, data| Fact::Completed(key, Box::new(data)))
-            }
-            Subject::Task { verb: TaskVerb::Failed, key } => {
-                outcome(stored, key, |key, data: TaskFailed| Fact::Failed(key, data.error))
-            }
-            Subject::TimerFired { timer, .. } => {
-                let read = decode(stored).and_then(|decoded| data::<TimerFired>(&decoded));
-                (Fact::Fired(timer), read.err().map(|error| error.to_string()))
-            }
-            _ => return Err(unknown(&message.subject)),
-        };
-        Ok(Self { run, id: message.subject.clone(), sequence: *sequence, time: *time, fact, defect })
+        });
+        let read = read.and_then(|subject| {
+            let run = subject.run().ok_or_else(|| unknown(&message.subject))?;
+            let whole = decoded.and_then(|decoded| whole(namespace, run, &subject, decoded, content));
+            let (payload, lost) = match whole {
+                Ok((decoded, lost)) => (Ok(decoded), lost),
+                Err(elsewhere @ Unreadable::Elsewhere(_)) => return Err(elsewhere),
+                Err(error) => (Err(error), None),
+            };
+            let (fact, defect) = fact(subject, stored, payload.as_ref(), lost)?;
+            Ok(Self { run, id: message.subject.clone(), sequence: *sequence, time: *time, fact, defect })
+        });
+        read.map_err(|unreadable| match unreadable {
+            // Whoever claims a schema of the mesh for a kind of event that is not known here may be a newer mesh.
+            Unreadable::UnknownType(error) if is_of_mesh => Unreadable::Newer(error),
+            unreadable => unreadable,
+        })
     }
+}
+
+/// The envelope and payload of a message, or why they cannot be read.
+type Payload<'a> = Result<&'a Decoded, &'a Unreadable>;
+
+/// An event of a run as if it carried its data itself. Null stands for what is lost of it, which is told too, and for what
+/// nothing depends on.
+fn whole(
+    namespace: &Namespace,
+    run: RunId,
+    subject: &Subject,
+    decoded: Decoded,
+    content: Option<Content>,
+) -> Result<(Decoded, Option<String>), Unreadable> {
+    let mut event = match decoded {
+        Decoded::Event(event) => event,
+        bare @ Decoded::Bare(_) => return Ok((bare, None)),
+    };
+    let malformed = |error: &dyn std::fmt::Display| Unreadable::Malformed(error.to_string());
+    let Some(reference) = event.dataref(namespace).map_err(|error| malformed(&error))? else {
+        return Ok((Decoded::Event(event), None));
+    };
+    // What belongs to another run goes with that one.
+    if *reference.object.owner() != ObjectOwner::Run(run) {
+        return Err(malformed(&format_args!("dataref: the object does not belong to run {run}")));
+    }
+    let (content, lost) = match (subject, content) {
+        // The ends of runs, and what has nothing that could be large.
+        (Subject::Workflow { verb, .. }, _) if *verb != WorkflowVerb::Started => (Value::Null, None),
+        (Subject::Task { verb: TaskVerb::Failed, .. }, _) => {
+            return Err(malformed(&"dataref: an error is carried by its event"));
+        }
+        (_, None) => return Err(Unreadable::Elsewhere(reference)),
+        (_, Some(Content::Found(content))) => (content, None),
+        (_, Some(Content::Lost(error))) => (Value::Null, Some(error)),
+    };
+    event.put_large(&reference, content).map_err(|error| malformed(&error))?;
+    Ok((Decoded::Event(event), lost))
+}
+
+/// What an event on a subject says, and what is wrong with a payload that counts all the same; `lost` tells why null stands
+/// in place of some of it.
+fn fact(
+    subject: Subject,
+    stored: &StoredMessage,
+    payload: Payload<'_>,
+    lost: Option<String>,
+) -> Result<(Fact, Option<String>), Unreadable> {
+    Ok(match subject {
+        Subject::Workflow { verb: WorkflowVerb::Started, workflow, .. } => {
+            (Fact::Started(Box::new(started(workflow, payload, lost)?)), None)
+        }
+        Subject::Workflow { verb: WorkflowVerb::Completed, .. } => end::<WorkflowCompleted>(payload),
+        Subject::Workflow { verb: WorkflowVerb::Failed, .. } => end::<WorkflowFailed>(payload),
+        Subject::Workflow { verb: WorkflowVerb::Cancelled, .. } => end::<WorkflowCancelled>(payload),
+        Subject::Signalled { signal, .. } => match signal.as_str() {
+            "cancel" => (Fact::Cancel(cancel(stored, payload)?), None),
+            "check" => (Fact::Check, None),
+            _ => {
+                return Err(Unreadable::UnknownType(format!(
+                    "unknown signal '{signal}': use cancel or check"
+                )));
+            }
+        },
+        Subject::Task { verb: TaskVerb::Completed, key } if lost.is_some() => {
+            (Fact::Lost(key, lost_output(&lost.unwrap_or_default())), None)
+        }
+        Subject::Task { verb: TaskVerb::Completed, key } => {
+            outcome(payload, key, |key, data| Fact::Completed(key, Box::new(data)))
+        }
+        Subject::Task { verb: TaskVerb::Failed, key } => {
+            outcome(payload, key, |key, data: TaskFailed| Fact::Failed(key, data.error))
+        }
+        Subject::TimerFired { timer, .. } => {
+            (Fact::Fired(timer), data::<TimerFired>(payload).err().map(|error| error.to_string()))
+        }
+        _ => return Err(unknown(&stored.message.subject)),
+    })
 }
 
 impl Event {
@@ -126,57 +241,72 @@ impl Event {
     pub fn is_signal(&self) -> bool {
         matches!(self.fact, Fact::Cancel(_) | Fact::Check)
     }
+
+    /// The attempt that this says was given up because its result is lost.
+    #[must_use]
+    pub fn gives_up_as_lost(&self) -> Option<&TaskKey> {
+        match &self.fact {
+            Fact::Failed(key, error) if error.code == code::LOST_OUTPUT => Some(key),
+            _ => None,
+        }
+    }
 }
 
 fn unknown(subject: &str) -> Unreadable {
     Unreadable::UnknownType(format!("events on {subject:?} are not known here"))
 }
 
-fn decode(stored: &StoredMessage) -> Result<Decoded, Unreadable> {
-    Envelope::decode(&stored.message.headers, &stored.message.payload)
-        .map_err(|error| Unreadable::Malformed(error.to_string()))
-}
-
-fn data<T: serde::de::DeserializeOwned>(decoded: &Decoded) -> Result<T, Unreadable> {
+fn data<T: serde::de::DeserializeOwned>(payload: Payload<'_>) -> Result<T, Unreadable> {
+    let decoded = payload.map_err(Clone::clone)?;
     T::deserialize(decoded.data())
         .map_err(|error| Unreadable::Malformed(format!("the data is wrong: {error}")))
 }
 
-fn started(workflow: Option<WorkflowName>, stored: &StoredMessage) -> Result<Started, Unreadable> {
-    let decoded = decode(stored)?;
-    let envelope = decoded.envelope();
-    let data: WorkflowStarted = data(&decoded)?;
+fn started(
+    workflow: Option<WorkflowName>,
+    payload: Payload<'_>,
+    lost: Option<String>,
+) -> Result<Started, Unreadable> {
+    let data: WorkflowStarted = data(payload)?;
     if workflow.is_none() && data.capability.is_none() {
         let error = "a run has a workflow in its subject or a capability in its data, and this has neither";
         return Err(Unreadable::Malformed(error.to_owned()));
     }
+    let envelope = payload.ok().and_then(Decoded::envelope);
     Ok(Started {
         workflow,
         data,
+        lost,
         correlation_id: envelope.and_then(|envelope| envelope.correlationid.clone()),
         trace: envelope.and_then(Envelope::trace),
     })
 }
 
-fn end<T: serde::de::DeserializeOwned>(stored: &StoredMessage) -> (Fact, Option<String>) {
-    let read = decode(stored).and_then(|decoded| data::<T>(&decoded));
-    (Fact::Ended, read.err().map(|error| error.to_string()))
+fn end<T: serde::de::DeserializeOwned>(payload: Payload<'_>) -> (Fact, Option<String>) {
+    (Fact::Ended, data::<T>(payload).err().map(|error| error.to_string()))
 }
 
 /// A cancel without a body is a cancel without a reason.
-fn cancel(stored: &StoredMessage) -> Result<CancelSignal, Unreadable> {
-    if stored.message.payload.is_empty() {
-        return Ok(CancelSignal::default());
+fn cancel(stored: &StoredMessage, payload: Payload<'_>) -> Result<CancelSignal, Unreadable> {
+    if stored.message.payload.is_empty() { Ok(CancelSignal::default()) } else { data(payload) }
+}
+
+/// Why an attempt failed whose result is lost.
+fn lost_output(error: &str) -> TaskError {
+    TaskError {
+        code: code::LOST_OUTPUT.to_owned(),
+        message: format!("the result of the task is lost: {error}"),
+        retryable: false,
+        retry_after: None,
     }
-    data(&decode(stored)?)
 }
 
 fn outcome<T: serde::de::DeserializeOwned>(
-    stored: &StoredMessage,
+    payload: Payload<'_>,
     key: TaskKey,
     fact: impl FnOnce(TaskKey, T) -> Fact,
 ) -> (Fact, Option<String>) {
-    match decode(stored).and_then(|decoded| data(&decoded)) {
+    match data(payload) {
         Ok(data) => (fact(key, data), None),
         Err(error) => {
             let message = format!("the outcome that the agent published cannot be read: {error}");

@@ -52,18 +52,22 @@ pub struct Header {
     pub deadline: DateTime<Utc>,
 }
 
-/// Where a task stands. Transitions: waiting → active | skipped | failed; active → done | pausing | failed;
-/// pausing → active.
+/// Where a task stands. Transitions: waiting → active | skipped | failed; active → done | pausing | given up | failed;
+/// given up → pausing | failed; pausing → active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TaskState {
     /// Needs that have not ended: this many.
     Waiting(usize),
     /// An attempt is with an agent.
     Active(Attempt),
+    /// The result of the attempt is lost: it fails as soon as that stands in the log.
+    GivenUp(Attempt),
     /// The attempt failed; another follows when the timer has fired.
     Pausing(Attempt),
-    Done,
-    Failed,
+    /// The last attempt went well.
+    Done(Attempt),
+    /// There is no attempt after this one.
+    Failed(Attempt),
     Skipped,
 }
 
@@ -131,6 +135,11 @@ impl Run {
             upto: event.sequence,
         };
         let mut fold = Fold::new(&mut state, &event.id, at);
+        if let Some(error) = &started.lost {
+            fold.input_lost(error);
+            let step = fold.finish();
+            return (state, step);
+        }
         let deadline = fold.run.header.deadline;
         fold.decide(Action::SetTimer(Timer::Deadline, deadline));
         for task in 0..fold.run.tasks.len() {
@@ -163,6 +172,7 @@ impl Run {
         match &event.fact {
             Fact::Completed(key, outcome) => fold.completed(key, outcome),
             Fact::Failed(key, error) => fold.failed(key, error),
+            Fact::Lost(key, error) => fold.lost(key, error),
             Fact::Fired(Timer::Retry { task, after }) => fold.retry(task, *after),
             Fact::Fired(Timer::Deadline) => fold.timed_out(),
             Fact::Cancel(signal) => fold.cancelled(signal.reason.clone()),
@@ -204,13 +214,13 @@ impl Run {
         let view = |(task, state): (&PlannedTask, &TaskState)| {
             let (status, attempt) = match *state {
                 TaskState::Waiting(_) => ("pending", None),
-                TaskState::Active(attempt) => ("active", Some(attempt)),
+                TaskState::Active(attempt) | TaskState::GivenUp(attempt) => ("active", Some(attempt)),
                 TaskState::Pausing(attempt) => ("retrying", Some(attempt)),
-                TaskState::Done => ("done", None),
-                TaskState::Failed => ("failed", None),
+                TaskState::Done(_) => ("done", None),
+                TaskState::Failed(_) => ("failed", None),
                 TaskState::Skipped => ("skipped", None),
             };
-            let open = !matches!(state, TaskState::Done | TaskState::Failed | TaskState::Skipped);
+            let open = !matches!(state, TaskState::Done(_) | TaskState::Failed(_) | TaskState::Skipped);
             let status = if open && self.has_ended() { "cancelled" } else { status };
             TaskView { id: task.id.clone(), agent: task.definition.agent.clone(), status, attempt }
         };
@@ -226,7 +236,7 @@ impl Run {
     #[must_use]
     pub fn stray(&self, event: &Event) -> Option<String> {
         match &event.fact {
-            Fact::Completed(key, _) | Fact::Failed(key, _) => {
+            Fact::Completed(key, _) | Fact::Failed(key, _) | Fact::Lost(key, _) => {
                 self.stray_attempt(&key.task, key.attempt).or_else(|| self.misrouted(key))
             }
             Fact::Fired(Timer::Retry { task, after }) => self.stray_attempt(task, *after),
@@ -252,8 +262,11 @@ impl Run {
         };
         let last = match &self.tasks[index] {
             TaskState::Waiting(_) | TaskState::Skipped => 0,
-            TaskState::Active(attempt) | TaskState::Pausing(attempt) => attempt.get(),
-            TaskState::Done | TaskState::Failed => u32::MAX,
+            TaskState::Active(last)
+            | TaskState::GivenUp(last)
+            | TaskState::Pausing(last)
+            | TaskState::Done(last)
+            | TaskState::Failed(last) => last.get(),
         };
         (attempt.get() > last).then(|| format!("attempt {attempt} of task '{task}' was never created"))
     }

@@ -89,6 +89,7 @@ impl World {
                 request: RequestId { source: "test".to_owned(), id: "1".to_owned() },
                 capability: None,
             },
+            lost: None,
             correlation_id: None,
             trace: None,
         };
@@ -137,7 +138,12 @@ impl World {
                 let output = json!(choice / 16);
                 self.push(Fact::Completed(key, Box::new(completed(output))));
             }
-            6..=8 if !self.open.is_empty() => {
+            6 if !self.open.is_empty() => {
+                // Its result is lost: it is given up, and fails when that is stored.
+                let key = self.open.remove(pick(self.open.len()));
+                self.push(Fact::Lost(key, error(false)));
+            }
+            7..=8 if !self.open.is_empty() => {
                 let key = self.open.remove(pick(self.open.len()));
                 self.push(Fact::Failed(key, error(choice.is_multiple_of(2))));
             }
@@ -316,6 +322,8 @@ proptest! {
             } else if let Some(at) = world.timers.iter().rposition(|timer| *timer != Timer::Deadline) {
                 let timer = world.timers.remove(at);
                 world.push(Fact::Fired(timer));
+            } else if let Some(Decision { action: Action::GiveUp(key, error), .. }) = world.unstored.pop() {
+                world.push(Fact::Failed(key, error));
             }
         }
         prop_assert!(world.run.has_ended(), "{:?}", world.run);

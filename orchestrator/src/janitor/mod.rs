@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use mesh_bus::topology::{JANITOR_ACK_WAIT, JANITOR_MAX_ACK_PENDING, Tidying, janitor_consumer};
+use mesh_bus::topology::{JANITOR_MAX_ACK_PENDING, Tidying, janitor_consumer};
 use mesh_bus::{Delivery, Flow};
 use mesh_schemas::Subject;
 use tokio_util::sync::CancellationToken;
@@ -56,7 +56,7 @@ pub(crate) async fn run(shared: Arc<Shared>, tidying: Tidying, stop: Cancellatio
 
 async fn handle(shared: Arc<Shared>, tidying: Tidying, delivery: Delivery, stop: CancellationToken) {
     let end = delivery.stored.clone();
-    let lease = Lease::new(Arc::clone(&shared.bus), delivery, JANITOR_ACK_WAIT);
+    let lease = Lease::new(Arc::clone(&shared.bus), delivery);
     let subject = Subject::parse(shared.bus.namespace(), &end.message.subject);
     let Ok(Subject::Workflow { run, .. }) = subject else {
         // The follower of the shard sees to what cannot be read.

@@ -179,12 +179,11 @@ async fn remove(
     let work = work.iter().map(|stored| (Stream::Tasks, stored.sequence));
     let between = work.chain(of(Place::Between).map(|stored| (Stream::Events, stored.sequence)));
     let removing: Vec<_> = between.map(|(stream, sequence)| bus.remove(stream, sequence)).collect();
-    let removed: Vec<()> = futures::stream::iter(removing).buffered(REMOVED_AT_ONCE).try_collect().await?;
-    let mut count = removed.len();
+    let removed: Vec<bool> = futures::stream::iter(removing).buffered(REMOVED_AT_ONCE).try_collect().await?;
+    let mut count = removed.into_iter().filter(|removed| *removed).count();
     if tidying == Tidying::Forget {
         for stored in of(Place::Beginning).chain(of(Place::End)) {
-            bus.remove(Stream::Events, stored.sequence).await?;
-            count += 1;
+            count += usize::from(bus.remove(Stream::Events, stored.sequence).await?);
         }
     }
     Ok(count)

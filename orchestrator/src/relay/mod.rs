@@ -5,12 +5,13 @@ mod request;
 pub(crate) mod timer;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use mesh_bus::topology::{RELAY_ACK_WAIT, Stream, relay_consumer, timer_consumer};
-use mesh_bus::{ConsumerSpec, Delivery, Flow, Reason, Target};
-use mesh_schemas::{StoredMessage, Subject};
+use mesh_bus::topology::{relay_consumer, timer_consumer};
+use mesh_bus::{ConsumerSpec, DeadEnd, Delivery, Flow, Target};
+use mesh_schemas::{StoredMessage, Subject, SubjectError};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -97,13 +98,21 @@ async fn changed(gate: Option<&mut Pressure>) -> u64 {
 
 async fn handle(shared: Arc<Shared>, delivery: Delivery) {
     let stored = delivery.stored.clone();
-    let lease = Lease::new(Arc::clone(&shared.bus), delivery, RELAY_ACK_WAIT);
+    let lease = Lease::new(Arc::clone(&shared.bus), delivery);
     match lease.hold(relay(&shared, &lease, &stored)).await {
         Some(Ok(())) => lease.ack().await,
         Some(Err(Lost)) | None => {
-            debug!(subject = stored.message.subject, "taking too long: another delivery will see to it");
+            debug!(subject = stored.message.subject, "not dealt with: another delivery will see to it");
         }
     }
+}
+
+/// Leaves a message to a newer orchestrator, who may take it: whoever asks next gets it.
+async fn leave(lease: &Lease) -> Result<(), Lost> {
+    /// Long enough not to go round in circles while the newer one is busy.
+    const PAUSE: Duration = Duration::from_millis(250);
+    lease.nak(PAUSE).await;
+    Err(Lost)
 }
 
 async fn relay(shared: &Shared, lease: &Lease, stored: &StoredMessage) -> Result<(), Lost> {
@@ -116,12 +125,13 @@ async fn relay(shared: &Shared, lease: &Lease, stored: &StoredMessage) -> Result
             request::relay(shared, lease, stored, Target::Task(capability)).await
         }
         Ok(Subject::TimerDue { run, timer }) => timer::relay(shared, lease, stored, run, timer).await,
-        Ok(_) => {
-            let error = "the inbox takes requests and timers only";
-            store::letter(&*shared.bus, lease, Stream::Inbox, stored, Reason::UnknownType, error)
-                .await
-                .map(drop)
+        Err(_) if shared.presence.has_newer() => leave(lease).await,
+        Ok(_) | Err(SubjectError::Unknown { .. }) => {
+            let error = "the inbox takes requests and timers that are due only";
+            store::letter(&*shared.bus, lease, DeadEnd::InboxType, stored, error).await.map(drop)
         }
-        Err(error) => reject::malformed(shared, lease, stored, None, &error.to_string()).await,
+        Err(error) => {
+            reject::unreadable(shared, lease, DeadEnd::InboxSubject, stored, None, &error.to_string()).await
+        }
     }
 }

@@ -2,11 +2,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_bus::topology::Stream;
-use mesh_bus::{BusError, Stored, Target};
+use mesh_bus::{BusError, DeadEnd, Stored, Target};
+use mesh_core::Content;
 use mesh_schemas::payload::{WorkflowStarted, rejection};
 use mesh_schemas::{
-    Decoded, Envelope, RULES_VERSION, RequestId, RunId, StoredMessage, Subject, TraceContext, WorkflowName,
-    WorkflowVerb,
+    DataRef, Decoded, Envelope, EnvelopeError, ObjectOwner, RequestId, RunId, StoredMessage, Subject,
+    TraceContext, WorkflowName, WorkflowVerb,
 };
 use mesh_telemetry::{names, propagation, span};
 use serde_json::Value;
@@ -61,13 +62,15 @@ pub(super) async fn relay(
         Ok(decoded) => decoded,
         Err(error) => {
             let target = workflow_or_capability(&target);
-            return reject::malformed(shared, lease, stored, target, &error.to_string()).await;
+            let end = DeadEnd::UnreadableRequest;
+            return reject::unreadable(shared, lease, end, stored, target, &error.to_string()).await;
         }
     };
     let id = request_id(shared, stored, decoded.envelope());
     let run = RunId::for_request(&target.to_string(), &id, shards);
     let envelope = decoded.envelope();
-    let request = Request {
+    let reference = envelope.map_or(Ok(None), |event| event.dataref(shared.bus.namespace()));
+    let mut request = Request {
         run,
         correlation_id: envelope.and_then(|event| event.correlationid.clone()),
         event_id: envelope.map_or_else(|| id.id.clone(), |event| event.id.clone()),
@@ -83,7 +86,54 @@ pub(super) async fn relay(
     let hop = TraceContext::from_headers(&stored.message.headers).or_else(|| request.trace.clone());
     let span = span::process(template(&request.target), &stored.message.subject, hop.as_ref());
     span.record(names::RUN_ID, tracing::field::display(run));
-    start(shared, lease, stored, request, hop).instrument(span).await
+    async {
+        // Kept until the run is started.
+        let _room = match reference {
+            Ok(Some(_)) => shared.large_requests.acquire().await.ok(),
+            _ => None,
+        };
+        match input(shared, lease, run, reference).await? {
+            Ok(None) => {}
+            Ok(Some(input)) => request.input = input,
+            Err(rejection) => return reject::request(shared, lease, stored, &request, rejection).await,
+        }
+        start(shared, lease, stored, request, hop).await
+    }
+    .instrument(span)
+    .await
+}
+
+/// The input that a request refers to, if it does not carry it.
+async fn input(
+    shared: &Shared,
+    lease: &Lease,
+    run: RunId,
+    reference: Result<Option<DataRef>, EnvelopeError>,
+) -> Result<Result<Option<Value>, Rejection>, Lost> {
+    let malformed = |reason: String| Ok(Err(Rejection::new(rejection::MALFORMED, reason)));
+    let reference = match reference {
+        Ok(Some(reference)) => reference,
+        Ok(None) => return Ok(Ok(None)),
+        Err(error) => return malformed(error.to_string()),
+    };
+    if *reference.object.owner() != ObjectOwner::Run(run) {
+        return malformed(format!(
+            "dataref: the object does not belong to run {run}, which the request names"
+        ));
+    }
+    if reference.member.is_some() {
+        return malformed(
+            "dataref: the data of a request is kept as a whole: write no #/<member>".to_owned(),
+        );
+    }
+    let (content, _) = store::fetched(&*shared.bus, lease, &reference).await?;
+    Ok(match content {
+        Content::Found(input) => Ok(Some(input)),
+        Content::Lost(error) => {
+            let reason = format!("the input is lost: {error}; send the request again with it");
+            Err(Rejection::new(rejection::LOST_INPUT, reason))
+        }
+    })
 }
 
 async fn start(
@@ -103,6 +153,9 @@ async fn start(
     }
     let known = match find(shared, lease, &request.target).await? {
         Ok(known) => known,
+        Err(rejection) if rejection.code == rejection::UNUSABLE_WORKFLOW && shared.presence.has_newer() => {
+            return super::leave(lease).await;
+        }
         Err(rejection) => return reject::request(shared, lease, stored, &request, rejection).await,
     };
     let reasons = known.input_errors(&request.input);
@@ -112,7 +165,7 @@ async fn start(
     }
     let data = WorkflowStarted {
         digest: known.plan.digest.clone(),
-        rules: RULES_VERSION,
+        rules: shared.rules,
         input: std::mem::take(&mut request.input),
         request: request.id.clone(),
         capability: match &request.target {
@@ -132,7 +185,7 @@ async fn start(
         hop: hop.as_ref(),
     };
     let started = encode::started(&frame, workflow(&request.target), request.run, &data);
-    match store::message(&*shared.bus, lease, started).await? {
+    match store::event(&*shared.bus, lease, &request.run, started).await? {
         store::Outcome::Stored(Stored::Now(_)) => {
             info!(run = %request.run, target = %request.target, "run started");
             Ok(())
@@ -140,10 +193,7 @@ async fn start(
         store::Outcome::Stored(Stored::Already) => {
             reject::if_not_started(shared, lease, stored, &request).await
         }
-        store::Outcome::TooLarge(error) => {
-            let target = workflow_or_capability(&request.target);
-            reject::malformed(shared, lease, stored, target, &error).await
-        }
+        store::Outcome::TooLarge(error) => reject::too_large(shared, lease, stored, &request, &error).await,
     }
 }
 

@@ -20,6 +20,17 @@ pub(super) struct Cached {
     pub(super) covered: u64,
     /// When the run ended, if its end stands in the log.
     pub(super) ended: Option<DateTime<Utc>>,
+    /// Length of what is folded of its log, with what events refer to: much of it is kept.
+    pub(super) bytes: usize,
+}
+
+/// How much may be kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    /// So many runs.
+    pub(crate) runs: usize,
+    /// So many bytes of their logs. One run is kept, however large.
+    pub(crate) bytes: usize,
 }
 
 /// How the next event of a run stands to what is cached of it.
@@ -37,15 +48,18 @@ pub(super) enum Standing {
 /// comes to this process in order; a new pin or a gap in the deliveries empties the cache.
 pub(super) struct Cache {
     runs: LruCache<RunId, Cached>,
+    /// Bytes of all of them.
+    bytes: usize,
+    most_bytes: usize,
     pin: Option<String>,
     /// Number of the last delivery.
     last: Option<u64>,
 }
 
 impl Cache {
-    pub(super) fn new(runs: usize) -> Self {
-        let runs = NonZeroUsize::new(runs).unwrap_or(NonZeroUsize::MIN);
-        Self { runs: LruCache::new(runs), pin: None, last: None }
+    pub(super) fn new(memory: Memory) -> Self {
+        let runs = NonZeroUsize::new(memory.runs).unwrap_or(NonZeroUsize::MIN);
+        Self { runs: LruCache::new(runs), bytes: 0, most_bytes: memory.bytes, pin: None, last: None }
     }
 
     /// Notes a delivery; `false` if others may have had deliveries since the last one, so that the cache was
@@ -57,22 +71,48 @@ impl Cache {
         if in_order && same_pin {
             return true;
         }
-        self.runs.clear();
+        self.clear();
         self.pin.clone_from(&delivery.pin);
         false
     }
 
     pub(super) fn forget_all(&mut self) {
-        self.runs.clear();
+        self.clear();
         self.last = None;
     }
 
+    fn clear(&mut self) {
+        self.runs.clear();
+        self.bytes = 0;
+    }
+
     pub(super) fn forget(&mut self, run: &RunId) {
-        self.runs.pop(run);
+        let forgotten = self.runs.pop(run);
+        self.bytes -= forgotten.map_or(0, |cached| cached.bytes);
     }
 
     pub(super) fn keep(&mut self, run: RunId, cached: Cached) {
-        self.runs.put(run, cached);
+        self.bytes += cached.bytes;
+        // What had its place before, or the run that nothing has happened to for the longest time.
+        let replaced = self.runs.push(run, cached);
+        self.bytes -= replaced.map_or(0, |(_, cached)| cached.bytes);
+        self.make_room();
+    }
+
+    /// So many more bytes of a run's log are folded.
+    pub(super) fn grown(&mut self, run: &RunId, bytes: usize) {
+        if let Some(cached) = self.runs.get_mut(run) {
+            cached.bytes += bytes;
+            self.bytes += bytes;
+            self.make_room();
+        }
+    }
+
+    fn make_room(&mut self) {
+        while self.bytes > self.most_bytes && self.runs.len() > 1 {
+            let oldest = self.runs.pop_lru();
+            self.bytes -= oldest.map_or(0, |(_, cached)| cached.bytes);
+        }
     }
 
     pub(super) fn get(&mut self, run: &RunId) -> Option<&mut Cached> {

@@ -3,21 +3,23 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures::future::BoxFuture;
-use mesh_bus::topology::{SHARD_ACK_WAIT, Stream};
-use mesh_bus::{Bus, ConsumerSpec, Delivery, History, Letter, Publish, Reason};
-use mesh_core::{Decision, Event, Fact, Header, Plan, Run, Started, Unreadable, replay};
-use mesh_schemas::{Message, RULES_VERSION, RunId, SignalId, StoredMessage, Subject, TraceContext};
+use mesh_bus::topology::{SHARD_MAX_ACK_PENDING, Stream};
+use mesh_bus::{Bus, ConsumerSpec, Content as InLetter, DeadEnd, Delivery, History, Publish};
+use mesh_core::{Content, Decision, Event, Fact, Header, Plan, Run, Started, Unreadable, replay};
+use mesh_schemas::{DataRef, Message, ObjectOwner, RunId, SignalId, StoredMessage, Subject, TraceContext};
 use mesh_telemetry::{names, propagation, span};
 use tracing::{Instrument, Span, debug, warn};
 
-use super::cache::{Cache, Cached, Standing};
+use super::cache::{Cache, Cached, Memory, Standing};
 use crate::janitor::{self, NotDone};
 use crate::lease::Lease;
+use crate::log::{self, Events};
 use crate::service::Shared;
 use crate::store::{self, Lost};
 
@@ -31,8 +33,16 @@ const NEW: Duration = Duration::from_secs(30);
 const MAY_BE_ARCHIVED: Duration = Duration::from_secs(2);
 /// How often a signal may come before its run is there: about ten seconds.
 const EARLY_SIGNALS: u64 = 5;
+/// How long an event that this mesh is too old for is left to others. Who updates later than that has it among the
+/// dead letters.
+const LEFT_FOR: TimeDelta = TimeDelta::days(1);
+/// Most events of a shard that are left to others at once: half of what may be in hand, so that runs which are
+/// understood go on.
+const MOST_LEFT: usize = SHARD_MAX_ACK_PENDING as usize / 2;
 /// The form of the subjects that a shard delivers.
 const TEMPLATE: &str = "{kind}.{verb}.{name}.{lane}.{shard}.{run}";
+/// How long the other runs of a shard wait for data that an event refers to: less than others wait for the owner of the shard.
+const FETCH_FOR: Duration = Duration::from_millis(1_500);
 /// Pause before a run is read again from a server that has not caught up.
 const BEHIND_PAUSE: Duration = Duration::from_millis(20);
 
@@ -47,17 +57,32 @@ pub(super) enum Settled {
     Lost(RunId),
 }
 
+/// The events of a run and how far that reaches, or which of them this instance does not understand.
+type Read = Result<(Events, u64), String>;
+
+/// What became of looking for what an event refers to.
+enum Fetched {
+    /// It is known, with so many bytes.
+    Content(Content, usize),
+    /// It cannot be told now: others of the shard are not to wait for it.
+    NotNow(Option<RunId>),
+    /// The event may be with another orchestrator by now.
+    Lost,
+}
+
 /// What an event is to lead to.
 enum Verdict {
     /// Store these, then acknowledge.
-    Store { header: Box<Header>, decisions: Vec<Decision>, letter: Option<(Reason, String)> },
+    Store { header: Box<Header>, decisions: Vec<Decision>, letter: Option<(DeadEnd, String)> },
     /// Nothing to store but a dead letter; then acknowledge.
-    Bury(Reason, String),
+    Bury(DeadEnd, String),
     /// A signal that came before its run began: store it again, behind `started`.
     Resend,
     /// The run is archived: see that the event is, too, and remove it from the log.
     Archived(Box<History>),
-    /// Not for this instance, or not yet: deliver it again later.
+    /// Not for this instance, which does not understand it.
+    Beyond(String),
+    /// Not now: deliver it again later.
     Later,
     /// All is stored already.
     Done,
@@ -65,8 +90,11 @@ enum Verdict {
 
 pub(super) struct Follower {
     shared: Arc<Shared>,
+    shard: u32,
     consumer: ConsumerSpec,
     cache: Cache,
+    /// Events that were left to others and may come again, by their sequences.
+    left: BTreeSet<u64>,
     /// How far a read of a run must reach to count: to the newest event that anyone had been given when this process
     /// took the shard over, and to each that it was given since. Else what was folded into a run before the run was
     /// evicted could be missing in what is read of it later. Asked for when a run is first read.
@@ -74,12 +102,14 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(shared: Arc<Shared>, consumer: ConsumerSpec, cached_runs: usize) -> Self {
-        Self { shared, consumer, cache: Cache::new(cached_runs), must_reach: None }
+    pub(super) fn new(shared: Arc<Shared>, shard: u32, consumer: ConsumerSpec, memory: Memory) -> Self {
+        let (cache, left) = (Cache::new(memory), BTreeSet::new());
+        Self { shared, shard, consumer, cache, left, must_reach: None }
     }
 
     pub(super) fn forget_all(&mut self) {
         self.cache.forget_all();
+        self.left.clear();
         self.must_reach = None;
     }
 
@@ -89,48 +119,122 @@ impl Follower {
         }
     }
 
-    /// Folds an event into its run. What is returned stores what follows and acknowledges the event; `None` if the
-    /// event was left to be delivered again.
-    pub(super) async fn take(&mut self, delivery: Delivery) -> Option<Work> {
+    /// Folds an event into its run. What is returned stores what follows and acknowledges the event, and says how many bytes
+    /// the event has with what it refers to; `None` if the event was left to be delivered again.
+    pub(super) async fn take(&mut self, delivery: Delivery) -> Option<(Work, usize)> {
         if !self.cache.continues(&delivery) {
             self.must_reach = None;
+            self.shared.presence.pinned(self.shard, delivery.pin.clone());
         }
         let (stored, delivered) = (delivery.stored.clone(), delivery.delivered);
         if let Some(reach) = &mut self.must_reach {
             *reach = stored.sequence.max(*reach);
         }
-        let lease = Lease::new(Arc::clone(&self.shared.bus), delivery, SHARD_ACK_WAIT);
+        let lease = Lease::new(Arc::clone(&self.shared.bus), delivery);
         if lease.is_lost() {
             // This process was stopped for a while: whatever it remembers may be of the past.
             self.forget_all();
             return None;
         }
-        let event = match Event::read(self.shared.bus.namespace(), &stored) {
-            Ok(event) => event,
-            Err(Unreadable::Malformed(error)) => {
-                return Some(self.work(lease, stored, None, Verdict::Bury(Reason::Malformed, error)));
+        let mut bytes = stored.message.payload.len();
+        let mut read = Event::read(self.shared.bus.namespace(), &stored);
+        if let Err(Unreadable::Elsewhere(reference)) = &read {
+            match self.content(&lease, reference).await {
+                Fetched::Content(content, length) => {
+                    bytes += length;
+                    read = Event::read_with(self.shared.bus.namespace(), &stored, content);
+                }
+                Fetched::NotNow(run) => return Some((self.work(lease, stored, run, Verdict::Later), bytes)),
+                Fetched::Lost => return None,
             }
-            Err(Unreadable::UnknownType(error)) => {
-                return Some(self.work(lease, stored, None, Verdict::Bury(Reason::UnknownType, error)));
+        }
+        let event = match read {
+            Ok(event) => event,
+            Err(unreadable) => {
+                let verdict = self.unread(&stored, unreadable);
+                return Some((self.work(lease, stored, None, verdict), bytes));
             }
         };
         let run = event.run;
-        let Some(verdict) = lease.hold(self.judge(&lease, event, delivered)).await else {
+        if event.gives_up_as_lost().is_some() {
+            // Who had the result before it was lost, and others who did not find it, must go on alike: as the log has it.
             self.cache.forget(&run);
-            return None;
+        }
+        let verdict = match lease.hold(self.judge(&lease, event, bytes, delivered)).await {
+            Some(Verdict::Beyond(why)) => self.leave(&stored, why),
+            Some(verdict) => {
+                self.left.remove(&stored.sequence);
+                verdict
+            }
+            None => {
+                self.cache.forget(&run);
+                return None;
+            }
         };
-        Some(self.work(lease, stored, Some(run), verdict))
+        Some((self.work(lease, stored, Some(run), verdict), bytes))
     }
 
-    async fn judge(&mut self, lease: &Lease, event: Event, delivered: u64) -> Verdict {
+    /// What becomes of a message that is no event, or none that is known here.
+    fn unread(&mut self, stored: &StoredMessage, unreadable: Unreadable) -> Verdict {
+        match unreadable {
+            Unreadable::UnknownType(error) => Verdict::Bury(DeadEnd::EventType, error),
+            Unreadable::Newer(error) => {
+                // What is decided without it may not be what those decide who know it: the run is left alone.
+                if let Some(run) = Subject::run_of(self.shared.bus.namespace(), &stored.message.subject) {
+                    self.cache.forget(&run);
+                }
+                self.leave(stored, error)
+            }
+            // What an event refers to was given, if that could be.
+            unreadable @ (Unreadable::Malformed(_) | Unreadable::Elsewhere(_)) => {
+                Verdict::Bury(DeadEnd::UnreadableEvent, unreadable.to_string())
+            }
+        }
+    }
+
+    /// What an event refers to. If it cannot be had now, the event comes again behind others of its run, which so must be
+    /// read anew.
+    async fn content(&mut self, lease: &Lease, reference: &DataRef) -> Fetched {
+        let fetch = lease.hold(store::fetched(&*self.shared.bus, lease, reference));
+        let fetched = tokio::time::timeout(FETCH_FOR, fetch).await;
+        if let Ok(Some(Ok((content, length)))) = fetched {
+            return Fetched::Content(content, length);
+        }
+        let run = match reference.object.owner() {
+            ObjectOwner::Run(run) => Some(*run),
+            ObjectOwner::Definition(..) => None,
+        };
+        run.iter().for_each(|run| self.cache.forget(run));
+        if fetched.is_err() { Fetched::NotNow(run) } else { Fetched::Lost }
+    }
+
+    /// What becomes of an event that this orchestrator does not understand: it is left to newer ones, but not for ever,
+    /// and not so many that they would be all that the shard has in hand.
+    fn leave(&mut self, stored: &StoredMessage, why: String) -> Verdict {
+        self.shared.presence.does_not_understand(self.shard);
+        let has_room = self.left.len() < MOST_LEFT || self.left.contains(&stored.sequence);
+        if has_room && self.shared.bus.now() - stored.time < LEFT_FOR {
+            warn!(subject = stored.message.subject, why, "left to newer orchestrators");
+            self.left.insert(stored.sequence);
+            Verdict::Later
+        } else {
+            self.left.remove(&stored.sequence);
+            Verdict::Bury(DeadEnd::NewerEvent, why)
+        }
+    }
+
+    /// What an event that is so many bytes long, with what it refers to, is to lead to.
+    async fn judge(&mut self, lease: &Lease, event: Event, bytes: usize, delivered: u64) -> Verdict {
         let first_delivery = delivered == 1;
         match self.cache.standing(&event, first_delivery, self.spared(MAY_BE_ARCHIVED)) {
             Standing::Covered => self.covered(event),
-            Standing::Next => self.next(event),
+            Standing::Next => self.next(event, bytes),
             Standing::Unknown => match &event.fact {
                 Fact::Started(started) if first_delivery && self.is_new(&event) => {
-                    let Some(plan) = self.plan(started).await else { return Verdict::Later };
-                    self.begin(&event, started, plan)
+                    match self.plan(started).await {
+                        Ok(plan) => self.begin(&event, started, bytes, plan),
+                        Err(verdict) => verdict,
+                    }
                 }
                 _ => self.load(lease, event, delivered).await,
             },
@@ -159,20 +263,21 @@ impl Follower {
         let stray = cached.run.stray(&event);
         match objection(event.defect, stray) {
             None => Verdict::Done,
-            Some((reason, error)) => Verdict::Bury(reason, error),
+            Some((end, error)) => Verdict::Bury(end, error),
         }
     }
 
-    fn begin(&mut self, event: &Event, started: &Started, plan: Arc<Plan>) -> Verdict {
+    fn begin(&mut self, event: &Event, started: &Started, bytes: usize, plan: Arc<Plan>) -> Verdict {
         let (run, step) = Run::start(event, started, plan);
         let header = Box::new(run.header.clone());
         let sequence = event.sequence;
         (self.shared.folded)(&run, sequence);
-        self.cache.keep(event.run, Cached { run, begin: sequence, upto: sequence, covered: 0, ended: None });
+        let begin = sequence;
+        self.cache.keep(event.run, Cached { run, begin, upto: sequence, covered: 0, ended: None, bytes });
         Verdict::Store { header, decisions: step.decisions, letter: None }
     }
 
-    fn next(&mut self, event: Event) -> Verdict {
+    fn next(&mut self, event: Event, bytes: usize) -> Verdict {
         let Some(cached) = self.cache.get(&event.run) else { return Verdict::Later };
         let step = cached.run.apply(&event);
         cached.upto = event.sequence;
@@ -180,13 +285,19 @@ impl Follower {
         let header = Box::new(cached.run.header.clone());
         if event.fact == Fact::Ended {
             self.cache.forget(&event.run);
+        } else {
+            self.cache.grown(&event.run, bytes);
         }
         Verdict::Store { header, decisions: step.decisions, letter: objection(event.defect, step.stray) }
     }
 
     /// Makes the run anew from the log. All decisions that may be missing are stored again.
     async fn load(&mut self, lease: &Lease, event: Event, delivered: u64) -> Verdict {
-        let Some((events, end)) = self.read(lease, &event).await else { return Verdict::Later };
+        let (Events { events, bytes }, end) = match self.read(lease, &event).await {
+            Some(Ok(read)) => read,
+            Some(Err(newer)) => return Verdict::Beyond(newer),
+            None => return Verdict::Later,
+        };
         let started = events.iter().find_map(|event| match &event.fact {
             Fact::Started(started) => Some((started, event.sequence)),
             _ => None,
@@ -200,30 +311,32 @@ impl Follower {
             }
         }
         let Some((started, begin)) = started else {
-            if event.is_signal() && delivered < EARLY_SIGNALS {
-                return Verdict::Later;
-            }
-            return Verdict::Bury(Reason::UnknownRun, format!("the log has no run {}", event.run));
+            return match event.fact {
+                _ if event.is_signal() && delivered < EARLY_SIGNALS => Verdict::Later,
+                _ => Verdict::Bury(DeadEnd::EventOfNoRun, format!("the log has no run {}", event.run)),
+            };
         };
-        let Some(plan) = self.plan(started).await else { return Verdict::Later };
+        let plan = match self.plan(started).await {
+            Ok(plan) => plan,
+            Err(verdict) => return verdict,
+        };
         if event.is_signal() && event.sequence < begin {
             return Verdict::Resend;
         }
         let Some((run, decisions)) = replay(&plan, &events) else { return Verdict::Later };
         let stray = run.stray(&event);
-        let letter = objection(event.defect, stray);
         let header = Box::new(run.header.clone());
         // Stored before the run is cached: events up to `end` are then acknowledged without storing anything.
-        if store::decisions(&*self.shared.bus, lease, &header, decisions, None).await.is_err() {
-            return Verdict::Later;
-        }
+        let stored = store::decisions(&*self.shared.bus, lease, &header, decisions, None).await;
+        let Ok(too_large) = stored else { return Verdict::Later };
+        let letter = objection(event.defect, stray).or_else(|| no_room(too_large));
         (self.shared.folded)(&run, end);
-        self.cache.keep(event.run, Cached { run, begin, upto: end, covered: end, ended });
+        self.cache.keep(event.run, Cached { run, begin, upto: end, covered: end, ended, bytes });
         Verdict::Store { header, decisions: Vec::new(), letter }
     }
 
     /// All events of the run, from a server that knows at least as much as whoever had the shard before.
-    async fn read(&mut self, lease: &Lease, event: &Event) -> Option<(Vec<Event>, u64)> {
+    async fn read(&mut self, lease: &Lease, event: &Event) -> Option<Read> {
         loop {
             if lease.is_lost() {
                 return None;
@@ -251,7 +364,7 @@ impl Follower {
         }
     }
 
-    async fn try_read(&mut self, event: &Event) -> Result<Option<(Vec<Event>, u64)>, mesh_bus::BusError> {
+    async fn try_read(&mut self, event: &Event) -> Result<Option<Read>, mesh_bus::BusError> {
         let bus = Arc::clone(&self.shared.bus);
         let must_reach = match self.must_reach {
             Some(sequence) => sequence,
@@ -261,20 +374,16 @@ impl Follower {
         if log.end < must_reach {
             return Ok(None);
         }
-        let read = |stored: &StoredMessage| Event::read(bus.namespace(), stored).ok();
-        Ok(Some((log.events.iter().filter_map(read).collect(), log.end)))
+        let read = log::events(&*bus, &log.events, event).await?;
+        Ok(Some(read.map(|events| (events, log.end))))
     }
 
-    /// The plan that a run is pinned to, if this instance knows it and the rules.
-    async fn plan(&self, started: &Started) -> Option<Arc<Plan>> {
-        let data = &started.data;
-        if data.rules > RULES_VERSION {
-            warn!(
-                rules = data.rules,
-                known = RULES_VERSION,
-                "a run of newer rules: left to newer orchestrators"
-            );
-            return None;
+    /// The plan that a run is pinned to, or what to do if this instance does not know it, or not the rules.
+    async fn plan(&self, started: &Started) -> Result<Arc<Plan>, Verdict> {
+        let (data, known) = (&started.data, self.shared.rules);
+        if data.rules > known {
+            let why = format!("a run by rules {}, and {known} are the newest known here", data.rules);
+            return Err(Verdict::Beyond(why));
         }
         let definitions = &self.shared.definitions;
         let known = match (&started.workflow, &data.capability) {
@@ -283,16 +392,15 @@ impl Follower {
                 Ok(known) => known,
                 Err(error) => {
                     debug!(%error, "the definition cannot be read yet");
-                    return None;
+                    return Err(Verdict::Later);
                 }
             },
             (None, None) => None,
         };
         let plan = known.map(|known| Arc::clone(&known.plan)).filter(|plan| plan.digest == data.digest);
-        if plan.is_none() {
-            warn!(digest = %data.digest, "a run of a definition that is not known here: left to others");
-        }
-        plan
+        plan.ok_or_else(|| {
+            Verdict::Beyond(format!("the definition {} is missing, or written for a newer mesh", data.digest))
+        })
     }
 
     fn work(&self, lease: Lease, stored: StoredMessage, run: Option<RunId>, verdict: Verdict) -> Work {
@@ -316,9 +424,15 @@ impl Follower {
 }
 
 /// Why an event goes among the dead letters, whether or not it counts.
-fn objection(defect: Option<String>, stray: Option<String>) -> Option<(Reason, String)> {
-    let malformed = defect.map(|error| (Reason::Malformed, error));
-    malformed.or_else(|| stray.map(|error| (Reason::UnknownTask, error)))
+fn objection(defect: Option<String>, stray: Option<String>) -> Option<(DeadEnd, String)> {
+    let malformed = defect.map(|error| (DeadEnd::UnreadableFact, error));
+    malformed.or_else(|| stray.map(|error| (DeadEnd::StrayEvent, error)))
+}
+
+/// What to say of an event if something that follows from it cannot be stored.
+fn no_room(too_large: Option<String>) -> Option<(DeadEnd, String)> {
+    let error = too_large?;
+    Some((DeadEnd::LargeDecision, format!("what follows from it is too large to be stored: {error}")))
 }
 
 /// Does what was decided about an event, and acknowledges it.
@@ -333,16 +447,16 @@ async fn settle(
     match verdict {
         Verdict::Store { header, decisions, letter } => {
             let hop = propagation::current(&Span::current()).or(hop);
-            store::decisions(bus, lease, &header, decisions, hop.as_ref()).await?;
-            if let Some((reason, error)) = letter {
-                store::letter(bus, lease, Stream::Events, stored, reason, &error).await?;
+            let too_large = store::decisions(bus, lease, &header, decisions, hop.as_ref()).await?;
+            if let Some((end, error)) = letter.or_else(|| no_room(too_large)) {
+                store::letter(bus, lease, end, stored, &error).await?;
             }
         }
-        Verdict::Bury(reason, error) => {
-            let letter = store::letter(bus, lease, Stream::Events, stored, reason, &error).await?;
+        Verdict::Bury(end, error) => {
+            let content = store::letter(bus, lease, end, stored, &error).await?;
             // Nobody would ever remove it with its run. A letter that only refers to it needs it.
-            if reason == Reason::UnknownRun
-                && letter == store::Outcome::Stored(Letter::Whole)
+            if end == DeadEnd::EventOfNoRun
+                && matches!(content, Some(InLetter::Whole | InLetter::Message))
                 && let Err(error) = bus.remove(Stream::Events, stored.sequence).await
             {
                 debug!(%error, "an event of no run stays in the log for now");
@@ -357,8 +471,8 @@ async fn settle(
                 store::message(bus, lease, Publish::once(again)).await?;
             }
         }
-        Verdict::Later if lease.is_lost() => return Err(Lost),
-        Verdict::Later => {
+        Verdict::Later | Verdict::Beyond(_) if lease.is_lost() => return Err(Lost),
+        Verdict::Later | Verdict::Beyond(_) => {
             let (first, longest) = UNKNOWN_PAUSES;
             let deliveries = u32::try_from(lease.delivered).unwrap_or(u32::MAX);
             lease.nak(first.saturating_mul(deliveries).min(longest)).await;
@@ -385,7 +499,7 @@ async fn archived(
     debug!(%run, subject = stored.message.subject, "an event of an archived run");
     let kept = janitor::late(bus, lease, history, run, Stream::Events, stored).await;
     let done = match kept {
-        Ok(()) => bus.remove(Stream::Events, stored.sequence).await.map_err(NotDone::Bus),
+        Ok(()) => bus.remove(Stream::Events, stored.sequence).await.map(drop).map_err(NotDone::Bus),
         Err(error) => Err(error),
     };
     done.map_err(|error| {

@@ -3,35 +3,64 @@
 mod cache;
 mod follower;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use mesh_bus::Flow;
 use mesh_bus::topology::{SHARD_MAX_ACK_PENDING, shard_consumer};
+use mesh_schemas::MAX_DATA_BYTES;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::service::{Shared, until_it_works};
+pub(crate) use cache::Memory;
 use follower::Follower;
 
-/// Follows the shard until `stop`, then finishes what is in hand.
-pub(crate) async fn run(shared: Arc<Shared>, shard: u32, cached_runs: usize, stop: CancellationToken) {
+/// Bytes of events, with what they refer to, whose decisions are being stored before no more are taken: there is room for
+/// one of the largest while another is stored.
+const MAX_IN_HAND: usize = 2 * MAX_DATA_BYTES;
+
+/// Follows the shard whenever it is among `mine`, until `stop`. What is in hand is finished before it is let go of for good.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    shard: u32,
+    memory: Memory,
+    mut mine: watch::Receiver<BTreeSet<u32>>,
+    stop: CancellationToken,
+) {
     let spec = shard_consumer(shared.bus.namespace(), shard);
     let at_once = SHARD_MAX_ACK_PENDING as usize;
-    let mut follower = Follower::new(Arc::clone(&shared), spec.clone(), cached_runs);
-    let mut storing = FuturesUnordered::new();
-    while !stop.is_cancelled() {
-        let consume = || shared.bus.consume(&spec, Flow::Continuous(at_once));
+    let mut follower = Follower::new(Arc::clone(&shared), shard, spec.clone(), memory);
+    let (mut storing, mut in_hand) = (FuturesUnordered::new(), 0);
+    while is_mine(&mut mine, shard, &stop).await {
+        let consume = async || {
+            let consumed = shared.bus.consume(&spec, Flow::Continuous(at_once)).await;
+            shared.presence.follows(shard, consumed.is_ok());
+            consumed
+        };
         let Some(mut events) = until_it_works("following a shard", &stop, consume).await else { break };
         follower.forget_all();
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(settled) = storing.next(), if !storing.is_empty() => follower.settled(settled),
-                delivery = events.next(), if storing.len() < at_once => match delivery {
-                    Ok(delivery) => storing.extend(follower.take(delivery).await),
+                Ok(()) = mine.changed() => if !mine.borrow_and_update().contains(&shard) {
+                    break;
+                },
+                Some((settled, bytes)) = storing.next(), if !storing.is_empty() => {
+                    in_hand -= bytes;
+                    follower.settled(settled);
+                }
+                delivery = events.next(), if storing.len() < at_once && in_hand < MAX_IN_HAND => match delivery {
+                    Ok(delivery) => {
+                        if let Some((work, bytes)) = follower.take(delivery).await {
+                            in_hand += bytes;
+                            storing.push(work.map(move |settled| (settled, bytes)));
+                        }
+                    }
                     Err(error) => {
                         warn!(shard, %error, "following the shard: beginning anew");
                         break;
@@ -40,6 +69,16 @@ pub(crate) async fn run(shared: Arc<Shared>, shard: u32, cached_runs: usize, sto
             }
         }
         events.stop().await;
+        shared.presence.lets_go(shard);
+        while storing.next().await.is_some() {}
     }
-    while storing.next().await.is_some() {}
+}
+
+/// Waits until the shard is among those of this orchestrator; `false` when the service is to stop.
+async fn is_mine(mine: &mut watch::Receiver<BTreeSet<u32>>, shard: u32, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => false,
+        given = mine.wait_for(|mine| mine.contains(&shard)) => given.is_ok(),
+    }
 }

@@ -194,3 +194,15 @@ fn an_outcome_is_published_where_the_work_came_from() {
     let outcome = key.subject(TaskVerb::Completed).render(&Namespace::default());
     assert_eq!(outcome, text.replace("created", "completed"));
 }
+
+#[test]
+fn the_run_of_a_subject_is_known_whatever_its_kind() {
+    let namespace = Namespace::default();
+    let run: RunId = "3.0190a1b2-0000-7000-8000-000000000001".parse().expect("a run");
+    for subject in [format!("mesh.task.mended.risk.normal.{run}.t.1"), format!("mesh.workflow.x.y.-.{run}")] {
+        assert_eq!(Subject::run_of(&namespace, &subject), Some(run), "{subject}");
+    }
+    for subject in ["mesh.workflow.requested.x", "other.task.a.b.c.d.e", "mesh.a.b.c.d.0.x"] {
+        assert_eq!(Subject::run_of(&namespace, subject), None, "{subject}");
+    }
+}

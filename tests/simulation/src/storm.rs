@@ -2,11 +2,19 @@ use std::fmt;
 use std::time::Duration;
 
 use mesh_bus::topology::Stream;
+use mesh_schemas::DEFAULT_MAX_INLINE;
 
 use crate::workload::Choices;
 
 /// More runs than any workload has, in every shard.
 const MANY_RUNS: usize = 100;
+
+/// Limits at which nothing is by reference, much of what agents and runs are given and give is, and all of it is.
+const MAX_INLINE: [usize; 3] = [DEFAULT_MAX_INLINE, 700, 1];
+/// Seconds of an hour: what a clock is off by that was set to another time zone.
+const HOUR: u64 = 60 * 60;
+/// Seconds between two looks of an orchestrator that takes no notice of others but for those it finds when it starts.
+const SELDOM: u64 = 24 * 60 * 60;
 
 /// What goes wrong while a workload is done, and how often, all decided by a seed.
 ///
@@ -25,6 +33,10 @@ pub struct Storm {
     pub capacity: usize,
     /// Runs that an orchestrator keeps in memory.
     pub cached_runs: usize,
+    /// Largest event that carries its data itself, in bytes.
+    pub max_inline: usize,
+    /// How often an orchestrator looks which others are there.
+    pub look: Duration,
     /// When it is over: from then on nothing goes wrong.
     pub lasts: Duration,
     /// How long calls take.
@@ -114,6 +126,7 @@ impl Storm {
         let is_calm = choices.chance("calm", 10);
         let grace = choices.pick(&[0, 200, 3_000, 15_000]);
         let requests = choices.among(150..=250);
+        let skew = if skewed { Duration::from_secs(choices.pick(&[2, 20, HOUR])) } else { Duration::ZERO };
         let storm = Self {
             seed,
             shards: choices.pick(&[1, 1, 2, 3]),
@@ -121,6 +134,7 @@ impl Storm {
             agents: choices.pick(&[1, 2, 3]),
             capacity: choices.pick(&[1, 2, 8]),
             cached_runs: choices.pick(&[1, 2, MANY_RUNS, MANY_RUNS]),
+            look: Duration::from_secs(choices.pick(&[1, 4, 20, SELDOM])),
             lasts,
             pace: choices.pick(&[Pace::Instant, Pace::Quick, Pace::Quick, Pace::Uneven]),
             refused,
@@ -135,14 +149,20 @@ impl Storm {
             crash,
             freeze,
             stop,
-            skew: if skewed { Duration::from_secs(choices.among(1..=20)) } else { Duration::ZERO },
+            skew,
             outages,
             full,
             grace: Duration::from_millis(grace),
-            requests: Duration::from_secs(requests),
+            // Clocks that are ahead shorten it.
+            requests: Duration::from_secs(requests) + skew,
+            max_inline: choices.pick(&[MAX_INLINE[0], MAX_INLINE[0], MAX_INLINE[1], MAX_INLINE[2]]),
         };
         // Where nothing goes wrong, more can be demanded.
-        if is_calm { Self { stop, cached_runs: MANY_RUNS, ..storm.calm() } } else { storm }
+        if is_calm {
+            Self { stop, cached_runs: MANY_RUNS, look: Duration::from_secs(SELDOM), ..storm.calm() }
+        } else {
+            storm
+        }
     }
 
     /// Whether nothing goes wrong, but for parties that are asked to stop.
@@ -154,7 +174,7 @@ impl Storm {
     /// Whether nothing goes wrong, and orchestrators need not read a run again that they have followed.
     #[must_use]
     pub fn is_calm(&self) -> bool {
-        *self == self.calm() && self.cached_runs >= MANY_RUNS
+        *self == self.calm() && self.cached_runs >= MANY_RUNS && self.look.as_secs() >= SELDOM
     }
 
     /// The same parties, and nothing goes wrong.
@@ -194,6 +214,8 @@ impl Storm {
         with(|storm| storm.agents = 1);
         with(|storm| storm.shards = 1);
         with(|storm| storm.cached_runs = MANY_RUNS);
+        with(|storm| storm.max_inline = DEFAULT_MAX_INLINE);
+        with(|storm| storm.look = Duration::from_secs(SELDOM));
         with(|storm| storm.pace = Pace::Quick);
         with(|storm| storm.refused = 0);
         with(|storm| storm.unanswered = 0);
@@ -220,11 +242,13 @@ impl Storm {
 impl fmt::Display for Storm {
     /// What goes wrong; what does not is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { shards, orchestrators, agents, capacity, cached_runs, pace, lasts, .. } = self;
+        let Self {
+            shards, orchestrators, agents, capacity, cached_runs, look, pace, lasts, max_inline, ..
+        } = self;
         writeln!(
             f,
-            "{orchestrators} orchestrators that keep {cached_runs} runs, {agents} agents of capacity {capacity}, {shards} \
-             shards, pace {pace:?}"
+            "{orchestrators} orchestrators that keep {cached_runs} runs and look for others every {look:?}, {agents} agents \
+             of capacity {capacity}, {shards} shards, pace {pace:?}, events of at most {max_inline} bytes"
         )?;
         let chances = [
             ("refused", self.refused),
@@ -249,7 +273,7 @@ impl fmt::Display for Storm {
         let (grace, requests) = (self.grace.as_millis(), self.requests.as_secs());
         writeln!(f, "ended runs are archived after {grace} ms and forgotten after {requests} s")?;
         if !self.skew.is_zero() {
-            writeln!(f, "clocks of agents are off by up to {} s", self.skew.as_secs())?;
+            writeln!(f, "clocks are off by up to {} s, and jump half way", self.skew.as_secs())?;
         }
         for (at, lasts) in &self.outages {
             writeln!(f, "  {:>8} ms  the server is away for {} ms", at.as_millis(), lasts.as_millis())?;

@@ -19,8 +19,9 @@ async fn only_processes_of_the_namespace_are_told() -> Result<()> {
     let options = ConnectOptions::new(&world.server.url()).namespace("other".parse()?);
     let other = NatsBus::connect(options).await?;
     assert_eq!(world.bus.instances("risk").await?, []);
-    let _ours = world.bus.announce("risk", "1.2.3", "ours").await?;
-    let _theirs = other.announce("risk", "3.2.1", "theirs").await?;
+    let report = || -> mesh_bus::Report { std::sync::Arc::new(|| serde_json::Value::Null) };
+    let _ours = world.bus.announce("risk", "1.2.3", "ours", report()).await?;
+    let _theirs = other.announce("risk", "3.2.1", "theirs", report()).await?;
     let versions = |instances: Vec<mesh_bus::Instance>| -> Vec<String> {
         instances.into_iter().map(|instance| instance.version).collect()
     };

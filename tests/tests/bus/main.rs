@@ -4,6 +4,7 @@
 mod announce;
 mod consume;
 mod health;
+mod objects;
 mod read;
 mod recovery;
 mod set_up;

@@ -76,6 +76,31 @@ async fn a_healthy_mesh() -> Result<()> {
 }
 
 #[tokio::test]
+async fn who_has_which_shards() -> Result<()> {
+    let server = TestServer::start()?;
+    let world = World::on(&server.url()).await?;
+    let orchestrators = [world.orchestrator().await?, world.orchestrator().await?];
+    let person = Person::of(&world)?;
+    let shared_out = async {
+        loop {
+            let (_, report) = examined(&person).await?;
+            let owners: Vec<String> =
+                told(&report, "ok").into_iter().filter(|told| told.contains(" has shard ")).collect();
+            let shards =
+                |owner: &String| owner.split(" has shard ").nth(1).map(|has| has.split(", ").count());
+            if owners.iter().map(shards).collect::<Vec<_>>() == [Some(4), Some(4)] {
+                return anyhow::Ok(());
+            }
+        }
+    };
+    patiently("the shards to be shared out", shared_out).await??;
+    for orchestrator in orchestrators {
+        orchestrator.stop().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn no_orchestrator() -> Result<()> {
     let server = TestServer::start()?;
     let world = World::on(&server.url()).await?;

@@ -1,9 +1,13 @@
 //! How the bus tells that it is.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use anyhow::{Context as _, Result};
 use mesh_bus::topology::{Tidying, shard_consumer};
-use mesh_bus::{Bus, BusError, ConsumerState, Flow, Health, Instance, Role};
+use mesh_bus::{Bus, BusError, ConsumerState, Flow, Health, Instance, Report, Role};
 use mesh_schemas::Lane;
+use serde_json::json;
 
 use crate::server::Server;
 use crate::support::{agents, event, eventually, next, request, run, run_in, soon, store_tasks, task};
@@ -14,6 +18,7 @@ on_every_bus!(
     what_waits_and_what_is_in_hand_is_told,
     a_consumer_is_asked_while_somebody_receives,
     a_process_is_visible_until_it_takes_that_back,
+    a_process_says_how_it_is_whenever_it_is_asked,
     a_process_without_a_proper_name_or_version_is_refused,
 );
 
@@ -62,6 +67,7 @@ async fn every_stream_is_told_of(server: &impl Server) -> Result<()> {
         ("MESH_DEAD", 0),
         ("KV_MESH_WORKFLOWS", 0),
         ("KV_MESH_AGENTS", 0),
+        ("OBJ_MESH_OBJECTS", 0),
     ];
     assert_eq!(messages.collect::<Vec<_>>(), expected);
     for stream in &health.streams {
@@ -71,7 +77,7 @@ async fn every_stream_is_told_of(server: &impl Server) -> Result<()> {
         assert_eq!(found.bytes.used > 0, found.messages > 0, "{stream:?}");
     }
     assert_eq!(health.shards.map(|shards| shards.count()), Some(2));
-    assert_eq!((health.usage.streams.used, health.usage.consumers.used), (8, 6));
+    assert_eq!((health.usage.streams.used, health.usage.consumers.used), (9, 6));
     assert!(health.usage.storage.used > 0);
     let (difference, uncertainty) = health.clock.context("a clock")?;
     let uncertainty = chrono::TimeDelta::from_std(uncertainty)? + chrono::TimeDelta::milliseconds(1);
@@ -135,6 +141,11 @@ async fn a_consumer_is_asked_while_somebody_receives(server: &impl Server) -> Re
     Ok(())
 }
 
+/// The report of a process that has nothing to say.
+fn silent() -> Report {
+    Arc::new(|| json!(null))
+}
+
 async fn instances(bus: &dyn Bus, name: &str) -> Result<Vec<String>> {
     let mut instances: Vec<Instance> = bus.instances(name).await?;
     instances.sort_by(|a, b| a.version.cmp(&b.version));
@@ -145,9 +156,9 @@ async fn a_process_is_visible_until_it_takes_that_back(server: &impl Server) -> 
     // Whether or not the namespace is there.
     let (bus, other) = (server.connect().await?, server.connect().await?);
     assert_eq!(instances(&*bus, "risk").await?, [""; 0]);
-    let first = bus.announce("risk", "1.2.3", "Looks at risks").await?;
-    let second = other.announce("risk", "1.2.4", "Looks at risks, too").await?;
-    let _score = bus.announce("score", "0.1.0", "Counts").await?;
+    let first = bus.announce("risk", "1.2.3", "Looks at risks", silent()).await?;
+    let second = other.announce("risk", "1.2.4", "Looks at risks, too", silent()).await?;
+    let _score = bus.announce("score", "0.1.0", "Counts", silent()).await?;
     let seen = async || Ok(instances(&*bus, "risk").await? == ["1.2.3", "1.2.4"]);
     eventually("both", seen).await?;
     let ids: Vec<String> = other.instances("risk").await?.into_iter().map(|instance| instance.id).collect();
@@ -158,12 +169,32 @@ async fn a_process_is_visible_until_it_takes_that_back(server: &impl Server) -> 
     Ok(())
 }
 
+async fn a_process_says_how_it_is_whenever_it_is_asked(server: &impl Server) -> Result<()> {
+    let (bus, other) = (server.connect().await?, server.connect().await?);
+    let asked = Arc::new(AtomicU64::new(0));
+    let times = Arc::clone(&asked);
+    let report: Report = Arc::new(move || json!({ "asked": times.fetch_add(1, Ordering::Relaxed) + 1 }));
+    let ours = bus.announce("risk", "1.2.3", "Looks at risks", report).await?;
+    let theirs = other.announce("risk", "1.2.3", "Looks at risks", silent()).await?;
+    assert_ne!(ours.id(), theirs.id());
+    let reported = async |id: &str| {
+        let all = other.instances("risk").await?;
+        let found = all.into_iter().find(|instance| instance.id == id);
+        Ok::<_, anyhow::Error>(found.context("it is not there")?.report)
+    };
+    for time in 1..=2 {
+        assert_eq!(reported(ours.id()).await?, json!({ "asked": time }));
+    }
+    assert_eq!(reported(theirs.id()).await?, json!(null));
+    Ok(())
+}
+
 async fn a_process_without_a_proper_name_or_version_is_refused(server: &impl Server) -> Result<()> {
     let bus = server.connect().await?;
     for (name, version) in [("risk", "not a version"), ("risk", ""), ("", "1.0.0"), ("a risk", "1.0.0")] {
-        let refused = bus.announce(name, version, "").await.map(drop);
+        let refused = bus.announce(name, version, "", silent()).await.map(drop);
         assert!(matches!(refused, Err(BusError::Refused { .. })), "{name:?} {version:?}: {refused:?}");
     }
-    bus.announce("a-risk_2", "1.0.0-rc.1+b7", "").await?;
+    bus.announce("a-risk_2", "1.0.0-rc.1+b7", "", silent()).await?;
     Ok(())
 }

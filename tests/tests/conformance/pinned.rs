@@ -17,6 +17,8 @@ on_every_bus!(
     what_the_owner_hands_back_comes_to_the_owner,
     what_the_owner_did_not_settle_comes_to_the_next_after_ack_wait,
     what_the_owner_stops_at_comes_to_the_next,
+    what_the_owner_lets_go_of_is_with_the_next_at_once,
+    one_that_stops_without_having_it_takes_it_from_nobody,
     what_was_on_its_way_to_an_owner_that_stands_still_comes_to_the_next,
     an_owner_that_was_away_can_tell,
     each_shard_has_an_owner_of_its_own,
@@ -170,6 +172,43 @@ async fn what_the_owner_stops_at_comes_to_the_next(server: &impl Server) -> Resu
     }
     bodies.sort();
     assert_eq!(bodies, (1..8).map(|number| number.to_string()).collect::<Vec<_>>());
+    Ok(())
+}
+
+async fn what_the_owner_lets_go_of_is_with_the_next_at_once(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    // Far longer than a test waits for what comes soon.
+    let spec = ConsumerSpec { pinned: Some(LONG * 2), ..quick() };
+    let mut owner = follow(&*bus, &spec).await?;
+    store_events(&*bus, [0]).await?;
+    let first = next(&mut owner).await?;
+    first.acker.ack().await;
+    let standby = server.connect().await?;
+    let mut standby = keep_following(follow(&*standby, &spec).await?);
+    owner.stop().await;
+    store_events(&*bus, [1]).await?;
+    let taken = received(&mut standby).await?;
+    assert_eq!((body(&taken).as_str(), taken.consumer_sequence), ("1", 2));
+    assert!(taken.pin.is_some() && taken.pin != first.pin, "{:?}", taken.pin);
+    Ok(())
+}
+
+async fn one_that_stops_without_having_it_takes_it_from_nobody(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    let mut earlier = follow(&*bus, &quick()).await?;
+    store_events(&*bus, [0]).await?;
+    next(&mut earlier).await?.acker.ack().await;
+    let client = server.connect().await?;
+    let mut owner = follow(&*client, &quick()).await?;
+    // The one who had it is silent for its time.
+    assert!(nothing_comes_for(SILENCE * 2, &mut owner).await);
+    store_events(&*bus, [1]).await?;
+    let first = next(&mut owner).await?;
+    first.acker.ack().await;
+    earlier.stop().await;
+    store_events(&*bus, [2]).await?;
+    let second = next(&mut owner).await?;
+    assert_eq!((second.pin, second.consumer_sequence), (first.pin, 3));
     Ok(())
 }
 

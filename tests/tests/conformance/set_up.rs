@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use futures::future::try_join_all;
 use mesh_bus::topology::{Bucket, Stream, Topology, relay_consumer, shard_consumer};
 use mesh_bus::{Bus, BusError, Flow, From, Publish, PublishError, Stored};
-use mesh_schemas::Shards;
+use mesh_schemas::{ObjectName, ObjectOwner, Shards};
 
 use crate::server::{Server, topology};
 use crate::support::{agents, event, message, request, run, soon, take, task};
@@ -16,6 +16,7 @@ on_every_bus!(
     a_namespace_may_be_set_up_again_and_by_several_at_once,
     another_number_of_shards_is_refused,
     what_is_there_stays_when_it_is_set_up_again,
+    what_is_said_of_the_disk_is_kept,
     the_shared_consumers_are_made,
     before_it_is_set_up_everything_says_so,
     before_it_is_set_up_messages_pass_all_the_same,
@@ -29,6 +30,21 @@ async fn a_namespace_may_be_set_up_again_and_by_several_at_once(server: &impl Se
     for bus in &buses {
         assert_eq!(bus.shards().await?, Shards::default());
     }
+    Ok(())
+}
+
+async fn what_is_said_of_the_disk_is_kept(server: &impl Server) -> Result<()> {
+    let bus = server.connect().await?;
+    // Nothing is said, it is said, it stays, it is taken back.
+    for (synced, kept) in
+        [(None, false), (Some(true), true), (None, true), (Some(false), false), (None, false)]
+    {
+        bus.set_up(&Topology { synced, ..topology(2) }).await?;
+        for bus in [&bus, &server.connect().await?] {
+            assert_eq!(bus.health().await?.synced, kept, "after {synced:?}");
+        }
+    }
+    assert_eq!(bus.shards().await?.count(), 2);
     Ok(())
 }
 
@@ -105,11 +121,18 @@ async fn before_it_is_set_up_everything_says_so(server: &impl Server) -> Result<
     not_set_up("follow", bus.follow(Stream::Notes, filters, From::Begin).await.map(drop));
     not_set_up("last", bus.last(Stream::Notes, "mesh.>").await);
     not_set_up("at", bus.at(Stream::Notes, 1).await);
+    not_set_up("remove", bus.remove(Stream::Notes, 1).await);
     not_set_up("get", bus.get(bucket, "a").await);
     not_set_up("put", bus.put(bucket, "a", "x".into(), None).await);
     not_set_up("delete", bus.delete(bucket, "a").await);
     not_set_up("entries", bus.entries(bucket).await);
     not_set_up("watch", bus.watch(bucket).await.map(drop));
+    let name = ObjectName::of(ObjectOwner::Run(run), b"x");
+    not_set_up("put_object", bus.put_object(name.owner(), "x".into()).await);
+    not_set_up("object", bus.object(&name).await);
+    not_set_up("remove_objects", bus.remove_objects(name.owner()).await);
+    not_set_up("remove_object", bus.remove_object(&name).await);
+    not_set_up("objects", bus.objects().await);
     for publish in [event(run, 1), task(1), request("w", "x")] {
         let refused = bus.publish(publish).await;
         assert!(matches!(refused, Err(PublishError::Refused(_))), "{refused:?}");

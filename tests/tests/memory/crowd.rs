@@ -58,8 +58,7 @@ const KINDS: [(&str, Option<u64>); 7] = [
 async fn many_runs_of_unruly_programs_end_as_they_should() -> Result<()> {
     let server = MemoryServer::new(Namespace::default());
     let (stop, stop_agent) = (CancellationToken::new(), CancellationToken::new());
-    let orchestrator =
-        tokio::spawn(mesh_orchestrator::run(server.connect(), Options::default(), stop.clone()));
+    let orchestrator = tokio::spawn(mesh_orchestrator::run(server.connect(), Options::alone(), stop.clone()));
     let agent = Agent::builder("programs")
         .exec("program", Exec::new("sh").args(["-c", PROGRAM]))
         .capability("echo", async |_, input: Value| Ok::<Value, TaskFailure>(input))

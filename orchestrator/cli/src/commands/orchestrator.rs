@@ -3,12 +3,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use mesh_bus::Bus as _;
 use mesh_bus::topology::{Limits, Replicas, Topology};
 use mesh_orchestrator::{Options, Retention};
 use mesh_schemas::Shards;
 use mesh_schemas::definition::Span;
 
 use crate::connection::Connection;
+use crate::durable::{Durable, demand};
 use crate::exit::Outcome;
 
 /// Run an orchestrator against a NATS server that is there
@@ -29,6 +31,13 @@ pub(crate) struct Layout {
     /// Copies of every stream in a NATS cluster: 1, 3 or 5
     #[arg(long, env = "MESH_REPLICAS", default_value = "1", value_parser = replicas)]
     replicas: Replicas,
+    /// Lose nothing to a power failure. `mesh up` then forces each write onto the disk; an orchestrator refuses a server that
+    /// may lose something, unless it is told =trust: that every server has `sync_interval: always`
+    #[arg(
+        long, env = "MESH_DURABLE", value_name = "WORD", value_enum,
+        num_args = 0..=1, require_equals = true, default_missing_value = "yes"
+    )]
+    durable: Option<Durable>,
 }
 
 /// What is kept of runs that have ended, and how much of everything.
@@ -54,15 +63,27 @@ pub(crate) struct Keeping {
 }
 
 impl Layout {
-    pub(crate) fn options(self, keeping: Keeping) -> Options {
+    /// What an orchestrator runs with; `synced` is what is to be written down of the servers.
+    pub(crate) fn options(self, keeping: Keeping, synced: Option<bool>) -> Options {
         let limits = Limits {
             log_bytes: keeping.log_limit,
             history_bytes: keeping.history_limit,
             history_age: keeping.keep_history.map(Span::get),
         };
-        let topology = Topology { shards: self.shards, replicas: self.replicas, limits };
+        let topology = Topology { shards: self.shards, replicas: self.replicas, synced, limits };
         let retention = Retention { grace: keeping.grace.get(), requests: keeping.keep_requests.get() };
         Options { topology, retention, ..Options::default() }
+    }
+
+    /// The same for a cluster of so many servers, which keeps so many copies.
+    pub(crate) fn with_copies(self, copies: usize) -> Self {
+        let replicas = u8::try_from(copies).map_or(self.replicas, Replicas);
+        Self { replicas: Replicas(self.replicas.0.max(replicas.0)), ..self }
+    }
+
+    /// Whether a power failure is to lose nothing.
+    pub(crate) fn is_durable(self) -> bool {
+        matches!(self.durable, Some(Durable::Yes | Durable::Trust))
     }
 }
 
@@ -70,9 +91,11 @@ impl Orchestrator {
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
         let stop = mesh_agents::stop_signal()?;
         let bus = Arc::new(connection.connect().await?);
-        mesh_orchestrator::run(bus, self.layout.options(self.keeping), stop)
-            .await
-            .context("the orchestrator stopped")?;
+        if self.layout.durable == Some(Durable::Yes) {
+            demand(&bus.health().await?, usize::from(self.layout.replicas.0))?;
+        }
+        let options = self.layout.options(self.keeping, self.layout.durable.and_then(Durable::written_down));
+        mesh_orchestrator::run(bus, options, stop).await.context("the orchestrator stopped")?;
         Ok(Outcome::Done)
     }
 }

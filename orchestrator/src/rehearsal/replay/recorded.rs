@@ -180,7 +180,8 @@ impl Reader {
             Fact::Cancel(_) | Fact::Check => {
                 self.signals.push((self.since(self.begin), stored.message.clone()));
             }
-            Fact::Started(_) | Fact::Ended => {}
+            // What is given up for it is an answer.
+            Fact::Started(_) | Fact::Ended | Fact::Lost(..) => {}
         }
     }
 

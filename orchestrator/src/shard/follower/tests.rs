@@ -1,15 +1,18 @@
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use mesh_bus::memory::MemoryServer;
-use mesh_bus::topology::{Topology, shard_consumer};
+use mesh_bus::topology::{SHARD_ACK_WAIT, Stream, Topology, shard_consumer};
 use mesh_bus::{Bus, Deliveries, Flow};
 use mesh_schemas::document::Format;
-use mesh_schemas::{Digest, Headers, Namespace, RequestId, Shards};
+use mesh_schemas::{Digest, Headers, Namespace, RULES_VERSION, RequestId, Shards};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::*;
 use crate::definitions::{self, Definitions};
+use crate::peers::Presence;
 use crate::service::Retention;
 
 const THREE: &str = "{mesh: v1, name: three, tasks: {a: {agent: work}, b: {agent: work}, c: {agent: work}}}";
@@ -27,6 +30,10 @@ struct Desk {
 
 impl Desk {
     async fn new() -> Self {
+        Self::keeping(Memory { runs: 1, bytes: usize::MAX }).await
+    }
+
+    async fn keeping(memory: Memory) -> Self {
         let server = MemoryServer::new(Namespace::default());
         let bus: Arc<dyn Bus> = server.connect();
         let shards = Shards::new(1).expect("one shard");
@@ -38,15 +45,21 @@ impl Desk {
         let shared = Shared {
             definitions: Definitions::new(Arc::clone(&bus)),
             bus: Arc::clone(&bus),
+            presence: Presence::new(RULES_VERSION),
+            rules: RULES_VERSION,
             retention: Retention::default(),
             pressure: crate::pressure::Pressure::new().1,
             folded: Arc::new(move |run, upto| {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((run.header.run, upto));
             }),
+            large_requests: Semaphore::new(1),
         };
         let consumer = shard_consumer(bus.namespace(), 0);
-        let deliveries = bus.consume(&consumer, Flow::Continuous(10)).await.expect("a receiver");
-        let follower = Follower::new(Arc::new(shared), consumer, 1);
+        let deliveries = bus
+            .consume(&consumer, Flow::Continuous(SHARD_MAX_ACK_PENDING as usize))
+            .await
+            .expect("a receiver");
+        let follower = Follower::new(Arc::new(shared), 0, consumer, memory);
         Self { server, bus, digest: definition.digest(), deliveries, follower, folded }
     }
 
@@ -64,18 +77,30 @@ impl Desk {
     }
 
     async fn complete(&self, run: RunId, task: &str) {
-        self.store(&format!("task.completed.work.normal.{run}.{task}.1"), json!({"output": 1})).await;
+        self.complete_with(run, task, json!(1)).await;
+    }
+
+    async fn complete_with(&self, run: RunId, task: &str, output: Value) {
+        self.store(&format!("task.completed.work.normal.{run}.{task}.1"), json!({"output": output})).await;
     }
 
     /// Takes the next event and does what follows from it.
     async fn settle(&mut self) {
-        self.take().await.expect("work").await;
+        self.take().await.expect("work").0.await;
     }
 
     /// Takes the next event.
-    async fn take(&mut self) -> Option<Work> {
+    async fn take(&mut self) -> Option<(Work, usize)> {
         let delivery = self.deliveries.next().await.expect("a delivery");
         self.follower.take(delivery).await
+    }
+
+    /// The subjects of the dead letters.
+    async fn letters(&self) -> Vec<String> {
+        let all = vec![format!("{}.dead.>", self.bus.namespace())];
+        let letters = self.bus.follow(Stream::Dead, all, mesh_bus::From::Begin).await.expect("a stream");
+        let present = letters.take_while(|letter| std::future::ready(!matches!(letter, Ok(None))));
+        present.filter_map(async |letter| Some(letter.ok()??.message.subject)).collect().await
     }
 
     fn last_folded(&self) -> (RunId, u64) {
@@ -114,7 +139,75 @@ async fn a_run_is_not_read_from_a_server_that_lacks_what_was_folded() {
         let believed = tokio::time::timeout(SHARD_ACK_WAIT / 2, &mut taking).await;
         assert!(believed.is_err(), "the server that is behind was believed");
         desk.server.fall_behind(None);
-        taking.await.expect("work").await;
+        taking.await.expect("work").0.await;
     }
     assert_eq!(desk.last_folded(), (one, 5));
+}
+
+/// Large runs make room for each other, and the one at hand is kept, however large.
+#[tokio::test(start_paused = true)]
+async fn runs_are_kept_as_far_as_their_bytes_go() {
+    let mut desk = Desk::keeping(Memory { runs: 100, bytes: 10_000 }).await;
+    let (one, other) = (run("1"), run("2"));
+    for run in [one, other] {
+        desk.start(run).await;
+        desk.settle().await;
+    }
+    assert!(desk.follower.cache.get(&one).is_some(), "small ones are kept beside each other");
+    desk.complete_with(other, "a", json!("x".repeat(20_000))).await;
+    desk.settle().await;
+    assert!(desk.follower.cache.get(&one).is_none() && desk.follower.cache.get(&other).is_some());
+    // It is read again, and takes the place of the other.
+    desk.complete(one, "a").await;
+    desk.settle().await;
+    assert_eq!(desk.last_folded(), (one, 4));
+    assert!(desk.follower.cache.get(&one).is_some() && desk.follower.cache.get(&other).is_none());
+    desk.follower.forget_all();
+    for run in [other, one] {
+        desk.complete(run, "b").await;
+        desk.settle().await;
+    }
+    assert!(desk.follower.cache.get(&one).is_some() && desk.follower.cache.get(&other).is_none());
+}
+
+/// What an older mesh does not understand is left to others, and put aside when nobody took it in a day; nothing else
+/// of the run is decided without it.
+#[tokio::test(start_paused = true)]
+async fn an_event_of_a_newer_schema_is_left_to_others_for_a_day() {
+    let mut desk = Desk::new().await;
+    let run = run("1");
+    desk.start(run).await;
+    desk.settle().await;
+    let envelope = json!({
+        "specversion": "1.0",
+        "id": "1",
+        "source": "/newer",
+        "type": "task.completed",
+        "dataschema": "urn:mesh:schema:task.completed:2",
+        "data": {"result": 1},
+    });
+    desk.store(&format!("task.completed.work.normal.{run}.a.1"), envelope).await;
+    desk.settle().await;
+    desk.complete(run, "b").await;
+    desk.settle().await;
+    assert_eq!(desk.last_folded(), (run, 1), "nothing is folded over the gap");
+    assert!(desk.letters().await.is_empty());
+    tokio::time::advance(Duration::from_secs(24 * 60 * 60)).await;
+    while desk.letters().await.len() < 2 {
+        desk.settle().await;
+    }
+    assert_eq!(desk.letters().await, ["mesh.dead.events.newer"; 2]);
+}
+
+/// Half of what a shard may have in hand remains for runs that are understood.
+#[tokio::test(start_paused = true)]
+async fn not_everything_in_hand_is_left_to_others() {
+    let mut desk = Desk::new().await;
+    for number in 0..=MOST_LEFT {
+        let data =
+            json!({"digest": desk.digest, "rules": 2, "input": {}, "request": {"source": "t", "id": "1"}});
+        desk.store(&format!("workflow.started.three.-.{}", run(&number.to_string())), data).await;
+        desk.settle().await;
+        assert_eq!(desk.letters().await.len(), usize::from(number == MOST_LEFT), "after {number}");
+    }
 }

@@ -24,8 +24,6 @@ pub(crate) struct Observer {
     namespace: Namespace,
     workload: Workload,
     records: BTreeMap<RunId, Record>,
-    /// When deliveries were handed to agents, as the number of events that were stored by then.
-    handed: BTreeMap<(TaskKey, u64), u64>,
     events: u64,
     executions: u64,
     /// The attempts that were executed.
@@ -44,7 +42,6 @@ impl Observer {
             namespace: Namespace::default(),
             workload: workload.clone(),
             records: workload.runs.iter().enumerate().map(record).collect(),
-            handed: BTreeMap::new(),
             events: 0,
             executions: 0,
             executed: BTreeSet::new(),
@@ -72,10 +69,7 @@ impl Observer {
             record.histories.push(stored);
             return Ok(());
         }
-        if record.take(&subject, stored)? {
-            self.events += 1;
-            record.numbers.push(self.events);
-        }
+        self.events += u64::from(record.take(&subject, stored)?);
         Ok(())
     }
 
@@ -112,13 +106,20 @@ impl Observer {
                 record.put_aside.insert(about.to_owned());
                 Ok(())
             }
+            // An outcome of an attempt that nobody has asked for.
+            ("unknown_task", Subject::Task { key, .. }) if !record.has(key) => {
+                record.put_aside.insert(about.to_owned());
+                Ok(())
+            }
             _ => Err(format!("a dead letter about {about}: {reason}")),
         }
     }
 
     /// Takes note of a task that has just come to an agent.
     pub(crate) fn handed(&mut self, key: TaskKey, delivery: u64) -> Result<(), String> {
-        self.handed.insert((key, delivery), self.events);
+        let record =
+            self.records.get_mut(&key.run).ok_or_else(|| format!("nobody asked for run {}", key.run))?;
+        record.handed.insert((key.task, key.attempt, delivery), record.log.len());
         Ok(())
     }
 
@@ -154,9 +155,7 @@ impl Observer {
             let run = &self.workload.runs[record.place];
             let workflow = self.workload.workflow(run).ok_or("a run without a workflow")?;
             let judged = ends::judge(&self.namespace, &workflow, record, storm)
-                .and_then(|()| {
-                    outcomes::judge(&self.namespace, &self.workload, &workflow, record, storm, &self.handed)
-                })
+                .and_then(|()| outcomes::judge(&self.namespace, &self.workload, &workflow, record, storm))
                 .and_then(|()| record.folds.judge(&self.namespace, &record.log));
             judged.map_err(|wrong| format!("run {} ({id}): {wrong}\n{}", record.place, record.told()))?;
         }

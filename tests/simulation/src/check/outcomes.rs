@@ -1,6 +1,5 @@
 //! What agents report is what the workload lets them do, and they do nothing for nothing.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mesh_agents::Context;
@@ -23,22 +22,19 @@ pub(super) fn is_needed(observer: &Observer, context: &Context) -> Result<(), St
     let (run, delivery) = (context.run(), context.delivery());
     let record =
         observer.records.get(&run).ok_or_else(|| format!("work of run {run}, which nobody asked for"))?;
-    let is_of_it = |key: &TaskKey| key.task == *context.task() && key.attempt == context.attempt();
     if delivery < 2 || observer.may_read_behind {
         return Ok(());
     }
-    let handed =
-        observer.handed.iter().find(|((key, of), _)| key.run == run && is_of_it(key) && *of == delivery);
-    let Some((_, events)) = handed else { return Ok(()) };
-    let outcome = record.numbers.iter().zip(&record.log).take_while(|(number, _)| *number <= events).find(
-        |(_, event)| {
-            matches!(
-                Subject::parse(&observer.namespace, &event.message.subject),
-                Ok(Subject::Task { verb: TaskVerb::Completed | TaskVerb::Failed, key }) if is_of_it(&key)
-            )
-        },
-    );
-    outcome.map_or(Ok(()), |(_, event)| {
+    let handed = record.handed.get(&(context.task().clone(), context.attempt(), delivery));
+    let before = handed.map_or(&[][..], |events| &record.log[..*events]);
+    let outcome = before.iter().find(|event| {
+        matches!(
+            Subject::parse(&observer.namespace, &event.message.subject),
+            Ok(Subject::Task { verb: TaskVerb::Completed | TaskVerb::Failed, key })
+                if key.task == *context.task() && key.attempt == context.attempt()
+        )
+    });
+    outcome.map_or(Ok(()), |event| {
         Err(format!(
             "delivery {delivery} was executed although {} was stored before it came",
             event.message.subject
@@ -53,7 +49,6 @@ pub(super) fn judge(
     workflow: &Workflow,
     record: &Record,
     storm: &Storm,
-    handed: &BTreeMap<(TaskKey, u64), u64>,
 ) -> Result<(), String> {
     record.log.iter().try_for_each(|event| {
         let Ok(Subject::Task { verb, key }) = Subject::parse(namespace, &event.message.subject) else { return Ok(()) };
@@ -75,11 +70,11 @@ pub(super) fn judge(
                     let timeout = workflow.tasks.get(&key.task).and_then(|task| task.timeout);
                     let (_, created) = created.ok_or("an outcome of what was never created")?;
                     let is_late = created.deadline.is_some_and(|deadline| {
-                        event.time + storm.skew + behaviour.takes.min(SLACK) >= deadline
+                        event.time + behaviour.takes.min(SLACK) >= deadline
                     });
                     match data.error.code.as_str() {
                         code::RUN_ENDED => was_given_up(record, event),
-                        code::POISON => was_lost_too_often(handed, &key),
+                        code::POISON => was_lost_too_often(record, &key),
                         _ => is_right(behaviour, &data.error, timeout, is_late, storm),
                     }
                 }
@@ -118,8 +113,11 @@ fn is_right(
 }
 
 /// Whether an attempt came to agents once more than it may be lost.
-fn was_lost_too_often(handed: &BTreeMap<(TaskKey, u64), u64>, key: &TaskKey) -> bool {
-    handed.keys().any(|(of, delivery)| of == key && *delivery > MOST_LOST)
+fn was_lost_too_often(record: &Record, key: &TaskKey) -> bool {
+    let mut handed = record.handed.keys();
+    handed.any(|(task, attempt, delivery)| {
+        *task == key.task && *attempt == key.attempt && *delivery > MOST_LOST
+    })
 }
 
 /// Whether it comes from who contradicts others on purpose.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 use mesh_schemas::payload::{TaskCreated, TaskFailed, TimerFired};
 use mesh_schemas::{
-    Attempt, Decoded, Envelope, StoredMessage, Subject, TaskId, TaskVerb, Timer, WorkflowVerb,
+    Attempt, Decoded, Envelope, StoredMessage, Subject, TaskId, TaskKey, TaskVerb, Timer, WorkflowVerb,
 };
 use serde::de::DeserializeOwned;
 
@@ -18,13 +18,13 @@ pub(super) struct Record {
     pub(super) place: usize,
     /// Its events.
     pub(super) log: Vec<StoredMessage>,
-    /// Which events of all runs these are.
-    pub(super) numbers: Vec<u64>,
+    /// Which deliveries of which attempts agents were handed, with how many events there were then.
+    pub(super) handed: BTreeMap<(TaskId, Attempt, u64), usize>,
     /// What orchestrators have decided.
     pub(super) found: Found,
     /// How many events there were when each of it was stored.
     pub(super) when: When,
-    /// Signals that were put aside, by subject.
+    /// Signals and outcomes that were put aside, by subject.
     pub(super) put_aside: BTreeSet<String>,
     /// What was archived of it.
     pub(super) histories: Vec<StoredMessage>,
@@ -109,6 +109,12 @@ impl Record {
         }
         self.log.push(stored);
         Ok(true)
+    }
+
+    /// Whether an attempt was asked for, or given up before it could be.
+    pub(super) fn has(&self, key: &TaskKey) -> bool {
+        let attempt = (key.task.clone(), key.attempt);
+        self.found.created.contains_key(&attempt) || self.found.given_up.contains_key(&attempt)
     }
 
     /// A timer may be set again, as it was.

@@ -37,14 +37,13 @@ pub(super) async fn keep(world: Arc<World>, place: u64) {
     }
 }
 
-fn capabilities(world: &World, place: u64) -> impl Iterator<Item = Capability> {
-    let all = world.workload.capabilities().into_iter().enumerate();
-    // One in two, other ones for each agent.
-    let has = move |of: usize| place == 0 || (of as u64 + place).is_multiple_of(2);
-    let some = all.filter(move |(of, _)| has(*of)).map(|(_, capability)| capability);
-    let some: Vec<_> = some.collect();
-    let some = if some.is_empty() { world.workload.capabilities().into_iter().collect() } else { some };
-    some.into_iter()
+fn capabilities(world: &World, place: u64) -> Vec<Capability> {
+    let all = world.workload.capabilities();
+    if place == 0 || all.len() < 2 {
+        return all.into_iter().collect();
+    }
+    // Every second one, others for each agent.
+    all.into_iter().skip(usize::from(!place.is_multiple_of(2))).step_by(2).collect()
 }
 
 /// Does what the workload says of the attempt.

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use mesh_bus::topology::{Bucket, Stream, Topology};
 use mesh_bus::{
     BootInstant, Bus, BusError, ConsumerSpec, Deliveries, Entry, Fill, Flow, Follow, From, Health, Instance,
-    Publish, PublishError, RunLog, Service, Stored, Subscription, Watch,
+    OwnedObjects, Publish, PublishError, Report, RunLog, Service, Stored, Subscription, Watch,
 };
-use mesh_schemas::{Message, Namespace, RunId, Shards, StoredMessage, Subject, Timer};
+use mesh_schemas::{
+    Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, StoredMessage, Subject, Timer,
+};
 use tokio::time::sleep;
 
 use super::doubles;
@@ -61,19 +63,22 @@ impl Link {
             if party.kind == Kind::Agent && party.happens(party.world.storm.contradicted) {
                 doubles::contradict(party, &message);
             }
-            party.world.observe(|observer| observer.stored(StoredMessage { message, sequence, time }));
+            let stored = StoredMessage { message, sequence, time };
+            // With what it refers to, as whoever reads it has it.
+            let whole = mesh_bus::whole(&*party.world.server.connect(), stored.clone()).await;
+            party.world.observe(|observer| observer.stored(whole.unwrap_or(stored)));
         }
         stored
     }
 
     /// Removes a message, and lets the observer see what that was.
-    async fn take_away(party: &Party, stream: Stream, sequence: u64) -> Result<(), BusError> {
-        let removed = party.bus.at(stream, sequence).await?;
-        party.bus.remove(stream, sequence).await?;
-        if let Some(removed) = removed {
-            party.world.observe(|observer| observer.removed(stream, &removed));
+    async fn take_away(party: &Party, stream: Stream, sequence: u64) -> Result<bool, BusError> {
+        let found = party.bus.at(stream, sequence).await?;
+        let removed = party.bus.remove(stream, sequence).await?;
+        if let (Some(found), true) = (found, removed) {
+            party.world.observe(|observer| observer.removed(stream, &found));
         }
-        Ok(())
+        Ok(removed)
     }
 
     /// Removes a message long after that was given up, wherever whoever asked for it is by then.
@@ -107,13 +112,17 @@ impl Bus for Link {
         self.party().bus.namespace()
     }
 
+    fn max_inline(&self) -> usize {
+        self.party().bus.max_inline()
+    }
+
     async fn shards(&self) -> Result<Shards, BusError> {
         self.read("read the number of shards").await?;
         self.party().bus.shards().await
     }
 
     fn now(&self) -> DateTime<Utc> {
-        self.party().bus.now() + TimeDelta::milliseconds(self.party().skew)
+        self.party().now()
     }
 
     fn moment(&self) -> BootInstant {
@@ -208,7 +217,7 @@ impl Bus for Link {
         Ok(history)
     }
 
-    async fn remove(&self, stream: Stream, sequence: u64) -> Result<(), BusError> {
+    async fn remove(&self, stream: Stream, sequence: u64) -> Result<bool, BusError> {
         let (party, storm) = (self.party(), &self.party().world.storm);
         let no_answer = |error: &str| BusError::Unavailable {
             operation: "remove a message".to_owned(),
@@ -223,13 +232,13 @@ impl Bus for Link {
             sleep(TIME_LIMIT).await;
             return Err(no_answer("no answer"));
         }
-        Self::take_away(party, stream, sequence).await?;
+        let removed = Self::take_away(party, stream, sequence).await?;
         party.step().await;
         if party.happens(storm.unanswered) {
             sleep(TIME_LIMIT).await;
             return Err(no_answer("no answer"));
         }
-        Ok(())
+        Ok(removed)
     }
 
     async fn read_run(&self, run: &RunId) -> Result<RunLog, BusError> {
@@ -281,9 +290,43 @@ impl Bus for Link {
         self.party().bus.watch(bucket).await
     }
 
-    async fn announce(&self, name: &str, version: &str, description: &str) -> Result<Service, BusError> {
+    async fn put_object(&self, owner: &ObjectOwner, content: Bytes) -> Result<ObjectName, BusError> {
+        self.read("store an object").await?;
+        let put = self.party().bus.put_object(owner, content).await?;
+        // It may be stored without its writer hearing of it.
+        self.read("store an object").await?;
+        Ok(put)
+    }
+
+    async fn object(&self, name: &ObjectName) -> Result<Option<Bytes>, BusError> {
+        self.read("read an object").await?;
+        self.party().bus.object(name).await
+    }
+
+    async fn remove_objects(&self, owner: &ObjectOwner) -> Result<(), BusError> {
+        self.read("remove objects").await?;
+        self.party().bus.remove_objects(owner).await
+    }
+
+    async fn remove_object(&self, name: &ObjectName) -> Result<(), BusError> {
+        self.read("remove an object").await?;
+        self.party().bus.remove_object(name).await
+    }
+
+    async fn objects(&self) -> Result<Vec<OwnedObjects>, BusError> {
+        self.read("list objects").await?;
+        self.party().bus.objects().await
+    }
+
+    async fn announce(
+        &self,
+        name: &str,
+        version: &str,
+        description: &str,
+        report: Report,
+    ) -> Result<Service, BusError> {
         self.read("announce").await?;
-        self.party().bus.announce(name, version, description).await
+        self.party().bus.announce(name, version, description, report).await
     }
 
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {

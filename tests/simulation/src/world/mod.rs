@@ -12,7 +12,7 @@ mod receiver;
 mod weather;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -42,9 +42,9 @@ pub(crate) struct World {
     pub(crate) storm: Storm,
     pub(crate) sabotage: Option<Sabotage>,
     pub(crate) shards: Shards,
-    pub(crate) observer: Mutex<Observer>,
+    observer: Mutex<Observer>,
     begun: Instant,
-    is_calm: AtomicBool,
+    is_over: AtomicBool,
     steps: AtomicU64,
     violation: Mutex<Option<Violation>>,
     violated: Notify,
@@ -58,6 +58,7 @@ impl World {
             Namespace::default(),
             DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default(),
         );
+        server.set_max_inline(storm.max_inline);
         if sabotage == Some(Sabotage::FactsRepeat) {
             server.let_facts_repeat();
         }
@@ -71,7 +72,7 @@ impl World {
             shards,
             observer,
             begun: Instant::now(),
-            is_calm: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
             steps: AtomicU64::new(0),
             violation: Mutex::new(None),
             violated: Notify::new(),
@@ -84,9 +85,9 @@ impl World {
         self.begun.elapsed()
     }
 
-    /// Whether nothing goes wrong any more.
-    fn is_calm(&self) -> bool {
-        self.is_calm.load(Ordering::Relaxed)
+    /// Whether the storm is over.
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
     }
 
     /// Counts a step, so that whoever goes round in circles without time passing is found out.
@@ -113,9 +114,13 @@ impl World {
         self.violation.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn observer(&self) -> MutexGuard<'_, Observer> {
+        self.observer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Does something with the observer, and notes what it finds wrong.
     pub(crate) fn observe<T: Default>(&self, observe: impl FnOnce(&mut Observer) -> Result<T, String>) -> T {
-        let seen = observe(&mut self.observer.lock().unwrap_or_else(PoisonError::into_inner));
+        let seen = observe(&mut self.observer());
         seen.unwrap_or_else(|wrong| {
             self.violate(wrong);
             T::default()

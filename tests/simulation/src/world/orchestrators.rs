@@ -11,8 +11,13 @@ use super::party::{Kind, Party};
 /// One orchestrator, started again whenever it has ended.
 pub(super) async fn keep(world: Arc<World>, place: u64) {
     let topology = Topology { shards: world.shards, ..Topology::default() };
-    let retention = Retention { grace: world.storm.grace, requests: world.storm.requests };
-    let options = Options { topology, cached_runs: world.storm.cached_runs, retention };
+    let options = Options {
+        topology,
+        cached_runs: world.storm.cached_runs,
+        look: world.storm.look,
+        retention: Retention { grace: world.storm.grace, requests: world.storm.requests },
+        ..Options::default()
+    };
     let mut life = 0;
     loop {
         life += 1;

@@ -2,7 +2,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
+use mesh_bus::Bus as _;
 use mesh_bus::memory::MemoryBus;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -23,8 +25,8 @@ pub(crate) struct Party {
     pub(super) world: Arc<World>,
     pub(super) kind: Kind,
     pub(super) bus: Arc<MemoryBus>,
-    /// How far its clock is off, in milliseconds.
-    pub(super) skew: i64,
+    /// How far its clock is off, in milliseconds: first in one direction, and in the other from the middle of the storm.
+    skew: i64,
     rng: Mutex<Rng>,
     /// Until when it stands still.
     still: Mutex<Option<Instant>>,
@@ -46,7 +48,7 @@ impl Party {
     pub(super) fn new(world: &Arc<World>, kind: Kind, seed: u64) -> Arc<Self> {
         let mut rng = Rng::with_seed(world.storm.seed.rotate_left(17) ^ seed);
         let most = i64::try_from(world.storm.skew.as_millis()).unwrap_or_default();
-        let skew = if kind == Kind::Agent { rng.i64(-most..=most) } else { 0 };
+        let skew = if kind == Kind::Client { 0 } else { rng.i64(-most..=most) };
         Arc::new(Self {
             bus: world.server.connect(),
             world: Arc::clone(world),
@@ -61,9 +63,15 @@ impl Party {
         })
     }
 
+    /// The time of day by its own clock.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        let has_jumped = self.world.elapsed() > self.world.storm.lasts / 2;
+        self.bus.now() + TimeDelta::milliseconds(if has_jumped { -self.skew } else { self.skew })
+    }
+
     /// Whether something with a chance in a thousand happens now.
     pub(super) fn happens(&self, chance: u32) -> bool {
-        chance > 0 && !self.world.is_calm() && self.number(1_000) < u64::from(chance)
+        chance > 0 && !self.world.is_over() && self.number(1_000) < u64::from(chance)
     }
 
     /// A number from 0 to below `end`.
@@ -101,7 +109,7 @@ impl Party {
 
     fn delay(&self) -> Duration {
         match self.world.storm.pace {
-            _ if self.world.is_calm() => Duration::ZERO,
+            _ if self.world.is_over() => Duration::ZERO,
             Pace::Instant => Duration::ZERO,
             Pace::Quick => Duration::from_millis(self.number(6).saturating_sub(2)),
             Pace::Uneven if self.number(40) == 0 => self.while_below(7_000),
@@ -116,7 +124,7 @@ impl Party {
                 std::future::pending::<()>().await;
             }
             let still = *self.still.lock().unwrap_or_else(PoisonError::into_inner);
-            match still.filter(|until| *until > Instant::now() && !self.world.is_calm()) {
+            match still.filter(|until| *until > Instant::now() && !self.world.is_over()) {
                 None => return,
                 Some(until) => sleep_until(until).await,
             }

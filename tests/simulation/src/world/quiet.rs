@@ -37,7 +37,7 @@ pub(super) async fn live_through(world: &Arc<World>) -> Result<Figures, Violatio
     }
     let storm = async {
         futures::join!(sleep(world.storm.lasts), weather::befall(Arc::clone(world)));
-        world.is_calm.store(true, Ordering::Relaxed);
+        world.is_over.store(true, Ordering::Relaxed);
     };
     futures::join!(storm, clients::send_all(world));
     sleep(AFTERMATH).await;
@@ -46,7 +46,7 @@ pub(super) async fn live_through(world: &Arc<World>) -> Result<Figures, Violatio
     parties.abort_all();
     quiet?;
     all_is_kept(world, &*bus).await.map_err(Violation)?;
-    let mut observer = world.observer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut observer = world.observer();
     observer.judge(&world.storm).map_err(Violation)?;
     let toll = &world.toll;
     Ok(Figures {
@@ -81,7 +81,7 @@ async fn set_up(world: &World, bus: &dyn Bus) -> Result<(), String> {
 async fn until_quiet(world: &World, bus: &dyn Bus) -> Result<(), Violation> {
     let mut idle = Duration::ZERO;
     loop {
-        let open = world.observer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).open_runs();
+        let open = world.observer().open_runs();
         let busy = busy(bus).await.map_err(Violation)?;
         if busy.is_empty() && open.is_empty() {
             return Ok(());
@@ -115,10 +115,10 @@ async fn all_is_kept(world: &World, bus: &dyn Bus) -> Result<(), String> {
             return Err(format!("{left} messages are left in the {}, such as {last:?}", stream.short_name()));
         }
     }
-    let runs = world.observer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).runs();
+    let runs = world.observer().runs();
     for run in runs {
         let kept = read_whole_run(bus, &run).await.map_err(|error| error.to_string())?;
-        let observer = world.observer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let observer = world.observer();
         observer.compare(&run, &kept)?;
     }
     Ok(())

@@ -1,7 +1,9 @@
 //! What a party is told that reads from a server which is behind, and what it is told in spite of the rules.
 
+use std::collections::BTreeSet;
+
 use mesh_bus::RunLog;
-use mesh_schemas::{StoredMessage, Subject, TaskKey, TaskVerb, WorkflowVerb};
+use mesh_schemas::{StoredMessage, Subject, TaskVerb, WorkflowVerb};
 
 use super::party::{Kind, Party};
 use crate::sabotage::Sabotage;
@@ -46,17 +48,17 @@ pub(super) fn last(party: &Party, subject: &str, last: Option<StoredMessage>) ->
 }
 
 fn keep_last_outcomes(party: &Party, log: &mut RunLog) {
-    let outcome = |event: &StoredMessage| -> Option<TaskKey> {
-        match Subject::parse(party.world.server.namespace(), &event.message.subject) {
-            Ok(Subject::Task { key, .. }) => Some(key),
-            _ => None,
-        }
+    let task = |event: &StoredMessage| match Subject::parse(
+        party.world.server.namespace(),
+        &event.message.subject,
+    ) {
+        Ok(Subject::Task { key, .. }) => Some(key),
+        _ => None,
     };
-    let keys: Vec<Option<TaskKey>> = log.events.iter().map(outcome).collect();
-    let is_last = |(place, key): (usize, &Option<TaskKey>)| key.is_none() || !keys[place + 1..].contains(key);
-    let keep: Vec<bool> = keys.iter().enumerate().map(is_last).collect();
-    let mut keep = keep.into_iter();
-    log.events.retain(|_| keep.next().unwrap_or(true));
+    let mut seen = BTreeSet::new();
+    log.events.reverse();
+    log.events.retain(|event| task(event).is_none_or(|key| seen.insert(key)));
+    log.events.reverse();
 }
 
 fn move_cancels(party: &Party, log: &mut RunLog) {

@@ -55,7 +55,7 @@ pub(super) async fn live<E: std::fmt::Display + Send + 'static>(
         }
     }
     party.kill();
-    let away = if party.world.is_calm() { Duration::from_millis(10) } else { party.while_below(AWAY_MILLIS) };
+    let away = if party.world.is_over() { Duration::from_millis(10) } else { party.while_below(AWAY_MILLIS) };
     sleep(away).await;
 }
 

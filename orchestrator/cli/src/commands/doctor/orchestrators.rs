@@ -1,5 +1,6 @@
 use mesh_bus::topology::{RELAY_MAX_ACK_PENDING, SHARD_MAX_ACK_PENDING, Tidying};
-use mesh_bus::{ConsumerHealth, ConsumerState, Role};
+use mesh_bus::{ConsumerHealth, ConsumerState, Instance, Role};
+use mesh_orchestrator::OrchestratorReport;
 
 use super::facts::{Facts, lonely_shards};
 use super::finding::Finding;
@@ -10,6 +11,7 @@ const START: &str = "start one: `mesh orchestrator`, or `mesh up` for a server w
 
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![presence(facts)];
+    findings.extend(facts.orchestrators.iter().map(|instance| owner(facts, instance)));
     findings.extend(shards(facts));
     let of = |role: Role| facts.health.consumers.iter().find(move |consumer| consumer.role == role);
     findings.extend(of(Role::Relay).map(|consumer| relay("requests", "request", consumer)));
@@ -40,6 +42,35 @@ fn presence(facts: &Facts) -> Finding {
             "let all have the newest: an older one leaves runs alone that it does not understand",
         ),
     }
+}
+
+/// Which shards an orchestrator has: those that gave their last event to it, and those that it alone asks for.
+fn owner(facts: &Facts, instance: &Instance) -> Finding {
+    let report = OrchestratorReport::read(instance.report.clone());
+    let has = |shard: &u32, pin: &Option<String>| {
+        let found = facts.health.consumers.iter().find(|consumer| consumer.role == Role::Shard(*shard));
+        match found.and_then(|consumer| consumer.found.as_ref()?.pin.as_ref()) {
+            Some(owner) => pin.as_ref() == Some(owner),
+            None => true,
+        }
+    };
+    let has: Vec<u32> =
+        report.shards.iter().filter(|(shard, pin)| has(shard, pin)).map(|(shard, _)| *shard).collect();
+    let leaves: Vec<u32> = report.leaves.iter().copied().collect();
+    let said = format!(
+        "{} of version {} has {}{}",
+        instance.id,
+        instance.version,
+        if has.is_empty() { "no shard".to_owned() } else { format!("shard {}", numbers(&has)) },
+        if report.stopping { ", and is stopping" } else { "" },
+    );
+    if leaves.is_empty() {
+        return Finding::ok("orchestrators", said);
+    }
+    let said = format!("{said}; it leaves shard {} to others", numbers(&leaves));
+    let advice =
+        "see what it logs: it may not have them, or does not understand what a newer mesh wrote there";
+    Finding::warning("orchestrators", said, advice)
 }
 
 /// Somebody asks for events of a shard now. A pin alone may be what a dead orchestrator left.

@@ -4,9 +4,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use futures::TryStreamExt as _;
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, From, History, RunOutcome};
+use mesh_bus::{Bus, From, History, RunOutcome, without_large};
 use mesh_schemas::payload::{RunError, WorkflowStarted};
-use mesh_schemas::{RunId, StoredMessage, Subject, WorkflowName, WorkflowVerb};
+use mesh_schemas::{Namespace, RunId, StoredMessage, Subject, WorkflowName, WorkflowVerb};
 use serde::Serialize;
 
 use super::state::{RunStatus, RunTarget, data, ended};
@@ -84,11 +84,17 @@ struct Summary {
 }
 
 impl Summary {
-    fn new(run: RunId, workflow: Option<WorkflowName>, started: &StoredMessage) -> Self {
+    fn new(
+        namespace: &Namespace,
+        run: RunId,
+        workflow: Option<WorkflowName>,
+        started: &StoredMessage,
+    ) -> Self {
         let capability = if workflow.is_some() {
             None
         } else {
-            data::<WorkflowStarted>(started).and_then(|started| started.capability)
+            let started = data::<WorkflowStarted>(&without_large(namespace, started));
+            started.and_then(|started| started.capability)
         };
         Self {
             run,
@@ -139,7 +145,7 @@ async fn summaries(
         match places.get(&run) {
             None if verb == WorkflowVerb::Started => {
                 places.insert(run, runs.len());
-                runs.push(Summary::new(run, workflow, &stored));
+                runs.push(Summary::new(namespace, run, workflow, &stored));
             }
             // It began before the part that is read.
             None => {}
@@ -176,7 +182,7 @@ async fn add_archived(
                 continue;
             };
             if verb == WorkflowVerb::Started && known.insert(run) {
-                archived.insert(run, Summary::new(run, workflow, event));
+                archived.insert(run, Summary::new(namespace, run, workflow, event));
             } else if let (Some(run), Some(outcome)) = (archived.get_mut(&run), ended(namespace, event)) {
                 run.end(event.time, outcome);
             }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, BusError, Follow, From, Request, RunOutcome, Subscription, read_whole_run, submit};
+use mesh_orchestrator::log;
 use mesh_schemas::payload::TaskProgress;
 use mesh_schemas::{Envelope, Message, RunId, StoredMessage, Subject, TaskVerb};
 use serde::Deserialize as _;
@@ -121,6 +122,7 @@ impl Watcher {
         stored: &StoredMessage,
         display: &mut dyn Display,
     ) -> anyhow::Result<Option<RunOutcome>> {
+        let stored = &log::whole_message(&*self.bus, stored.clone()).await?;
         let Some(state) = &mut self.state else {
             self.state = self.reader.begin(stored).await?;
             if let Some(state) = &self.state {

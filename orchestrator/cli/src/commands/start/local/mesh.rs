@@ -36,7 +36,7 @@ impl Mesh {
                 // Whoever does not wait for it any more has given up.
                 let _ = ready.send(());
             };
-            Ok(mesh_orchestrator::run_with(bus, Options::default(), stop, ready).await?)
+            Ok(mesh_orchestrator::run_with(bus, Options::alone(), stop, ready).await?)
         });
         tokio::select! {
             Ok(()) = is_ready => {}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use mesh_bus::{Bus, read_whole_run};
 use mesh_core::{Event, Fact};
 use mesh_orchestrator::definitions::Known;
+use mesh_orchestrator::log;
 use mesh_orchestrator::rehearsal::replay::{Change, Recorded, Replayed, replay};
 use mesh_orchestrator::rehearsal::{Course, outcome_name};
 use mesh_schemas::{Attempt, ErrorCode, RunId, TaskId};
@@ -161,9 +162,9 @@ pub(super) async fn test(
 }
 
 async fn one(bus: &dyn Bus, reader: &RunReader, known: &Known, run: RunId) -> anyhow::Result<RunReport> {
-    let whole = read_whole_run(bus, &run).await?;
+    let log = log::whole(bus, read_whole_run(bus, &run).await?.events).await?;
     let namespace = bus.namespace();
-    let mut events = whole.events.iter().filter_map(|stored| Event::read(namespace, stored).ok());
+    let mut events = log.iter().filter_map(|stored| Event::read(namespace, stored).ok());
     let started = events.find_map(|event| match event.fact {
         Fact::Started(started) => Some(started),
         _ => None,
@@ -173,7 +174,7 @@ async fn one(bus: &dyn Bus, reader: &RunReader, known: &Known, run: RunId) -> an
         Failure::new(ErrorCode::UnknownRun, message)
     })?;
     let followed = reader.followed(run, &started).await?;
-    let recorded = Recorded::read(namespace, run, &whole.events, &followed.plan)?;
+    let recorded = Recorded::read(namespace, run, &log, &followed.plan)?;
     let replayed = replay(&recorded, known)?;
     Ok(RunReport::new(&recorded, replayed))
 }
