@@ -14,7 +14,7 @@ WITH_TOOLS = NATS_SERVER="$${NATS_SERVER:-$(TOOLS)/nats-server}" \
 TEST_PYTHON = $(WITH_TOOLS) MESH_BIN="$(TARGET)/debug/mesh" $(PYTHON) -m unittest discover \
 	--start-directory agents/python/tests --top-level-directory agents/python
 
-.PHONY: help tools build demo record test test-python sim huge check schemas clean-tools
+.PHONY: help tools build demo record test test-python sim huge soak chaos chaos-cluster check schemas clean-tools
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -48,6 +48,23 @@ sim: ## Play seeds of the simulation: make sim SEEDS=100000 FROM=0
 
 huge: tools build ## Play runs of 100 000 tasks in sequence and 10 000 in parallel, and print figures
 	$(WITH_TOOLS) $(CARGO) test --package mesh-tests --test huge -- --ignored --nocapture --test-threads 1
+
+# How many tasks of the soak, and how many in each run.
+TASKS ?= 1000000
+CHAIN ?= 10
+
+soak: tools ## Run many tasks and show that memory and disk of the server stay bounded: make soak TASKS=1000000
+	$(WITH_TOOLS) $(CARGO) run --package mesh-tests --profile simulation --bin soak -- --tasks $(TASKS) --chain $(CHAIN)
+
+# How many runs of a campaign, and its seed, if not any.
+RUNS ?= 10000
+CHAOS = $(WITH_TOOLS) "$(TARGET)/debug/chaos" --runs $(RUNS) $(if $(SEED),--seed $(SEED))
+
+chaos: tools build ## Kill, freeze and restart processes under load: make chaos RUNS=10000 SEED=1
+	$(CHAOS)
+
+chaos-cluster: tools build ## The same on three servers, which are killed, cut off and restarted, too
+	$(CHAOS) --cluster
 
 check: ## Check formatting, lints and documentation
 	$(CARGO) fmt --all --check

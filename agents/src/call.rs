@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mesh_bus::{Request, RunOutcome, RunWaiter, Target, run_id, submit};
+use mesh_bus::{Request, RunOutcome, RunWaiter, Target, run_of, submit};
 use mesh_schemas::payload::code;
 use mesh_schemas::{Digest, RequestId};
 use serde::Serialize;
@@ -53,7 +53,7 @@ pub(crate) async fn call<I: Serialize, O: DeserializeOwned>(
 }
 
 async fn ask(inner: &Arc<Inner>, request: &Request) -> Result<RunOutcome, TaskFailure> {
-    let run = run_id(request, inner.bus.shards().await?);
+    let run = run_of(&*inner.bus, request).await?;
     let mut waiter = RunWaiter::before_submit(Arc::clone(&inner.bus), run).await?;
     submit(&*inner.bus, request).await?;
     Ok(waiter.wait().await?)

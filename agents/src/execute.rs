@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use mesh_bus::topology::AGENT_ACK_WAIT;
-use mesh_bus::{Bus, BusError, Delivery, Reason};
+use mesh_bus::{Bus, BusError, DeadEnd, Delivery, ReferenceError, fetch};
 use mesh_schemas::payload::{TaskAssigned, TaskCreated, TaskError, code};
-use mesh_schemas::{AgentId, Decoded, Envelope, SCHEMA_VERSION, Subject, TaskKey, TaskVerb, TraceContext};
+use mesh_schemas::{
+    AgentId, Decoded, Envelope, ObjectOwner, SCHEMA_VERSION, Subject, SubjectError, TaskKey, TaskVerb,
+    TraceContext,
+};
 use mesh_telemetry::{names, span};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, warn};
@@ -30,7 +32,7 @@ const MAX_LOST: u64 = 5;
 const GRACE: Duration = Duration::from_secs(5);
 /// The form of the subjects of work.
 const TEMPLATE: &str = "task.created.{capability}.{lane}.{shard}.{run}.{task}.{attempt}";
-/// Pause before a task of a newer schema is offered again, to an agent that knows it.
+/// Pause before a task that this agent cannot read is offered again, to one that can.
 const NEWER_PAUSE: Duration = Duration::from_secs(30);
 /// Pause before the bus is asked again.
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
@@ -48,10 +50,20 @@ pub(crate) struct Execution {
 impl Execution {
     /// Sees one delivery through, marking it in progress all the while.
     pub(crate) async fn run(self, delivery: Delivery) {
+        let age = self.bus.moment().since(delivery.received);
+        if age >= delivery.ack_wait {
+            // This process was stopped for a while: by now another has it, or it comes again.
+            debug!(subject = delivery.stored.message.subject, ?age, "a delivery of the past");
+            return;
+        }
         let abandon = self.abandon.clone();
         let work = self.handle(&delivery);
         let mut work = std::pin::pin!(work);
-        let period = AGENT_ACK_WAIT / 3;
+        let period = delivery.ack_wait / 3;
+        if age >= period {
+            // It has waited here already, and the first mark would be late.
+            delivery.acker.progress().await;
+        }
         let mut marks = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
         loop {
             tokio::select! {
@@ -86,11 +98,27 @@ impl Execution {
         let stored = &delivery.stored;
         let key = match Subject::parse(bus.namespace(), &stored.message.subject) {
             Ok(Subject::Task { verb: TaskVerb::Created, key }) => key,
-            Ok(_) => return self.bury(delivery, Reason::UnknownType, "only task.created is work").await,
-            Err(error) => return self.bury(delivery, Reason::Malformed, &error.to_string()).await,
+            Ok(_) | Err(SubjectError::Unknown { .. }) => {
+                return self.bury(delivery, DeadEnd::TaskType, "only task.created is work").await;
+            }
+            Err(error) => return self.bury(delivery, DeadEnd::TaskSubject, &error.to_string()).await,
         };
-        let (envelope, task) = match read(delivery) {
+        let (envelope, task) = match self.read(&key, delivery).await {
             Ok(read) => read,
+            Err(Unreadable::OutOfReach(error)) => {
+                warn!(%error, "a task whose input this agent may not read is left to others");
+                return Settled::Release(NEWER_PAUSE);
+            }
+            Err(Unreadable::Lost(error)) => {
+                // Of a run that is gone, the data is gone, too.
+                if !until_answered(|| look::is_wanted(bus, &key, None)).await {
+                    return Settled::Ack;
+                }
+                let message = format!("the input of the task is lost: {error}");
+                let context = self.context(&key, None, None, delivery, None);
+                let failed = Outcome::Failed(fatal(code::LOST_INPUT, &message));
+                return self.settle(delivery, outcome::store(&context, failed).await).await;
+            }
             Err(Unreadable::Newer(schema)) => {
                 warn!(%schema, "a task of a newer schema is left to newer agents");
                 return Settled::Release(NEWER_PAUSE);
@@ -98,20 +126,21 @@ impl Execution {
             Err(Unreadable::Malformed(error)) => {
                 let failure = TaskFailure::retryable(code::MALFORMED_TASK, &error);
                 let context = self.context(&key, None, None, delivery, None);
-                outcome::store(&context, Outcome::Failed(failure.0)).await;
-                return self.bury(delivery, Reason::Malformed, &error).await;
+                // If there is no room for that, the letter says enough.
+                let _ = outcome::store(&context, Outcome::Failed(failure.0)).await;
+                return self.bury(delivery, DeadEnd::UnreadableTask, &error).await;
             }
         };
         if !self.is_wanted(&key, &task, delivery.delivered).await {
             debug!(subject = stored.message.subject, "done already, or not wanted any more");
             return Settled::Ack;
         }
-        let deadline = deadline(bus.now(), &task);
+        let deadline = deadline(bus.now(), stored.time, &task);
         let context = self.context(&key, envelope.as_ref(), Some(&task), delivery, deadline);
         if self.is_poison(&key, delivery.delivered).await {
             let message = format!("{MAX_LOST} deliveries ended without an outcome");
-            outcome::store(&context, Outcome::Failed(fatal(code::POISON, &message))).await;
-            return self.bury(delivery, Reason::Poison, &message).await;
+            let _ = outcome::store(&context, Outcome::Failed(fatal(code::POISON, &message))).await;
+            return self.bury(delivery, DeadEnd::PoisonTask, &message).await;
         }
         let hop = TraceContext::from_headers(&stored.message.headers).or_else(|| context.trace.clone());
         let span = span::process(TEMPLATE, &stored.message.subject, hop.as_ref());
@@ -119,11 +148,60 @@ impl Execution {
             .record(names::RUN_ID, tracing::field::display(key.run))
             .record(names::TASK_ID, tracing::field::display(&key.task))
             .record(names::ATTEMPT, key.attempt.get());
-        self.execute(context, task).instrument(span).await;
-        Settled::Ack
+        let stored = self.execute(context, task).instrument(span).await;
+        self.settle(delivery, stored).await
     }
 
-    async fn execute(&self, context: Arc<Inner>, task: TaskCreated) {
+    /// What becomes of a delivery whose outcome is stored, or has no room in any form.
+    async fn settle(&self, delivery: &Delivery, stored: Result<(), String>) -> Settled {
+        match stored {
+            Ok(()) => Settled::Ack,
+            Err(error) => self.bury(delivery, DeadEnd::LargeOutcome, &error).await,
+        }
+    }
+
+    /// The task, with its input wherever that is.
+    async fn read(
+        &self,
+        key: &TaskKey,
+        delivery: &Delivery,
+    ) -> Result<(Option<Envelope>, TaskCreated), Unreadable> {
+        let message = &delivery.stored.message;
+        let malformed = |error: &dyn std::fmt::Display| Unreadable::Malformed(error.to_string());
+        match Envelope::decode(&message.headers, &message.payload).map_err(|error| malformed(&error))? {
+            Decoded::Event(mut event) => {
+                if let Some((schema, version)) = event.mesh_schema()
+                    && version > SCHEMA_VERSION
+                {
+                    return Err(Unreadable::Newer(format!("{schema}:{version}")));
+                }
+                let reference = event.dataref(self.bus.namespace()).map_err(|error| malformed(&error))?;
+                if let Some(reference) = reference {
+                    if *reference.object.owner() != ObjectOwner::Run(key.run) {
+                        return Err(malformed(&"dataref: the object belongs to another run"));
+                    }
+                    let input = until_answered(|| async {
+                        match fetch(&*self.bus, &reference).await {
+                            Ok((input, _)) => Ok(Ok(input)),
+                            Err(ReferenceError::Lost(error)) => Ok(Err(Unreadable::Lost(error))),
+                            Err(ReferenceError::Bus(error)) if error.is_retryable() => Err(error),
+                            Err(ReferenceError::Bus(error)) => Ok(Err(Unreadable::OutOfReach(error))),
+                        }
+                    });
+                    event.put_large(&reference, input.await?).map_err(|error| malformed(&error))?;
+                }
+                let task = event.data().map_err(|error| malformed(&error))?;
+                Ok((Some(event), task))
+            }
+            Decoded::Bare(value) => {
+                let task = serde_json::from_value(value).map_err(|error| malformed(&error))?;
+                Ok((None, task))
+            }
+        }
+    }
+
+    /// Runs the handler and stores the outcome; the error is that there is no room for any.
+    async fn execute(&self, context: Arc<Inner>, task: TaskCreated) -> Result<(), String> {
         let _listed = self.cancellations.list(&context.key, context.cancelled.clone());
         self.assign(&context).await;
         let result = run_handler(&*self.handler, &context, task).await;
@@ -137,7 +215,7 @@ impl Execution {
                 .record(names::ERROR_TYPE, &*error.code);
             warn!(task = %context.key.task, run = %context.key.run, error.code, error.message, "task failed");
         }
-        outcome::store(&context, outcome).await;
+        outcome::store(&context, outcome).await
     }
 
     /// Tells that the agent has taken the task. Advisory: sent, not awaited.
@@ -151,7 +229,7 @@ impl Execution {
         if !look::is_needed(&*self.bus, task, delivered) {
             return true;
         }
-        until_answered(|| look::is_wanted(&*self.bus, key, task)).await
+        until_answered(|| look::is_wanted(&*self.bus, key, Some(task))).await
     }
 
     async fn is_poison(&self, key: &TaskKey, delivered: u64) -> bool {
@@ -189,8 +267,8 @@ impl Execution {
         })
     }
 
-    async fn bury(&self, delivery: &Delivery, reason: Reason, error: &str) -> Settled {
-        outcome::letter(&*self.bus, &delivery.stored, reason, error).await;
+    async fn bury(&self, delivery: &Delivery, end: DeadEnd, error: &str) -> Settled {
+        outcome::letter(&*self.bus, end, &delivery.stored, error).await;
         Settled::Ack
     }
 }
@@ -215,38 +293,22 @@ enum Settled {
 
 enum Unreadable {
     Malformed(String),
+    /// Its input is not where it should be.
+    Lost(String),
+    /// Its input may be there, and this agent is not told.
+    OutOfReach(BusError),
     Newer(String),
 }
 
-fn read(delivery: &Delivery) -> Result<(Option<Envelope>, TaskCreated), Unreadable> {
-    let message = &delivery.stored.message;
-    let malformed = |error: &dyn std::fmt::Display| Unreadable::Malformed(error.to_string());
-    match Envelope::decode(&message.headers, &message.payload).map_err(|error| malformed(&error))? {
-        Decoded::Event(event) => {
-            if let Some((schema, version)) = event.mesh_schema()
-                && version > SCHEMA_VERSION
-            {
-                return Err(Unreadable::Newer(format!("{schema}:{version}")));
-            }
-            let task = event.data().map_err(|error| malformed(&error))?;
-            Ok((Some(event), task))
-        }
-        Decoded::Bare(value) => {
-            let task = serde_json::from_value(value).map_err(|error| malformed(&error))?;
-            Ok((None, task))
-        }
-    }
-}
-
-/// The end of the time that an execution may take from now: its own timeout, and the run's deadline.
-fn deadline(now: DateTime<Utc>, task: &TaskCreated) -> Option<DateTime<Utc>> {
-    let timeout = task.timeout_ms.and_then(|millis| {
-        now.checked_add_signed(chrono::TimeDelta::try_milliseconds(i64::try_from(millis).ok()?)?)
-    });
-    match (timeout, task.deadline) {
-        (Some(timeout), Some(deadline)) => Some(timeout.min(deadline)),
-        (timeout, deadline) => timeout.or(deadline),
-    }
+/// The end of the time that an execution may take from now: its own timeout, and what may be left of the run's. How much
+/// that is at most, the server's clock says that both times are by, so that this machine's may be wrong. The orchestrator
+/// keeps the run's deadline, and then tells the agent.
+fn deadline(now: DateTime<Utc>, stored: DateTime<Utc>, task: &TaskCreated) -> Option<DateTime<Utc>> {
+    let timeout =
+        task.timeout_ms.and_then(|millis| chrono::TimeDelta::try_milliseconds(i64::try_from(millis).ok()?));
+    let of_run = task.deadline.map(|deadline| (deadline - stored).max(chrono::TimeDelta::zero()));
+    let left = [timeout, of_run].into_iter().flatten().min()?;
+    now.checked_add_signed(left)
 }
 
 /// Runs the handler within its time. A handler that was told to stop gets a little longer before it is dropped.

@@ -1,7 +1,6 @@
 //! Stores the outcome of an attempt, until it is stored.
 
-use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, Persisted, Publish, PublishError, Reason, persist};
+use mesh_bus::{Bus, DeadEnd, Persisted, Publish, PublishError, persist, publish_event};
 use mesh_schemas::payload::{TaskCompleted, TaskError, TaskFailed, code};
 use mesh_schemas::{StoredMessage, TaskVerb};
 use tracing::warn;
@@ -17,7 +16,10 @@ pub(crate) enum Outcome {
 
 /// Stores the outcome, unless one of its kind is stored already. Returns when it stands in the log, however long
 /// that takes; the delivery stays un-acknowledged meanwhile, so nothing is lost if the process dies.
-pub(crate) async fn store(context: &Inner, outcome: Outcome) {
+///
+/// # Errors
+/// What is wrong if there is no room for it, however little is said in it.
+pub(crate) async fn store(context: &Inner, outcome: Outcome) -> Result<(), String> {
     let agent = Some(context.agent.clone());
     let message = match outcome {
         Outcome::Completed(Output { output, quality, usage }) => context.event(
@@ -28,7 +30,8 @@ pub(crate) async fn store(context: &Inner, outcome: Outcome) {
             context.event(&context.key.subject(TaskVerb::Failed), &TaskFailed { error, agent })
         }
     };
-    if let Err(error) = publish(&*context.bus, Publish::once(message)).await {
+    if let Err(error) = publish(context, Publish::once(message)).await {
+        warn!(error, "the outcome is too large");
         let error = TaskError {
             code: code::PAYLOAD_TOO_LARGE.to_owned(),
             message: format!("the outcome is larger than an event may be: {error}"),
@@ -37,31 +40,31 @@ pub(crate) async fn store(context: &Inner, outcome: Outcome) {
         };
         let failed = TaskFailed { error, agent: Some(context.agent.clone()) };
         let smaller = context.event(&context.key.subject(TaskVerb::Failed), &failed);
-        if let Err(error) = publish(&*context.bus, Publish::once(smaller)).await {
-            warn!(error, "the outcome cannot be stored");
-        }
+        publish(context, Publish::once(smaller)).await?;
     }
+    Ok(())
 }
 
 /// Puts a delivery among the dead letters, however long that takes.
-pub(crate) async fn letter(bus: &dyn Bus, stored: &StoredMessage, reason: Reason, error: &str) {
-    warn!(subject = stored.message.subject, %reason, error, "dead letter");
-    let sent = until_stored(|| mesh_bus::dead_letter(bus, Stream::Tasks, stored, reason, error)).await;
+pub(crate) async fn letter(bus: &dyn Bus, end: DeadEnd, stored: &StoredMessage, error: &str) {
+    warn!(subject = stored.message.subject, reason = %end.reason(), error, "dead letter");
+    let sent = until_stored(|| mesh_bus::dead_letter(bus, end, stored, error)).await;
     if let Err(error) = sent {
         warn!(error, "the dead letter cannot be stored");
     }
 }
 
-async fn publish(bus: &dyn Bus, publish: Publish) -> Result<(), String> {
-    until_stored(|| async { bus.publish(publish.clone()).await.map(drop) }).await
+async fn publish(context: &Inner, publish: Publish) -> Result<(), String> {
+    let (bus, run) = (&*context.bus, &context.key.run);
+    until_stored(|| async { publish_event(bus, run, publish.clone()).await.map(drop) }).await
 }
 
 /// Repeats a publication until it is stored; the error is that the message is larger than the server takes.
-async fn until_stored<F: Future<Output = Result<(), PublishError>>>(
+async fn until_stored<T, F: Future<Output = Result<T, PublishError>>>(
     publish: impl FnMut() -> F,
 ) -> Result<(), String> {
     match persist(|| false, publish).await {
-        Persisted::Stored(()) | Persisted::GivenUp => Ok(()),
+        Persisted::Stored(_) | Persisted::GivenUp => Ok(()),
         Persisted::TooLarge(error) => Err(error),
     }
 }

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::failure::TaskFailure;
 use crate::handler::Output;
 
-/// Most bytes of output that a runner takes, unless something else is said: as much as an event can carry.
+/// Most bytes of output that a runner takes, unless something else is said: as much as data may have.
 pub const DEFAULT_OUTPUT_LIMIT: usize = mesh_schemas::MAX_DATA_BYTES;
 
 /// How much of an output that cannot be read is quoted, in bytes.

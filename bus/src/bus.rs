@@ -6,13 +6,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
-use mesh_schemas::{Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, StoredMessage};
+use mesh_schemas::{
+    DEFAULT_MAX_INLINE, Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, StoredMessage,
+};
 use serde_json::Value;
 
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
 use crate::error::{BusError, PublishError};
-use crate::health::{Health, Instance};
+use crate::health::{Fill, Health, Instance};
 use crate::topology::{Bucket, Stream, Topology};
 
 /// A message on its way into a stream.
@@ -22,6 +24,8 @@ pub struct Publish {
     pub message: Message,
     /// Refuse the message if its subject already holds one: a subject names one fact.
     pub once: bool,
+    /// Refuse the message unless the last one on its subject is at this sequence: for messages that continue each other.
+    pub follows: Option<u64>,
     /// Do not deliver the message now, but store a copy on another subject at a time. The message stays on its
     /// own subject until then, and publishing there again replaces it.
     pub schedule: Option<(DateTime<Utc>, String)>,
@@ -33,19 +37,25 @@ impl Publish {
     /// A message that is stored once and for all on its subject.
     #[must_use]
     pub fn once(message: Message) -> Self {
-        Self { message, once: true, schedule: None, ttl: None }
+        Self { once: true, ..Self::plain(message) }
     }
 
     /// A message that may stand beside others on its subject.
     #[must_use]
     pub fn plain(message: Message) -> Self {
-        Self { message, once: false, schedule: None, ttl: None }
+        Self { message, once: false, follows: None, schedule: None, ttl: None }
     }
 
     /// A message that appears on `target` at a time.
     #[must_use]
     pub fn at(message: Message, due: DateTime<Utc>, target: String) -> Self {
-        Self { message, once: false, schedule: Some((due, target)), ttl: None }
+        Self { schedule: Some((due, target)), ..Self::plain(message) }
+    }
+
+    /// A message that stands right behind another on its subject.
+    #[must_use]
+    pub fn behind(message: Message, sequence: u64) -> Self {
+        Self { follows: Some(sequence), ..Self::plain(message) }
     }
 }
 
@@ -54,7 +64,8 @@ impl Publish {
 pub enum Stored {
     /// It is stored at this sequence.
     Now(u64),
-    /// Its subject already held a message: the fact was known.
+    /// Its subject already held a message, or another than the one that it should follow: the fact was known, or
+    /// somebody else was quicker.
     Already,
 }
 
@@ -163,6 +174,11 @@ pub trait Bus: Send + Sync + 'static {
     /// First token of every subject.
     fn namespace(&self) -> &Namespace;
 
+    /// Largest body, in bytes, of an event that carries its data itself; see [`publish_event`](crate::publish_event).
+    fn max_inline(&self) -> usize {
+        DEFAULT_MAX_INLINE
+    }
+
     /// Number of shards of the namespace.
     ///
     /// # Errors
@@ -207,6 +223,9 @@ pub trait Bus: Send + Sync + 'static {
     /// Stream sequence of the newest message that a consumer has delivered to anyone; 0 if none yet.
     async fn delivered(&self, spec: &ConsumerSpec) -> Result<u64, BusError>;
 
+    /// Sequence up to which everything that a consumer delivers is acknowledged; 0 if nothing is yet.
+    async fn settled(&self, spec: &ConsumerSpec) -> Result<u64, BusError>;
+
     /// All events of a run in the log, however many.
     async fn read_run(&self, run: &RunId) -> Result<RunLog, BusError>;
 
@@ -223,6 +242,13 @@ pub trait Bus: Send + Sync + 'static {
 
     /// The subjects of a stream that hold a message and pass a filter, by the word of whoever must know.
     async fn list_subjects(&self, stream: Stream, filter: &str) -> Result<BTreeSet<String>, BusError>;
+
+    /// All work of a run that is kept among the tasks, in order. A server that is behind may leave out what is new.
+    async fn read_work(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError>;
+
+    /// All that is archived of a run, in the order in which it was archived, with nothing left out: what was stored
+    /// before is there.
+    async fn read_history(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError>;
 
     /// The messages of a stream on any of these subjects, which may have wildcards, in stream order and each once:
     /// first those that are there, then each new one as it comes. Leaves no mark on the stream.
@@ -296,6 +322,9 @@ pub trait Bus: Send + Sync + 'static {
 
     /// The processes of the namespace that are visible under this name: those that answer within half a second.
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError>;
+
+    /// The fullest of what bounds the log and the work of agents; `None` if nothing does.
+    async fn fill(&self) -> Result<Option<Fill>, BusError>;
 
     /// How the bus and everything of the namespace on it is. Changes nothing, and also tells of a namespace that is
     /// not set up, or only in part.

@@ -74,9 +74,11 @@ pub struct Delivery {
     pub delivered: u64,
     /// Which pinning of the consumer this belongs to; changes when another client had it meanwhile.
     pub pin: Option<String>,
-    /// When this process may have received it at the earliest: the last moment at which nothing waited for this
-    /// receiver. `ack_wait` has not ended before `ack_wait` after it.
+    /// When this process may have received it at the earliest: when it was last asked for, or the last moment at which
+    /// nothing waited for this receiver. Nobody else gets the message before `ack_wait` after it.
     pub received: BootInstant,
+    /// How long the message may stay unsettled before it is delivered again, as the consumer that is there has it.
+    pub ack_wait: Duration,
     /// Settles the delivery.
     pub acker: Box<dyn Acker>,
 }

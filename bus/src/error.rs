@@ -112,8 +112,8 @@ pub enum BusError {
         /// What the server or the client said.
         error: String,
     },
-    /// An object is there, but not the content that its name promises. Trying again does not help.
-    #[error("object {name} is damaged: {error}")]
+    /// An object is not there where it must be, or not the content that its name promises. Trying again does not help.
+    #[error("object {name} is missing or damaged: {error}")]
     Damaged {
         /// Its name.
         name: String,

@@ -6,6 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use mesh_schemas::{Capability, Lane, Shards};
 use serde_json::Value;
 
+use crate::topology::Tidying;
+
 /// What a look at the bus found.
 #[derive(Debug, Clone)]
 pub struct Health {
@@ -18,10 +20,15 @@ pub struct Health {
     pub clock: Option<(TimeDelta, Duration)>,
     /// Number of shards, if the log is there and says it.
     pub shards: Option<Shards>,
+    /// Whether it was written down that the servers force each write onto the disk (see
+    /// [`Topology::synced`](crate::topology::Topology::synced)).
+    pub synced: bool,
     /// Every stream that the namespace should have: the log first, the streams of the buckets last.
     pub streams: Vec<StreamHealth>,
     /// The consumers that the namespace should have, and those of agents that are there.
     pub consumers: Vec<ConsumerHealth>,
+    /// How many events came after their runs were archived, of the histories that are kept.
+    pub late: u64,
 }
 
 /// A server.
@@ -57,6 +64,29 @@ pub struct Share {
     pub limit: Option<u64>,
 }
 
+impl Share {
+    /// How many thousandths of what is allowed are used; 0 if nothing is said, 1 000 if all is.
+    #[must_use]
+    pub fn thousandths(&self) -> u64 {
+        match self.limit {
+            None => 0,
+            Some(0) => 1_000,
+            Some(limit) => {
+                u64::try_from(u128::from(self.used) * 1_000 / u128::from(limit)).unwrap_or(u64::MAX)
+            }
+        }
+    }
+}
+
+/// How full something is that bounds the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fill {
+    /// What it is: a stream, or the account.
+    pub what: String,
+    /// How much of it is used.
+    pub share: Share,
+}
+
 /// A stream that the namespace should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamHealth {
@@ -84,8 +114,12 @@ pub struct StreamState {
 /// What a consumer is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// It brings requests and due timers into the log.
+    /// It brings requests into the log.
     Relay,
+    /// It brings due timers into the log.
+    Timers,
+    /// It gives the ends of runs to janitors.
+    Janitor(Tidying),
     /// It gives the events of this shard to its orchestrator.
     Shard(u32),
     /// It gives work of this capability, in this lane, to agents.

@@ -10,8 +10,10 @@ use mesh_schemas::{Envelope, EnvelopeError, Namespace, RunId, StoredMessage, Sub
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use crate::bus::{Bus, RunLog, Subscription};
+use crate::bus::{Bus, Subscription};
 use crate::error::BusError;
+use crate::history::History;
+use crate::large::{ReferenceError, whole, without_large};
 use crate::topology::Stream;
 
 /// Pause before looking without having been woken, as what wakes may be lost with a connection: a tenth of the time
@@ -33,7 +35,8 @@ pub enum RunOutcome {
 }
 
 impl RunOutcome {
-    /// The end of a run, if that is what a message of the log tells.
+    /// The end of a run, if that is what a message of the log tells. A message that refers to its output is read after
+    /// [`whole`] has fetched it.
     ///
     /// # Errors
     /// [`EnvelopeError`] if it is an end that cannot be read.
@@ -53,7 +56,7 @@ impl RunOutcome {
 /// Waits for the end of one run.
 ///
 /// It listens to events as they pass, but only to know when to look: what passes may not have been stored, and
-/// what was stored may have passed unheard. The answer is always what the log holds.
+/// what was stored may have passed unheard. The answer is always what the log holds, or the run's history.
 pub struct RunWaiter {
     bus: Arc<dyn Bus>,
     run: RunId,
@@ -129,23 +132,45 @@ impl RunWaiter {
     /// # Errors
     /// As [`RunWaiter::wait`], and [`BusError::Unavailable`] while the bus cannot be reached.
     pub async fn look(&mut self) -> Result<Option<RunOutcome>, BusError> {
-        let log = self.bus.read_run_itself(&self.run).await?;
+        let mut events = self.bus.read_run_itself(&self.run).await?.events;
         let namespace = self.bus.namespace();
-        let outcome = ended(namespace, &log).map_err(|error| self.unreadable(&error))?;
+        if !events.iter().any(|stored| is_beginning(namespace, stored) || is_end(namespace, stored)) {
+            // It has not begun, or what there was of it is archived.
+            let history = History::read(namespace, &self.bus.read_history(&self.run).await?);
+            events = history.of(Stream::Events).cloned().collect();
+        }
+        let end = events.iter().find(|stored| is_end(namespace, stored)).cloned();
+        let outcome = match end {
+            Some(end) => Some(outcome(&*self.bus, &self.run, end).await?),
+            None => None,
+        };
         // A run that began was not rejected, whatever became of earlier tries of its request.
-        if outcome.is_some() || log.events.iter().any(|stored| is_beginning(namespace, stored)) {
+        if outcome.is_some() || events.iter().any(|stored| is_beginning(namespace, stored)) {
             return Ok(outcome);
         }
         let rejection = last_rejection(self.bus.as_ref(), &self.run).await?;
         let rejection = rejection.filter(|stored| stored.sequence > self.rejected_before);
         let rejection = rejection.map(|stored| data(&stored)).transpose();
-        Ok(rejection.map_err(|error| self.unreadable(&error))?.map(RunOutcome::Rejected))
+        Ok(rejection.map_err(|error| unreadable(&self.run, &error))?.map(RunOutcome::Rejected))
     }
+}
 
-    fn unreadable(&self, error: &EnvelopeError) -> BusError {
-        let operation = format!("read the outcome of run {}", self.run);
-        BusError::Refused { operation, error: error.to_string() }
-    }
+/// The outcome of a run by the event that ends it, with an output that is elsewhere.
+async fn outcome(bus: &dyn Bus, run: &RunId, end: StoredMessage) -> Result<RunOutcome, BusError> {
+    let end = match whole(bus, end).await {
+        Ok(end) => end,
+        Err(ReferenceError::Bus(error)) => return Err(error),
+        Err(ReferenceError::Lost(error)) => {
+            return Err(BusError::Damaged { name: format!("with the output of run {run}"), error });
+        }
+    };
+    let read = RunOutcome::read(bus.namespace(), &end).map_err(|error| unreadable(run, &error))?;
+    read.ok_or_else(|| unreadable(run, &"it is no end of a run"))
+}
+
+fn unreadable(run: &RunId, error: &dyn std::fmt::Display) -> BusError {
+    let operation = format!("read the outcome of run {run}");
+    BusError::Refused { operation, error: error.to_string() }
 }
 
 async fn last_rejection(bus: &dyn Bus, run: &RunId) -> Result<Option<StoredMessage>, BusError> {
@@ -160,12 +185,16 @@ fn is_beginning(namespace: &Namespace, stored: &StoredMessage) -> bool {
     matches!(
         Subject::parse(namespace, &stored.message.subject),
         Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. })
-    ) && data::<WorkflowStarted>(stored).is_ok()
+    ) && data::<WorkflowStarted>(&without_large(namespace, stored)).is_ok()
 }
 
-/// The first event of a log that ends its run.
-fn ended(namespace: &Namespace, log: &RunLog) -> Result<Option<RunOutcome>, EnvelopeError> {
-    log.events.iter().find_map(|stored| RunOutcome::read(namespace, stored).transpose()).transpose()
+/// Whether an event ends its run.
+fn is_end(namespace: &Namespace, stored: &StoredMessage) -> bool {
+    use WorkflowVerb::{Cancelled, Completed, Failed};
+    matches!(
+        Subject::parse(namespace, &stored.message.subject),
+        Ok(Subject::Workflow { verb: Completed | Failed | Cancelled, .. })
+    )
 }
 
 fn data<T: DeserializeOwned>(stored: &StoredMessage) -> Result<T, EnvelopeError> {

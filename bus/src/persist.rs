@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::error::PublishError;
@@ -8,6 +9,10 @@ use crate::error::PublishError;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Longest pause: short, as whoever waits for the message has waited long already.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a message may not be stored before people are told, and how long until they are told again: a server that
+/// starts again is back by then, and one that has no room left is not.
+const SAY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(60));
 
 /// What became of a message that was sent until that was known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,10 +32,20 @@ pub async fn persist<T, F: Future<Output = Result<T, PublishError>>>(
     mut publish: impl FnMut() -> F,
 ) -> Persisted<T> {
     let mut pause = FIRST_PAUSE;
+    let begun = Instant::now();
+    let mut say_at = begun + SAY.0;
     while !is_over() {
         match publish().await {
             Ok(stored) => return Persisted::Stored(stored),
             Err(PublishError::TooLarge(error)) => return Persisted::TooLarge(error),
+            Err(PublishError::Retry(error)) if Instant::now() >= say_at => {
+                say_at = Instant::now() + SAY.1;
+                let seconds = begun.elapsed().as_secs();
+                warn!(
+                    error,
+                    seconds, "a message cannot be stored: trying again until it is; work waits meanwhile"
+                );
+            }
             Err(PublishError::Retry(error)) => debug!(error, "not stored yet"),
             Err(error @ PublishError::Refused(_)) => {
                 warn!(%error, "trying again until it is mended");

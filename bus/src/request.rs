@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::bus::{Bus, Publish};
 use crate::error::{BusError, PublishError};
+use crate::large::publish_event;
 
 /// How long [`submit`] tries to have a request stored: longer than a server takes to start again.
 const SUBMIT_FOR: Duration = Duration::from_secs(30);
@@ -125,6 +126,15 @@ pub fn run_id(request: &Request, shards: Shards) -> RunId {
     RunId::for_request(&request.target.to_string(), &request.id, shards)
 }
 
+/// The run that a request names in the namespace of a bus, whether or not it was submitted. Tries for half a minute
+/// while the bus cannot be reached.
+///
+/// # Errors
+/// [`SubmitError::Bus`].
+pub async fn run_of(bus: &dyn Bus, request: &Request) -> Result<RunId, SubmitError> {
+    for_a_while(|| async { Ok(run_id(request, bus.shards().await?)) }).await
+}
+
 /// Asks for a run and returns its id when the request is stored. Whether it is accepted is seen later, in
 /// `workflow.started` or `request.rejected`. Tries for half a minute while the bus cannot be reached; submitting
 /// the same request again is safe.
@@ -133,11 +143,18 @@ pub fn run_id(request: &Request, shards: Shards) -> RunId {
 /// [`SubmitError`]; after a retryable one it is not known whether the request was stored.
 pub async fn submit(bus: &dyn Bus, request: &Request) -> Result<RunId, SubmitError> {
     let message = message(bus, request)?;
+    for_a_while(|| try_submit(bus, request, message.clone())).await
+}
+
+/// Tries until it is done, cannot be done, or has taken too long.
+async fn for_a_while<T, F: Future<Output = Result<T, SubmitError>>>(
+    attempt: impl Fn() -> F,
+) -> Result<T, SubmitError> {
     let give_up = Instant::now() + SUBMIT_FOR;
     loop {
-        match try_submit(bus, request, message.clone()).await {
+        match attempt().await {
             Err(error) if error.is_retryable() && Instant::now() + SUBMIT_PAUSE < give_up => {
-                tracing::debug!(%error, "submitting again");
+                tracing::debug!(%error, "the bus cannot be reached yet");
                 tokio::time::sleep(SUBMIT_PAUSE).await;
             }
             result => return result,
@@ -147,7 +164,7 @@ pub async fn submit(bus: &dyn Bus, request: &Request) -> Result<RunId, SubmitErr
 
 async fn try_submit(bus: &dyn Bus, request: &Request, message: Message) -> Result<RunId, SubmitError> {
     let run = run_id(request, bus.shards().await?);
-    bus.publish(Publish::plain(message)).await?;
+    publish_event(bus, &run, Publish::plain(message)).await?;
     Ok(run)
 }
 

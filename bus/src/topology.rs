@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mesh_schemas::{Capability, Lane, MAX_DATA_BYTES, Namespace, Shards};
+use mesh_schemas::{Capability, Lane, MAX_CARRIED_BYTES, Namespace, Shards};
 
 use crate::consume::ConsumerSpec;
 
@@ -22,6 +22,13 @@ pub const RELAY_MAX_ACK_PENDING: u32 = 4_096;
 pub const AGENT_ACK_WAIT: Duration = Duration::from_secs(30);
 /// Tasks that all agents of one capability may have in hand: a bound on what a lost deployment redelivers.
 pub const AGENT_MAX_ACK_PENDING: u32 = 20_000;
+/// How long the end of a run may be in hand of a janitor that says nothing.
+pub const JANITOR_ACK_WAIT: Duration = Duration::from_secs(30);
+/// Ends that all janitors together may have in hand, for each of their two tasks. They come in order, so the oldest
+/// ones are those that are waited for; enough of them to hide the round trips of each.
+pub const JANITOR_MAX_ACK_PENDING: u32 = 128;
+/// How long the history of an ended run is kept where nothing else is said: 30 days.
+pub const HISTORY_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How long advisory events and rejections are kept: 7 days.
 pub const NOTES_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long an agent that says nothing stays in the registry.
@@ -32,10 +39,10 @@ pub const AGENT_HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long the registry remembers that an agent is gone, for watchers that were away.
 pub const GONE_AGENT_TTL: Duration = Duration::from_secs(10 * 60);
 /// Largest body of a message in the inbox: the data of a request, and what the envelope may add to it.
-pub const MAX_REQUEST_BYTES: usize = MAX_DATA_BYTES + 16 * 1024;
+pub const MAX_REQUEST_BYTES: usize = MAX_CARRIED_BYTES + 16 * 1024;
 
 /// A stream of the namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stream {
     /// Requests and schedules.
     Inbox,
@@ -47,11 +54,14 @@ pub enum Stream {
     Notes,
     /// Dead letters.
     Dead,
+    /// What happened in runs that have ended and were removed from the log.
+    History,
 }
 
 impl Stream {
     /// Every stream.
-    pub const ALL: [Self; 5] = [Self::Inbox, Self::Events, Self::Tasks, Self::Notes, Self::Dead];
+    pub const ALL: [Self; 6] =
+        [Self::Inbox, Self::Events, Self::Tasks, Self::Notes, Self::Dead, Self::History];
 
     /// Its short name, as in the subject of dead letters: `events`.
     #[must_use]
@@ -62,6 +72,7 @@ impl Stream {
             Self::Tasks => "tasks",
             Self::Notes => "notes",
             Self::Dead => "dead",
+            Self::History => "history",
         }
     }
 
@@ -109,6 +120,7 @@ impl Stream {
                 format!("{namespace}.request.rejected.*.*"),
             ],
             Self::Dead => vec![format!("{namespace}.dead.*.*")],
+            Self::History => per_shard(&["history.*.*.{shard}.*", "history.late.*.*.{shard}.*"]),
         }
     }
 }
@@ -140,12 +152,6 @@ impl Bucket {
 /// is set a little lower, and a message on the same connection does not wait long behind it.
 pub const OBJECT_CHUNK_BYTES: usize = 512 * 1024;
 
-/// The bucket of objects on the server: `MESH_OBJECTS`.
-#[must_use]
-pub fn object_bucket(namespace: &Namespace) -> String {
-    namespace.stream("OBJECTS")
-}
-
 /// How a namespace is laid out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Topology {
@@ -153,6 +159,24 @@ pub struct Topology {
     pub shards: Shards,
     /// Copies of every stream and bucket in a NATS cluster: 1, 3 or 5. A stream that has more keeps them.
     pub replicas: Replicas,
+    /// What to write down of the servers: whether they force each write onto the disk before they confirm it
+    /// (`sync_interval: always`), which no client can see. `None` leaves what was written.
+    pub synced: Option<bool>,
+    /// How much is kept.
+    pub limits: Limits,
+}
+
+/// How much of the log and of what is archived is kept, in bytes on disk and in time. What is not said stays as the
+/// streams have it; 0 bytes are no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes that the log may take, and as many that the work of agents may take. When that is reached, nothing more is
+    /// stored until there is room.
+    pub log_bytes: Option<u64>,
+    /// Bytes that the histories of ended runs may take. When that is reached, the oldest are dropped.
+    pub history_bytes: Option<u64>,
+    /// How long the history of an ended run is kept; [`HISTORY_MAX_AGE`] where a namespace is made and nothing is said.
+    pub history_age: Option<Duration>,
 }
 
 /// Number of copies in a cluster.
@@ -171,19 +195,58 @@ pub fn cancelled_timers(namespace: &Namespace) -> String {
     format!("{namespace}.timer.cancelled")
 }
 
-/// The consumer that relays requests and due timers into the log, shared by all orchestrators.
+/// The consumer that relays requests into the log, shared by all orchestrators.
 #[must_use]
 pub fn relay_consumer(namespace: &Namespace) -> ConsumerSpec {
     ConsumerSpec {
         stream: Stream::Inbox,
         name: "relay".to_owned(),
-        filters: vec![
-            format!("{namespace}.workflow.requested.*"),
-            format!("{namespace}.task.requested.*"),
-            format!("{namespace}.timer.due.>"),
-        ],
+        filters: vec![format!("{namespace}.workflow.requested.*"), format!("{namespace}.task.requested.*")],
         ack_wait: RELAY_ACK_WAIT,
         max_ack_pending: RELAY_MAX_ACK_PENDING,
+        pinned: None,
+    }
+}
+
+/// The consumer that relays due timers into the log, shared by all orchestrators. Apart from that of requests, so that
+/// runs go on while requests have to wait.
+#[must_use]
+pub fn timer_consumer(namespace: &Namespace) -> ConsumerSpec {
+    ConsumerSpec {
+        name: "timers".to_owned(),
+        filters: vec![format!("{namespace}.timer.due.>")],
+        ..relay_consumer(namespace)
+    }
+}
+
+/// What a janitor does with a run that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tidying {
+    /// Move what happened in it to its history, all but its beginning and its end.
+    Archive,
+    /// Remove its beginning and its end, too.
+    Forget,
+}
+
+impl Tidying {
+    /// Both, in the order in which they happen to a run.
+    pub const ALL: [Self; 2] = [Self::Archive, Self::Forget];
+}
+
+/// The consumer of the ends of runs for a janitor's task, shared by all orchestrators.
+#[must_use]
+pub fn janitor_consumer(namespace: &Namespace, tidying: Tidying) -> ConsumerSpec {
+    let name = match tidying {
+        Tidying::Archive => "janitor-archive",
+        Tidying::Forget => "janitor-forget",
+    };
+    let end = |verb| format!("{namespace}.workflow.{verb}.*.-.*.*");
+    ConsumerSpec {
+        stream: Stream::Events,
+        name: name.to_owned(),
+        filters: ["completed", "failed", "cancelled"].map(end).to_vec(),
+        ack_wait: JANITOR_ACK_WAIT,
+        max_ack_pending: JANITOR_MAX_ACK_PENDING,
         pinned: None,
     }
 }

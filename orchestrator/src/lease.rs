@@ -17,8 +17,8 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    pub(crate) fn new(bus: Arc<dyn Bus>, delivery: Delivery, ack_wait: Duration) -> Self {
-        let Delivery { acker, delivered, received, .. } = delivery;
+    pub(crate) fn new(bus: Arc<dyn Bus>, delivery: Delivery) -> Self {
+        let Delivery { acker, delivered, received, ack_wait, .. } = delivery;
         Self { bus, acker, ack_wait, delivered, renewed: Mutex::new(received) }
     }
 

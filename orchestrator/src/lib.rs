@@ -6,8 +6,11 @@
 mod capabilities;
 pub mod definitions;
 mod encode;
+mod janitor;
 mod lease;
+pub mod log;
 mod peers;
+mod pressure;
 pub mod rehearsal;
 mod relay;
 mod service;
@@ -16,4 +19,5 @@ mod store;
 
 pub use definitions::Definitions;
 pub use peers::OrchestratorReport;
-pub use service::{Folded, Options, OrchestratorError, SERVICE, run, run_observed, run_with};
+pub use pressure::NEARLY_FULL;
+pub use service::{Folded, Options, OrchestratorError, Retention, SERVICE, run, run_observed, run_with};

@@ -1,20 +1,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_bus::topology::Topology;
+use mesh_bus::topology::{Tidying, Topology};
 use mesh_bus::{Bus, BusError, MAX_SHORT_RUN, Report};
 use mesh_core::Run;
 use mesh_schemas::{ErrorCode, RULES_VERSION};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::capabilities;
 use crate::definitions::Definitions;
+use crate::janitor;
 use crate::peers::{self, Presence};
+use crate::pressure::{self, Pressure};
 use crate::relay;
-use crate::shard::{self, Reads};
+use crate::shard::{self, Memory, Reads};
 
 /// The name that orchestrators answer to on `$SRV`.
 pub const SERVICE: &str = "mesh-orchestrator";
@@ -32,20 +34,27 @@ pub struct Options {
     /// After how many events of a run its state is written to the log, so that a run with more need not be read as a
     /// whole; at most [`MAX_SHORT_RUN`].
     pub checkpoint_after: usize,
+    /// How many bytes of the logs of these runs, over all shards; memory takes a few times as many. What no more fits is
+    /// read from the log again, too. Each shard keeps one run, however large.
+    pub cached_bytes: usize,
     /// How often to look which other orchestrators are there. It bounds how soon shards are shared out anew when one
     /// comes, and how soon those of one that died have another who follows them.
     pub look: Duration,
     /// The newest rules by which to follow runs. Less than [`RULES_VERSION`] is how an older orchestrator behaves, more
     /// how a newer one would that had not changed the rules.
     pub rules: u32,
+    /// How long runs that have ended are kept.
+    pub retention: Retention,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             topology: Topology::default(),
+            retention: Retention::default(),
             cached_runs: 50_000,
             checkpoint_after: MAX_SHORT_RUN,
+            cached_bytes: 256 * 1024 * 1024,
             look: Duration::from_secs(1),
             rules: RULES_VERSION,
         }
@@ -57,6 +66,24 @@ impl Options {
     #[must_use]
     pub fn alone() -> Self {
         Self { look: Duration::from_secs(24 * 60 * 60), ..Self::default() }
+    }
+}
+
+/// How long runs that have ended are kept in the log. How long their histories are kept, and how many bytes all of it may
+/// take, is said in [`Topology::limits`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// How long after its end a run stays as it is. Then it is archived, and its beginning and end are all that is left.
+    pub grace: Duration,
+    /// How long after the end of a run its beginning and end stay: for that long, and for as long as there is a history,
+    /// a repeated request starts no second run. It must be much longer than anything is ever on its way.
+    pub requests: Duration,
+}
+
+impl Default for Retention {
+    /// An hour and seven days.
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(60 * 60), requests: Duration::from_secs(7 * 24 * 60 * 60) }
     }
 }
 
@@ -96,9 +123,16 @@ pub(crate) struct Shared {
     /// See [`Options::checkpoint_after`].
     pub(crate) checkpoint_after: usize,
     pub(crate) reads: Reads,
+    pub(crate) retention: Retention,
+    pub(crate) pressure: Pressure,
+    /// Room for requests whose input is fetched.
+    pub(crate) large_requests: Semaphore,
     /// The newest rules by which runs are followed.
     pub(crate) rules: u32,
 }
+
+/// Requests that refer to their input and are relayed at once: each may take a few hundred megabytes of memory.
+pub(crate) const LARGE_REQUESTS: usize = 4;
 
 /// Runs an orchestrator until `shutdown`: sets the namespace up if need be, then follows requests, timers and
 /// its share of the shards. Returns when everything in hand is finished or handed back: after `shutdown` it goes on for
@@ -145,6 +179,7 @@ pub async fn run_observed(
 ) -> Result<(), OrchestratorError> {
     bus.set_up(&options.topology).await?;
     let shards = bus.shards().await?;
+    let (gauge, pressure) = Pressure::new();
     let shared = Arc::new(Shared {
         definitions: Definitions::new(Arc::clone(&bus)),
         bus: Arc::clone(&bus),
@@ -152,7 +187,10 @@ pub async fn run_observed(
         folded,
         checkpoint_after: options.checkpoint_after.clamp(1, MAX_SHORT_RUN),
         reads: Reads::default(),
+        large_requests: Semaphore::new(LARGE_REQUESTS),
         rules: options.rules,
+        retention: options.retention,
+        pressure,
     });
     let present = Arc::clone(&shared);
     let report: Report =
@@ -163,9 +201,15 @@ pub async fn run_observed(
     // Until it is known who else is there, it stands by for every shard.
     let (share, mine) = watch::channel(shards.iter().collect());
     let mut parts = JoinSet::new();
-    parts.spawn(named("relay", relay::run(Arc::clone(&shared), stop.clone())));
+    parts.spawn(named("watch on limits", pressure::watch(Arc::clone(&shared.bus), gauge, stop.clone())));
+    parts.spawn(named("relay of requests", relay::requests(Arc::clone(&shared), stop.clone())));
+    parts.spawn(named("relay of timers", relay::timers(Arc::clone(&shared), stop.clone())));
+    for tidying in Tidying::ALL {
+        parts.spawn(named("janitor", janitor::run(Arc::clone(&shared), tidying, stop.clone())));
+    }
     parts.spawn(named("capability watch", capabilities::run(Arc::clone(&shared), stop.clone())));
-    let per_shard = (options.cached_runs / shards.count() as usize).max(1);
+    let each = |of: usize| of / shards.count() as usize;
+    let per_shard = Memory { runs: each(options.cached_runs), bytes: each(options.cached_bytes) };
     for shard in shards.iter() {
         let follow = shard::run(Arc::clone(&shared), shard, per_shard, mine.clone(), stop.clone());
         parts.spawn(named("follower of a shard", follow));

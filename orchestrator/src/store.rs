@@ -1,18 +1,24 @@
 //! Stores what was decided, until it is stored or no longer ours to store.
 
+use std::time::Duration;
+
 use futures::StreamExt;
-use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, Persisted, Publish, PublishError, Reason, Stored, persist};
-use mesh_core::{Action, Decision, End, Header};
+use mesh_bus::{
+    Bus, Content as InLetter, DeadEnd, Persisted, Publish, PublishError, Stored, persist, publish_event,
+};
+use mesh_core::{Action, Content, Decision, End, Header};
 use mesh_schemas::payload::{RunError, TaskError, WorkflowCancelled, WorkflowFailed, code};
-use mesh_schemas::{StoredMessage, TraceContext};
-use tracing::warn;
+use mesh_schemas::{DataRef, RunId, StoredMessage, TraceContext};
+use tracing::{debug, warn};
 
 use crate::encode;
 use crate::lease::Lease;
+use crate::log;
 
 /// Decisions of one event that are on their way at once: a wide fan-out must not take the whole connection.
 const AT_ONCE: usize = 512;
+/// Pause before data is asked for again.
+const FETCH_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes that are kept of a text that was too large.
 const MAX_SHORT_BYTES: usize = 4 * 1024;
 
@@ -20,18 +26,19 @@ const MAX_SHORT_BYTES: usize = 4 * 1024;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Lost;
 
-/// Stores decisions of a run, in any order: none depends on another.
+/// Stores decisions of a run, in any order: none depends on another. Returns what is wrong with one that is too large,
+/// however little is said in it.
 pub(crate) async fn decisions(
     bus: &dyn Bus,
     lease: &Lease,
     header: &Header,
     decisions: Vec<Decision>,
     hop: Option<&TraceContext>,
-) -> Result<(), Lost> {
+) -> Result<Option<String>, Lost> {
     let stored = futures::stream::iter(decisions)
         .map(|decision| one(bus, lease, header, decision, hop))
         .buffer_unordered(AT_ONCE);
-    let all = stored.fold(Ok(()), |all, one| async move { all.and(one) });
+    let all = stored.fold(Ok(None), |all, one| async move { Ok(all?.or(one?)) });
     lease.hold(all).await.unwrap_or(Err(Lost))
 }
 
@@ -41,18 +48,19 @@ async fn one(
     header: &Header,
     decision: Decision,
     hop: Option<&TraceContext>,
-) -> Result<(), Lost> {
+) -> Result<Option<String>, Lost> {
     let publish = encode::decision(bus.namespace(), header, &decision, hop);
-    if let Outcome::TooLarge(error) = message(bus, lease, publish).await? {
+    if let Outcome::TooLarge(error) = event(bus, lease, &header.run, publish).await? {
         let Some(smaller) = without_content(decision.clone(), &error) else {
-            warn!(run = %header.run, %error, "a decision cannot be stored");
-            return Ok(());
+            return Ok(Some(error));
         };
         let publish = encode::decision(bus.namespace(), header, &smaller, hop);
-        message(bus, lease, publish).await?;
+        if let Outcome::TooLarge(error) = event(bus, lease, &header.run, publish).await? {
+            return Ok(Some(error));
+        }
     }
     tell(bus, header, &decision).await;
-    Ok(())
+    Ok(None)
 }
 
 /// What became of a message that is no longer ours to send.
@@ -67,17 +75,56 @@ pub(crate) async fn message(bus: &dyn Bus, lease: &Lease, publish: Publish) -> R
     until_stored(lease, || bus.publish(publish.clone())).await
 }
 
-/// Puts a message among the dead letters, however long it takes, as long as the lease is ours.
+/// Stores an event of a run, with what it cannot carry beside it; else as [`message`].
+pub(crate) async fn event(
+    bus: &dyn Bus,
+    lease: &Lease,
+    run: &RunId,
+    publish: Publish,
+) -> Result<Outcome<Stored>, Lost> {
+    until_stored(lease, || publish_event(bus, run, publish.clone())).await
+}
+
+/// What an event refers to, and its length as JSON, however long it takes to be told, as long as the lease is ours.
+pub(crate) async fn fetched(
+    bus: &dyn Bus,
+    lease: &Lease,
+    reference: &DataRef,
+) -> Result<(Content, usize), Lost> {
+    let mut said = false;
+    while !lease.is_lost() {
+        match log::content(bus, reference).await {
+            Ok(content) => return Ok(content),
+            Err(error) if error.is_retryable() || said => {
+                debug!(%error, "data that an event refers to cannot be read yet");
+            }
+            Err(error) => {
+                warn!(%error, "data that an event refers to cannot be read: trying again until it is mended");
+                said = true;
+            }
+        }
+        tokio::time::sleep(FETCH_PAUSE).await;
+    }
+    Err(Lost)
+}
+
+/// Puts a message among the dead letters, however long it takes, as long as the lease is ours. Returns how much of it is
+/// there; `None` if not even a reference can be stored.
 pub(crate) async fn letter(
     bus: &dyn Bus,
     lease: &Lease,
-    from: Stream,
+    end: DeadEnd,
     stored: &StoredMessage,
-    reason: Reason,
     error: &str,
-) -> Result<(), Lost> {
-    warn!(subject = stored.message.subject, sequence = stored.sequence, %reason, error, "dead letter");
-    until_stored(lease, || mesh_bus::dead_letter(bus, from, stored, reason, error)).await.map(drop)
+) -> Result<Option<InLetter>, Lost> {
+    warn!(subject = stored.message.subject, sequence = stored.sequence, reason = %end.reason(), error, "dead letter");
+    match until_stored(lease, || mesh_bus::dead_letter(bus, end, stored, error)).await? {
+        Outcome::Stored(content) => Ok(Some(content)),
+        Outcome::TooLarge(error) => {
+            warn!(error, "the dead letter cannot be stored");
+            Ok(None)
+        }
+    }
 }
 
 async fn until_stored<T, F: Future<Output = Result<T, PublishError>>>(

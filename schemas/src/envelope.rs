@@ -41,6 +41,9 @@ pub enum EnvelopeError {
     /// The data is in a form that we do not read.
     #[error("datacontenttype {0:?} is not supported: send JSON")]
     ContentType(String),
+    /// The data is elsewhere, and cannot be had from there.
+    #[error("dataref: {0}")]
+    DataRef(String),
     /// `data` does not have the form that the event's type asks for.
     #[error("the data of {type_} is wrong: {error}")]
     Data {
@@ -99,6 +102,8 @@ pub struct Envelope {
     #[schemars(length(min = 1))]
     pub tracestate: Option<String>,
     /// Every other extension attribute: names of `a`–`z` and `0`–`9`, values that are strings, integers or booleans.
+    /// `dataref` says where data is that the event does not carry: `nats-object:<bucket>/<object>`, with `#/<member>` behind
+    /// it if it is that member of `data`.
     #[serde(flatten)]
     #[schemars(with = "BTreeMap<String, attributes::Extension>")]
     pub extensions: BTreeMap<String, Value>,

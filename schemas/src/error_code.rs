@@ -149,6 +149,9 @@ codes! {
             "Choose another with `--data`, or stop the `mesh up` that uses it."
         ServerEnded "604" "The NATS server ended by itself."
             "The end of its log, which is in the data folder, says why."
+        NotDurable "605" "A power failure might lose what is stored, and must not."
+            "Set `sync_interval: always` in the servers' configuration and say so once with `--durable=trust`, or keep three \
+             copies in a cluster with `--replicas 3`; `mesh up --durable` does the former for a server of its own."
     }
     "Files that are written" {
         Unwritable "701" "A file or folder cannot be written."

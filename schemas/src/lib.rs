@@ -4,6 +4,7 @@
 //! Nothing here performs input or output. The JSON Schemas and the AsyncAPI document in `schemas/` are
 //! generated from these types by `mesh schema`.
 
+mod dataref;
 pub mod definition;
 mod depth;
 pub mod difference;
@@ -19,6 +20,7 @@ pub mod payload;
 mod subject;
 mod trace;
 
+pub use dataref::{DATAREF, DataRef, LargePart};
 pub use definition::Definition;
 pub use depth::{MAX_DATA_DEPTH, is_too_deep};
 pub use envelope::{Decoded, Envelope, EnvelopeError, SCHEMA_VERSION, percent_encode};
@@ -36,10 +38,17 @@ pub use trace::TraceContext;
 /// to those that know it.
 pub const RULES_VERSION: u32 = 1;
 
-/// The largest JSON text, in bytes, that a request, a task's input or a run's output may have: the 1 MiB that
-/// NATS allows a message by default, less 64 KiB for envelope and headers.
-pub const MAX_DATA_BYTES: usize = (1024 - 64) * 1024;
+/// Largest JSON text, in bytes, that the input or output of a task or a run may have: everyone who handles it holds it in
+/// memory, where JSON may take sixteen times as much, and an orchestrator that many depend on must survive it.
+pub const MAX_DATA_BYTES: usize = 16 * 1024 * 1024;
 
-/// The largest content of an object, in bytes: what reads one holds all of it in memory, and a process reads several
-/// at a time.
+/// Largest JSON text, in bytes, that a message can carry itself: the 1 MiB that NATS allows a message by default, less
+/// 64 KiB for envelope and headers.
+pub const MAX_CARRIED_BYTES: usize = (1024 - 64) * 1024;
+
+/// Largest body, in bytes, of an event that carries its data itself, unless something else is set: what is larger goes to
+/// the bucket of objects, and the event refers to it. As CloudEvents asks for.
+pub const DEFAULT_MAX_INLINE: usize = 64 * 1024;
+
+/// The largest content of an object, in bytes: what reads one holds all of it in memory.
 pub const MAX_OBJECT_BYTES: usize = 64 * 1024 * 1024;

@@ -149,6 +149,12 @@ impl Namespace {
     pub fn stream(&self, name: &str) -> String {
         format!("{}_{name}", self.0.to_uppercase())
     }
+
+    /// The bucket of objects: `MESH_OBJECTS`.
+    #[must_use]
+    pub fn object_bucket(&self) -> String {
+        self.stream("OBJECTS")
+    }
 }
 
 /// The queue of a capability that a task waits in.

@@ -173,6 +173,8 @@ pub enum Subject {
     Dead { stream: SignalId, reason: SignalId },
     /// `history.<workflow>.<outcome>.<shard>.<run>`
     History { workflow: Option<WorkflowName>, outcome: WorkflowVerb, run: RunId },
+    /// `history.late.<workflow>.<outcome>.<shard>.<run>`
+    LateHistory { workflow: Option<WorkflowName>, outcome: WorkflowVerb, run: RunId },
 }
 
 impl Subject {
@@ -194,7 +196,8 @@ impl Subject {
             | Self::TimerSet { run, .. }
             | Self::TimerDue { run, .. }
             | Self::TimerFired { run, .. }
-            | Self::History { run, .. } => Some(*run),
+            | Self::History { run, .. }
+            | Self::LateHistory { run, .. } => Some(*run),
             Self::Task { key, .. } | Self::TaskAssigned { key, .. } | Self::TaskReleased { key, .. } => {
                 Some(key.run)
             }
@@ -242,7 +245,9 @@ impl Subject {
             Self::Agent { agent, .. } => write!(out, ".{agent}"),
             Self::RequestRejected { name: target, id } => write!(out, ".{}.{id}", name(target)),
             Self::Dead { stream, reason } => write!(out, ".{stream}.{reason}"),
-            Self::History { workflow, outcome, run } => write!(out, ".{}.{outcome}.{run}", name(workflow)),
+            Self::History { workflow, outcome, run } | Self::LateHistory { workflow, outcome, run } => {
+                write!(out, ".{}.{outcome}.{run}", name(workflow))
+            }
         }
     }
 
@@ -294,6 +299,7 @@ impl Subject {
             Self::RequestRejected { .. } => ("request", "rejected"),
             Self::Dead { .. } => ("dead", ""),
             Self::History { .. } => ("history", ""),
+            Self::LateHistory { .. } => ("history", "late"),
         }
     }
 }
@@ -396,6 +402,10 @@ fn parse_tokens(tokens: &[&str]) -> Result<Option<Subject>, NameError> {
         ["history", workflow, outcome, shard, uuid] => {
             let Some(outcome) = WorkflowVerb::parse(outcome) else { return Ok(None) };
             Subject::History { workflow: optional(workflow)?, outcome, run: run(shard, uuid)? }
+        }
+        ["history", "late", workflow, outcome, shard, uuid] => {
+            let Some(outcome) = WorkflowVerb::parse(outcome) else { return Ok(None) };
+            Subject::LateHistory { workflow: optional(workflow)?, outcome, run: run(shard, uuid)? }
         }
         _ => return Ok(None),
     }))

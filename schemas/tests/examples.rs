@@ -8,7 +8,7 @@ use mesh_schemas::document::Format;
 use mesh_schemas::generate::catalogue::{Body, EVENTS, EventType};
 use mesh_schemas::generate::files;
 use mesh_schemas::payload::{
-    AgentDeregistered, AgentRegistered, CancelSignal, DeadLetter, RequestRejected, TaskAssigned,
+    AgentDeregistered, AgentRegistered, CancelSignal, DeadLetter, History, RequestRejected, TaskAssigned,
     TaskCompleted, TaskCreated, TaskFailed, TaskProgress, TaskReleased, TimerFired, WorkflowCancelled,
     WorkflowCheckpointed, WorkflowCompleted, WorkflowFailed, WorkflowStarted,
 };
@@ -81,6 +81,7 @@ fn assert_data_round_trip(event: &str, data: &Value) {
         "agent.registered" | "agent.heartbeat" => assert_round_trip::<AgentRegistered>,
         "agent.deregistered" => assert_round_trip::<AgentDeregistered>,
         "request.rejected" => assert_round_trip::<RequestRejected>,
+        "history" | "history.late" => assert_round_trip::<History>,
         other => panic!("say here which type the data of {other} has"),
     };
     check(data, event);
@@ -150,6 +151,7 @@ fn a_dead_letter_is_an_event_in_binary_mode() {
         "sequence": extension("sequence").parse::<u64>().expect("a number"),
         "reason": extension("reason"),
         "error": extension("error"),
+        "storetime": extension("storetime"),
     });
     assert_valid("dead", &letter, "dead");
     assert_round_trip::<DeadLetter>(&letter, "dead");

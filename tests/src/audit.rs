@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
-use mesh_bus::topology::{Stream, agent_consumer, relay_consumer, shard_consumer};
-use mesh_bus::{Bus as _, Reason};
+use mesh_bus::topology::{Stream, agent_consumer, relay_consumer, shard_consumer, timer_consumer};
+use mesh_bus::{Bus as _, History, Reason};
 use mesh_schemas::{Decoded, Envelope, Lane, RunId, StoredMessage, Subject, TaskKey, TaskVerb, WorkflowVerb};
 
 use crate::world::{World, patiently};
@@ -21,7 +21,7 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// Reads the whole log and checks what must always be true: every run that began has ended, once; every
+    /// Reads the whole log, and what was moved from it to histories, and checks what must always be true: every run that began has ended, once; every
     /// attempt that was created has an outcome; no attempt was created or completed twice; every event carries the
     /// run's correlation id and is caused by an event that is there. A message that was put aside is no event; an
     /// outcome that was put aside because it cannot be read is the outcome all the same.
@@ -32,6 +32,7 @@ impl Audit {
         let mut audit = Self::default();
         let mut events = world.stored(Stream::Events, ">").await?;
         let mut tasks = world.stored(Stream::Tasks, ">").await?;
+        add_archived(world, &mut events, &mut tasks).await?;
         let aside = put_aside(world).await?;
         tasks.retain(|stored| !aside.contains(&(Stream::Tasks.short_name().to_owned(), stored.sequence)));
         let is_aside = |stored: &StoredMessage| {
@@ -81,9 +82,9 @@ impl Audit {
 /// # Errors
 /// If that does not come to pass in time.
 pub async fn until_idle(world: &World, capabilities: &[&str]) -> Result<()> {
-    let client = async_nats::connect(&world.url).await?;
+    let client = async_nats::connect(world.servers()?).await?;
     let context = async_nats::jetstream::new(client);
-    let mut specs = vec![relay_consumer(&world.namespace)];
+    let mut specs = vec![relay_consumer(&world.namespace), timer_consumer(&world.namespace)];
     specs.extend(world.bus.shards().await?.iter().map(|shard| shard_consumer(&world.namespace, shard)));
     for capability in capabilities {
         specs.push(agent_consumer(&world.namespace, &capability.parse()?, &Lane::Normal));
@@ -101,6 +102,27 @@ pub async fn until_idle(world: &World, capabilities: &[&str]) -> Result<()> {
             }
         };
         patiently(&format!("{} to have nothing pending", spec.name), idle).await??;
+    }
+    Ok(())
+}
+
+/// Adds what was moved to the histories of runs. Those are read after the log: what is removed from it meanwhile is there.
+async fn add_archived(
+    world: &World,
+    events: &mut Vec<StoredMessage>,
+    tasks: &mut Vec<StoredMessage>,
+) -> Result<()> {
+    let mut of_run: BTreeMap<Option<RunId>, Vec<StoredMessage>> = BTreeMap::new();
+    for stored in world.stored(Stream::History, ">").await? {
+        let subject = Subject::parse(&world.namespace, &stored.message.subject)?;
+        of_run.entry(subject.run()).or_default().push(stored);
+    }
+    let histories: Vec<History> =
+        of_run.values().map(|messages| History::read(&world.namespace, messages)).collect();
+    for (stream, hot) in [(Stream::Events, events), (Stream::Tasks, tasks)] {
+        hot.extend(histories.iter().flat_map(|history| history.of(stream).cloned()));
+        hot.sort_by_key(|stored| stored.sequence);
+        hot.dedup_by_key(|stored| stored.sequence);
     }
     Ok(())
 }

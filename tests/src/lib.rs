@@ -3,14 +3,18 @@
 mod audit;
 mod cargo;
 pub mod chaos;
+mod cluster;
 mod fifo;
+mod gate;
 mod process;
 mod server;
 mod world;
 
 pub use audit::{Audit, until_idle};
 pub use cargo::cargo_variables;
+pub use cluster::{Cluster, SERVERS};
 pub use fifo::Fifo;
+pub use gate::Gate;
 pub use process::{Process, mesh_binary};
 pub use server::{TestServer, server_binary, signal};
 pub use world::{PATIENCE, Running, World, patiently};

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -26,6 +27,7 @@ pub struct TestServer {
     port: u16,
     folder: PathBuf,
     extra: Vec<OsString>,
+    log: Mutex<Receiver<String>>,
 }
 
 impl TestServer {
@@ -51,7 +53,7 @@ impl TestServer {
         for _ in 0..PORTS {
             let port = free_port()?;
             match launch(&folder, port, &extra) {
-                Ok(child) => return Ok(Self { child, port, folder, extra }),
+                Ok((child, log)) => return Ok(Self { child, port, folder, extra, log: Mutex::new(log) }),
                 Err(error) => last = Some(error),
             }
         }
@@ -77,6 +79,12 @@ impl TestServer {
         self.child.id()
     }
 
+    /// Where it stores everything.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Kills it with SIGKILL and waits until it is gone. What it stored stays.
     ///
     /// # Errors
@@ -87,14 +95,34 @@ impl TestServer {
         Ok(())
     }
 
+    /// Asks it to end (SIGTERM) and waits until it has.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn terminate(&mut self) -> Result<()> {
+        signal(self.pid(), Signal::TERM)?;
+        self.child.wait().context("wait for the server's end")?;
+        Ok(())
+    }
+
     /// Starts it again on the same port with what it had stored, after killing it if it still runs.
     ///
     /// # Errors
     /// If it does not start.
     pub fn restart(&mut self) -> Result<()> {
         self.kill9()?;
-        self.child = launch(&self.folder, self.port, &self.extra)?;
+        let (child, log) = launch(&self.folder, self.port, &self.extra)?;
+        (self.child, self.log) = (child, Mutex::new(log));
         Ok(())
+    }
+
+    /// Waits until the server logs a line with these words that was not waited for yet.
+    ///
+    /// # Errors
+    /// If it does not in time, with what it logged instead.
+    pub fn logs(&self, words: &str) -> Result<()> {
+        let lines = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        await_line(&lines, words)
     }
 
     /// Stops it in its tracks (SIGSTOP): connections stay open and nothing answers.
@@ -144,13 +172,13 @@ pub fn server_binary() -> Result<PathBuf> {
     bail!("there is no nats-server at {}: run `make tools`, or set NATS_SERVER to one", path.display())
 }
 
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let listener =
         TcpListener::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
     Ok(listener.local_addr().context("find a free port")?.port())
 }
 
-fn launch(folder: &Path, port: u16, extra: &[OsString]) -> Result<Child> {
+fn launch(folder: &Path, port: u16, extra: &[OsString]) -> Result<(Child, Receiver<String>)> {
     let binary = server_binary()?;
     let mut child = Command::new(&binary)
         .args(["--addr", "127.0.0.1", "--port", &port.to_string(), "--jetstream", "--store_dir"])
@@ -169,21 +197,23 @@ fn launch(folder: &Path, port: u16, extra: &[OsString]) -> Result<Child> {
             lines.send(line).ok();
         }
     });
-    await_ready(&log_lines).inspect_err(|_| {
+    await_line(&log_lines, READY).inspect_err(|_| {
         child.kill().ok();
         child.wait().ok();
     })?;
-    Ok(child)
+    Ok((child, log_lines))
 }
 
-fn await_ready(lines: &Receiver<String>) -> Result<()> {
+fn await_line(lines: &Receiver<String>, words: &str) -> Result<()> {
     let give_up = Instant::now() + START;
     let mut log = Vec::new();
     loop {
         match lines.recv_timeout(give_up.saturating_duration_since(Instant::now())) {
-            Ok(line) if line.contains(READY) => return Ok(()),
+            Ok(line) if line.contains(words) => return Ok(()),
             Ok(line) => log.push(line),
-            Err(RecvTimeoutError::Timeout) => bail!("nats-server is not ready in time:\n{}", log.join("\n")),
+            Err(RecvTimeoutError::Timeout) => {
+                bail!("nats-server does not say {words:?} in time:\n{}", log.join("\n"))
+            }
             Err(RecvTimeoutError::Disconnected) => bail!("nats-server ended:\n{}", log.join("\n")),
         }
     }

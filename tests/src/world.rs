@@ -23,7 +23,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A namespace on a server, as clients see it.
 pub struct World {
-    /// Where the server listens.
+    /// Where the server listens, or the servers with commas between.
     pub url: String,
     /// The namespace.
     pub namespace: Namespace,
@@ -61,6 +61,14 @@ impl World {
         let namespace = Namespace::new(format!("t{}", Uuid::new_v4().simple()))?;
         let options = ConnectOptions::new(url).namespace(namespace.clone()).name("test");
         Ok(Self { url: url.to_owned(), namespace, bus: Arc::new(NatsBus::connect(options).await?) })
+    }
+
+    /// The servers of the mesh, for a client without the mesh.
+    ///
+    /// # Errors
+    /// If their addresses cannot be read.
+    pub fn servers(&self) -> Result<Vec<async_nats::ServerAddr>> {
+        self.url.split(',').map(|url| Ok(url.parse()?)).collect()
     }
 
     /// Another connection to the namespace.

@@ -10,6 +10,7 @@
 
 A task may come again, after a crash for instance. Only one outcome of an attempt is ever stored: the header
 Nats-Expected-Last-Subject-Sequence: 0 makes the server refuse another with error 10071, which is as good as stored.
+An input above 64 KiB is in the object store; an output may have 1 MiB without going there.
 """
 
 import asyncio
@@ -109,7 +110,7 @@ async def work(connection, stop):
             continue
         marks = asyncio.create_task(mark_in_progress(task))
         try:
-            await answer(jetstream, task, *await outcome(task))
+            await answer(jetstream, task, *await outcome(jetstream, task))
             await task.ack()
         except nats.errors.Error as error:
             # Not known to be stored. The task comes again, and its outcome is stored then if it is not now.
@@ -139,11 +140,13 @@ async def mark_in_progress(task):
         await task.in_progress()
 
 
-async def outcome(task):
+async def outcome(jetstream, task):
     """What the work came to: the verb, its data, and the event that asked for it."""
     event = {}
     try:
         event = dict(json.loads(task.data))
+        if "dataref" in event:
+            event["data"]["input"] = await large_input(jetstream, event["dataref"])
         work = asyncio.to_thread(preprocess, event["data"]["input"])
         milliseconds = event["data"].get("timeout_ms")  # none: it may take as long as it takes
         output = await asyncio.wait_for(work, milliseconds and milliseconds / 1000)
@@ -154,6 +157,13 @@ async def outcome(task):
     except Exception as error:  # whatever it is, the run has to hear of it, and trying again would not help
         failure = {"code": "preprocess_failed", "message": f"{type(error).__name__}: {error}", "retryable": False}
         return "failed", {"error": failure, "agent": AGENT}, event
+
+
+async def large_input(jetstream, reference):
+    """An input that is too large for an event is an object, which the event refers to: nats-object:<bucket>/<object>#/input"""
+    bucket, name = reference.split(":", 1)[1].split("#")[0].split("/")
+    store = await jetstream.object_store(bucket)
+    return json.loads((await store.get(name)).data)
 
 
 async def answer(jetstream, task, verb, data, cause):

@@ -63,11 +63,16 @@ class Task:
             idempotency_key=data["idempotency_key"],
         )
 
-    def end(self, now: datetime) -> datetime | None:
-        """The end of the time that an execution may take from now: its own timeout, and the run's deadline."""
-        ends = [self.deadline] if self.deadline else []
-        if self.timeout is not None and self.timeout < datetime.max.replace(tzinfo=timezone.utc) - now:
-            ends.append(now + self.timeout)
+    def end(self, now: datetime, stored: datetime) -> datetime | None:
+        """The end of the time that an execution may take from now: its own timeout, and what may be left of the run's.
+
+        How much that is at most, the server's clock says that both times are by, so that this machine's may be wrong.
+        The orchestrator keeps the run's deadline, and then tells the agent.
+        """
+        left = [] if self.timeout is None else [self.timeout]
+        if self.deadline is not None:
+            left.append(max(self.deadline - stored, timedelta()))
+        ends = [now + time for time in left if time < datetime.max.replace(tzinfo=timezone.utc) - now]
         return min(ends, default=None)
 
     def must_look(self, delivered: int) -> bool:
@@ -75,16 +80,20 @@ class Task:
         return delivered > 1 or datetime.now(timezone.utc) - self.basis > _OLD
 
 
-async def is_wanted(link: Link, key: TaskKey, task: Task) -> bool:
-    """Whether the attempt has no outcome yet and its run is still kept."""
+async def is_wanted(link: Link, key: TaskKey, task: Task | None) -> bool:
+    """Whether the attempt has no outcome yet and its run goes on. Of a run that has ended, only its beginning and its end
+    may be left in the log, and later nothing. Where the task cannot be read, its workflow is not known."""
     for verb in ("completed", "failed"):
         if await link.last("EVENTS", key.subject(verb)):
             return False
-    try:
-        workflow = name("workflow name", task.workflow)
-    except SettingError:
-        workflow = "-"
-    return await link.last("EVENTS", f"{link.namespace}.workflow.started.{workflow}.-.{key.run}") is not None
+    workflow = "*"
+    if task is not None:
+        try:
+            workflow = name("workflow name", task.workflow)
+        except SettingError:
+            workflow = "-"
+    last = await link.last("EVENTS", f"{link.namespace}.workflow.*.{workflow}.-.{key.run}")
+    return last is not None and last.subject.split(".")[2] not in ("completed", "failed", "cancelled")
 
 
 async def lost_before(link: Link, key: TaskKey, delivered: int) -> int:

@@ -29,6 +29,10 @@ class TooLarge(Refused):
     """A message is larger than the server takes."""
 
 
+class LostData(Refused):
+    """Data that an event refers to is missing or damaged, and will be next time."""
+
+
 class InputError(MeshError, ValueError):
     """What was to be sent is not JSON, too large, or nested too deep."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import re
 from collections.abc import Awaitable
@@ -16,11 +17,22 @@ from nats.aio.msg import Msg
 from .attempt import Task, is_wanted, lost_before, note_release
 from .context import Context, Identity, Parts
 from .envelope import Trace, Unreadable, decode, lower
-from .errors import Fatal, MeshError, Retryable, SettingError, TaskFailure, TooLarge
+from .errors import (
+    Fatal,
+    LostData,
+    MeshError,
+    Refused,
+    Retryable,
+    SettingError,
+    TaskFailure,
+    TooLarge,
+    Unavailable,
+)
 from .handler import Handler, Output
+from .large import store_event, whole
 from .link import Link, Stored
 from .names import TaskKey
-from .store import dead_letter, until_stored
+from .store import DeadEnd, dead_letter, until_stored
 
 log = logging.getLogger("mesh_agent")
 T = TypeVar("T")
@@ -30,7 +42,7 @@ T = TypeVar("T")
 MAX_LOST = 5
 #: Seconds that a handler gets to end after it was told to stop.
 GRACE = 5.0
-#: Seconds before a task of a newer schema is offered again, to an agent that knows it.
+#: Seconds before a task that this agent cannot read is offered again, to one that can.
 _NEWER_PAUSE = 30.0
 #: Seconds before the bus is asked again.
 _LOOK_PAUSE = 0.25
@@ -68,6 +80,7 @@ class Execution:
         self._message = message
         self._link: Link = site.identity.link
         self._delivery = message.metadata.num_delivered
+        self._stored = message.metadata.timestamp
         self._cancelled = asyncio.Event()
 
     async def run(self) -> None:
@@ -107,19 +120,32 @@ class Execution:
 
     async def _handle(self) -> float | None:
         """Does what there is to do; none to acknowledge, or the pause in seconds after which others are to do it."""
+        if not self._message.subject.startswith(f"{self._link.namespace}.task.created."):
+            await self._bury(DeadEnd.TASK_TYPE, "only task.created is work")
+            return None
         try:
             key = self._key()
         except SettingError as error:
-            await self._bury("malformed", str(error))
+            await self._bury(DeadEnd.TASK_SUBJECT, str(error))
             return None
         try:
-            attributes, task = self._read()
+            attributes, task = await self._read(key)
         except _Newer as newer:
             log.warning("a task of a newer schema is left to newer agents: %s", newer)
             return _NEWER_PAUSE
+        except LostData as error:
+            # Of a run that is gone, the data is gone, too.
+            if await _until_answered(lambda: is_wanted(self._link, key, None)):
+                lost = Fatal("lost_input", f"the input of the task is lost: {error}")
+                await self._fail(self._parts(key, {}), lost)
+            return None
+        except Refused as error:
+            log.warning("a task whose input this agent may not read is left to others: %s", error)
+            return _NEWER_PAUSE
         except Unreadable as error:
-            await self._fail(self._parts(key, {}), Retryable("malformed_task", str(error)))
-            await self._bury("malformed", str(error))
+            with contextlib.suppress(TooLarge):
+                await self._fail(self._parts(key, {}), Retryable("malformed_task", str(error)))
+            await self._bury(DeadEnd.UNREADABLE_TASK, str(error))
             return None
         if task.must_look(self._delivery) and not await _until_answered(
             lambda: is_wanted(self._link, key, task)
@@ -129,10 +155,14 @@ class Execution:
         parts = self._parts(key, attributes)
         if await self._is_poison(key):
             lost = f"{MAX_LOST} deliveries ended without an outcome"
-            await self._fail(parts, Fatal("poison", lost))
-            await self._bury("poison", lost)
+            with contextlib.suppress(TooLarge):
+                await self._fail(parts, Fatal("poison", lost))
+            await self._bury(DeadEnd.POISON_TASK, lost)
             return None
-        await self._execute(parts, task)
+        try:
+            await self._execute(parts, task)
+        except TooLarge as error:
+            await self._bury(DeadEnd.LARGE_OUTCOME, str(error))
         return None
 
     async def _execute(self, parts: Parts, task: Task) -> None:
@@ -162,48 +192,60 @@ class Execution:
         data.update({} if output.quality is None else {"quality": output.quality})
         data.update({} if output.usage is None else {"usage": output.usage})
         try:
-            await until_stored(self._link, *parts.event("completed", data), once=True)
+            await self._store(parts, "completed", data)
         except TooLarge as error:
             await self._fail(
                 parts, Fatal("payload_too_large", f"the outcome is larger than an event may be: {error}")
             )
 
     async def _fail(self, parts: Parts, failure: TaskFailure) -> None:
+        """Stores a failure; :class:`TooLarge` if there is no room for any, however little is said in it."""
         message = failure.message.encode("utf-8", "replace").decode()
         error = {"code": failure.code, "message": message, "retryable": failure.retryable}
         if failure.retry_after is not None:
             error["retry_after"] = failure.retry_after
         try:
             data = {"error": error, "agent": self._site.identity.agent}
-            await until_stored(self._link, *parts.event("failed", data), once=True)
+            await self._store(parts, "failed", data)
         except TooLarge as too_large:
             if failure.code == "payload_too_large":
-                log.warning("the outcome cannot be stored: %s", too_large)
-                return
+                raise
             text = f"the outcome is larger than an event may be: {too_large}"
             await self._fail(parts, Fatal("payload_too_large", text))
+
+    async def _store(self, parts: Parts, verb: str, data: dict[str, Any]) -> None:
+        subject, body, headers = parts.event(verb, data)
+        storing = functools.partial(
+            store_event, self._link, subject, body, headers, run=parts.key.run, once=True
+        )
+        await until_stored(subject, storing)
 
     async def _is_poison(self, key: TaskKey) -> bool:
         if self._delivery <= MAX_LOST:
             return False
         return await _until_answered(lambda: lost_before(self._link, key, self._delivery)) >= MAX_LOST
 
-    async def _bury(self, reason: str, error: str) -> None:
+    async def _bury(self, end: DeadEnd, error: str) -> None:
         message = self._message
         stored = Stored(
             message.subject, message.metadata.sequence.stream, message.headers or {}, message.data
         )
-        await dead_letter(self._link, stored, reason, error)
+        await dead_letter(self._link, end, stored, error)
 
     def _key(self) -> TaskKey:
         return TaskKey.parse(self._link.namespace, self._message.subject)
 
-    def _read(self) -> tuple[dict[str, Any], Task]:
+    async def _read(self, key: TaskKey) -> tuple[dict[str, Any], Task]:
         attributes, data = decode(self._message.headers, self._message.data)
         schema = _SCHEMA.fullmatch(attributes.get("dataschema", ""))
         if schema and int(schema.group(1)) > 1:
             raise _Newer(attributes["dataschema"])
-        return attributes, Task.read(data)
+        while True:
+            try:
+                return attributes, Task.read(await whole(self._link, key.run, attributes, data))
+            except Unavailable as error:
+                log.debug("the input of a task cannot be read yet: %s", error)
+            await asyncio.sleep(_LOOK_PAUSE)
 
     def _parts(self, key: TaskKey, attributes: dict[str, Any]) -> Parts:
         header = Trace.of(lower(self._message.headers))
@@ -228,7 +270,7 @@ class Execution:
             action=task.action,
             idempotency_key=task.idempotency_key,
             correlation_id=parts.correlation,
-            deadline=task.end(datetime.now(timezone.utc)),
+            deadline=task.end(datetime.now(timezone.utc), self._stored),
             agent=self._site.identity.agent,
             traceparent=parts.hop.traceparent if parts.hop else None,
             cancelled=self._cancelled,

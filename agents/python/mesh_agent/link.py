@@ -18,7 +18,7 @@ from nats.aio.subscription import Subscription
 from . import names
 from .envelope import dumps, lower
 from .errors import ConnectError, MeshError, Refused, TooLarge, Unavailable
-from .settings import Connection
+from .settings import DEFAULT_MAX_INLINE, Connection
 
 log = logging.getLogger("mesh_agent")
 
@@ -35,6 +35,8 @@ _NEEDED = (2, 14)
 #: What the server writes around the headers of a message, in bytes.
 _HEADER_FRAME = len("NATS/1.0\r\n\r\n")
 
+#: How the server says that a user may not publish on a subject.
+_DENIED = re.compile(r'permissions violation for publish to "([^"]+)"')
 #: Status after the last message of a direct get, and status of one that finds none.
 _NO_MORE = ("204", "404")
 _STREAM_NOT_FOUND = 10059
@@ -73,6 +75,7 @@ class Link:
         self._open = False
         self._lost = False
         self._said: set[str] = set()
+        self._denied: set[str] = set()
         self._shards: int | None = None
         self._loss: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         #: Called when the connection is there again.
@@ -83,6 +86,8 @@ class Link:
         self.client = Client()
         #: First token of every subject.
         self.namespace = settings.namespace or ""
+        #: Largest body, in bytes, of an event that carries its data itself.
+        self.max_inline = settings.max_inline or DEFAULT_MAX_INLINE
 
     @classmethod
     async def open(cls, connection: Connection, name: str) -> Link:
@@ -144,6 +149,10 @@ class Link:
         finally:
             answer.cancel()
 
+    def is_denied(self, subject: str) -> bool:
+        """Whether the server has said, on this connection, that this user may not publish on a subject."""
+        return subject.lower() in self._denied
+
     async def subscribe(self, subject: str, take: Callable[[Msg], Awaitable[None]]) -> Subscription:
         """Hands on what is sent to a subject from now on, over lost connections too."""
         try:
@@ -157,23 +166,32 @@ class Link:
 
     async def last(self, stream: str, subject: str) -> Stored | None:
         """The last message of a stream on a subject, which may have wildcards."""
-        name = names.stream(self.namespace, stream)
-        answer = await self.request(f"$JS.API.DIRECT.GET.{name}", dumps({"last_by_subj": subject}))
+        return await self.direct_get(names.stream(self.namespace, stream), {"last_by_subj": subject})
+
+    async def direct_get(self, stream: str, arguments: dict[str, Any]) -> Stored | None:
+        """One message of a stream, by its name on the server."""
+        answer = await self.request(f"$JS.API.DIRECT.GET.{stream}", dumps(arguments))
         stored = _from_direct_get(answer)
         if stored is None and (answer.headers or {}).get("Status") != "404":
-            raise Unavailable(f"the last message on {subject} cannot be read: {answer.headers}")
+            raise Unavailable(f"a message of {stream} cannot be read: {arguments}: {answer.headers}")
         return stored
 
     async def each_last(self, stream: str, subject: str) -> list[Stored]:
         """The last message on each subject that a filter matches, in the order of the stream."""
+        found = await self.direct_get_many(
+            names.stream(self.namespace, stream), {"multi_last": [subject]}
+        )
+        return sorted(found, key=lambda stored: stored.sequence)
+
+    async def direct_get_many(self, stream: str, arguments: dict[str, Any]) -> list[Stored]:
+        """Messages of a stream, by its name on the server, as it sends them."""
         answers: asyncio.Queue[Msg] = asyncio.Queue()
-        name = names.stream(self.namespace, stream)
         found = []
         try:
             inbox = await self.subscribe(self.client.new_inbox(), answers.put)
             try:
-                get = f"$JS.API.DIRECT.GET.{name}"
-                await self.client.publish(get, dumps({"multi_last": [subject]}), reply=inbox.subject)
+                get = f"$JS.API.DIRECT.GET.{stream}"
+                await self.client.publish(get, dumps(arguments), reply=inbox.subject)
                 while True:
                     answer = await asyncio.wait_for(answers.get(), TIME_LIMIT)
                     stored = _from_direct_get(answer)
@@ -185,10 +203,10 @@ class Link:
         except nats.errors.ConnectionClosedError:
             raise self._is_closed() from None
         except (nats.errors.Error, asyncio.TimeoutError) as error:
-            raise Unavailable(f"{subject} cannot be read: {error or 'no answer'}") from None
+            raise Unavailable(f"{stream} cannot be read: {arguments}: {error or 'no answer'}") from None
         if (answer.headers or {}).get("Status") not in _NO_MORE:
-            raise Unavailable(f"{subject} cannot be read: {answer.headers}")
-        return sorted(found, key=lambda stored: stored.sequence)
+            raise Unavailable(f"{stream} cannot be read: {arguments}: {answer.headers}")
+        return found
 
     async def shards(self) -> int:
         """How many shards the namespace has, which is part of run ids."""
@@ -316,6 +334,9 @@ class Link:
             if self._failures >= len(self._settings.servers):
                 raise error if isinstance(error, MeshError) else self._cannot_connect(error)
         elif "ermissions" in str(error) or isinstance(error, nats.errors.SlowConsumerError):
+            denied = _DENIED.search(str(error).lower())
+            if denied:
+                self._denied.add(denied.group(1))
             # Once for each kind of subject: their ends differ for every task.
             kind = re.sub(r'"((?:[^".]+\.){2}[^".]+)[^"]*"', r"\1", str(error))
             if kind not in self._said:
@@ -333,6 +354,7 @@ class Link:
 
     async def _on_return(self) -> None:
         self._lost = False
+        self._denied.clear()
         log.warning("connected to NATS again")
         for listener in list(self.on_return):
             listener()

@@ -12,11 +12,12 @@ from typing import Any, Callable, NamedTuple, TypeVar, final
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from . import envelope, names, typed
+from . import envelope, history, names, typed
 from .envelope import Trace, dumps
-from .errors import InputError, Refused, RequestRejected, RunCancelled, RunFailed, Unavailable
+from .errors import InputError, LostData, Refused, RequestRejected, RunCancelled, RunFailed, Unavailable
+from .large import MAX_DATA, store_event, whole
 from .link import Link, Stored, quietly
-from .store import store, structured
+from .store import structured
 
 log = logging.getLogger("mesh_agent")
 T = TypeVar("T")
@@ -25,8 +26,6 @@ T = TypeVar("T")
 _SUBMIT_FOR = 30.0
 #: Seconds between two tries.
 _SUBMIT_PAUSE = 0.25
-#: Largest data of a request in bytes of JSON: what a NATS server takes, less room for the envelope.
-_MAX_DATA = (1024 - 64) * 1024
 #: Seconds after which to look without having been woken: what wakes may be lost with a connection.
 _LOOK_AGAIN = 2.0
 _ENDS = ("completed", "failed", "cancelled")
@@ -79,9 +78,10 @@ def checked_input(input: Any) -> Any:
         size = len(dumps(value))
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"the input cannot be written as JSON: {error}") from error
-    if size > _MAX_DATA:
+    if size > MAX_DATA:
         raise InputError(
-            f"the input is {size} bytes of JSON, and at most {_MAX_DATA} are allowed: pass large data by reference"
+            f"the input is {size} bytes of JSON, and at most {MAX_DATA} are allowed: put larger data where the agents can "
+            "reach it, and pass its address"
         )
     return value
 
@@ -107,7 +107,8 @@ async def submit(link: Link, request: Request) -> tuple[str, int]:
         schema=False,
     )
     body, headers = structured(event, request.trace)
-    await _for_a_while(lambda: store(link, f"{link.namespace}.{type}.{request.name}", body, headers))
+    subject = f"{link.namespace}.{type}.{request.name}"
+    await _for_a_while(lambda: store_event(link, subject, body, headers, run=run))
     return run, rejection.sequence if rejection else 0
 
 
@@ -175,16 +176,24 @@ class Waiter:
         for stored in events:
             verb = stored.subject.split(".")[2]
             if verb in _ENDS:
-                return Outcome(verb, self._data(stored))
+                return Outcome(verb, await self._data(stored))
+        for archived in [] if events else await history.read(self._link, self._run):
+            verb = archived.subject.split(".")[2]
+            if archived.subject.split(".")[1] == "workflow" and verb in _ENDS:
+                stored = Stored(archived.subject, archived.sequence, archived.headers, archived.data)
+                return Outcome(verb, await self._data(stored))
         # A run that began was not rejected, whatever became of earlier tries of its request.
         rejection = None if events else await self._link.last("NOTES", self._rejections)
         if rejection is None or rejection.sequence <= self._rejected_before:
             return None
-        return Outcome("rejected", self._data(rejection))
+        return Outcome("rejected", await self._data(rejection))
 
-    def _data(self, stored: Stored) -> Any:
+    async def _data(self, stored: Stored) -> Any:
         try:
-            return envelope.decode(stored.headers, stored.data).data
+            attributes, data = envelope.decode(stored.headers, stored.data)
+            return await whole(self._link, self._run, attributes, data)
+        except LostData as error:
+            raise LostData(f"the output of run {self._run} is lost: {error}") from None
         except envelope.Unreadable as error:
             raise Refused(f"the outcome of run {self._run} cannot be read: {error}") from None
 

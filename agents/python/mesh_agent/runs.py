@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from nats.aio.msg import Msg
 
-from . import envelope, names
+from . import envelope, history
 from .envelope import Unreadable, decode
-from .errors import Refused, Unavailable
+from .errors import LostData, Unavailable
+from .large import whole
 from .link import Link
-from .pull import Pull
+from .reader import read
 from .request import Outcome, Waiter
 from .store import store, structured
 
-#: Messages under way to a reader: enough that it never waits for the next request.
-_IN_FLIGHT = 256
-#: Seconds that the server keeps the consumer of a reader that went away.
-_INACTIVE = 30
-#: Seconds before the server is asked again.
-_RETRY_PAUSE = 0.25
-_SECOND = 1_000_000_000
 _ENDS = ("workflow.completed", "workflow.failed", "workflow.cancelled")
+#: Seconds before data that an event refers to is asked for again.
+_RETRY_PAUSE = 0.25
 
 
 @dataclass(frozen=True)
@@ -91,13 +86,24 @@ class Run:
     async def events(self) -> AsyncIterator[Event]:
         """The events of the run in the order of the log: first those that are there, then those that come, up to the
         end of the run. Raises :class:`RequestRejected` if there is no such run because its request was rejected."""
+        told: set[str] = set()
+        for event in await self._archived(told):
+            yield event
+            if event.type in _ENDS:
+                return
         rejected = asyncio.ensure_future(self._outcome())
         prefix = f"{self._link.namespace}.*.*.*.*.{self._id}"
-        reader = _read(self._link, "EVENTS", [prefix, f"{prefix}.>"])
+        reader = read(self._link, "EVENTS", [prefix, f"{prefix}.>"])
         try:
             while True:
                 message = await _first(asyncio.ensure_future(reader.__anext__()), rejected, self._id)
-                event = _event(message)
+                event = await _event(self._link, self._id, message)
+                if event.type in _ENDS:
+                    # It may have been archived while it was read: then what is missing is in its history.
+                    for archived in await self._archived(told):
+                        if archived.sequence < event.sequence:
+                            yield archived
+                told.add(event.subject)
                 yield event
                 if event.type in _ENDS:
                     return
@@ -115,6 +121,14 @@ class Run:
         )
         body, headers = structured(event)
         await store(self._link, subject, body, headers, once=True)
+
+    async def _archived(self, told: set[str]) -> list[Event]:
+        """The archived events that were not told yet; they are told by this."""
+        archived = await history.read(self._link, self._id)
+        new = [event for event in archived if event.subject not in told]
+        events = [await _event_of(self._link, self._id, event) for event in new]
+        told.update(event.subject for event in events)
+        return events
 
     async def _outcome(self) -> Outcome:
         async with Waiter(self._link, self._id, self._rejected_before) as waiter:
@@ -135,70 +149,40 @@ async def _first(next: asyncio.Future[Msg], outcome: asyncio.Future[Outcome], ru
         await asyncio.wait([next])
 
 
-async def _read(link: Link, stream: str, filters: list[str]) -> AsyncGenerator[Msg, None]:
-    """Reads the messages of a stream in order, each once, with a consumer of its own that is made anew whenever it is
-    lost."""
-    name, last = names.stream(link.namespace, stream), 0
+async def _whole(link: Link, run: str, attributes: dict[str, Any], data: Any) -> Any:
+    """The data of an event, wherever it is, over lost connections too."""
     while True:
-        config: dict[str, Any] = {
-            "ack_policy": "none",
-            "deliver_policy": "by_start_sequence" if last else "all",
-            "filter_subjects": filters,
-            "inactive_threshold": _INACTIVE * _SECOND,
-            "num_replicas": 1,
-            "mem_storage": True,
-        }
-        config.update({"opt_start_seq": last + 1} if last else {})
         try:
-            made = await link.api(f"CONSUMER.CREATE.{name}", {"stream_name": name, "config": config})
+            return await whole(link, run, attributes, data)
         except Unavailable:
             await asyncio.sleep(_RETRY_PAUSE)
-            continue
-        received: asyncio.Queue[Msg] = asyncio.Queue()
-        room = functools.partial(_room, received)
-        pull = Pull(link, name, made["name"], _INACTIVE, room, received.put_nowait)
-        pulling = asyncio.ensure_future(pull.run())
-        position = 0
-        try:
-            while True:
-                next = asyncio.ensure_future(received.get())
-                await asyncio.wait({next, pulling}, return_when=asyncio.FIRST_COMPLETED)
-                if not next.done():
-                    next.cancel()
-                    break
-                message = next.result()
-                if message.metadata.sequence.consumer != position + 1:
-                    # One was lost on the way.
-                    break
-                position, last = position + 1, message.metadata.sequence.stream
-                yield message
-                pull.nudge()
-            if pulling.done() and link.client.is_closed:
-                raise Refused(f"the connection is closed: {link.why_closed}")
-        finally:
-            pulling.cancel()
-            await pull.stop()
 
 
-def _room(received: asyncio.Queue[Msg]) -> int:
-    return _IN_FLIGHT - received.qsize()
+async def _event(link: Link, run: str, message: Msg) -> Event:
+    place = message.metadata
+    archived = history.Archived(
+        message.subject, place.sequence.stream, place.timestamp, message.headers or {}, message.data
+    )
+    return await _event_of(link, run, archived)
 
 
-def _event(message: Msg) -> Event:
-    tokens = message.subject.split(".")
+async def _event_of(link: Link, run: str, event: history.Archived) -> Event:
+    subject, sequence, time, headers, body = event
+    tokens = subject.split(".")
     type = ".".join(tokens[1:3])
     task = tokens[7] if tokens[1] == "task" and len(tokens) == 9 else None
     attributes: dict[str, Any] = {}
     data, unreadable = None, None
     try:
-        attributes, data = decode(message.headers, message.data)
-    except Unreadable as error:
+        attributes, data = decode(headers, body)
+        data = await _whole(link, run, attributes, data)
+    except (Unreadable, LostData) as error:
         unreadable = str(error)
     return Event(
         type=type,
-        subject=message.subject,
-        sequence=message.metadata.sequence.stream,
-        time=message.metadata.timestamp,
+        subject=subject,
+        sequence=sequence,
+        time=time,
         data=data,
         attributes=attributes,
         task=task,

@@ -19,7 +19,14 @@ from .errors import SettingError
 #: Where a server listens if nothing else is said.
 DEFAULT_URL = "nats://127.0.0.1:4222"
 
+#: Largest body, in bytes, of an event that carries its data itself, if nothing else is said: as CloudEvents asks for.
+DEFAULT_MAX_INLINE = 64 * 1024
+
 _PREFIX = "MESH_NATS_"
+#: Largest data, in bytes, that a message can carry beside its envelope.
+_MAX_CARRIED = (1024 - 64) * 1024
+#: Settings that are not about NATS alone.
+_OF_THE_MESH = {"namespace": "MESH_NAMESPACE", "max_inline": "MESH_MAX_INLINE"}
 _PROOFS = ("user", "token", "nkey", "creds")
 _CREDS_MARKS = ("BEGIN NATS USER JWT", "BEGIN USER NKEY SEED")
 
@@ -54,14 +61,19 @@ class Connection:
     key: str | None = None
     #: What the subjects begin with on which answers come (`MESH_NATS_INBOX_PREFIX`, else `_INBOX`).
     inbox_prefix: str | None = None
+    #: Largest event, in bytes, that carries its data itself (`MESH_MAX_INLINE`, else 65536); what is larger is kept beside
+    #: the streams, and the event refers to it.
+    max_inline: int | None = None
 
     def resolved(self, environment: Mapping[str, str] | None = None) -> Connection:
         """These settings with those of the environment, checked: a `SettingError` says what is wrong with them."""
-        found = _read(os.environ if environment is None else environment)
+        found: dict[str, Any] = _read(os.environ if environment is None else environment)
         if any(getattr(self, proof) for proof in (*_PROOFS, "password")):
             found = {name: value for name, value in found.items() if name not in (*_PROOFS, "password")}
         given = {item.name: getattr(self, item.name) for item in fields(self)}
         found.update({name: value for name, value in given.items() if value})
+        if "max_inline" in found:
+            found["max_inline"] = _max_inline(found["max_inline"])
         whole = replace(Connection(url=DEFAULT_URL, namespace="mesh"), **found)
         whole._check()
         return whole
@@ -141,7 +153,17 @@ class Connection:
 
 
 def _variable(setting: str) -> str:
-    return "MESH_NAMESPACE" if setting == "namespace" else _PREFIX + setting.upper()
+    return _OF_THE_MESH.get(setting) or _PREFIX + setting.upper()
+
+
+def _max_inline(given: str | int) -> int:
+    try:
+        bytes = int(given)
+    except ValueError:
+        bytes = 0
+    if not 1 <= bytes <= _MAX_CARRIED:
+        raise SettingError(f"MESH_MAX_INLINE: {given!r} is no number of bytes from 1 to {_MAX_CARRIED}")
+    return bytes
 
 
 def _read(environment: Mapping[str, str]) -> dict[str, str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import enum
+import functools
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Callable
 from urllib.parse import quote
 
 from . import names
@@ -32,6 +34,21 @@ _WRONG_LAST_SEQUENCE = 10071
 _TOO_LARGE = (10054, 10097)
 # Another message on the subject is in flight, or the subject or the account is full: the next try tells.
 _NOT_NOW = (10164, 10077, 10167, 10002)
+
+
+class DeadEnd(enum.Enum):
+    """Each place where work is given up, with the reason. Tests lead a task into each."""
+
+    TASK_SUBJECT = ("malformed", "The subject has a token that is no name.")
+    TASK_TYPE = ("unknown_type", "The subject is not that of work.")
+    UNREADABLE_TASK = ("malformed", "The work cannot be read.")
+    POISON_TASK = ("poison", "The work was lost as often as is allowed.")
+    LARGE_OUTCOME = ("too_large", "No outcome can be stored, not even that it is too large.")
+
+    def __init__(self, reason: str, meaning: str) -> None:
+        """The reason is stable and short."""
+        self.reason = reason
+        self.meaning = meaning
 
 
 async def store(
@@ -62,14 +79,12 @@ async def store(
         raise
 
 
-async def until_stored(
-    link: Link, subject: str, body: bytes, headers: Mapping[str, str] | None = None, *, once: bool = False
-) -> None:
-    """Stores a message, however long that takes. Raises only :class:`TooLarge`."""
+async def until_stored(subject: str, storing: Callable[[], Awaitable[None]]) -> None:
+    """Repeats what stores a message on a subject, however long that takes. Raises only :class:`TooLarge`."""
     pause = _FIRST_PAUSE
     while True:
         try:
-            return await store(link, subject, body, headers, once=once)
+            return await storing()
         except TooLarge:
             raise
         except Unavailable as error:
@@ -86,12 +101,13 @@ def structured(event: dict[str, Any], hop: Trace | None = None) -> tuple[bytes, 
     return dumps(event), {"content-type": STRUCTURED, **(hop.attributes() if hop else {})}
 
 
-async def dead_letter(link: Link, message: Stored, reason: str, error: str) -> None:
+async def dead_letter(link: Link, end: DeadEnd, message: Stored, error: str) -> None:
     """Puts a message of the stream of tasks among the dead letters, however long that takes, with the reason.
 
     The letter is a CloudEvent in binary mode: its body is the message, byte by byte, and the message's own headers
     stand beside the letter's. One that would be too large refers to the message instead.
     """
+    reason = end.reason
     log.warning("dead letter: %s: %s: %s", message.subject, reason, error)
     id = f"{names.stream(link.namespace, 'TASKS')}/{message.sequence}"
     subject = f"{link.namespace}.dead.tasks.{reason}"
@@ -111,9 +127,10 @@ async def dead_letter(link: Link, message: Stored, reason: str, error: str) -> N
     reference = {**_binary({**attributes, "dataref": f"nats:{id}"}), "Nats-Msg-Id": id}
     for headers, body in ((whole, message.data), (reference, b"")):
         try:
-            return await until_stored(link, subject, body, headers)
+            return await until_stored(subject, functools.partial(store, link, subject, body, headers))
         except TooLarge as too_large:
             log.debug("a dead letter is too large: %s", too_large)
+    log.warning("the dead letter about %s cannot be stored", message.subject)
 
 
 def _letter_headers(attributes: dict[str, str], message: Stored) -> dict[str, str]:
@@ -126,12 +143,11 @@ def _letter_headers(attributes: dict[str, str], message: Stored) -> dict[str, st
     except Unreadable:
         original = {}
     attributes.update({name: original[name] for name in ("correlationid", "causationid") if name in original})
-    # Not those that steer the server, and not the attributes of an event in binary mode, whose place ours take.
-    own = {
-        name: value
-        for name, value in message.headers.items()
-        if not name.lower().startswith(("nats-", "ce-")) and _HEADER_NAME.fullmatch(name)
-    }
+    own = {}
+    for name, value in message.headers.items():
+        # Not those that steer the server. Ours take the place of the attributes of an event in binary mode.
+        if not name.lower().startswith("nats-") and _HEADER_NAME.fullmatch(name):
+            own[f"original-{name.lower()}" if name.lower().startswith("ce-") else name] = value
     return {**own, **_binary(attributes)}
 
 

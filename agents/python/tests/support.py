@@ -125,15 +125,17 @@ class Server:
 class World:
     """A server with an orchestrator."""
 
-    def __init__(self, folder: str, *arguments: str, user: str = "") -> None:
-        """Starts both; the server with further arguments, the orchestrator as `user:password`."""
+    def __init__(
+        self, folder: str, *arguments: str, user: str = "", settings: dict[str, str] | None = None
+    ) -> None:
+        """Starts both; the server with further arguments, the orchestrator as `user:password` and with settings."""
         self.folder = folder
         self.server = Server(os.path.join(folder, "data"), *arguments)
         self.url = self.server.url.replace("//", f"//{user}@") if user else self.server.url
         self.orchestrator: Process | None = None
         try:
             self.environment = {"MESH_NATS_URL": self.url, "NO_COLOR": "1"}
-            self.orchestrator = Process([MESH, "orchestrator"], self.environment)
+            self.orchestrator = Process([MESH, "orchestrator"], {**self.environment, **(settings or {})})
             self.orchestrator.until("orchestrator ready")
         except BaseException:
             self.stop()
@@ -184,7 +186,7 @@ class MeshTest(unittest.IsolatedAsyncioTestCase):
         cls.world = cls.new_world()
 
     @classmethod
-    def new_world(cls, config: str = "", user: str = "") -> World:
+    def new_world(cls, config: str = "", user: str = "", settings: dict[str, str] | None = None) -> World:
         """A world that ends with the tests of the class; the server may have a configuration."""
         folder = tempfile.TemporaryDirectory(prefix="mesh-agent-")
         cls.addClassCleanup(folder.cleanup)
@@ -193,7 +195,7 @@ class MeshTest(unittest.IsolatedAsyncioTestCase):
             path = Path(folder.name) / "server.conf"
             path.write_text(f"{config}\njetstream {{store_dir: '{folder.name}/data'}}\n", encoding="utf-8")
             arguments = ["--config", str(path)]
-        world = World(folder.name, *arguments, user=user)
+        world = World(folder.name, *arguments, user=user, settings=settings)
         cls.addClassCleanup(world.stop)
         return world
 

@@ -154,7 +154,7 @@ class Failures(MeshTest):
                 raise SystemExit(3)
             if input == "cancel":
                 raise asyncio.CancelledError
-            return {"output": {1, 2}} if input == "output" else "x" * 2_000_000
+            return {"output": {1, 2}} if input == "output" else "x" * 20_000_000
 
         self.world.one("fails", task=TWICE)
         expected = {

@@ -114,7 +114,7 @@ class Clients(MeshTest):
             (self.mesh.start("No Name"), SettingError, "'No Name' is not a valid workflow name"),
             (self.mesh.call("a.b"), SettingError, "'a.b' is not a valid capability"),
             (self.mesh.start("a", {1, 2}), InputError, "cannot be written as JSON"),
-            (self.mesh.start("a", "x" * 1_000_000), InputError, "pass large data by reference"),
+            (self.mesh.start("a", "x" * 20_000_000), InputError, "put larger data where"),
             (self.mesh.start("a", id=""), InputError, "id is ''"),
             (self.mesh.start("a", source="a\n"), InputError, "control characters"),
             (self.mesh.start("a", traceparent="x"), InputError, "no traceparent"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mesh_bus::memory::{MemoryBus, MemoryServer};
-use mesh_bus::topology::Topology;
+use mesh_bus::topology::{AGENT_ACK_WAIT, Topology};
 use mesh_bus::{Acker, Bus, Delivery, Publish};
 use mesh_schemas::payload::{TaskCreated, TaskError, TaskFailed, TaskProgress, WorkflowStarted, code};
 use mesh_schemas::{
@@ -138,6 +138,7 @@ impl Stage {
         };
         let message = self.store(&self.key.subject(TaskVerb::Created), &created).await;
         Delivery {
+            ack_wait: AGENT_ACK_WAIT,
             stored: StoredMessage { message, sequence: 1, time: now },
             consumer_sequence: task.delivery,
             delivered: task.delivery,

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use mesh_bus::{Bus, BusError};
-use mesh_schemas::{Capability, Headers, Message, RunId, Subject, TaskVerb, WorkflowVerb};
+use mesh_schemas::{Capability, Headers, Message, RunId, StoredMessage, Subject, TaskVerb, WorkflowVerb};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -58,7 +58,11 @@ impl Recorder {
                     self.note(|record| record.requested.push(capability));
                 }
                 _ => {
-                    if let Some(event) = Event::read(bus.namespace(), &message, bus.now()) {
+                    // As whoever reads it sees it, with all of its data.
+                    let stored = StoredMessage { message, sequence: 0, time: bus.now() };
+                    let StoredMessage { message, time, .. } =
+                        mesh_bus::whole(bus, stored.clone()).await.unwrap_or(stored);
+                    if let Some(event) = Event::read(bus.namespace(), &message, time) {
                         self.note(|record| record.add(event));
                     }
                 }

@@ -13,13 +13,17 @@ use crate::bus::{
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
 use crate::error::{BusError, PublishError};
-use crate::health::{Health, Instance};
+use crate::health::{Fill, Health, Instance};
 use crate::topology::{Bucket, Stream, Topology};
 
 #[async_trait]
 impl Bus for MemoryBus {
     fn namespace(&self) -> &Namespace {
         self.server.namespace()
+    }
+
+    fn max_inline(&self) -> usize {
+        self.server.max_inline()
     }
 
     async fn shards(&self) -> Result<Shards, BusError> {
@@ -71,6 +75,10 @@ impl Bus for MemoryBus {
         self.newest(spec).await
     }
 
+    async fn settled(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
+        self.up_to_where_all_is_settled(spec).await
+    }
+
     async fn read_run(&self, run: &RunId) -> Result<RunLog, BusError> {
         self.events_of(run).await
     }
@@ -89,6 +97,14 @@ impl Bus for MemoryBus {
 
     async fn list_subjects(&self, stream: Stream, filter: &str) -> Result<BTreeSet<String>, BusError> {
         self.subjects_on(stream, filter).await
+    }
+
+    async fn read_work(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
+        self.all_of(Stream::Tasks, run).await
+    }
+
+    async fn read_history(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
+        self.all_of(Stream::History, run).await
     }
 
     async fn follow(&self, stream: Stream, filters: Vec<String>, from: From) -> Result<Follow, BusError> {
@@ -165,6 +181,10 @@ impl Bus for MemoryBus {
 
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {
         self.running_instances(name).await
+    }
+
+    async fn fill(&self) -> Result<Option<Fill>, BusError> {
+        self.fullest().await
     }
 
     async fn health(&self) -> Result<Health, BusError> {

@@ -352,6 +352,12 @@ impl Consumer {
         self.newest
     }
 
+    /// Sequence up to which nothing is to be delivered or acknowledged any more.
+    pub(super) fn settled(&self, log: &Log) -> u64 {
+        let open = self.fresh.first().into_iter().chain(self.pending.keys().next());
+        open.min().map_or_else(|| log.last_sequence(), |open| open - 1)
+    }
+
     pub(super) fn look(&self, now: Duration) -> Look {
         let pin = self.pin.as_ref().filter(|pin| self.ends(pin).is_none_or(|ends| now < ends));
         Look {

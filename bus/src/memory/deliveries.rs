@@ -40,27 +40,40 @@ impl MemoryBus {
         flow: Flow,
     ) -> Result<Box<dyn Deliveries>, BusError> {
         let key: Key = (spec.stream.into(), spec.name.clone());
-        let (receiver, wake) = self
+        let (receiver, wake, ack_wait) = self
             .ask(
                 || format!("receive from consumer {}", spec.name),
                 |state| {
                     self.make_consumer(state, spec)?;
                     let receiver = state.number();
                     let consumer = state.consumers.get_mut(&key).ok_or_else(|| gone(&key.1))?;
-                    Ok((receiver, consumer.join(receiver, self.line.connection, flow)))
+                    let wake = consumer.join(receiver, self.line.connection, flow);
+                    Ok((receiver, wake, consumer.spec.ack_wait))
                 },
             )
             .await?;
         let (server, line) = (self.server.clone(), Arc::clone(&self.line));
-        Ok(Box::new(MemoryDeliveries { server, line, key, receiver, wake }))
+        Ok(Box::new(MemoryDeliveries { server, line, key, ack_wait, receiver, wake }))
     }
 
     pub(super) async fn newest(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
+        self.look_at(spec, |_, consumer| consumer.newest()).await
+    }
+
+    pub(super) async fn up_to_where_all_is_settled(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
+        self.look_at(spec, |state, consumer| consumer.settled(state.log(spec.stream))).await
+    }
+
+    async fn look_at(
+        &self,
+        spec: &ConsumerSpec,
+        look: impl FnOnce(&State, &Consumer) -> u64,
+    ) -> Result<u64, BusError> {
         let key = (spec.stream.into(), spec.name.clone());
         self.ask(
             || format!("look at consumer {}", spec.name),
             |state| match (state.consumers.get(&key), &state.layout) {
-                (Some(consumer), _) => Ok(consumer.newest()),
+                (Some(consumer), _) => Ok(look(state, consumer)),
                 (None, Some(_)) => Ok(0),
                 (None, None) => Err(self.not_set_up()),
             },
@@ -99,6 +112,7 @@ struct MemoryDeliveries {
     server: MemoryServer,
     line: Arc<Line>,
     key: Key,
+    ack_wait: Duration,
     receiver: u64,
     wake: Arc<Notify>,
 }
@@ -160,6 +174,7 @@ impl MemoryDeliveries {
             delivered,
             pin,
             received: BootInstant::at(at),
+            ack_wait: self.ack_wait,
             acker: Box::new(acker),
         }
     }

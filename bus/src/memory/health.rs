@@ -12,14 +12,34 @@ use super::place::Place;
 use super::state::State;
 use crate::error::BusError;
 use crate::health::{
-    ConsumerHealth, ConsumerState, Health, Role, Server, Share, StreamHealth, StreamState, Usage,
+    ConsumerHealth, ConsumerState, Fill, Health, Role, Server, Share, StreamHealth, StreamState, Usage,
 };
-use crate::topology::{Bucket, Stream, object_bucket, relay_consumer, shard_consumer};
+use crate::topology::{
+    Bucket, Stream, Tidying, janitor_consumer, relay_consumer, shard_consumer, timer_consumer,
+};
 
 impl MemoryBus {
     pub(super) async fn look_at_everything(&self) -> Result<Health, BusError> {
         let namespace = self.server.namespace();
         self.ask(|| "look at everything".to_owned(), |state| Ok(look(state, namespace))).await
+    }
+}
+
+impl MemoryBus {
+    pub(super) async fn fullest(&self) -> Result<Option<Fill>, BusError> {
+        let namespace = self.server.namespace();
+        let fills = |state: &mut State| {
+            self.there(state)?;
+            let fills = [Stream::Events, Stream::Tasks].into_iter().flat_map(|stream| {
+                let (place, log) = (Place::from(stream), state.log(stream));
+                let messages = state.limits.get(&place).map(|most| *most as u64);
+                let bytes = Share { used: log.bytes(), limit: state.limited_bytes(place) };
+                [bytes, Share { used: log.len() as u64, limit: messages }]
+                    .map(|share| Fill { what: stream.name(namespace), share })
+            });
+            Ok(fills.filter(|fill| fill.share.limit.is_some()).max_by_key(|fill| fill.share.thousandths()))
+        };
+        self.ask(|| "look how full the log is".to_owned(), fills).await
     }
 }
 
@@ -45,21 +65,27 @@ fn look(state: &State, namespace: &Namespace) -> Health {
         },
         clock: there.then_some(exact),
         shards,
+        synced: state.synced,
         streams: streams(state, namespace),
         consumers: consumers(state, namespace),
+        late: state
+            .log(Stream::History)
+            .subjects()
+            .filter(|subject| subject.contains(".history.late."))
+            .count() as u64,
     }
 }
 
 fn streams(state: &State, namespace: &Namespace) -> Vec<StreamHealth> {
-    let order = [Stream::Events, Stream::Inbox, Stream::Tasks, Stream::Notes, Stream::Dead];
+    let order = [Stream::Events, Stream::Inbox, Stream::Tasks, Stream::History, Stream::Notes, Stream::Dead];
     let streams = order.map(|stream| (stream.name(namespace), Place::from(stream)));
     let buckets = Bucket::ALL.map(|bucket| (format!("KV_{}", bucket.name(namespace)), Place::from(bucket)));
-    let objects = (format!("OBJ_{}", object_bucket(namespace)), Place::Objects);
+    let objects = (format!("OBJ_{}", namespace.object_bucket()), Place::Objects);
     let look = |(name, place): (String, Place)| {
         let log = state.log(place);
         let found = state.layout.is_some().then(|| StreamState {
             messages: log.len() as u64,
-            bytes: Share { used: log.bytes(), limit: None },
+            bytes: Share { used: log.bytes(), limit: state.limited_bytes(place) },
             copies: 1,
             behind: Vec::new(),
             difference: None,
@@ -71,7 +97,9 @@ fn streams(state: &State, namespace: &Namespace) -> Vec<StreamHealth> {
 
 fn consumers(state: &State, namespace: &Namespace) -> Vec<ConsumerHealth> {
     let shards = state.layout.as_ref().into_iter().flat_map(|layout| layout.shards.iter());
-    let mut wanted = vec![(Role::Relay, relay_consumer(namespace))];
+    let mut wanted =
+        vec![(Role::Relay, relay_consumer(namespace)), (Role::Timers, timer_consumer(namespace))];
+    wanted.extend(Tidying::ALL.map(|tidying| (Role::Janitor(tidying), janitor_consumer(namespace, tidying))));
     wanted.extend(shards.map(|shard| (Role::Shard(shard), shard_consumer(namespace, shard))));
     let mut seen: Vec<ConsumerHealth> = wanted
         .into_iter()

@@ -90,6 +90,11 @@ impl Log {
         sequences.filter_map(|sequence| self.messages.get(sequence))
     }
 
+    /// Subjects of all messages.
+    pub(super) fn subjects(&self) -> impl Iterator<Item = &str> {
+        self.messages.values().map(|stored| stored.message.subject.as_str())
+    }
+
     /// Sequences of the messages whose subjects begin with these tokens.
     pub(super) fn under(&self, tokens: &str) -> impl Iterator<Item = u64> {
         let prefix = format!("{tokens}.");
@@ -131,10 +136,12 @@ impl Log {
     }
 }
 
-/// The run in a subject of the form `<namespace>.<kind>.<verb>.<name>.<lane>.<shard>.<uuid>[.<rest>]`.
+/// The run in a subject of the form `<namespace>.<kind>.<verb>.<name>.<lane>.<shard>.<uuid>[.<rest>]`, or
+/// `<namespace>.history.<name>.<outcome>.<shard>.<uuid>`.
 fn run_in(subject: &str) -> Option<&str> {
+    let is_history = subject.split('.').nth(1) == Some("history") && subject.split('.').count() == 6;
     let mut dots = subject.match_indices('.').map(|(place, _)| place);
-    let begin = dots.nth(4)? + 1;
+    let begin = dots.nth(if is_history { 3 } else { 4 })? + 1;
     dots.next()?;
     Some(&subject[begin..dots.next().unwrap_or(subject.len())])
 }

@@ -8,18 +8,20 @@ pub(super) enum Place {
     Tasks,
     Notes,
     Dead,
+    History,
     Workflows,
     Agents,
     Objects,
 }
 
 impl Place {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Inbox,
         Self::Events,
         Self::Tasks,
         Self::Notes,
         Self::Dead,
+        Self::History,
         Self::Workflows,
         Self::Agents,
         Self::Objects,
@@ -29,7 +31,7 @@ impl Place {
     pub(super) fn keeps(self) -> Keeps {
         match self {
             Self::Events | Self::Tasks | Self::Objects => Keeps::First,
-            Self::Inbox | Self::Notes | Self::Dead => Keeps::All,
+            Self::Inbox | Self::Notes | Self::Dead | Self::History => Keeps::All,
             Self::Workflows | Self::Agents => Keeps::Last,
         }
     }
@@ -59,6 +61,7 @@ impl From<Stream> for Place {
             Stream::Tasks => Self::Tasks,
             Stream::Notes => Self::Notes,
             Stream::Dead => Self::Dead,
+            Stream::History => Self::History,
         }
     }
 }

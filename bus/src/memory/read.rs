@@ -64,6 +64,13 @@ impl MemoryBus {
         .await
     }
 
+    /// What a place holds of a run.
+    pub(super) async fn all_of(&self, stream: Stream, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
+        let operation = || format!("read the {} of run {run}", stream.short_name());
+        let run = run.to_string();
+        self.ask(operation, |state| Ok(self.there(state)?.log(stream).of_run(&run).cloned().collect())).await
+    }
+
     pub(super) async fn last_on(
         &self,
         stream: Stream,

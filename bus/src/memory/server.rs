@@ -1,7 +1,8 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
-use mesh_schemas::Namespace;
+use mesh_schemas::{DEFAULT_MAX_INLINE, Namespace};
 
 use super::clock::Clock;
 use super::connection::MemoryBus;
@@ -18,6 +19,7 @@ struct Inner {
     namespace: Namespace,
     clock: Clock,
     state: Mutex<State>,
+    max_inline: AtomicUsize,
 }
 
 impl MemoryServer {
@@ -31,7 +33,17 @@ impl MemoryServer {
     #[must_use]
     pub fn beginning_at(namespace: Namespace, epoch: DateTime<Utc>) -> Self {
         let clock = Clock::beginning_at(epoch);
-        Self(Arc::new(Inner { namespace, clock, state: Mutex::new(State::new(clock)) }))
+        let (state, max_inline) = (Mutex::new(State::new(clock)), AtomicUsize::new(DEFAULT_MAX_INLINE));
+        Self(Arc::new(Inner { namespace, clock, state, max_inline }))
+    }
+
+    /// Sets the largest body, in bytes, of an event that carries its data itself.
+    pub fn set_max_inline(&self, bytes: usize) {
+        self.0.max_inline.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn max_inline(&self) -> usize {
+        self.0.max_inline.load(Ordering::Relaxed)
     }
 
     /// A new connection to the server.

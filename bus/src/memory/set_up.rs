@@ -9,7 +9,9 @@ use super::message::is_subject;
 use super::state::{Listener, State};
 use crate::bus::Subscription;
 use crate::error::BusError;
-use crate::topology::{Topology, relay_consumer, shard_consumer};
+use crate::topology::{
+    Limits, Tidying, Topology, janitor_consumer, relay_consumer, shard_consumer, timer_consumer,
+};
 
 impl MemoryBus {
     pub(super) async fn make_namespace(&self, topology: &Topology) -> Result<(), BusError> {
@@ -28,9 +30,22 @@ impl MemoryBus {
                 });
             }
             Some(_) => {}
-            None => state.lay_out(namespace, ours),
+            None => state.lay_out(namespace, ours, topology.limits),
         }
+        if let Some(layout) = &mut state.layout {
+            let (set, asked) = (layout.limits, topology.limits);
+            layout.limits = Limits {
+                log_bytes: asked.log_bytes.or(set.log_bytes),
+                history_bytes: asked.history_bytes.or(set.history_bytes),
+                history_age: asked.history_age.or(set.history_age),
+            };
+        }
+        state.synced = topology.synced.unwrap_or(state.synced);
         self.make_consumer(state, &relay_consumer(namespace))?;
+        self.make_consumer(state, &timer_consumer(namespace))?;
+        for tidying in Tidying::ALL {
+            self.make_consumer(state, &janitor_consumer(namespace, tidying))?;
+        }
         ours.iter().try_for_each(|shard| self.make_consumer(state, &shard_consumer(namespace, shard)))
     }
 

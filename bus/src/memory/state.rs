@@ -11,7 +11,7 @@ use super::ids::Ids;
 use super::log::Log;
 use super::place::Place;
 use super::services::Process;
-use crate::topology::{GONE_AGENT_TTL, NOTES_MAX_AGE, Stream};
+use crate::topology::{GONE_AGENT_TTL, HISTORY_MAX_AGE, Limits, NOTES_MAX_AGE, Stream};
 
 /// The header by which a delivered schedule names the subject that it stood on.
 const SCHEDULER: &str = "Nats-Scheduler";
@@ -46,6 +46,8 @@ pub(super) struct State {
     /// Up to which message of the log runs are read, if not up to the last.
     pub(super) read_up_to: Option<u64>,
     pub(super) is_up: bool,
+    /// What was written down of the disk; there is none.
+    pub(super) synced: bool,
     numbers: u64,
 }
 
@@ -64,6 +66,7 @@ pub(super) struct Layout {
     pub(super) shards: Shards,
     /// Which stream takes which subjects.
     subjects: Vec<(Filter, Stream)>,
+    pub(super) limits: Limits,
 }
 
 #[derive(Debug)]
@@ -98,16 +101,18 @@ impl State {
             facts_repeat: false,
             read_up_to: None,
             is_up: true,
+            synced: false,
             numbers: 0,
         }
     }
 
-    pub(super) fn lay_out(&mut self, namespace: &Namespace, shards: Shards) {
+    pub(super) fn lay_out(&mut self, namespace: &Namespace, shards: Shards, limits: Limits) {
         let of = |stream: Stream| {
             let subjects = stream.subjects(namespace, shards);
             subjects.into_iter().map(move |subject| (Filter::new(&subject), stream))
         };
-        self.layout = Some(Layout { shards, subjects: Stream::ALL.into_iter().flat_map(of).collect() });
+        let subjects = Stream::ALL.into_iter().flat_map(of).collect();
+        self.layout = Some(Layout { shards, subjects, limits });
     }
 
     /// A number that nothing else has.
@@ -147,11 +152,38 @@ impl State {
             let subject = subject.clone();
             self.fire(&subject);
         }
-        while let Some(oldest) = self.log(Place::Notes).first()
-            && self.clock.time(oldest.time) + NOTES_MAX_AGE <= now
+        let history_age = self.limits_set().history_age.unwrap_or(HISTORY_MAX_AGE);
+        for (place, most) in [(Place::Notes, NOTES_MAX_AGE), (Place::History, history_age)] {
+            while let Some(oldest) = self.log(place).first()
+                && self.clock.time(oldest.time) + most <= now
+            {
+                let sequence = oldest.sequence;
+                self.remove(place, sequence);
+            }
+        }
+    }
+
+    fn limits_set(&self) -> Limits {
+        self.layout.as_ref().map(|layout| layout.limits).unwrap_or_default()
+    }
+
+    /// Bytes that a place may hold, if that is bounded.
+    pub(super) fn limited_bytes(&self, place: Place) -> Option<u64> {
+        let bytes = match place {
+            Place::Events | Place::Tasks => self.limits_set().log_bytes,
+            Place::History => self.limits_set().history_bytes,
+            _ => None,
+        };
+        bytes.filter(|bytes| *bytes > 0)
+    }
+
+    /// Drops the oldest histories while there are more than may be kept.
+    pub(super) fn drop_oldest(&mut self) {
+        let Some(most) = self.limited_bytes(Place::History) else { return };
+        while let Some(oldest) = self.log(Place::History).first().map(|stored| stored.sequence)
+            && self.log(Place::History).bytes() > most
         {
-            let sequence = oldest.sequence;
-            self.remove(Place::Notes, sequence);
+            self.remove(Place::History, oldest);
         }
     }
 

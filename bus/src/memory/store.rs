@@ -61,7 +61,7 @@ impl MemoryBus {
 impl State {
     /// Stores a message by the rules of its place.
     pub(super) fn store(&mut self, place: Place, publish: Publish) -> Result<Stored, PublishError> {
-        let Publish { message, once, schedule, ttl } = publish;
+        let Publish { message, once, follows, schedule, ttl } = publish;
         let size = message::size(&message);
         if place == Place::Inbox && size > MAX_REQUEST_BYTES {
             let error = format!("{size} bytes, and at most {MAX_REQUEST_BYTES} are allowed here");
@@ -87,6 +87,11 @@ impl State {
         if taken && once {
             return Ok(Stored::Already);
         }
+        if let Some(follows) = follows
+            && self.log(place).on(&message.subject).last().unwrap_or_default() != follows
+        {
+            return Ok(Stored::Already);
+        }
         if taken && place.keeps() == Keeps::First && !self.facts_repeat {
             return Err(PublishError::Retry("maximum messages per subject exceeded".to_owned()));
         }
@@ -94,6 +99,10 @@ impl State {
         let is_full = self.limits.get(&place).is_some_and(|most| self.log(place).len() >= *most);
         if is_full && !(taken && replaces) {
             return Err(PublishError::Retry("maximum messages exceeded".to_owned()));
+        }
+        let room = self.limited_bytes(place).map(|most| most.saturating_sub(self.log(place).bytes()));
+        if place != Place::History && room.is_some_and(|room| room < size as u64) {
+            return Err(PublishError::Retry("maximum bytes exceeded".to_owned()));
         }
         if taken && replaces {
             self.unschedule(&message.subject);
@@ -103,6 +112,7 @@ impl State {
         self.ids.note(place, &message.headers, now);
         let subject = message.subject.clone();
         let sequence = self.append(place, message, ttl.map(whole_seconds));
+        self.drop_oldest();
         if let Some((due, target)) = schedule {
             let due = self.clock.time(due);
             self.schedule(subject, due, target, sequence);

@@ -15,7 +15,7 @@ use crate::bus::{
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
 use crate::error::{BusError, PublishError};
-use crate::health::{Health, Instance};
+use crate::health::{Fill, Health, Instance};
 use crate::topology::{Bucket, Stream, Topology};
 
 /// The bus on NATS JetStream: one connection, in one namespace.
@@ -24,12 +24,17 @@ pub struct NatsBus {
     pub(super) api: Api,
     pub(super) namespace: Namespace,
     pub(super) shards: OnceCell<Shards>,
+    pub(super) max_inline: usize,
 }
 
 #[async_trait]
 impl Bus for NatsBus {
     fn namespace(&self) -> &Namespace {
         &self.namespace
+    }
+
+    fn max_inline(&self) -> usize {
+        self.max_inline
     }
 
     async fn shards(&self) -> Result<Shards, BusError> {
@@ -70,11 +75,15 @@ impl Bus for NatsBus {
     }
 
     async fn ensure_consumer(&self, spec: &ConsumerSpec) -> Result<(), BusError> {
-        self.ensure(spec, Existing::Keep).await
+        self.ensure(spec, Existing::Keep).await.map(drop)
     }
 
     async fn delivered(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
         self.last_delivered(spec).await
+    }
+
+    async fn settled(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
+        self.last_settled(spec).await
     }
 
     async fn read_run(&self, run: &RunId) -> Result<RunLog, BusError> {
@@ -95,6 +104,14 @@ impl Bus for NatsBus {
 
     async fn list_subjects(&self, stream: Stream, filter: &str) -> Result<BTreeSet<String>, BusError> {
         self.subjects_on(stream, filter).await
+    }
+
+    async fn read_work(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
+        self.work_of(run).await
+    }
+
+    async fn read_history(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
+        self.history_of(run).await
     }
 
     async fn follow(&self, stream: Stream, filters: Vec<String>, from: From) -> Result<Follow, BusError> {
@@ -172,6 +189,10 @@ impl Bus for NatsBus {
 
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {
         self.running_instances(name).await
+    }
+
+    async fn fill(&self) -> Result<Option<Fill>, BusError> {
+        self.fullest().await
     }
 
     async fn health(&self) -> Result<Health, BusError> {

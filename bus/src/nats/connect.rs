@@ -18,6 +18,8 @@ const GREETING: Duration = Duration::from_secs(5);
 const PING: Duration = Duration::from_secs(10);
 /// Longest pause between two tries to connect again: short, as every run waits meanwhile.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Room for the headers of an event, in bytes, in what a server takes as a message.
+const HEADERS: usize = 4 * 1024;
 /// The first server version with recurring schedules, as major and minor.
 pub const NEEDED: (u64, u64) = (2, 14);
 
@@ -60,9 +62,11 @@ impl NatsBus {
                 _ => error(e.to_string()),
             })?;
         check_server(&client)?;
+        let max_inline = options.max_inline.min(client.server_info().max_payload.saturating_sub(HEADERS));
         Ok(Self {
             api: Api::new(client, link, denials),
             namespace: options.namespace,
+            max_inline,
             shards: OnceCell::new(),
         })
     }

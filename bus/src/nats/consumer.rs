@@ -50,7 +50,9 @@ pub(super) fn is_gone(failure: &Failure) -> bool {
 }
 
 impl NatsBus {
-    pub(super) async fn ensure(&self, spec: &ConsumerSpec, existing: Existing) -> Result<(), BusError> {
+    /// Makes a consumer if it is not there. Returns how long a message may stay unacknowledged, which may be another time
+    /// than is asked for where the consumer is taken as it is.
+    pub(super) async fn ensure(&self, spec: &ConsumerSpec, existing: Existing) -> Result<Duration, BusError> {
         let stream = spec.stream.name(&self.namespace);
         let operation = format!("make consumer {} of {stream}", spec.name);
         let info = format!("CONSUMER.INFO.{stream}.{}", spec.name);
@@ -60,7 +62,7 @@ impl NatsBus {
                 check(spec, &wanted, &found.config)?;
                 match update(&found.config, &wanted) {
                     Some(updated) if existing == Existing::Update => updated,
-                    _ => return Ok(()),
+                    _ => return Ok(found.config.ack_wait),
                 }
             }
             Err(failure) if failure.code() == Some(ErrorCode::CONSUMER_NOT_FOUND) => wanted,
@@ -70,7 +72,7 @@ impl NatsBus {
         let create = format!("CONSUMER.CREATE.{stream}.{}", spec.name);
         let arguments = json!({ "stream_name": stream, "config": config });
         let made = self.api.call::<consumer::Info>(&create, &arguments).await;
-        made.map(drop).map_err(|failure| self.about_stream(failure, operation))
+        made.map(|made| made.config.ack_wait).map_err(|failure| self.about_stream(failure, operation))
     }
 
     pub(super) async fn receive(
@@ -78,19 +80,29 @@ impl NatsBus {
         spec: &ConsumerSpec,
         flow: Flow,
     ) -> Result<Box<dyn Deliveries>, BusError> {
-        self.ensure(spec, Existing::Keep).await?;
+        let ack_wait = self.ensure(spec, Existing::Keep).await?;
         let stream = spec.stream.name(&self.namespace);
         let (name, pinned) = (spec.name.clone(), spec.pinned.is_some());
-        let pull = Pull::start(self.api.clone(), stream, name, spec.ack_wait, pinned, flow).await?;
-        Ok(Box::new(NatsDeliveries { client: self.api.client.clone(), pull }))
+        let pull = Pull::start(self.api.clone(), stream, name, ack_wait, pinned, flow).await?;
+        Ok(Box::new(NatsDeliveries { client: self.api.client.clone(), pull, ack_wait }))
     }
 
     pub(super) async fn last_delivered(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
+        let info = self.look_at_consumer(spec).await?;
+        Ok(info.map_or(0, |info| info.delivered.stream_sequence))
+    }
+
+    pub(super) async fn last_settled(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
+        let info = self.look_at_consumer(spec).await?;
+        Ok(info.map_or(0, |info| info.ack_floor.stream_sequence))
+    }
+
+    async fn look_at_consumer(&self, spec: &ConsumerSpec) -> Result<Option<consumer::Info>, BusError> {
         let stream = spec.stream.name(&self.namespace);
         let info = format!("CONSUMER.INFO.{stream}.{}", spec.name);
         match self.api.call::<consumer::Info>(&info, &json!({})).await {
-            Ok(info) => Ok(info.delivered.stream_sequence),
-            Err(failure) if failure.code() == Some(ErrorCode::CONSUMER_NOT_FOUND) => Ok(0),
+            Ok(info) => Ok(Some(info)),
+            Err(failure) if failure.code() == Some(ErrorCode::CONSUMER_NOT_FOUND) => Ok(None),
             Err(failure) => Err(self.about_stream(failure, format!("look at consumer {}", spec.name))),
         }
     }
@@ -177,6 +189,7 @@ fn update(found: &consumer::Config, wanted: &consumer::Config) -> Option<consume
 struct NatsDeliveries {
     client: Client,
     pull: Pull,
+    ack_wait: Duration,
 }
 
 impl NatsDeliveries {
@@ -188,6 +201,7 @@ impl NatsDeliveries {
             delivered: place.delivered,
             pin,
             received,
+            ack_wait: self.ack_wait,
             acker: Box::new(NatsAcker { client: self.client.clone(), reply }),
         }
     }
@@ -205,9 +219,9 @@ impl Deliveries for NatsDeliveries {
     }
 
     async fn drain(&mut self) -> Vec<Delivery> {
-        let (messages, received) = self.pull.stop().await;
+        let messages = self.pull.stop().await;
         self.pull.unpin().await;
-        messages.into_iter().map(|message| self.delivery(message, received)).collect()
+        messages.into_iter().map(|(message, received)| self.delivery(message, received)).collect()
     }
 }
 
@@ -219,7 +233,7 @@ impl Drop for NatsDeliveries {
         if !unseen.is_empty() {
             let client = self.client.clone();
             runtime.spawn(async move {
-                for received in unseen {
+                for (received, _) in unseen {
                     NatsAcker { client: client.clone(), reply: received.reply }.nak(Duration::ZERO).await;
                 }
             });

@@ -17,9 +17,12 @@ use crate::bus::Bus as _;
 use crate::consume::ConsumerSpec;
 use crate::error::BusError;
 use crate::health::{
-    ConsumerHealth, ConsumerState, Health, Role, Server, Share, StreamHealth, StreamState, Usage,
+    ConsumerHealth, ConsumerState, Fill, Health, Role, Server, Share, StreamHealth, StreamState, Usage,
 };
-use crate::topology::{Bucket, Stream, Topology, agent_consumer, relay_consumer, shard_consumer};
+use crate::topology::{
+    Bucket, Stream, Tidying, Topology, agent_consumer, janitor_consumer, relay_consumer, shard_consumer,
+    timer_consumer,
+};
 
 /// What the client leaves out of the answers about streams and consumers.
 #[derive(Deserialize)]
@@ -55,12 +58,13 @@ impl NatsBus {
         let usage = usage(&account.map_err(|failure| failure.during("look at the account"))?);
         let log = self.look_at(&Stream::Events.name(&self.namespace)).await?;
         let shards = log.as_ref().and_then(|log| topology::shards_of(&log.info.config).ok());
+        let synced = log.as_ref().is_some_and(|log| topology::is_synced(&log.info.config));
         let mut clock = log.as_ref().map(|log| log.clock);
         let topology = Topology { shards: shards.unwrap_or_default(), ..Topology::default() };
         let wanted = self.stream_config(Stream::Events, &topology);
         let mut streams = vec![stream_health(&wanted, log.map(|log| log.info))];
-        let others = [Stream::Inbox, Stream::Tasks, Stream::Notes, Stream::Dead];
-        let others = others.map(|stream| self.stream_config(stream, &topology)).into_iter();
+        let others = topology::ORDER.into_iter().filter(|stream| *stream != Stream::Events);
+        let others = others.map(|stream| self.stream_config(stream, &topology));
         let buckets = Bucket::ALL.map(|bucket| self.bucket_config(bucket, &topology));
         for wanted in others.chain(buckets).chain([self.objects_config(&topology)]) {
             let look = self.look_at(&wanted.name).await?;
@@ -69,12 +73,69 @@ impl NatsBus {
             streams.push(stream_health(&wanted, look.map(|look| look.info)));
         }
         let shards_there = shards.into_iter().flat_map(|shards| shards.iter());
-        let mut consumers =
-            self.consumers_of(Stream::Inbox, vec![(Role::Relay, relay_consumer(&self.namespace))]).await?;
-        let specs = shards_there.map(|shard| (Role::Shard(shard), shard_consumer(&self.namespace, shard)));
-        consumers.extend(self.consumers_of(Stream::Events, specs.collect()).await?);
+        let namespace = &self.namespace;
+        let inbox =
+            [(Role::Relay, relay_consumer(namespace)), (Role::Timers, timer_consumer(namespace))].to_vec();
+        let mut consumers = self.consumers_of(Stream::Inbox, inbox).await?;
+        let shards_there = shards_there.map(|shard| (Role::Shard(shard), shard_consumer(namespace, shard)));
+        let janitors =
+            Tidying::ALL.map(|tidying| (Role::Janitor(tidying), janitor_consumer(namespace, tidying)));
+        let log = shards_there.chain(janitors).collect();
+        consumers.extend(self.consumers_of(Stream::Events, log).await?);
         consumers.extend(self.consumers_of(Stream::Tasks, Vec::new()).await?);
-        Ok(Health { server: self.server(), usage, clock, shards, streams, consumers })
+        let late = self.late_events().await?;
+        Ok(Health { server: self.server(), usage, clock, shards, synced, streams, consumers, late })
+    }
+
+    pub(super) async fn fullest(&self) -> Result<Option<Fill>, BusError> {
+        let mut fills = Vec::new();
+        for stream in [Stream::Events, Stream::Tasks] {
+            let name = stream.name(&self.namespace);
+            let operation = format!("look at stream {name}");
+            let info =
+                self.stream_info(&name).await.map_err(|failure| self.about_stream(failure, operation))?;
+            let limit = |limit: i64| u64::try_from(limit).ok().filter(|limit| *limit > 0);
+            let (bytes, messages) = (limit(info.config.max_bytes), limit(info.config.max_messages));
+            let bytes = Share { used: info.state.bytes, limit: bytes };
+            let messages = Share { used: info.state.messages, limit: messages };
+            fills.extend([bytes, messages].map(|share| Fill { what: name.clone(), share }));
+        }
+        let account: Result<Account, Failure> = self.api.call("INFO", &json!({})).await;
+        let account = account.map_err(|failure| failure.during("look at the account"))?;
+        fills.push(Fill { what: "the account".to_owned(), share: usage(&account).storage });
+        let limited = fills.into_iter().filter(|fill| fill.share.limit.is_some());
+        Ok(limited.max_by_key(|fill| fill.share.thousandths()))
+    }
+
+    /// How many events of archived runs came late and are kept.
+    async fn late_events(&self) -> Result<u64, BusError> {
+        #[derive(Deserialize)]
+        struct Counted {
+            state: Counts,
+            #[serde(default)]
+            total: usize,
+        }
+        #[derive(Deserialize)]
+        struct Counts {
+            #[serde(default)]
+            subjects: Option<std::collections::BTreeMap<String, u64>>,
+        }
+        let (name, mut late, mut seen) = (Stream::History.name(&self.namespace), 0, 0);
+        loop {
+            let filter = format!("{}.history.late.>", self.namespace);
+            let arguments = json!({ "subjects_filter": filter, "offset": seen });
+            let page: Counted = match self.api.call(&format!("STREAM.INFO.{name}"), &arguments).await {
+                Ok(page) => page,
+                Err(failure) if failure.code() == Some(ErrorCode::STREAM_NOT_FOUND) => return Ok(0),
+                Err(failure) => return Err(failure.during("count late events")),
+            };
+            let subjects = page.state.subjects.unwrap_or_default();
+            late += subjects.values().sum::<u64>();
+            seen += subjects.len();
+            if subjects.is_empty() || seen >= page.total {
+                return Ok(late);
+            }
+        }
     }
 
     fn server(&self) -> Server {

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use mesh_schemas::Namespace;
+use mesh_schemas::{DEFAULT_MAX_INLINE, Namespace};
 
 use super::settings::{ConnectSettings, SettingsError};
 
@@ -53,6 +53,7 @@ pub struct ConnectOptions {
     pub(super) require_tls: bool,
     pub(super) tls_first: bool,
     pub(super) inbox_prefix: Option<String>,
+    pub(super) max_inline: usize,
 }
 
 impl Default for ConnectOptions {
@@ -76,6 +77,7 @@ impl ConnectOptions {
             require_tls: false,
             tls_first: false,
             inbox_prefix: None,
+            max_inline: DEFAULT_MAX_INLINE,
         }
     }
 
@@ -143,6 +145,14 @@ impl ConnectOptions {
     #[must_use]
     pub fn inbox_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.inbox_prefix = Some(prefix.into());
+        self
+    }
+
+    /// Largest body, in bytes, of an event that carries its data itself ([`DEFAULT_MAX_INLINE`] if nothing is said). What
+    /// is larger goes to the bucket of objects.
+    #[must_use]
+    pub fn max_inline(mut self, bytes: usize) -> Self {
+        self.max_inline = bytes;
         self
     }
 }

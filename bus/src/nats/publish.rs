@@ -13,7 +13,7 @@ use crate::bus::{Publish, Stored};
 use crate::error::{BusError, PublishError};
 use crate::topology::cancelled_timers;
 
-/// Store only if the subject holds nothing.
+/// Store only if the last message on the subject is at this sequence; with 0, if it holds none.
 const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
 /// When a scheduled message is due.
 const SCHEDULE: &str = "Nats-Schedule";
@@ -39,7 +39,7 @@ pub(super) enum NotStored {
 
 impl NatsBus {
     pub(super) async fn store(&self, publish: Publish) -> Result<Stored, NotStored> {
-        let once = publish.once;
+        let conditional = publish.once || publish.follows.is_some();
         let headers = headers(&publish);
         let Message { subject, payload, .. } = publish.message;
         let headers = wire::to_nats(&headers).map_err(|error| NotStored::Failed(Failure::Invalid(error)))?;
@@ -51,7 +51,7 @@ impl NatsBus {
         match answer_of::<PublishAck>(&answer) {
             Ok(ack) if ack.duplicate => Ok(Stored::Already),
             Ok(ack) => Ok(Stored::Now(ack.sequence)),
-            Err(failure) if once && failure.code() == Some(ErrorCode::STREAM_WRONG_LAST_SEQUENCE) => {
+            Err(failure) if conditional && failure.code() == Some(ErrorCode::STREAM_WRONG_LAST_SEQUENCE) => {
                 Ok(Stored::Already)
             }
             Err(failure) => Err(NotStored::Failed(failure)),
@@ -100,8 +100,8 @@ impl NatsBus {
 
 fn headers(publish: &Publish) -> Headers {
     let mut headers = publish.message.headers.clone();
-    if publish.once {
-        headers.set(EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
+    if let Some(last) = publish.follows.or_else(|| publish.once.then_some(0)) {
+        headers.set(EXPECTED_LAST_SUBJECT_SEQUENCE, last.to_string());
     }
     if let Some((due, target)) = &publish.schedule {
         headers.set(SCHEDULE, format!("@at {}", due.to_rfc3339_opts(SecondsFormat::Nanos, true)));

@@ -72,8 +72,8 @@ pub(super) struct Pull {
     subscriber: Subscriber,
     link: watch::Receiver<Link>,
     trouble: Option<Trouble>,
-    /// Received and not handed out yet.
-    ready: VecDeque<Received>,
+    /// Received and not handed out yet, with when that may have been at the earliest.
+    ready: VecDeque<(Received, BootInstant)>,
     /// When nothing was waiting here for the last time.
     quiet: BootInstant,
     /// When the server was heard of for the last time.
@@ -120,8 +120,8 @@ impl Pull {
     /// [`BusError::Unavailable`] when the consumer is gone or the client was closed.
     pub(super) async fn next(&mut self) -> Result<(Received, BootInstant), BusError> {
         loop {
-            if let Some(received) = self.ready.pop_front() {
-                return Ok((received, self.quiet));
+            if let Some(ready) = self.ready.pop_front() {
+                return Ok(ready);
             }
             self.mend().await?;
             self.ask().await?;
@@ -152,9 +152,8 @@ impl Pull {
         }
     }
 
-    /// Tells the server to send nothing more, and takes what it had sent by then. With it comes the earliest moment at
-    /// which that may have come.
-    pub(super) async fn stop(&mut self) -> (Vec<Received>, BootInstant) {
+    /// Tells the server to send nothing more, and takes what it had sent by then.
+    pub(super) async fn stop(&mut self) -> Vec<(Received, BootInstant)> {
         let tell = async { self.subscriber.drain().await.is_ok() && self.api.client.flush().await.is_ok() };
         if timeout(STOP_TIME, tell).await == Ok(true) {
             // The subscription ends once everything that was sent before is here.
@@ -164,7 +163,7 @@ impl Pull {
                 }
             }
         }
-        (self.leftovers(), self.quiet)
+        self.leftovers()
     }
 
     /// Lets go of a pinned consumer, unless another has it already: without this, others get it only when the server has
@@ -191,7 +190,7 @@ impl Pull {
     }
 
     /// What is here and was not handed out, with nothing more to come.
-    pub(super) fn leftovers(&mut self) -> Vec<Received> {
+    pub(super) fn leftovers(&mut self) -> Vec<(Received, BootInstant)> {
         self.rescue();
         self.ready.drain(..).collect()
     }
@@ -222,6 +221,7 @@ impl Pull {
             id: self.pin.as_deref(),
         };
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.stream, self.consumer);
+        let now = BootInstant::now();
         let payload = to_json(&ask).map_err(|failure| failure.during(self.operation()))?;
         match self.api.send(subject, Some(self.inbox.clone()), None, payload).await {
             Ok(()) => {}
@@ -232,7 +232,7 @@ impl Pull {
         if !self.window.is_waiting() {
             self.heard = Instant::now();
         }
-        self.window.asked(batch);
+        self.window.asked(batch, now);
         Ok(())
     }
 
@@ -261,11 +261,11 @@ impl Pull {
             tracing::warn!(consumer = self.consumer, "what came is no delivery of a consumer");
             return;
         };
-        self.window.received();
+        let asked = self.window.received();
         if self.pinned && received.pin.is_some() {
             self.pin.clone_from(&received.pin);
         }
-        self.ready.push_back(received);
+        self.ready.push_back((received, asked.map_or(self.quiet, |asked| asked.max(self.quiet))));
     }
 
     /// Takes what has already come.

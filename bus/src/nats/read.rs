@@ -41,6 +41,16 @@ enum Page {
     TooMany,
 }
 
+/// What was read in this way.
+enum Read {
+    /// Everything.
+    All(RunLog),
+    /// The answering server knows of nothing. It may be behind.
+    None,
+    /// Nothing: there is more than may be asked for in this way.
+    TooMany,
+}
+
 impl NatsBus {
     pub(super) async fn last_on(
         &self,
@@ -94,18 +104,19 @@ impl NatsBus {
 
     pub(super) async fn events_of(&self, run: &RunId) -> Result<RunLog, BusError> {
         let operation = || format!("read run {run}");
-        match self.direct(&self.filters_of(run), operation).await? {
-            Some(log) if !log.events.is_empty() => Ok(log),
-            _ => self.events_after(run, 0).await,
+        match self.direct(Stream::Events, &self.of_run("*.*.*.*", run), operation).await? {
+            Read::All(log) => Ok(log),
+            Read::None | Read::TooMany => self.events_after(run, 0).await,
         }
     }
 
     pub(super) async fn short_run(&self, run: &RunId, at_most: usize) -> Result<Option<RunLog>, BusError> {
-        // A run of which the answering server knows nothing is asked for with everybody else.
-        let log = match self.direct(&self.filters_of(run), || format!("read run {run}")).await? {
-            None => return Ok(None),
-            Some(log) if log.events.is_empty() => self.events_after(run, 0).await?,
-            Some(log) => log,
+        let operation = || format!("read run {run}");
+        let log = match self.direct(Stream::Events, &self.of_run("*.*.*.*", run), operation).await? {
+            Read::TooMany => return Ok(None),
+            // A run of which the answering server knows nothing is asked for with everybody else.
+            Read::None => self.events_after(run, 0).await?,
+            Read::All(log) => log,
         };
         Ok(Some(log).filter(|log| log.events.len() <= at_most))
     }
@@ -114,9 +125,10 @@ impl NatsBus {
         let begin = format!("{}.workflow", self.namespace);
         let filters = [format!("{begin}.*.*.-.{run}"), format!("{begin}.checkpointed.*.-.{run}.*")];
         let operation = || format!("read run {run}");
-        match self.direct(&filters, operation).await? {
-            Some(log) => Ok(log),
-            None => {
+        match self.direct(Stream::Events, &filters, operation).await? {
+            Read::All(log) => Ok(log),
+            Read::None => Ok(RunLog { events: Vec::new(), end: 0 }),
+            Read::TooMany => {
                 let stream = Stream::Events.name(&self.namespace);
                 let read = self.read_by_consumer(stream, filters, 0).await;
                 read.map_err(|failure| self.about_stream(failure, operation()))
@@ -125,24 +137,45 @@ impl NatsBus {
     }
 
     pub(super) async fn events_after(&self, run: &RunId, after: u64) -> Result<RunLog, BusError> {
-        let stream = Stream::Events.name(&self.namespace);
-        let read = self.read_by_consumer(stream, self.filters_of(run), after).await;
+        let (stream, filters) = (Stream::Events.name(&self.namespace), self.of_run("*.*.*.*", run));
+        let read = self.read_by_consumer(stream, filters, after).await;
         read.map_err(|failure| self.about_stream(failure, format!("read run {run}")))
     }
 
-    fn filters_of(&self, run: &RunId) -> [String; 2] {
-        let prefix = format!("{}.*.*.*.*.{run}", self.namespace);
+    pub(super) async fn work_of(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
+        let operation = || format!("read the work of run {run}");
+        let filters = self.of_run("task.created.*.*", run);
+        match self.direct(Stream::Tasks, &filters, operation).await? {
+            Read::All(log) => return Ok(log.events),
+            Read::None => return Ok(Vec::new()),
+            Read::TooMany => {}
+        }
+        let read = self.read_up_to_the_last(Stream::Tasks.name(&self.namespace), filters, 0).await;
+        read.map_err(|failure| self.about_stream(failure, operation()))
+    }
+
+    pub(super) async fn history_of(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
+        let stream = Stream::History.name(&self.namespace);
+        let filters = ["history", "history.late"].map(|kind| format!("{}.{kind}.*.*.{run}", self.namespace));
+        let read = self.read_up_to_the_last(stream, filters, 0).await;
+        read.map_err(|failure| self.about_stream(failure, format!("read the history of run {run}")))
+    }
+
+    /// Filters for all subjects of a run that begin so.
+    fn of_run(&self, words: &str, run: &RunId) -> [String; 2] {
+        let prefix = format!("{}.{words}.{run}", self.namespace);
         [format!("{prefix}.>"), prefix]
     }
 
-    /// All messages of the log that pass the filters, from whichever server answers; `None` if there are more than may
-    /// be asked for in this way. One that knows of none may be behind, and says nothing of how far it is.
+    /// Reads the last message of every matching subject, from whichever server answers: as a subject holds one message,
+    /// all messages.
     async fn direct(
         &self,
+        stream: Stream,
         filters: &[String],
         operation: impl Fn() -> String,
-    ) -> Result<Option<RunLog>, BusError> {
-        let stream = Stream::Events.name(&self.namespace);
+    ) -> Result<Read, BusError> {
+        let stream = stream.name(&self.namespace);
         let mut events = Vec::new();
         let (mut from, mut end) = (None, None);
         loop {
@@ -151,7 +184,7 @@ impl NatsBus {
                     let end = *end.get_or_insert(up_to);
                     events.sort_unstable_by_key(|event| event.sequence);
                     if !more {
-                        return Ok(Some(RunLog { events, end }));
+                        return Ok(Read::All(RunLog { events, end }));
                     }
                     let next = events.last().map(|event| event.sequence + 1);
                     if next == from {
@@ -159,8 +192,12 @@ impl NatsBus {
                     }
                     from = next;
                 }
-                Ok(Page::None) => return Ok(Some(RunLog { events, end: end.unwrap_or_default() })),
-                Ok(Page::TooMany) => return Ok(None),
+                // What was left of a page that was read in part may have been removed meanwhile.
+                Ok(Page::None) if from.is_some() => {
+                    return Ok(Read::All(RunLog { events, end: end.unwrap_or_default() }));
+                }
+                Ok(Page::None) => return Ok(Read::None),
+                Ok(Page::TooMany) => return Ok(Read::TooMany),
                 Err(Failure::NoResponders) => return Err(self.why_nobody_reads(&stream, &operation()).await),
                 Err(failure) => return Err(failure.during(operation())),
             }
@@ -213,27 +250,46 @@ impl NatsBus {
         filters: [String; 2],
         after: u64,
     ) -> Result<RunLog, Failure> {
+        // Asked for before the events, so that none up to there is missing.
         let end = self.stream_info(&stream).await?.state.last_sequence;
-        let mut last: Option<u64> = None;
-        for filter in &filters {
-            last = last.max(self.leader_last(&stream, filter).await?);
-        }
-        let Some(last) = last.filter(|last| *last > after) else {
-            return Ok(RunLog { events: Vec::new(), end });
+        let events = self.read_up_to_the_last(stream, filters, after).await?;
+        let last = events.last().map_or(0, |event| event.sequence);
+        Ok(RunLog { events, end: end.max(last) })
+    }
+
+    async fn read_up_to_the_last(
+        &self,
+        stream: String,
+        filters: [String; 2],
+        after: u64,
+    ) -> Result<Vec<StoredMessage>, Failure> {
+        let Some(last) = self.last_of(&stream, &filters).await?.filter(|last| *last > after) else {
+            return Ok(Vec::new());
         };
         let begin = DeliverPolicy::ByStartSequence { start_sequence: after + 1 };
-        let mut reader = Reader::new(self.api.clone(), stream, filters.to_vec(), begin);
-        let mut events = Vec::new();
-        loop {
+        let mut reader = Reader::new(self.api.clone(), stream.clone(), filters.to_vec(), begin);
+        let (mut events, mut is_read) = (Vec::new(), false);
+        while !is_read {
             let next = timeout(TIME_LIMIT, reader.next()).await;
             let next = next.map_err(|_| Failure::Unavailable("the events do not come".to_owned()))??;
-            let Some(received) = next else { continue };
-            let sequence = received.stored.sequence;
-            events.push(received.stored);
-            if sequence >= last {
-                return Ok(RunLog { events, end: end.max(sequence) });
+            match next {
+                Some(received) => {
+                    is_read = received.stored.sequence >= last;
+                    events.push(received.stored);
+                }
+                // All that there was is here, and not the last: it may have been removed.
+                None => is_read = self.last_of(&stream, &filters).await? != Some(last),
             }
         }
+        Ok(events)
+    }
+
+    async fn last_of(&self, stream: &str, filters: &[String]) -> Result<Option<u64>, Failure> {
+        let mut last = None;
+        for filter in filters {
+            last = last.max(self.leader_last(stream, filter).await?);
+        }
+        Ok(last)
     }
 
     pub(super) async fn subjects_on(

@@ -1,22 +1,34 @@
 //! Making and checking the streams of a namespace.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{Compression, Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
 use mesh_schemas::Shards;
 
+use super::api::Failure;
 use super::bus::NatsBus;
 use super::consumer::Existing;
 use super::kv;
 use crate::error::BusError;
 use crate::topology::{
-    Bucket, GONE_AGENT_TTL, MAX_REQUEST_BYTES, NOTES_MAX_AGE, Stream, Topology, relay_consumer,
-    shard_consumer,
+    Bucket, GONE_AGENT_TTL, HISTORY_MAX_AGE, Limits, MAX_REQUEST_BYTES, NOTES_MAX_AGE, Stream, Tidying,
+    Topology, janitor_consumer, relay_consumer, shard_consumer, timer_consumer,
 };
 
+/// Every stream in the order in which they are made. The log comes first: if it has other shards, nothing else is
+/// touched.
+pub(super) const ORDER: [Stream; Stream::ALL.len()] =
+    [Stream::Events, Stream::Inbox, Stream::Tasks, Stream::History, Stream::Notes, Stream::Dead];
+
+/// How long a message id is remembered where histories are kept for longer: as long as servers do by default.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(2 * 60);
 /// Where the number of shards is written down: in the metadata of the stream that it cuts up.
 const SHARDS_KEY: &str = "mesh-shards";
+/// Where it is written down how often the servers force writes onto the disk, if that is `always`.
+const SYNC_KEY: &str = "mesh-sync-interval";
+const ALWAYS: &str = "always";
 
 impl NatsBus {
     pub(super) async fn read_shards(&self) -> Result<Shards, BusError> {
@@ -28,22 +40,48 @@ impl NatsBus {
     }
 
     pub(super) async fn make_namespace(&self, topology: &Topology) -> Result<(), BusError> {
-        // The log comes first: if it has other shards, nothing else is touched.
-        for stream in [Stream::Events, Stream::Inbox, Stream::Tasks, Stream::Notes, Stream::Dead] {
-            self.make_stream(self.stream_config(stream, topology)).await?;
+        for stream in ORDER {
+            self.make_stream(self.stream_config(stream, topology), |found| {
+                limit(stream, &topology.limits, found)
+            })
+            .await?;
         }
         for bucket in Bucket::ALL {
-            self.make_stream(self.bucket_config(bucket, topology)).await?;
+            self.make_stream(self.bucket_config(bucket, topology), |_| {}).await?;
         }
-        self.make_stream(self.objects_config(topology)).await?;
+        if let Some(synced) = topology.synced {
+            self.write_down(synced).await?;
+        }
+        self.make_stream(self.objects_config(topology), |_| {}).await?;
         self.ensure(&relay_consumer(&self.namespace), Existing::Update).await?;
+        self.ensure(&timer_consumer(&self.namespace), Existing::Update).await?;
+        for tidying in Tidying::ALL {
+            self.ensure(&janitor_consumer(&self.namespace, tidying), Existing::Update).await?;
+        }
         for shard in topology.shards.iter() {
             self.ensure(&shard_consumer(&self.namespace, shard), Existing::Update).await?;
         }
         Ok(())
     }
 
-    async fn make_stream(&self, wanted: Config) -> Result<(), BusError> {
+    /// Notes in the log's metadata whether the servers force each write onto the disk.
+    async fn write_down(&self, synced: bool) -> Result<(), BusError> {
+        let name = Stream::Events.name(&self.namespace);
+        let failed = |failure: Failure| failure.during(format!("update stream {name}"));
+        let mut config = self.stream_info(&name).await.map_err(failed)?.config;
+        if is_synced(&config) == synced {
+            return Ok(());
+        }
+        if synced {
+            config.metadata.insert(SYNC_KEY.to_owned(), ALWAYS.to_owned());
+        } else {
+            config.metadata.remove(SYNC_KEY);
+        }
+        let updated = self.api.call::<Info>(&format!("STREAM.UPDATE.{name}"), &config).await;
+        updated.map(drop).map_err(failed)
+    }
+
+    async fn make_stream(&self, wanted: Config, limit: impl Fn(&mut Config)) -> Result<(), BusError> {
         let name = wanted.name.clone();
         let operation = || format!("make stream {name}");
         let found = match self.stream_info(&name).await {
@@ -64,7 +102,7 @@ impl NatsBus {
             Err(failure) => return Err(failure.during(operation())),
         };
         check(&wanted, &found)?;
-        match update(&wanted, &found) {
+        match update(&wanted, &found, limit) {
             None => Ok(()),
             Some(updated) => {
                 let updated = self.api.call::<Info>(&format!("STREAM.UPDATE.{name}"), &updated).await;
@@ -104,7 +142,13 @@ impl NatsBus {
                 "Advisory events of the mesh, kept for a while"
             }
             Stream::Dead => "Messages that the mesh could not deal with, with the reason",
+            Stream::History => {
+                config.max_age = topology.limits.history_age.unwrap_or(HISTORY_MAX_AGE);
+                config.compression = Some(Compression::S2);
+                "What happened in runs of the mesh that are over, kept for a while"
+            }
         };
+        config.max_bytes = limited_bytes(stream, &topology.limits).unwrap_or_default();
         config.description = Some(description.to_owned());
         config
     }
@@ -136,11 +180,43 @@ impl NatsBus {
     }
 }
 
+/// The bytes that a stream may take, if that is said; below 0 as many as there are.
+fn limited_bytes(stream: Stream, limits: &Limits) -> Option<i64> {
+    let bytes = match stream {
+        Stream::Events | Stream::Tasks => limits.log_bytes,
+        Stream::History => limits.history_bytes,
+        Stream::Inbox | Stream::Notes | Stream::Dead => None,
+    };
+    bytes.map(|bytes| if bytes == 0 { -1 } else { i64::try_from(bytes).unwrap_or(i64::MAX) })
+}
+
+/// Gives a stream that is there the limits that are asked for.
+fn limit(stream: Stream, limits: &Limits, config: &mut Config) {
+    if let Some(bytes) = limited_bytes(stream, limits) {
+        config.max_bytes = bytes;
+    }
+    if let (Stream::History, Some(age)) = (stream, limits.history_age) {
+        config.max_age = age;
+        // It may not be longer.
+        config.duplicate_window = age.min(DUPLICATE_WINDOW);
+    }
+}
+
+/// Whether it is the stream of histories, whose age is up to the operator.
+fn is_history(config: &Config) -> bool {
+    config.subjects.iter().any(|subject| subject.split('.').nth(1) == Some("history"))
+}
+
 /// A subject names one fact and is stored once; nothing is dropped to make room.
 fn one_message_each(config: &mut Config) {
     config.max_messages_per_subject = 1;
     config.discard = DiscardPolicy::New;
     config.discard_new_per_subject = true;
+}
+
+/// Whether it is written down that the servers force each write onto the disk.
+pub(super) fn is_synced(config: &Config) -> bool {
+    config.metadata.get(SYNC_KEY).is_some_and(|interval| interval == ALWAYS)
 }
 
 pub(super) fn shards_of(config: &Config) -> Result<Shards, BusError> {
@@ -177,13 +253,16 @@ fn essentials(config: &Config) -> Vec<(&'static str, String)> {
         ("discard", format!("{:?}", config.discard)),
         ("discard_new_per_subject", config.discard_new_per_subject.to_string()),
         ("max_msgs_per_subject", config.max_messages_per_subject.max(0).to_string()),
-        ("max_age", format!("{:?}", config.max_age)),
         ("allow_direct", config.allow_direct.to_string()),
         ("allow_msg_schedules", config.allow_message_schedules.to_string()),
         ("allow_msg_ttl", config.allow_message_ttl.to_string()),
         ("subject_delete_marker_ttl", format!("{:?}", config.subject_delete_marker_ttl.unwrap_or_default())),
         ("sealed", config.sealed.to_string()),
+        ("deny_delete", config.deny_delete.to_string()),
     ];
+    if !is_history(config) {
+        essentials.push(("max_age", format!("{:?}", config.max_age)));
+    }
     if config.allow_message_schedules {
         // With a limit, the server may drop schedules that are not due yet.
         essentials.push(("max_msgs", config.max_messages.max(0).to_string()));
@@ -231,16 +310,17 @@ pub(super) fn difference(wanted: &Config, found: &Config) -> Option<String> {
     (!differences.is_empty()).then(|| differences.join("; "))
 }
 
-/// The stream that is there with our description, all of our subjects and at least our number of copies, if that
-/// changes it. Other settings that an operator chose stay.
-fn update(wanted: &Config, found: &Config) -> Option<Config> {
+/// The stream that is there with our description, all of our subjects, at least our number of copies and the limits that
+/// are asked for, if that changes it. Other settings that an operator chose stay.
+fn update(wanted: &Config, found: &Config, limit: impl Fn(&mut Config)) -> Option<Config> {
     let missing = wanted.subjects.iter().filter(|subject| !found.subjects.contains(subject));
-    let updated = Config {
+    let mut updated = Config {
         description: wanted.description.clone(),
         subjects: found.subjects.iter().chain(missing).cloned().collect(),
         num_replicas: wanted.num_replicas.max(found.num_replicas),
         ..found.clone()
     };
+    limit(&mut updated);
     (updated != *found).then_some(updated)
 }
 
@@ -281,8 +361,11 @@ mod tests {
         };
         let (older, newer) = (with(&["a"]), with(&["a", "b"]));
         assert!(check(&newer, &older).is_ok() && check(&older, &newer).is_ok());
-        assert_eq!(update(&newer, &older).map(|config| config.subjects), Some(newer.subjects.clone()));
-        assert_eq!(update(&older, &newer), None);
+        assert_eq!(
+            update(&newer, &older, |_| {}).map(|config| config.subjects),
+            Some(newer.subjects.clone())
+        );
+        assert_eq!(update(&older, &newer, |_| {}), None);
         let error = check(&newer, &with(&["a", "c"])).expect_err("conflict").to_string();
         assert!(error.contains(r#"subjects is {"a", "c"}, not {"a", "b"}"#), "{error}");
     }
@@ -290,7 +373,7 @@ mod tests {
     #[test]
     fn copies_are_added_and_never_taken_away() {
         let three = Config { num_replicas: 3, ..log(8) };
-        assert_eq!(update(&three, &log(8)).map(|config| config.num_replicas), Some(3));
-        assert_eq!(update(&log(8), &three), None);
+        assert_eq!(update(&three, &log(8), |_| {}).map(|config| config.num_replicas), Some(3));
+        assert_eq!(update(&log(8), &three, |_| {}), None);
     }
 }

@@ -50,7 +50,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: commands::agent::Agent,
     },
-    /// Look at messages that nobody could deal with
+    /// Look at messages that nobody could deal with, have them dealt with after all, or drop them
     Dead {
         #[command(subcommand)]
         command: commands::dead::Dead,

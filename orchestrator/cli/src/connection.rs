@@ -2,8 +2,8 @@ use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
-use mesh_bus::nats::{ConnectOptions, ConnectSettings, NatsBus, SettingsError, settings::variable};
-use mesh_schemas::Namespace;
+use mesh_bus::nats::{ConnectOptions, ConnectSettings, NatsBus, SettingsError, settings, settings::variable};
+use mesh_schemas::{DEFAULT_MAX_INLINE, Namespace};
 
 /// Where the mesh is, and who asks.
 #[derive(Args, Clone)]
@@ -45,6 +45,10 @@ pub(crate) struct Connection {
     /// What the subjects begin with on which answers come, for accounts that may listen nowhere else
     #[arg(long, global = true, env = variable::INBOX_PREFIX, hide_env = true, value_name = "PREFIX")]
     nats_inbox_prefix: Option<String>,
+    /// Largest event, in bytes, that carries its data itself: larger data is kept beside the streams, and the event refers to it
+    #[arg(long, global = true, env = variable::MAX_INLINE, hide_env = true, value_name = "BYTES",
+        default_value_t = DEFAULT_MAX_INLINE, value_parser = settings::max_inline)]
+    max_inline: usize,
 }
 
 /// The flag on the command line that says how to reach a server, if one does: for commands that reach none. What the
@@ -75,6 +79,7 @@ impl Connection {
         settings.cert.clone_from(&self.nats_cert);
         settings.key.clone_from(&self.nats_key);
         settings.inbox_prefix.clone_from(&self.nats_inbox_prefix);
+        settings.max_inline = Some(self.max_inline);
         settings.options()
     }
 

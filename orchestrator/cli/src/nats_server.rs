@@ -3,6 +3,8 @@
 mod folder;
 mod port;
 mod program;
+mod servers;
+mod sync;
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -18,33 +20,37 @@ use tokio::process::{Child, Command};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 
-/// The configuration that servers started here run with.
-const CONFIGURATION: &str = include_str!("../../../deploy/nats/nats-server.conf");
+use servers::Member;
+pub(crate) use servers::NatsServers;
+pub(crate) use sync::Sync;
+
 /// Longest time a server gets to end by itself: it writes its state to disk.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of a server's log is shown when it does not start.
 const LOG_TAIL: u64 = 2_000;
 
 /// A server that ends when this process ends, also when this process is killed.
-pub(crate) struct NatsServer {
+struct NatsServer {
     process: Child,
     log: PathBuf,
     port: u16,
+    sync: Sync,
     /// Held for as long as we live.
     _lock: File,
 }
 
 impl NatsServer {
-    /// Starts a server with JetStream on a folder and a port of this machine only; on any free port for 0.
-    pub(crate) async fn start(data: &Path, port: u16) -> anyhow::Result<Self> {
+    /// Starts a server with JetStream on a folder and a port of this machine only; on any free port for 0. A durable one
+    /// forces each write onto the disk.
+    async fn start(data: &Path, port: u16, durable: bool, member: Option<&Member>) -> anyhow::Result<Self> {
         let program = program::find().await?;
         // The folder first: who starts twice by mistake is told so, and not only that the port is taken.
         let lock = folder::take(data)?;
         let port = port::free(port)?;
         let configuration = data.join("nats-server.conf");
-        std::fs::write(&configuration, CONFIGURATION).with_context(|| {
-            Failure::new(ErrorCode::DataFolder, format!("cannot write {}", configuration.display()))
-        })?;
+        let unusable =
+            || Failure::new(ErrorCode::DataFolder, format!("cannot make {} ready", data.display()));
+        let sync = Sync::configure(data, &configuration, durable).with_context(unusable)?;
         let log = data.join("nats-server.log");
         // Through ourselves, so that the server is told when we die (see `Tethered`).
         let process = Command::new(std::env::current_exe()?)
@@ -58,6 +64,7 @@ impl NatsServer {
             .arg(data)
             .arg("--log")
             .arg(&log)
+            .args(member.into_iter().flat_map(cluster))
             // Not in our process group: Ctrl-C is for us, and we stop the server last.
             .process_group(0)
             .stdin(Stdio::null())
@@ -66,26 +73,21 @@ impl NatsServer {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| cannot_start(ErrorCode::NoServerProgram, &program))?;
-        Ok(Self { process, log, port, _lock: lock })
+        Ok(Self { process, log, port, sync, _lock: lock })
     }
 
     /// The port of 127.0.0.1 that it listens on.
-    pub(crate) fn port(&self) -> u16 {
+    fn port(&self) -> u16 {
         self.port
     }
 
-    /// How often it forces written data onto the disk, as its configuration says it.
-    pub(crate) fn sync_interval() -> &'static str {
-        let mut lines = CONFIGURATION.lines().map(str::trim);
-        lines
-            .find_map(|line| line.strip_prefix("sync_interval:"))
-            .unwrap_or_default()
-            .trim()
-            .trim_matches('"')
+    /// How often it forces written data onto the disk.
+    fn sync(&self) -> &Sync {
+        &self.sync
     }
 
     /// Waits until the server has ended by itself, and says why.
-    pub(crate) async fn ended(&mut self) -> anyhow::Error {
+    async fn ended(&mut self) -> anyhow::Error {
         match self.process.wait().await {
             Ok(status) => {
                 let message =
@@ -97,7 +99,7 @@ impl NatsServer {
     }
 
     /// Stops the server in order, and by force if that takes too long.
-    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+    async fn stop(mut self) -> anyhow::Result<()> {
         if let Some(pid) =
             self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
         {
@@ -157,16 +159,19 @@ impl Tethered {
     }
 }
 
-fn cannot_start(code: ErrorCode, program: &Path) -> Failure {
-    Failure::new(code, format!("cannot start {}", program.display()))
+/// What makes a server one of a cluster.
+fn cluster(member: &Member) -> [String; 8] {
+    let listens = format!("nats://127.0.0.1:{}", member.port);
+    let arguments = [
+        ("--name", member.name.clone()),
+        ("--cluster_name", "mesh".to_owned()),
+        ("--cluster", listens),
+        ("--routes", member.routes.clone()),
+    ];
+    let mut arguments = arguments.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
+    std::array::from_fn(|_| arguments.next().unwrap_or_default())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_said_of_the_disk_is_what_is_configured() {
-        assert_eq!(NatsServer::sync_interval(), "2m");
-    }
+fn cannot_start(code: ErrorCode, program: &Path) -> Failure {
+    Failure::new(code, format!("cannot start {}", program.display()))
 }

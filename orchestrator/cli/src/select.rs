@@ -51,16 +51,31 @@ impl RunSelector {
         match self {
             Self::Id(run) => Ok(*run),
             Self::Last => {
-                let last = bus.last(Stream::Events, &started).await?.ok_or_else(no_runs)?;
+                let last = match bus.last(Stream::Events, &started).await? {
+                    Some(last) => last,
+                    None => bus.last(Stream::History, &histories(bus)).await?.ok_or_else(no_runs)?,
+                };
                 Subject::parse(bus.namespace(), &last.message.subject)?.run().context("an event of a run")
             }
-            Self::Prefix(prefix) => one_of(prefix, matching(bus, &started, prefix).await?),
+            Self::Prefix(prefix) => {
+                let mut found = matching(bus, Stream::Events, &started, prefix).await?;
+                if found.is_empty() {
+                    found = matching(bus, Stream::History, &histories(bus), prefix).await?;
+                    found.dedup();
+                }
+                one_of(prefix, found)
+            }
         }
     }
 }
 
-async fn matching(bus: &dyn Bus, started: &str, prefix: &str) -> anyhow::Result<Vec<RunId>> {
-    let mut events = present(bus, Stream::Events, vec![started.to_owned()], From::Begin).await?;
+/// The subjects of the histories of all runs.
+fn histories(bus: &dyn Bus) -> String {
+    format!("{}.history.*.*.*.*", bus.namespace())
+}
+
+async fn matching(bus: &dyn Bus, stream: Stream, subjects: &str, prefix: &str) -> anyhow::Result<Vec<RunId>> {
+    let mut events = present(bus, stream, vec![subjects.to_owned()], From::Begin).await?;
     let mut found = Vec::new();
     while let Some(stored) = events.try_next().await? {
         let run =

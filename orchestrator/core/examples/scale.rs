@@ -65,8 +65,13 @@ fn follow(plan: &Arc<Plan>) {
         request,
         capability: None,
     };
-    let started =
-        Started { workflow: Some(plan.definition.name.clone()), data, correlation_id: None, trace: None };
+    let started = Started {
+        workflow: Some(plan.definition.name.clone()),
+        data,
+        lost: None,
+        correlation_id: None,
+        trace: None,
+    };
     let event = |sequence, fact| Event {
         run: id,
         id: format!("event-{sequence}"),

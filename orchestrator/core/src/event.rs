@@ -6,9 +6,10 @@ use mesh_schemas::payload::{
     WorkflowFailed, WorkflowStarted, code,
 };
 use mesh_schemas::{
-    Decoded, Envelope, Namespace, RunId, SCHEMA_VERSION, StoredMessage, Subject, SubjectError, TaskKey,
-    TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
+    DataRef, Decoded, Envelope, Namespace, ObjectOwner, RunId, SCHEMA_VERSION, StoredMessage, Subject,
+    SubjectError, TaskKey, TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
 };
+use serde_json::Value;
 
 /// An event of a run, as the fold takes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +43,9 @@ pub enum Fact {
     Checkpoint,
     /// An attempt went well.
     Completed(TaskKey, Box<TaskCompleted>),
+    /// An attempt went well, but what it made is lost. Nothing follows from that but that the attempt is given up: what
+    /// counts is that failure, once it stands in the log, or others who still had the result would decide otherwise.
+    Lost(TaskKey, TaskError),
     /// An attempt did not go well.
     Failed(TaskKey, TaskError),
     /// A wait is over.
@@ -55,6 +59,8 @@ pub struct Started {
     pub workflow: Option<WorkflowName>,
     /// What the event carries.
     pub data: WorkflowStarted,
+    /// Why its input cannot be had, if it is lost; null stands in its place.
+    pub lost: Option<String>,
     /// What the requester calls the whole piece of work.
     pub correlation_id: Option<String>,
     /// The trace that the work began in.
@@ -73,6 +79,18 @@ pub enum Unreadable {
     /// It says that it is of a schema which newer rules may know.
     #[error("{0}")]
     Newer(String),
+    /// It can be read with what it refers to: by [`Event::read_with`].
+    #[error("its data is elsewhere: {0}")]
+    Elsewhere(DataRef),
+}
+
+/// What was found where an event refers to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// This.
+    Found(Value),
+    /// Nothing, and nothing will be found there: why.
+    Lost(String),
 }
 
 impl Event {
@@ -83,8 +101,29 @@ impl Event {
     /// way a timer has fired, or it never would, and a run has ended.
     ///
     /// # Errors
-    /// [`Unreadable`] if the message is no event that the fold could take; no reading again helps.
+    /// [`Unreadable`] if the message is no event that the fold could take. No reading again helps, but of
+    /// [`Unreadable::Elsewhere`].
     pub fn read(namespace: &Namespace, stored: &StoredMessage) -> Result<Self, Unreadable> {
+        Self::read_as(namespace, stored, None)
+    }
+
+    /// Reads a message of the log whose data is elsewhere, with what was found there.
+    ///
+    /// # Errors
+    /// As [`Event::read`], and never [`Unreadable::Elsewhere`].
+    pub fn read_with(
+        namespace: &Namespace,
+        stored: &StoredMessage,
+        content: Content,
+    ) -> Result<Self, Unreadable> {
+        Self::read_as(namespace, stored, Some(content))
+    }
+
+    fn read_as(
+        namespace: &Namespace,
+        stored: &StoredMessage,
+        content: Option<Content>,
+    ) -> Result<Self, Unreadable> {
         let StoredMessage { message, sequence, time } = stored;
         let decoded = Envelope::decode(&message.headers, &message.payload)
             .map_err(|error| Unreadable::Malformed(error.to_string()));
@@ -97,6 +136,7 @@ impl Event {
         {
             return Err(Unreadable::Newer(format!("schema {type_}:{version} is not known here")));
         }
+        let is_of_mesh = schema.is_some();
         let read = subject.map_err(|error| match error {
             SubjectError::Unknown { .. } => Unreadable::UnknownType(error.to_string()),
             SubjectError::Namespace { .. } | SubjectError::Token { .. } => {
@@ -105,12 +145,18 @@ impl Event {
         });
         let read = read.and_then(|subject| {
             let run = subject.run().ok_or_else(|| unknown(&message.subject))?;
-            let (fact, defect) = fact(subject, stored, decoded.as_ref())?;
+            let whole = decoded.and_then(|decoded| whole(namespace, run, &subject, decoded, content));
+            let (payload, lost) = match whole {
+                Ok((decoded, lost)) => (Ok(decoded), lost),
+                Err(elsewhere @ Unreadable::Elsewhere(_)) => return Err(elsewhere),
+                Err(error) => (Err(error), None),
+            };
+            let (fact, defect) = fact(subject, stored, payload.as_ref(), lost)?;
             Ok(Self { run, id: message.subject.clone(), sequence: *sequence, time: *time, fact, defect })
         });
         read.map_err(|unreadable| match unreadable {
             // Whoever claims a schema of the mesh for a kind of event that is not known here may be a newer mesh.
-            Unreadable::UnknownType(error) if schema.is_some() => Unreadable::Newer(error),
+            Unreadable::UnknownType(error) if is_of_mesh => Unreadable::Newer(error),
             unreadable => unreadable,
         })
     }
@@ -119,15 +165,53 @@ impl Event {
 /// The envelope and payload of a message, or why they cannot be read.
 type Payload<'a> = Result<&'a Decoded, &'a Unreadable>;
 
-/// What an event on a subject says, and what is wrong with a payload that counts all the same.
+/// An event of a run as if it carried its data itself. Null stands for what is lost of it, which is told too, and for what
+/// nothing depends on.
+fn whole(
+    namespace: &Namespace,
+    run: RunId,
+    subject: &Subject,
+    decoded: Decoded,
+    content: Option<Content>,
+) -> Result<(Decoded, Option<String>), Unreadable> {
+    let mut event = match decoded {
+        Decoded::Event(event) => event,
+        bare @ Decoded::Bare(_) => return Ok((bare, None)),
+    };
+    let malformed = |error: &dyn std::fmt::Display| Unreadable::Malformed(error.to_string());
+    let Some(reference) = event.dataref(namespace).map_err(|error| malformed(&error))? else {
+        return Ok((Decoded::Event(event), None));
+    };
+    // What belongs to another run goes with that one.
+    if *reference.object.owner() != ObjectOwner::Run(run) {
+        return Err(malformed(&format_args!("dataref: the object does not belong to run {run}")));
+    }
+    let (content, lost) = match (subject, content) {
+        // The ends of runs, and what has nothing that could be large.
+        (Subject::Workflow { verb, .. }, _) if *verb != WorkflowVerb::Started => (Value::Null, None),
+        (Subject::Checkpointed { .. }, _) => (Value::Null, None),
+        (Subject::Task { verb: TaskVerb::Failed, .. }, _) => {
+            return Err(malformed(&"dataref: an error is carried by its event"));
+        }
+        (_, None) => return Err(Unreadable::Elsewhere(reference)),
+        (_, Some(Content::Found(content))) => (content, None),
+        (_, Some(Content::Lost(error))) => (Value::Null, Some(error)),
+    };
+    event.put_large(&reference, content).map_err(|error| malformed(&error))?;
+    Ok((Decoded::Event(event), lost))
+}
+
+/// What an event on a subject says, and what is wrong with a payload that counts all the same; `lost` tells why null stands
+/// in place of some of it.
 fn fact(
     subject: Subject,
     stored: &StoredMessage,
     payload: Payload<'_>,
+    lost: Option<String>,
 ) -> Result<(Fact, Option<String>), Unreadable> {
     Ok(match subject {
         Subject::Workflow { verb: WorkflowVerb::Started, workflow, .. } => {
-            (Fact::Started(Box::new(started(workflow, payload)?)), None)
+            (Fact::Started(Box::new(started(workflow, payload, lost)?)), None)
         }
         Subject::Workflow { verb: WorkflowVerb::Completed, .. } => end::<WorkflowCompleted>(payload),
         Subject::Workflow { verb: WorkflowVerb::Failed, .. } => end::<WorkflowFailed>(payload),
@@ -142,6 +226,9 @@ fn fact(
             }
         },
         Subject::Checkpointed { .. } => (Fact::Checkpoint, None),
+        Subject::Task { verb: TaskVerb::Completed, key } if lost.is_some() => {
+            (Fact::Lost(key, lost_output(&lost.unwrap_or_default())), None)
+        }
         Subject::Task { verb: TaskVerb::Completed, key } => {
             outcome(payload, key, |key, data| Fact::Completed(key, Box::new(data)))
         }
@@ -161,6 +248,15 @@ impl Event {
     pub fn is_signal(&self) -> bool {
         matches!(self.fact, Fact::Cancel(_) | Fact::Check)
     }
+
+    /// The attempt that this says was given up because its result is lost.
+    #[must_use]
+    pub fn gives_up_as_lost(&self) -> Option<&TaskKey> {
+        match &self.fact {
+            Fact::Failed(key, error) if error.code == code::LOST_OUTPUT => Some(key),
+            _ => None,
+        }
+    }
 }
 
 fn unknown(subject: &str) -> Unreadable {
@@ -173,7 +269,11 @@ fn data<T: serde::de::DeserializeOwned>(payload: Payload<'_>) -> Result<T, Unrea
         .map_err(|error| Unreadable::Malformed(format!("the data is wrong: {error}")))
 }
 
-fn started(workflow: Option<WorkflowName>, payload: Payload<'_>) -> Result<Started, Unreadable> {
+fn started(
+    workflow: Option<WorkflowName>,
+    payload: Payload<'_>,
+    lost: Option<String>,
+) -> Result<Started, Unreadable> {
     let data: WorkflowStarted = data(payload)?;
     if workflow.is_none() && data.capability.is_none() {
         let error = "a run has a workflow in its subject or a capability in its data, and this has neither";
@@ -183,6 +283,7 @@ fn started(workflow: Option<WorkflowName>, payload: Payload<'_>) -> Result<Start
     Ok(Started {
         workflow,
         data,
+        lost,
         correlation_id: envelope.and_then(|envelope| envelope.correlationid.clone()),
         trace: envelope.and_then(Envelope::trace),
     })
@@ -195,6 +296,16 @@ fn end<T: serde::de::DeserializeOwned>(payload: Payload<'_>) -> (Fact, Option<St
 /// A cancel without a body is a cancel without a reason.
 fn cancel(stored: &StoredMessage, payload: Payload<'_>) -> Result<CancelSignal, Unreadable> {
     if stored.message.payload.is_empty() { Ok(CancelSignal::default()) } else { data(payload) }
+}
+
+/// Why an attempt failed whose result is lost.
+fn lost_output(error: &str) -> TaskError {
+    TaskError {
+        code: code::LOST_OUTPUT.to_owned(),
+        message: format!("the result of the task is lost: {error}"),
+        retryable: false,
+        retry_after: None,
+    }
 }
 
 fn outcome<T: serde::de::DeserializeOwned>(

@@ -1,6 +1,9 @@
 //! A run made anew from its log.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use mesh_schemas::TaskKey;
 
 use crate::decision::Decision;
 use crate::event::{Event, Fact, Started};
@@ -69,4 +72,13 @@ pub fn replay(plan: &Arc<Plan>, events: &[Event]) -> Option<(Run, Vec<Decision>)
     let mut replay = Replay::begin(first, started, Arc::clone(plan));
     rest.iter().for_each(|event| replay.take(event));
     Some(replay.finish())
+}
+
+/// The attempts whose results are lost by the word of the log: somebody looked for one, did not find it, and gave the
+/// attempt up. Whatever is found in its place is not to be read any more, or it would be decided otherwise than it was:
+/// [`Fact::Lost`] is what such an attempt came to.
+#[must_use]
+pub fn given_up_as_lost<'a>(events: impl IntoIterator<Item = &'a Event>) -> BTreeSet<TaskKey> {
+    let lost = events.into_iter().filter_map(Event::gives_up_as_lost);
+    lost.cloned().collect()
 }

@@ -57,24 +57,28 @@ pub struct Header {
     pub deadline: DateTime<Utc>,
 }
 
-/// Where a task stands. Transitions: waiting → active | skipped | failed; active → done | pausing | failed;
-/// pausing → active.
+/// Where a task stands. Transitions: waiting → active | skipped | failed; active → done | pausing | given up | failed;
+/// given up → pausing | failed; pausing → active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TaskState {
     /// Needs that have not ended: this many.
     Waiting(usize),
     /// An attempt is with an agent.
     Active(Attempt),
+    /// The result of the attempt is lost: it fails as soon as that stands in the log.
+    GivenUp(Attempt),
     /// The attempt failed; another follows when the timer has fired.
     Pausing(Attempt),
-    Done,
-    Failed,
+    /// The last attempt went well.
+    Done(Attempt),
+    /// There is no attempt after this one.
+    Failed(Attempt),
     Skipped,
 }
 
 impl TaskState {
     fn has_ended(self) -> bool {
-        matches!(self, Self::Done | Self::Failed | Self::Skipped)
+        matches!(self, Self::Done(_) | Self::Failed(_) | Self::Skipped)
     }
 }
 
@@ -119,6 +123,11 @@ impl Run {
     pub fn start(event: &Event, started: &Started, plan: Arc<Plan>) -> (Self, Step) {
         let mut state = Self::new(event, started, plan);
         let mut fold = Fold::new(&mut state, &event.id, event.time);
+        if let Some(error) = &started.lost {
+            fold.input_lost(error);
+            let step = fold.finish();
+            return (state, step);
+        }
         let deadline = fold.run.header.deadline;
         fold.decide(Action::SetTimer(Timer::Deadline, deadline));
         for task in 0..fold.run.tasks.len() {
@@ -184,6 +193,7 @@ impl Run {
         match &event.fact {
             Fact::Completed(key, outcome) => fold.completed(key, outcome),
             Fact::Failed(key, error) => fold.failed(key, error),
+            Fact::Lost(key, error) => fold.lost(key, error),
             Fact::Fired(Timer::Retry { task, after }) => fold.retry(task, *after),
             Fact::Fired(Timer::Deadline) => fold.timed_out(),
             Fact::Cancel(signal) => fold.cancelled(signal.reason.clone()),
@@ -246,14 +256,24 @@ impl Run {
         let (task, state) = (&self.plan.tasks[place], &self.tasks[place]);
         let (status, attempt) = match *state {
             TaskState::Waiting(_) => ("pending", None),
-            TaskState::Active(attempt) => ("active", Some(attempt)),
+            TaskState::Active(attempt) | TaskState::GivenUp(attempt) => ("active", Some(attempt)),
             TaskState::Pausing(attempt) => ("retrying", Some(attempt)),
-            TaskState::Done => ("done", None),
-            TaskState::Failed => ("failed", None),
+            TaskState::Done(_) => ("done", None),
+            TaskState::Failed(_) => ("failed", None),
             TaskState::Skipped => ("skipped", None),
         };
         let status = if !state.has_ended() && self.has_ended() { "cancelled" } else { status };
         TaskView { id: task.id.clone(), agent: task.agent.clone(), status, attempt }
+    }
+
+    /// Whether this took an attempt's result into account. If the log has it that the result is lost, the run is not what
+    /// it would be for those who read all of its log.
+    #[must_use]
+    pub fn has_used(&self, key: &TaskKey) -> bool {
+        let state = self.plan.index(&key.task).map(|index| self.tasks[index]);
+        state.is_some_and(
+            |state| matches!(state, TaskState::Done(of) | TaskState::Failed(of) if of == key.attempt),
+        )
     }
 
     fn task(&self, task: &TaskId) -> Option<TaskState> {
@@ -265,7 +285,7 @@ impl Run {
     #[must_use]
     pub fn stray(&self, event: &Event) -> Option<String> {
         match &event.fact {
-            Fact::Completed(key, _) | Fact::Failed(key, _) => {
+            Fact::Completed(key, _) | Fact::Failed(key, _) | Fact::Lost(key, _) => {
                 self.stray_attempt(&key.task, key.attempt).or_else(|| self.misrouted(key))
             }
             Fact::Fired(Timer::Retry { task, after }) => self.stray_attempt(task, *after),
@@ -294,8 +314,11 @@ impl Run {
         };
         let last = match &self.tasks[index] {
             TaskState::Waiting(_) | TaskState::Skipped => 0,
-            TaskState::Active(attempt) | TaskState::Pausing(attempt) => attempt.get(),
-            TaskState::Done | TaskState::Failed => u32::MAX,
+            TaskState::Active(last)
+            | TaskState::GivenUp(last)
+            | TaskState::Pausing(last)
+            | TaskState::Done(last)
+            | TaskState::Failed(last) => last.get(),
         };
         (attempt.get() > last).then(|| format!("attempt {attempt} of task '{task}' was never created"))
     }

@@ -95,6 +95,7 @@ impl World {
                 request: RequestId { source: "test".to_owned(), id: "1".to_owned() },
                 capability: None,
             },
+            lost: None,
             correlation_id: None,
             trace: None,
         };
@@ -145,7 +146,12 @@ impl World {
                     if choice.is_multiple_of(5) { json!(f64::from(whole) / 7.0) } else { json!(whole) };
                 self.push(Fact::Completed(key, Box::new(completed(output))));
             }
-            6..=8 if !self.open.is_empty() => {
+            6 if !self.open.is_empty() => {
+                // Its result is lost: it is given up, and fails when that is stored.
+                let key = self.open.remove(pick(self.open.len()));
+                self.push(Fact::Lost(key, error(false)));
+            }
+            7..=8 if !self.open.is_empty() => {
                 let key = self.open.remove(pick(self.open.len()));
                 self.push(Fact::Failed(key, error(choice.is_multiple_of(2))));
             }
@@ -319,6 +325,35 @@ proptest! {
         }
     }
 
+    /// Of an archived run a beginning of the log is left, and its end. From that follows nothing that does not follow from
+    /// all of the log: no task, no timer and no end at all, and no attempt is given up that was not.
+    #[test]
+    fn from_what_is_left_of_an_archived_run_nothing_new_follows(
+        shapes in shapes(),
+        choices in prop::collection::vec(any::<u16>(), 0..40),
+    ) {
+        let mut world = World::new(plan(&shapes));
+        for choice in choices {
+            world.happen(choice);
+        }
+        if !world.run.has_ended() {
+            world.push(Fact::Cancel(CancelSignal::default()));
+        }
+        world.push(Fact::Ended);
+        let decided = all_decisions(&world.plan, &world.log);
+        let (end, events) = world.log.split_last().expect("the end");
+        for length in 1..=events.len() {
+            let mut left = events[..length].to_vec();
+            left.push(end.clone());
+            let (run, follows) = replay(&world.plan, &left).expect("the log begins with started");
+            prop_assert!(run.has_ended());
+            for decision in follows {
+                prop_assert!(matches!(decision.action, Action::GiveUp(..)), "{:?}", decision);
+                prop_assert!(decided.contains(&decision), "{:?}", decision);
+            }
+        }
+    }
+
     /// An event that comes again changes nothing and leads to nothing.
     #[test]
     fn an_event_that_comes_again_changes_nothing(
@@ -351,6 +386,8 @@ proptest! {
             } else if let Some(at) = world.timers.iter().rposition(|timer| *timer != Timer::Deadline) {
                 let timer = world.timers.remove(at);
                 world.push(Fact::Fired(timer));
+            } else if let Some(Decision { action: Action::GiveUp(key, error), .. }) = world.unstored.pop() {
+                world.push(Fact::Failed(key, error));
             }
         }
         prop_assert!(world.run.has_ended(), "{:?}", world.run);

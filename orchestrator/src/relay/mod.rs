@@ -9,33 +9,58 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use mesh_bus::topology::{RELAY_ACK_WAIT, Stream, relay_consumer};
-use mesh_bus::{Delivery, Flow, Reason, Target};
-use mesh_schemas::{StoredMessage, Subject};
+use mesh_bus::topology::{relay_consumer, timer_consumer};
+use mesh_bus::{ConsumerSpec, DeadEnd, Delivery, Flow, Target};
+use mesh_schemas::{StoredMessage, Subject, SubjectError};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::lease::Lease;
+use crate::pressure::Pressure;
 use crate::service::{Shared, until_it_works};
 use crate::store::{self, Lost};
 
 /// Messages in hand at once in one orchestrator: enough to hide the round trips of each.
 const AT_ONCE: usize = 256;
 
-/// Relays until `stop`, then finishes what is in hand.
-pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+/// Relays requests until `stop`, then finishes what is in hand. While the log is nearly full, they wait in the inbox.
+pub(crate) async fn requests(shared: Arc<Shared>, stop: CancellationToken) {
     let spec = relay_consumer(shared.bus.namespace());
+    let gate = Some(shared.pressure.clone());
+    run(shared, spec, gate, stop).await;
+}
+
+/// Relays due timers until `stop`, then finishes what is in hand. Runs that have begun go on, however full the log is.
+pub(crate) async fn timers(shared: Arc<Shared>, stop: CancellationToken) {
+    let spec = timer_consumer(shared.bus.namespace());
+    run(shared, spec, None, stop).await;
+}
+
+async fn run(shared: Arc<Shared>, spec: ConsumerSpec, mut gate: Option<Pressure>, stop: CancellationToken) {
     let mut at_work = FuturesUnordered::new();
     while !stop.is_cancelled() {
+        let mut budget = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            Some(()) = at_work.next(), if !at_work.is_empty() => continue,
+            budget = opened(gate.as_mut()) => budget,
+        };
         let consume = || shared.bus.consume(&spec, Flow::Continuous(AT_ONCE));
         let Some(mut inbox) = until_it_works("reading the inbox", &stop, consume).await else { break };
-        loop {
+        while budget > 0 {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
+                now = changed(gate.as_mut()) => budget = now,
                 Some(()) = at_work.next(), if !at_work.is_empty() => {}
                 delivery = inbox.next(), if at_work.len() < AT_ONCE => match delivery {
-                    Ok(delivery) => at_work.push(handle(Arc::clone(&shared), delivery)),
+                    Ok(delivery) => {
+                        if gate.is_some() {
+                            let bytes = delivery.stored.message.payload.len().max(1);
+                            budget = budget.saturating_sub(bytes as u64);
+                        }
+                        at_work.push(handle(Arc::clone(&shared), delivery));
+                    }
                     Err(error) => {
                         warn!(%error, "reading the inbox: beginning anew");
                         break;
@@ -48,9 +73,32 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     while at_work.next().await.is_some() {}
 }
 
+/// Waits until something may be taken, and says how many bytes of it may be taken until the next change.
+async fn opened(gate: Option<&mut Pressure>) -> u64 {
+    let Some(gate) = gate else { return u64::MAX };
+    loop {
+        match changed(Some(gate)).await {
+            0 => {}
+            budget => return budget,
+        }
+    }
+}
+
+/// Waits for the next look at how full the log is, and says how many bytes may be taken until the one after.
+async fn changed(gate: Option<&mut Pressure>) -> u64 {
+    if let Some(gate) = gate
+        && gate.budget.changed().await.is_ok()
+    {
+        let budget = *gate.budget.borrow_and_update();
+        return if gate.is_nearly_full() { 0 } else { budget };
+    }
+    // Nobody looks, or not any more.
+    std::future::pending().await
+}
+
 async fn handle(shared: Arc<Shared>, delivery: Delivery) {
     let stored = delivery.stored.clone();
-    let lease = Lease::new(Arc::clone(&shared.bus), delivery, RELAY_ACK_WAIT);
+    let lease = Lease::new(Arc::clone(&shared.bus), delivery);
     match lease.hold(relay(&shared, &lease, &stored)).await {
         Some(Ok(())) => lease.ack().await,
         Some(Err(Lost)) | None => {
@@ -77,11 +125,13 @@ async fn relay(shared: &Shared, lease: &Lease, stored: &StoredMessage) -> Result
             request::relay(shared, lease, stored, Target::Task(capability)).await
         }
         Ok(Subject::TimerDue { run, timer }) => timer::relay(shared, lease, stored, run, timer).await,
-        Ok(_) => {
-            let error = "the inbox takes requests and timers only";
-            store::letter(&*shared.bus, lease, Stream::Inbox, stored, Reason::UnknownType, error).await
-        }
         Err(_) if shared.presence.has_newer() => leave(lease).await,
-        Err(error) => reject::malformed(shared, lease, stored, None, &error.to_string()).await,
+        Ok(_) | Err(SubjectError::Unknown { .. }) => {
+            let error = "the inbox takes requests and timers that are due only";
+            store::letter(&*shared.bus, lease, DeadEnd::InboxType, stored, error).await.map(drop)
+        }
+        Err(error) => {
+            reject::unreadable(shared, lease, DeadEnd::InboxSubject, stored, None, &error.to_string()).await
+        }
     }
 }

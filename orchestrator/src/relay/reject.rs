@@ -1,9 +1,9 @@
 use mesh_bus::topology::{Bucket, Stream};
-use mesh_bus::{BusError, Publish, Reason};
-use mesh_core::Event;
+use mesh_bus::{BusError, DeadEnd, Publish};
+use mesh_core::{Event, Unreadable};
 use mesh_schemas::payload::{RequestRejected, rejection};
 use mesh_schemas::{RequestId, RunId, Shards, StoredMessage, Subject, TraceContext, WorkflowName};
-use tracing::info;
+use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::request::{Request, request_id, started_subject, workflow_or_capability};
@@ -66,13 +66,29 @@ pub(super) async fn if_not_started(
             return Err(Lost);
         }
     };
-    let Err(error) = Event::read(shared.bus.namespace(), &first) else { return Ok(()) };
+    let error = match Event::read(shared.bus.namespace(), &first) {
+        Ok(_) | Err(Unreadable::Elsewhere(_)) => return Ok(()),
+        Err(error) => error,
+    };
     let reason = format!(
         "the run {} cannot start: what somebody published on {subject} is no beginning of a run ({error}). Send the \
          request under another id",
         request.run
     );
     tell_requester(shared, lease, stored, request, Rejection::new(rejection::RUN_ID_TAKEN, reason)).await
+}
+
+/// Puts a request aside whose run cannot begin for want of room, and tells the requester.
+pub(super) async fn too_large(
+    shared: &Shared,
+    lease: &Lease,
+    stored: &StoredMessage,
+    request: &Request,
+    error: &str,
+) -> Result<(), Lost> {
+    store::letter(&*shared.bus, lease, DeadEnd::LargeRequest, stored, error).await?;
+    let reason = format!("the first event of the run would be too large: {error}");
+    tell_requester(shared, lease, stored, request, Rejection::new(rejection::MALFORMED, reason)).await
 }
 
 async fn tell_requester(
@@ -87,14 +103,15 @@ async fn tell_requester(
 }
 
 /// A request for a target, if that can be told, that cannot be read: a dead letter, and a rejection for whoever waits.
-pub(super) async fn malformed(
+pub(super) async fn unreadable(
     shared: &Shared,
     lease: &Lease,
+    end: DeadEnd,
     stored: &StoredMessage,
     target: Option<WorkflowName>,
     error: &str,
 ) -> Result<(), Lost> {
-    store::letter(&*shared.bus, lease, Stream::Inbox, stored, Reason::Malformed, error).await?;
+    store::letter(&*shared.bus, lease, end, stored, error).await?;
     let id = request_id(shared, stored, None);
     let run = RunId::for_request("malformed", &id, Shards::default());
     let rejection = Rejection::new(rejection::MALFORMED, error.to_owned());
@@ -148,13 +165,18 @@ async fn tell(
     let subject = Subject::RequestRejected { name, id };
     let message = Publish::plain(frame.message(&subject, &data));
     if let store::Outcome::TooLarge(_) = store::message(&*shared.bus, lease, message).await? {
-        // Reasons quote the input.
+        // Reasons quote the input, and what the requester calls the work may be as long as it likes.
         let more = data.reasons.len().saturating_sub(MAX_REASONS);
         data.reasons = data.reasons.iter().take(MAX_REASONS).map(|reason| store::shorten(reason)).collect();
         if more > 0 {
             data.reasons.push(format!("and {more} more reasons"));
         }
-        store::message(&*shared.bus, lease, Publish::plain(frame.message(&subject, &data))).await?;
+        let id = id.to_string();
+        let frame = Frame { correlation_id: &id, ..frame };
+        let message = Publish::plain(frame.message(&subject, &data));
+        if let store::Outcome::TooLarge(error) = store::message(&*shared.bus, lease, message).await? {
+            warn!(error, "the requester cannot be told");
+        }
     }
     Ok(())
 }

@@ -2,10 +2,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_bus::topology::Stream;
-use mesh_bus::{BusError, Stored, Target};
+use mesh_bus::{BusError, DeadEnd, Stored, Target};
+use mesh_core::Content;
 use mesh_schemas::payload::{WorkflowStarted, rejection};
 use mesh_schemas::{
-    Decoded, Envelope, RequestId, RunId, StoredMessage, Subject, TraceContext, WorkflowName, WorkflowVerb,
+    DataRef, Decoded, Envelope, EnvelopeError, ObjectOwner, RequestId, RunId, StoredMessage, Subject,
+    TraceContext, WorkflowName, WorkflowVerb,
 };
 use mesh_telemetry::{names, propagation, span};
 use serde_json::Value;
@@ -32,6 +34,8 @@ pub(super) struct Request {
     event_id: String,
     trace: Option<TraceContext>,
     input: Value,
+    /// Whether its sender gave it an id, so that it can be sent again.
+    may_come_again: bool,
 }
 
 impl Request {
@@ -58,19 +62,22 @@ pub(super) async fn relay(
         Ok(decoded) => decoded,
         Err(error) => {
             let target = workflow_or_capability(&target);
-            return reject::malformed(shared, lease, stored, target, &error.to_string()).await;
+            let end = DeadEnd::UnreadableRequest;
+            return reject::unreadable(shared, lease, end, stored, target, &error.to_string()).await;
         }
     };
     let id = request_id(shared, stored, decoded.envelope());
     let run = RunId::for_request(&target.to_string(), &id, shards);
     let envelope = decoded.envelope();
-    let request = Request {
+    let reference = envelope.map_or(Ok(None), |event| event.dataref(shared.bus.namespace()));
+    let mut request = Request {
         run,
         correlation_id: envelope.and_then(|event| event.correlationid.clone()),
         event_id: envelope.map_or_else(|| id.id.clone(), |event| event.id.clone()),
         trace: envelope.and_then(Envelope::trace),
         id,
         target,
+        may_come_again: envelope.is_some(),
         input: match decoded {
             Decoded::Event(event) => event.data,
             Decoded::Bare(value) => value,
@@ -79,7 +86,54 @@ pub(super) async fn relay(
     let hop = TraceContext::from_headers(&stored.message.headers).or_else(|| request.trace.clone());
     let span = span::process(template(&request.target), &stored.message.subject, hop.as_ref());
     span.record(names::RUN_ID, tracing::field::display(run));
-    start(shared, lease, stored, request, hop).instrument(span).await
+    async {
+        // Kept until the run is started.
+        let _room = match reference {
+            Ok(Some(_)) => shared.large_requests.acquire().await.ok(),
+            _ => None,
+        };
+        match input(shared, lease, run, reference).await? {
+            Ok(None) => {}
+            Ok(Some(input)) => request.input = input,
+            Err(rejection) => return reject::request(shared, lease, stored, &request, rejection).await,
+        }
+        start(shared, lease, stored, request, hop).await
+    }
+    .instrument(span)
+    .await
+}
+
+/// The input that a request refers to, if it does not carry it.
+async fn input(
+    shared: &Shared,
+    lease: &Lease,
+    run: RunId,
+    reference: Result<Option<DataRef>, EnvelopeError>,
+) -> Result<Result<Option<Value>, Rejection>, Lost> {
+    let malformed = |reason: String| Ok(Err(Rejection::new(rejection::MALFORMED, reason)));
+    let reference = match reference {
+        Ok(Some(reference)) => reference,
+        Ok(None) => return Ok(Ok(None)),
+        Err(error) => return malformed(error.to_string()),
+    };
+    if *reference.object.owner() != ObjectOwner::Run(run) {
+        return malformed(format!(
+            "dataref: the object does not belong to run {run}, which the request names"
+        ));
+    }
+    if reference.member.is_some() {
+        return malformed(
+            "dataref: the data of a request is kept as a whole: write no #/<member>".to_owned(),
+        );
+    }
+    let (content, _) = store::fetched(&*shared.bus, lease, &reference).await?;
+    Ok(match content {
+        Content::Found(input) => Ok(Some(input)),
+        Content::Lost(error) => {
+            let reason = format!("the input is lost: {error}; send the request again with it");
+            Err(Rejection::new(rejection::LOST_INPUT, reason))
+        }
+    })
 }
 
 async fn start(
@@ -89,6 +143,10 @@ async fn start(
     mut request: Request,
     hop: Option<TraceContext>,
 ) -> Result<(), Lost> {
+    if request.may_come_again && is_archived(shared, lease, &request).await? {
+        info!(run = %request.run, "a request that comes again: its run is archived");
+        return Ok(());
+    }
     if let Some(reason) = definitions::too_deep(&request.input) {
         let rejection = Rejection::new(rejection::INVALID_INPUT, reason);
         return reject::request(shared, lease, stored, &request, rejection).await;
@@ -127,7 +185,7 @@ async fn start(
         hop: hop.as_ref(),
     };
     let started = encode::started(&frame, workflow(&request.target), request.run, &data);
-    match store::message(&*shared.bus, lease, started).await? {
+    match store::event(&*shared.bus, lease, &request.run, started).await? {
         store::Outcome::Stored(Stored::Now(_)) => {
             info!(run = %request.run, target = %request.target, "run started");
             Ok(())
@@ -135,9 +193,22 @@ async fn start(
         store::Outcome::Stored(Stored::Already) => {
             reject::if_not_started(shared, lease, stored, &request).await
         }
-        store::Outcome::TooLarge(error) => {
-            let target = workflow_or_capability(&request.target);
-            reject::malformed(shared, lease, stored, target, &error).await
+        store::Outcome::TooLarge(error) => reject::too_large(shared, lease, stored, &request, &error).await,
+    }
+}
+
+/// Whether the run of a request is over so long that all that is left of it is its history.
+async fn is_archived(shared: &Shared, lease: &Lease, request: &Request) -> Result<bool, Lost> {
+    let name = workflow(&request.target).map_or_else(|| "-".to_owned(), |workflow| workflow.to_string());
+    let histories = format!("{}.history.{name}.*.{}", shared.bus.namespace(), request.run);
+    loop {
+        match shared.bus.last(Stream::History, &histories).await {
+            Ok(history) => return Ok(history.is_some()),
+            Err(_) if lease.is_lost() => return Err(Lost),
+            Err(error) => {
+                debug!(%error, "the histories cannot be read yet");
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
         }
     }
 }

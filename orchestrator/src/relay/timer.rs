@@ -1,5 +1,4 @@
-use mesh_bus::topology::Stream;
-use mesh_bus::{Publish, Reason};
+use mesh_bus::{DeadEnd, Publish};
 use mesh_schemas::payload::TimerFired;
 use mesh_schemas::{
     Decoded, Envelope, EnvelopeError, Message, Namespace, RunId, StoredMessage, Subject, Timer, TraceContext,
@@ -23,7 +22,7 @@ pub(super) async fn relay(
         Ok(fired) => store::message(bus, lease, Publish::once(fired)).await.map(|_| ()),
         Err(error) => {
             let error = error.to_string();
-            store::letter(bus, lease, Stream::Inbox, stored, Reason::Malformed, &error).await
+            store::letter(bus, lease, DeadEnd::UnreadableTimer, stored, &error).await.map(drop)
         }
     }
 }

@@ -1,14 +1,14 @@
 //! Runs in memory: (state, how far it has read), and when not to trust it.
 
+use std::num::NonZeroUsize;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use lru::LruCache;
 use mesh_bus::Delivery;
-use mesh_core::Run;
+use mesh_core::{Event, Run};
 use mesh_schemas::RunId;
 
 use super::checkpoint::Pace;
-
-/// A run of more tasks than this counts as several, so that huge ones do not take all the memory.
-const TASKS_OF_ONE: usize = 100;
 
 /// A run as far as it was folded.
 pub(super) struct Cached {
@@ -22,13 +22,19 @@ pub(super) struct Cached {
     pub(super) covered: u64,
     /// When it is written down.
     pub(super) pace: Pace,
+    /// When the run ended, if its end stands in the log.
+    pub(super) ended: Option<DateTime<Utc>>,
+    /// Length of what is folded of its log, with what events refer to: much of it is kept.
+    pub(super) bytes: usize,
 }
 
-impl Cached {
-    /// For how many runs it counts.
-    fn weight(&self) -> usize {
-        1 + self.run.size() / TASKS_OF_ONE
-    }
+/// How much may be kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    /// So many runs.
+    pub(crate) runs: usize,
+    /// So many bytes of their logs. One run is kept, however large.
+    pub(crate) bytes: usize,
 }
 
 /// How the next event of a run stands to what is cached of it.
@@ -46,17 +52,18 @@ pub(super) enum Standing {
 /// comes to this process in order; a new pin or a gap in the deliveries empties the cache.
 pub(super) struct Cache {
     runs: LruCache<RunId, Cached>,
-    /// For how many runs of usual size there is room, and for how many those that are here count.
-    room: usize,
-    taken: usize,
+    /// Bytes of all of them.
+    bytes: usize,
+    most_bytes: usize,
     pin: Option<String>,
     /// Number of the last delivery.
     last: Option<u64>,
 }
 
 impl Cache {
-    pub(super) fn new(runs: usize) -> Self {
-        Self { runs: LruCache::unbounded(), room: runs.max(1), taken: 0, pin: None, last: None }
+    pub(super) fn new(memory: Memory) -> Self {
+        let runs = NonZeroUsize::new(memory.runs).unwrap_or(NonZeroUsize::MIN);
+        Self { runs: LruCache::new(runs), bytes: 0, most_bytes: memory.bytes, pin: None, last: None }
     }
 
     /// Notes a delivery; `false` if others may have had deliveries since the last one, so that the cache was
@@ -80,26 +87,36 @@ impl Cache {
 
     fn clear(&mut self) {
         self.runs.clear();
-        self.taken = 0;
+        self.bytes = 0;
     }
 
     pub(super) fn forget(&mut self, run: &RunId) {
-        if let Some(gone) = self.runs.pop(run) {
-            self.taken -= gone.weight();
+        let forgotten = self.runs.pop(run);
+        self.bytes -= forgotten.map_or(0, |cached| cached.bytes);
+    }
+
+    /// Keeps a run, in place of those that were not asked for the longest.
+    pub(super) fn keep(&mut self, run: RunId, cached: Cached) {
+        self.bytes += cached.bytes;
+        // What had its place before, or the run that nothing has happened to for the longest time.
+        let replaced = self.runs.push(run, cached);
+        self.bytes -= replaced.map_or(0, |(_, cached)| cached.bytes);
+        self.make_room();
+    }
+
+    /// So many more bytes of a run's log are folded.
+    pub(super) fn grown(&mut self, run: &RunId, bytes: usize) {
+        if let Some(cached) = self.runs.get_mut(run) {
+            cached.bytes += bytes;
+            self.bytes += bytes;
+            self.make_room();
         }
     }
 
-    /// Keeps a run, in place of those that were not asked for the longest. One that is larger than the room is kept
-    /// alone.
-    pub(super) fn keep(&mut self, run: RunId, cached: Cached) {
-        self.forget(&run);
-        self.taken += cached.weight();
-        self.runs.put(run, cached);
-        while self.taken > self.room
-            && self.runs.len() > 1
-            && let Some((_, gone)) = self.runs.pop_lru()
-        {
-            self.taken -= gone.weight();
+    fn make_room(&mut self) {
+        while self.bytes > self.most_bytes && self.runs.len() > 1 {
+            let oldest = self.runs.pop_lru();
+            self.bytes -= oldest.map_or(0, |(_, cached)| cached.bytes);
         }
     }
 
@@ -107,10 +124,19 @@ impl Cache {
         self.runs.get_mut(run)
     }
 
-    pub(super) fn standing(&mut self, run: &RunId, sequence: u64, first_delivery: bool) -> Standing {
+    /// How an event stands to what is cached of its run. From so long after its end on, a run may have been archived.
+    pub(super) fn standing(
+        &mut self,
+        event: &Event,
+        first_delivery: bool,
+        until_archived: TimeDelta,
+    ) -> Standing {
+        let Event { run, sequence, time, .. } = event;
+        let is_late = |cached: &Cached| cached.ended.is_some_and(|ended| *time - ended >= until_archived);
         match self.runs.get(run) {
-            Some(cached) if sequence <= cached.covered => Standing::Covered,
-            Some(cached) if sequence > cached.upto && first_delivery => Standing::Next,
+            Some(cached) if is_late(cached) => Standing::Unknown,
+            Some(cached) if *sequence <= cached.covered => Standing::Covered,
+            Some(cached) if *sequence > cached.upto && first_delivery => Standing::Next,
             _ => Standing::Unknown,
         }
     }

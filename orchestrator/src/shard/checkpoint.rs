@@ -28,8 +28,8 @@ const INLINE_BYTES: usize = 48 * 1024;
 /// stays below twice the log.
 const STATE_PER_LOG: usize = 2;
 
-/// Bytes that a message takes in a stream beside its subject and body: its record, and headers of a trace.
-const OVERHEAD: usize = 128;
+/// Bytes that a message takes in a stream beside its body: its subject, its record, and headers of a trace.
+const OVERHEAD: usize = 192;
 
 /// A checkpoint that stands in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,10 +74,10 @@ pub(super) struct Grown {
 }
 
 impl Grown {
-    /// Counts an event.
-    pub(super) fn by(&mut self, stored: &StoredMessage) {
-        self.events += 1;
-        self.bytes += stored.message.subject.len() + stored.message.payload.len() + OVERHEAD;
+    /// Counts events of so many bytes in all, with what they refer to.
+    pub(super) fn by(&mut self, events: usize, bytes: usize) {
+        self.events += events;
+        self.bytes += bytes + events * OVERHEAD;
     }
 }
 
@@ -92,10 +92,10 @@ impl Pace {
         !self.places.is_empty() || self.since.events >= self.fewest
     }
 
-    /// Notes that a run has taken an event, and that what follows from that is about to be stored.
-    pub(super) fn folded(&mut self, event: &Event, stored: &StoredMessage, run: &Run) {
+    /// Notes that a run has taken an event of so many bytes, and that what follows from that is about to be stored.
+    pub(super) fn folded(&mut self, event: &Event, bytes: usize, run: &Run) {
         self.storing.insert(event.sequence);
-        self.since.by(stored);
+        self.since.by(1, bytes);
         let Grown { events, bytes } = self.since;
         if events < self.fewest || bytes < self.look_at || self.saved.is_some() {
             return;
@@ -177,6 +177,16 @@ pub(super) struct Found {
     data: WorkflowCheckpointed,
     run: RunId,
     pub(super) place: Place,
+}
+
+/// The object that holds the state of a checkpoint, if a message of the log is one.
+pub(crate) fn checkpoint_object(namespace: &Namespace, stored: &StoredMessage) -> Option<ObjectName> {
+    let Ok(Subject::Checkpointed { run, .. }) = Subject::parse(namespace, &stored.message.subject) else {
+        return None;
+    };
+    let decoded = Envelope::decode(&stored.message.headers, &stored.message.payload).ok()?;
+    let data = WorkflowCheckpointed::deserialize(decoded.data()).ok()?;
+    data.state.is_none().then(|| ObjectName::new(ObjectOwner::Run(run), data.digest))
 }
 
 impl Found {

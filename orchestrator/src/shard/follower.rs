@@ -5,25 +5,31 @@ mod tests;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures::future::BoxFuture;
 use mesh_bus::topology::{SHARD_ACK_WAIT, SHARD_MAX_ACK_PENDING};
-use mesh_bus::{ConsumerSpec, Delivery, Reason};
-use mesh_core::{Event, Fact, Plan, Started, Unreadable};
-use mesh_schemas::{RunId, StoredMessage, Subject, TraceContext};
+use mesh_bus::{ConsumerSpec, DeadEnd, Delivery};
+use mesh_core::{Content, Event, Fact, Plan, Started, Unreadable};
+use mesh_schemas::{DataRef, ObjectOwner, RunId, StoredMessage, Subject, TraceContext};
 use mesh_telemetry::{names, span};
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 use tracing::{Instrument, warn};
 
-use super::cache::{Cache, Cached, Standing};
+use super::cache::{Cache, Cached, Memory, Standing};
 use super::checkpoint::{self, Place};
-use super::load::{Loader, begin, newer_rules};
+use super::load::{Loader, begin, is_new, newer_rules, spared};
 use super::settle::{Verdict, objection, settle};
 use crate::lease::Lease;
 use crate::service::Shared;
-use crate::store::Lost;
+use crate::store::{self, Lost};
+
+/// From so long after the end of a run on, events of it are not taken for what they seem by what is in memory: it may
+/// have been archived. One that comes sooner and is late all the same is archived when the run is forgotten.
+const MAY_BE_ARCHIVED: Duration = Duration::from_secs(2);
 
 /// How long an event that this mesh is too old for is left to others. Who updates later than that has it among the
 /// dead letters.
@@ -33,6 +39,8 @@ const LEFT_FOR: TimeDelta = TimeDelta::days(1);
 const MOST_LEFT: usize = SHARD_MAX_ACK_PENDING as usize / 2;
 /// The form of the subjects that a shard delivers.
 const TEMPLATE: &str = "{kind}.{verb}.{name}.{lane}.{shard}.{run}";
+/// How long the other runs of a shard wait for data that an event refers to: less than others wait for the owner of the shard.
+const FETCH_FOR: Duration = Duration::from_millis(1_500);
 
 /// Work that stores what an event led to and then acknowledges the event, or that writes a checkpoint.
 pub(super) type Work = BoxFuture<'static, Settled>;
@@ -49,6 +57,16 @@ pub(super) enum Settled {
     Written { run: RunId, places: Vec<Place> },
 }
 
+/// What became of looking for what an event refers to.
+enum Fetched {
+    /// It is known, with so many bytes.
+    Content(Content, usize),
+    /// It cannot be told now: others of the shard are not to wait for it.
+    NotNow(Option<RunId>),
+    /// The event may be with another orchestrator by now.
+    Lost,
+}
+
 /// What came of reading a run.
 pub(super) struct Loaded {
     run: RunId,
@@ -56,7 +74,7 @@ pub(super) struct Loaded {
     era: u64,
     cached: Option<Box<Cached>>,
     /// The event for which it was read, unless it may be with another orchestrator by now.
-    event: Option<(Lease, StoredMessage, Verdict)>,
+    event: Option<(Hand, Verdict)>,
 }
 
 /// A run that is being read.
@@ -68,11 +86,36 @@ struct Loading {
     spoilt: bool,
 }
 
-/// An event in hand.
-struct Held {
+/// A delivery in hand, and how many bytes it has with what it refers to.
+struct Hand {
     lease: Lease,
     stored: StoredMessage,
+    weight: Weight,
+}
+
+/// An event in hand.
+struct Held {
+    hand: Hand,
     event: Event,
+}
+
+/// Bytes that are in hand until this is dropped.
+struct Weight {
+    bytes: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Weight {
+    fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.all.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 pub(super) struct Follower {
@@ -91,20 +134,28 @@ pub(super) struct Follower {
     given: u64,
     /// Grows whenever what is in memory is of no use any more, and so is what is being read.
     era: u64,
+    /// Bytes of all events in hand, with what they refer to.
+    in_hand: Arc<AtomicUsize>,
+    /// When the bus was last told that we are at the events that wait, and how often it wants to hear that.
+    renewed: Instant,
+    renewal: Duration,
 }
 
 impl Follower {
-    pub(super) fn new(shared: Arc<Shared>, shard: u32, consumer: ConsumerSpec, cached_runs: usize) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, shard: u32, consumer: ConsumerSpec, memory: Memory) -> Self {
         Self {
             shared,
             shard,
             consumer,
-            cache: Cache::new(cached_runs),
+            cache: Cache::new(memory),
             left: BTreeSet::new(),
             loading: HashMap::new(),
             taken_over: Arc::default(),
             given: 0,
             era: 0,
+            in_hand: Arc::default(),
+            renewed: Instant::now(),
+            renewal: SHARD_ACK_WAIT / 3,
         }
     }
 
@@ -135,10 +186,21 @@ impl Follower {
         self.loading.values().any(|loading| !loading.waiting.is_empty())
     }
 
-    /// Tells the bus that we are at the events that wait. To be called every third of `ack_wait`.
+    /// Bytes of all events in hand, with what they refer to.
+    pub(super) fn in_hand(&self) -> usize {
+        self.in_hand.load(Ordering::Relaxed)
+    }
+
+    /// When the bus is to be told that we are at the events that wait.
+    pub(super) fn renewal(&self) -> Instant {
+        self.renewed + self.renewal
+    }
+
+    /// Tells the bus that we are at the events that wait.
     pub(super) async fn renew_waiting(&mut self) {
+        self.renewed = Instant::now();
         for held in self.loading.values().flat_map(|loading| &loading.waiting) {
-            if !held.lease.renew().await {
+            if !held.hand.lease.renew().await {
                 // This process was stopped for a while: whatever it remembers may be of the past.
                 self.forget_all();
                 return;
@@ -150,7 +212,7 @@ impl Follower {
     pub(super) async fn hand_back(&mut self) {
         let loading = std::mem::take(&mut self.loading);
         for held in loading.into_values().flat_map(|loading| loading.waiting) {
-            held.lease.nak(Duration::ZERO).await;
+            held.hand.lease.nak(Duration::ZERO).await;
         }
     }
 
@@ -190,9 +252,9 @@ impl Follower {
             }
             None => VecDeque::new(),
         };
-        if let Some((lease, stored, verdict)) = event {
-            let verdict = self.left_or(&stored, verdict);
-            todo.push(self.work(lease, stored, Some(run), verdict));
+        if let Some((hand, verdict)) = event {
+            let verdict = self.left_or(&hand.stored, verdict);
+            todo.push(self.work(hand, Some(run), verdict));
         }
         todo.extend(waiting.into_iter().filter_map(|held| self.handle(held)));
         todo
@@ -220,35 +282,84 @@ impl Follower {
             Verdict::Later
         } else {
             self.left.remove(&stored.sequence);
-            Verdict::Bury(Reason::Newer, why)
+            Verdict::Bury(DeadEnd::NewerEvent, why)
         }
     }
 
     /// Folds an event into its run. What is returned stores what follows and acknowledges the event; `None` if the
     /// event waits for its run to be read, or was left to be delivered again.
-    pub(super) fn take(&mut self, delivery: Delivery) -> Option<Work> {
+    pub(super) async fn take(&mut self, delivery: Delivery) -> Option<Work> {
         if !self.cache.continues(&delivery) {
             self.begin_era();
             self.shared.presence.pinned(self.shard, delivery.pin.clone());
         }
         let stored = delivery.stored.clone();
         self.given = stored.sequence.max(self.given);
-        let lease = Lease::new(Arc::clone(&self.shared.bus), delivery, SHARD_ACK_WAIT);
-        let verdict = match Event::read(self.shared.bus.namespace(), &stored) {
-            Ok(event) => return self.handle(Held { lease, stored, event }),
-            Err(Unreadable::Malformed(error)) => Verdict::Bury(Reason::Malformed, error),
-            Err(Unreadable::UnknownType(error)) => Verdict::Bury(Reason::UnknownType, error),
-            Err(Unreadable::Newer(error)) => Verdict::Beyond(error),
-        };
-        let lease = self.unless_late(lease)?;
-        if let Verdict::Beyond(_) = verdict
-            && let Some(run) = Subject::run_of(self.shared.bus.namespace(), &stored.message.subject)
-        {
-            // What is decided without it may not be what those decide who know it: the run is left alone.
-            self.forget(&run);
+        self.renewal = delivery.ack_wait / 3;
+        let lease = self.unless_late(Lease::new(Arc::clone(&self.shared.bus), delivery))?;
+        let mut weight = Weight { bytes: 0, all: Arc::clone(&self.in_hand) };
+        weight.add(stored.message.payload.len());
+        let mut read = Event::read(self.shared.bus.namespace(), &stored);
+        if let Err(Unreadable::Elsewhere(reference)) = &read {
+            match self.content(&lease, reference).await {
+                Fetched::Content(content, length) => {
+                    weight.add(length);
+                    read = Event::read_with(self.shared.bus.namespace(), &stored, content);
+                }
+                Fetched::NotNow(run) => {
+                    return Some(self.work(Hand { lease, stored, weight }, run, Verdict::Later));
+                }
+                Fetched::Lost => return None,
+            }
         }
-        let verdict = self.left_or(&stored, verdict);
-        Some(self.work(lease, stored, None, verdict))
+        match read {
+            Ok(event) => {
+                if event.gives_up_as_lost().is_some() {
+                    // Who had the result before it was lost, and others who did not find it, must go on alike: as the
+                    // log has it.
+                    self.forget(&event.run);
+                }
+                self.handle(Held { hand: Hand { lease, stored, weight }, event })
+            }
+            Err(unreadable) => {
+                let verdict = self.unread(&stored, unreadable);
+                Some(self.work(Hand { lease, stored, weight }, None, verdict))
+            }
+        }
+    }
+
+    /// What becomes of a message that is no event, or none that is known here.
+    fn unread(&mut self, stored: &StoredMessage, unreadable: Unreadable) -> Verdict {
+        match unreadable {
+            Unreadable::UnknownType(error) => Verdict::Bury(DeadEnd::EventType, error),
+            Unreadable::Newer(error) => {
+                // What is decided without it may not be what those decide who know it: the run is left alone.
+                if let Some(run) = Subject::run_of(self.shared.bus.namespace(), &stored.message.subject) {
+                    self.forget(&run);
+                }
+                self.leave(stored, error)
+            }
+            // What an event refers to was given, if that could be.
+            unreadable @ (Unreadable::Malformed(_) | Unreadable::Elsewhere(_)) => {
+                Verdict::Bury(DeadEnd::UnreadableEvent, unreadable.to_string())
+            }
+        }
+    }
+
+    /// What an event refers to. If it cannot be had now, the event comes again behind others of its run, which so must be
+    /// read anew.
+    async fn content(&mut self, lease: &Lease, reference: &DataRef) -> Fetched {
+        let fetch = lease.hold(store::fetched(&*self.shared.bus, lease, reference));
+        let fetched = tokio::time::timeout(FETCH_FOR, fetch).await;
+        if let Ok(Some(Ok((content, length)))) = fetched {
+            return Fetched::Content(content, length);
+        }
+        let run = match reference.object.owner() {
+            ObjectOwner::Run(run) => Some(*run),
+            ObjectOwner::Definition(..) => None,
+        };
+        run.iter().for_each(|run| self.forget(run));
+        if fetched.is_err() { Fetched::NotNow(run) } else { Fetched::Lost }
     }
 
     /// The lease, if it is still ours.
@@ -262,33 +373,37 @@ impl Follower {
     }
 
     fn handle(&mut self, held: Held) -> Option<Work> {
-        let Held { lease, stored, event } = held;
-        let lease = self.unless_late(lease)?;
+        let Held { hand: Hand { lease, stored, weight }, event } = held;
+        let hand = Hand { lease: self.unless_late(lease)?, stored, weight };
         let run = event.run;
-        let verdict = match self.cache.standing(&run, event.sequence, lease.delivered == 1) {
+        let (bytes, first_delivery) = (hand.weight.bytes, hand.lease.delivered == 1);
+        let until_archived = spared(&self.shared, MAY_BE_ARCHIVED);
+        let verdict = match self.cache.standing(&event, first_delivery, until_archived) {
             // Nothing follows from it, for nobody.
             _ if event.fact == Fact::Checkpoint => Verdict::Done,
             _ if self.loading.contains_key(&run) => {
                 let loading = self.loading.entry(run).or_default();
-                loading.waiting.push_back(Held { lease, stored, event });
+                loading.waiting.push_back(Held { hand, event });
                 return None;
             }
             Standing::Covered => self.covered(event),
-            Standing::Next => self.next(event, &stored),
+            Standing::Next => self.next(event, bytes),
             Standing::Unknown => match &event.fact {
-                Fact::Started(started) if lease.delivered == 1 => match self.plan_at_hand(started) {
-                    Some(plan) => {
-                        let (cached, verdict) = begin(&self.shared, &event, &stored, started, plan);
-                        self.cache.keep(run, cached);
-                        verdict
+                Fact::Started(started) if first_delivery && is_new(&self.shared, &event) => {
+                    match self.plan_at_hand(started) {
+                        Some(plan) => {
+                            let (cached, verdict) = begin(&self.shared, &event, bytes, started, plan);
+                            self.cache.keep(run, cached);
+                            verdict
+                        }
+                        None => return Some(self.load(hand, event)),
                     }
-                    None => return Some(self.load(lease, stored, event)),
-                },
-                _ => return Some(self.load(lease, stored, event)),
+                }
+                _ => return Some(self.load(hand, event)),
             },
         };
-        self.left.remove(&stored.sequence);
-        Some(self.work(lease, stored, Some(run), verdict))
+        self.left.remove(&hand.stored.sequence);
+        Some(self.work(hand, Some(run), verdict))
     }
 
     /// What follows from the event is stored, but nobody may have looked yet at what is wrong with it.
@@ -300,20 +415,25 @@ impl Follower {
         let stray = cached.run.stray(&event);
         match objection(event.defect, stray) {
             None => Verdict::Done,
-            Some((reason, error)) => Verdict::Bury(reason, error),
+            Some((end, error)) => Verdict::Bury(end, error),
         }
     }
 
-    fn next(&mut self, event: Event, stored: &StoredMessage) -> Verdict {
+    fn next(&mut self, event: Event, bytes: usize) -> Verdict {
         let Some(cached) = self.cache.get(&event.run) else { return Verdict::Later };
         let step = cached.run.apply(&event);
         cached.upto = event.sequence;
-        cached.pace.folded(&event, stored, &cached.run);
+        cached.pace.folded(&event, bytes, &cached.run);
         (self.shared.folded)(&cached.run, cached.upto);
         let header = Box::new(cached.run.header.clone());
         // More may come of a long run that has ended, and reading it again would take long.
+        if event.fact == Fact::Ended {
+            cached.ended = Some(event.time);
+        }
         if event.fact == Fact::Ended && !cached.pace.is_long() {
             self.cache.forget(&event.run);
+        } else {
+            self.cache.grown(&event.run, bytes);
         }
         Verdict::Store { header, decisions: step.decisions, letter: objection(event.defect, step.stray) }
     }
@@ -331,7 +451,7 @@ impl Follower {
     }
 
     /// Reads the run, or only the definition of one that begins, while its events wait.
-    fn load(&mut self, lease: Lease, stored: StoredMessage, event: Event) -> Work {
+    fn load(&mut self, hand: Hand, event: Event) -> Work {
         let (run, era) = (event.run, self.era);
         self.loading.insert(run, Loading::default());
         let loader = Loader {
@@ -340,12 +460,13 @@ impl Follower {
             taken_over: Arc::clone(&self.taken_over),
             given: self.given,
         };
-        let (span, _) = process(&stored, Some(run));
+        let (span, _) = process(&hand.stored, Some(run));
         Box::pin(
             async move {
-                let read = lease.hold(loader.load(&lease, &stored, &event)).await;
+                let Hand { lease, weight, .. } = &hand;
+                let read = lease.hold(loader.load(lease, weight.bytes, &event)).await;
                 let (cached, event) = match read {
-                    Some((cached, verdict)) => (cached, Some((lease, stored, verdict))),
+                    Some((cached, verdict)) => (cached, Some((hand, verdict))),
                     None => (None, None),
                 };
                 Settled::Loaded(Box::new(Loaded { run, era, cached, event }))
@@ -354,11 +475,12 @@ impl Follower {
         )
     }
 
-    fn work(&self, lease: Lease, stored: StoredMessage, run: Option<RunId>, verdict: Verdict) -> Work {
+    fn work(&self, hand: Hand, run: Option<RunId>, verdict: Verdict) -> Work {
         let shared = Arc::clone(&self.shared);
-        let (span, hop) = process(&stored, run);
+        let (span, hop) = process(&hand.stored, run);
         Box::pin(
             async move {
+                let Hand { lease, stored, weight: _weight } = hand;
                 let settled = settle(&shared, &lease, &stored, verdict, hop).await;
                 match (settled, run) {
                     (Ok(()), run) => Settled::Stored(run.map(|run| (run, stored.sequence))),

@@ -3,20 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
+use mesh_bus::history::{is_checkpoint, is_end};
 use mesh_bus::topology::Stream;
-use mesh_bus::{BusError, ConsumerSpec, Reason, RunLog};
-use mesh_core::{Action, Decision, Event, Fact, Plan, Replay, Run, Started, Unreadable};
-use mesh_schemas::{RunId, StoredMessage, TaskVerb};
+use mesh_bus::{BusError, ConsumerSpec, DeadEnd, History, RunLog};
+use mesh_core::{Action, Content, Decision, Event, Fact, Plan, Replay, Run, Started, Unreadable};
+use mesh_schemas::{RunId, StoredMessage, Subject, TaskKey, TaskVerb, WorkflowVerb};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tracing::debug;
 
 use super::cache::Cached;
 use super::checkpoint::{Found, Grown, Pace, Place};
-use super::settle::{Verdict, objection};
+use super::settle::{Verdict, no_room, objection};
 use crate::lease::Lease;
+use crate::log::{self, Events};
 use crate::service::Shared;
 use crate::store;
 
+/// An older `started` may be that of a run which has ended and was archived.
+const NEW: Duration = Duration::from_secs(30);
 /// How often a signal may come before its run is there: about ten seconds.
 const EARLY_SIGNALS: u64 = 5;
 /// Pause before a run is read again from a server that has not caught up.
@@ -40,6 +45,8 @@ pub(super) struct Loader {
 /// What the log has of a run.
 struct Log {
     started: Box<Event>,
+    /// Bytes of `started` and of what it refers to or, if the run is saved, of its state.
+    bytes: usize,
     /// The run up to a checkpoint, if there is one of use.
     saved: Option<Run>,
     /// The events behind that, or behind `started`.
@@ -51,7 +58,7 @@ struct Log {
 }
 
 /// Kept while a long run is read and folded.
-type Turn = Option<OwnedSemaphorePermit>;
+pub(crate) type Turn = Option<OwnedSemaphorePermit>;
 
 /// How many runs an orchestrator reads at once, over all shards.
 pub(crate) struct Reads {
@@ -64,6 +71,13 @@ pub(crate) struct Reads {
 impl Default for Reads {
     fn default() -> Self {
         Self { short: Semaphore::new(64), long: Arc::new(Semaphore::new(2)) }
+    }
+}
+
+impl Reads {
+    /// A turn to read a long run.
+    pub(crate) async fn long_run(&self) -> Turn {
+        Arc::clone(&self.long).acquire_owned().await.ok()
     }
 }
 
@@ -82,20 +96,21 @@ enum Reading {
 
 impl Loader {
     /// The run up to the end of the log, with everything stored that may have been missing; and what is to become of
-    /// the event for which it is loaded.
+    /// the event, so many bytes long with what it refers to, for which it is loaded.
     pub(super) async fn load(
         &self,
         lease: &Lease,
-        stored: &StoredMessage,
+        bytes: usize,
         event: &Event,
     ) -> (Option<Box<Cached>>, Verdict) {
         // The first that anybody hears of a run: nothing behind it was folded or decided yet.
         if let Fact::Started(started) = &event.fact
             && lease.delivered == 1
+            && is_new(&self.shared, event)
         {
             return match plan(&self.shared, started).await {
                 Ok(plan) => {
-                    let (cached, verdict) = begin(&self.shared, event, stored, started, plan);
+                    let (cached, verdict) = begin(&self.shared, event, bytes, started, plan);
                     (Some(Box::new(cached)), verdict)
                 }
                 Err(verdict) => (None, verdict),
@@ -105,48 +120,78 @@ impl Loader {
             None | Some(Reading::Behind) => (None, Verdict::Later),
             Some(Reading::Unknown(verdict)) => (None, verdict),
             Some(Reading::Newer(why)) => (None, Verdict::Beyond(why)),
-            Some(Reading::Nothing) if event.is_signal() && lease.delivered < EARLY_SIGNALS => {
-                (None, Verdict::Later)
-            }
-            Some(Reading::Nothing) => {
-                let error = format!("the log has no run {}", event.run);
-                (None, Verdict::Bury(Reason::UnknownRun, error))
-            }
+            Some(Reading::Nothing) => (None, self.of_no_run(lease, event).await),
             Some(Reading::Log(log)) => self.follow(lease, event, *log).await,
         }
     }
 
+    /// What becomes of an event whose run does not stand in the log.
+    async fn of_no_run(&self, lease: &Lease, event: &Event) -> Verdict {
+        let Some(history) = self.history(lease, &event.run).await else { return Verdict::Later };
+        if history.is_archived() {
+            return Verdict::Archived(Box::new(history));
+        }
+        if event.is_signal() && lease.delivered < EARLY_SIGNALS {
+            return Verdict::Later;
+        }
+        Verdict::Bury(DeadEnd::EventOfNoRun, format!("the log has no run {}", event.run))
+    }
+
+    /// What is archived of a run. It is read after the log: what is missing in the log was archived before.
+    async fn history(&self, lease: &Lease, run: &RunId) -> Option<History> {
+        loop {
+            match self.shared.bus.read_history(run).await {
+                Ok(messages) => return Some(History::read(self.shared.bus.namespace(), &messages)),
+                Err(error) => debug!(%run, %error, "the history cannot be read yet"),
+            }
+            if lease.is_lost() {
+                return None;
+            }
+            tokio::time::sleep(BEHIND_PAUSE).await;
+        }
+    }
+
     async fn follow(&self, lease: &Lease, event: &Event, log: Log) -> (Option<Box<Cached>>, Verdict) {
-        let Log { started: first, saved, rest, end, places, _turn: turn } = log;
-        let begin = first.sequence;
-        if event.is_signal() && event.sequence < begin {
-            return (None, Verdict::Resend);
+        let Log { started: first, mut bytes, saved, rest, end, places, _turn: turn } = log;
+        let (bus, begin) = (&*self.shared.bus, first.sequence);
+        let ended = rest.iter().find(|stored| self.is_end(stored)).map(|stored| stored.time);
+        if ended.is_some() {
+            let Some(history) = self.history(lease, &event.run).await else { return (None, Verdict::Later) };
+            if history.is_archived() {
+                return (None, Verdict::Archived(Box::new(history)));
+            }
         }
         let Fact::Started(started) = &first.fact else { return (None, Verdict::Later) };
         let plan = match plan(&self.shared, started).await {
             Ok(plan) => plan,
             Err(verdict) => return (None, verdict),
         };
+        if event.is_signal() && event.sequence < begin {
+            return (None, Verdict::Resend);
+        }
         let mut replay = match saved {
             Some(run) => Replay::resume(run),
             None => Replay::begin(&first, started, plan),
         };
-        let bus = &*self.shared.bus;
+        let lost = log::lost(bus.namespace(), &rest);
         let mut grown = Grown::default();
         for chunk in rest.chunks(AT_A_TIME) {
-            for stored in chunk {
-                match Event::read(bus.namespace(), stored) {
-                    Ok(event) => {
-                        if event.fact != Fact::Checkpoint {
-                            grown.by(stored);
-                        }
-                        replay.take(&event);
-                    }
+            let events = loop {
+                match log::events(bus, chunk, event, &lost).await {
+                    Ok(Ok(events)) => break events,
                     // What is decided without it may not be what those decide who know it.
-                    Err(Unreadable::Newer(why)) => return (None, Verdict::Beyond(why)),
-                    Err(Unreadable::Malformed(_) | Unreadable::UnknownType(_)) => {}
+                    Ok(Err(newer)) => return (None, Verdict::Beyond(newer)),
+                    Err(error) => debug!(run = %event.run, %error, "the run cannot be read yet"),
                 }
-            }
+                if lease.is_lost() {
+                    return (None, Verdict::Later);
+                }
+                tokio::time::sleep(BEHIND_PAUSE).await;
+            };
+            let Events { events, bytes: length } = events;
+            bytes += length;
+            grown.by(events.len(), length);
+            events.iter().for_each(|event| replay.take(event));
             tokio::task::yield_now().await;
         }
         drop((rest, turn));
@@ -155,12 +200,12 @@ impl Loader {
         let header = Box::new(run.header.clone());
         let decisions = self.missing(&run.header.run, decisions).await;
         // Stored before the run is cached: events up to `end` are then acknowledged without storing anything.
-        if store::decisions(bus, lease, &header, decisions, None).await.is_err() {
-            return (None, Verdict::Later);
-        }
+        let stored = store::decisions(bus, lease, &header, decisions, None).await;
+        let Ok(too_large) = stored else { return (None, Verdict::Later) };
+        let letter = letter.or_else(|| no_room(too_large));
         (self.shared.folded)(&run, end);
         let pace = Pace::new(self.shared.checkpoint_after, grown, places);
-        let cached = Cached { run, begin, upto: end, covered: end, pace };
+        let cached = Cached { run, begin, upto: end, covered: end, pace, ended, bytes };
         (Some(Box::new(cached)), Verdict::Store { header, decisions: Vec::new(), letter })
     }
 
@@ -213,9 +258,9 @@ impl Loader {
         };
         let mut turn = None;
         if short.is_none() {
-            turn = Arc::clone(&self.shared.reads.long).acquire_owned().await.ok();
+            turn = self.shared.reads.long_run().await;
             if event.fact != Fact::Check
-                && let Some(read) = self.read_from_checkpoint(run, must_reach, &mut turn).await?
+                && let Some(read) = self.read_from_checkpoint(event, must_reach, &mut turn).await?
             {
                 return Ok(read);
             }
@@ -227,9 +272,14 @@ impl Loader {
         if end < must_reach {
             return Ok(Reading::Behind);
         }
-        let found =
-            events.iter().enumerate().find_map(|(place, stored)| Some((place, self.started(stored)?)));
-        let Some((place, started)) = found else {
+        let mut found = None;
+        for (place, stored) in events.iter().enumerate() {
+            if let Some((started, bytes)) = self.started(stored, event).await? {
+                found = Some((place, started, bytes));
+                break;
+            }
+        }
+        let Some((place, started, bytes)) = found else {
             let newer = events.iter().find_map(|stored| match Event::read(bus.namespace(), stored) {
                 Err(Unreadable::Newer(why)) => Some(why),
                 _ => None,
@@ -239,21 +289,20 @@ impl Loader {
         let checkpoints =
             events.iter().filter_map(|stored| Found::read(bus.namespace(), stored, self.shared.rules));
         let places = checkpoints.map(|found| found.place).collect();
-        let rest = events.split_off(place + 1);
-        Ok(Reading::Log(Box::new(Log { started, saved: None, rest, end, places, _turn: turn })))
+        let mut rest = events.split_off(place + 1);
+        rest.retain(|stored| !is_checkpoint(bus.namespace(), stored));
+        Ok(Reading::Log(Box::new(Log { started, bytes, saved: None, rest, end, places, _turn: turn })))
     }
 
     /// Reads a long run from its newest checkpoint that is of use; `None` if it has none.
     async fn read_from_checkpoint(
         &self,
-        run: &RunId,
+        event: &Event,
         must_reach: u64,
         turn: &mut Turn,
     ) -> Result<Option<Reading>, BusError> {
-        let bus = &*self.shared.bus;
+        let (bus, run) = (&*self.shared.bus, &event.run);
         let itself = bus.read_run_itself(run).await?.events;
-        let Some(first) = itself.iter().find_map(|stored| self.started(stored)) else { return Ok(None) };
-        let Fact::Started(started) = &first.fact else { return Ok(None) };
         let found: Vec<Found> = itself
             .iter()
             .filter_map(|stored| Found::read(bus.namespace(), stored, self.shared.rules))
@@ -261,6 +310,15 @@ impl Loader {
         if found.is_empty() {
             return Ok(None);
         }
+        let mut first = None;
+        for stored in &itself {
+            first = self.started(stored, event).await?;
+            if first.is_some() {
+                break;
+            }
+        }
+        let Some((first, _)) = first else { return Ok(None) };
+        let Fact::Started(started) = &first.fact else { return Ok(None) };
         let plan = match plan(&self.shared, started).await {
             Ok(plan) => plan,
             Err(verdict) => return Ok(Some(Reading::Unknown(verdict))),
@@ -275,28 +333,78 @@ impl Loader {
                     continue;
                 }
             };
-            let RunLog { events: rest, end } = bus.read_run_after(run, checkpoint.upto()).await?;
+            let RunLog { events: mut rest, end } = bus.read_run_after(run, checkpoint.upto()).await?;
             if end < must_reach {
                 return Ok(Some(Reading::Behind));
             }
+            rest.retain(|stored| !is_checkpoint(bus.namespace(), stored));
+            // A result that counts here, and that somebody did not find: what follows is what all of the log says.
+            let lost = log::lost(bus.namespace(), &rest);
+            if lost.iter().any(|key: &TaskKey| saved.has_used(key)) {
+                debug!(%run, "a result that a checkpoint has was given up as lost: reading all of the log");
+                return Ok(None);
+            }
             let places = found.into_iter().map(|found| found.place).collect();
-            let log = Log { started: first, saved: Some(saved), rest, end, places, _turn: turn.take() };
+            let (bytes, turn) = (state.len(), turn.take());
+            let log = Log { started: first, bytes, saved: Some(saved), rest, end, places, _turn: turn };
             return Ok(Some(Reading::Log(Box::new(log))));
         }
         Ok(None)
     }
 
-    fn started(&self, stored: &StoredMessage) -> Option<Box<Event>> {
-        let event = Event::read(self.shared.bus.namespace(), stored).ok()?;
-        matches!(event.fact, Fact::Started(_)).then(|| Box::new(event))
+    /// The first event of a run with what it refers to, if this is one, and how many bytes that is; `known` is an event
+    /// that was read already.
+    async fn started(
+        &self,
+        stored: &StoredMessage,
+        known: &Event,
+    ) -> Result<Option<(Box<Event>, usize)>, BusError> {
+        let (bus, mut bytes) = (&*self.shared.bus, stored.message.payload.len());
+        if self.verb(stored) != Some(WorkflowVerb::Started) {
+            return Ok(None);
+        }
+        let event = match Event::read(bus.namespace(), stored) {
+            Err(Unreadable::Elsewhere(_)) if stored.sequence == known.sequence => Ok(known.clone()),
+            Err(Unreadable::Elsewhere(reference)) => {
+                let (content, length): (Content, usize) = log::content(bus, &reference).await?;
+                bytes += length;
+                Event::read_with(bus.namespace(), stored, content)
+            }
+            read => read,
+        };
+        let event = event.ok().filter(|event| matches!(event.fact, Fact::Started(_)));
+        Ok(event.map(|event| (Box::new(event), bytes)))
     }
+
+    fn is_end(&self, stored: &StoredMessage) -> bool {
+        self.verb(stored).is_some_and(is_end)
+    }
+
+    fn verb(&self, stored: &StoredMessage) -> Option<WorkflowVerb> {
+        match Subject::parse(self.shared.bus.namespace(), &stored.message.subject) {
+            Ok(Subject::Workflow { verb, .. }) => Some(verb),
+            _ => None,
+        }
+    }
+}
+
+/// Whether an event is so young that its run cannot have been archived. A consumer that somebody deleted and that was made
+/// anew delivers old events as if for the first time.
+pub(super) fn is_new(shared: &Shared, event: &Event) -> bool {
+    shared.bus.now() - event.time < spared(shared, NEW)
+}
+
+/// This time or, if that is shorter, the one for which runs that have ended are left alone.
+pub(super) fn spared(shared: &Shared, time: Duration) -> TimeDelta {
+    let grace = if shared.pressure.is_nearly_full() { Duration::ZERO } else { shared.retention.grace };
+    TimeDelta::from_std(grace.min(time)).unwrap_or_default()
 }
 
 /// A run that begins, and what is to become of its first event.
 pub(super) fn begin(
     shared: &Shared,
     event: &Event,
-    stored: &StoredMessage,
+    bytes: usize,
     started: &Started,
     plan: Arc<Plan>,
 ) -> (Cached, Verdict) {
@@ -305,8 +413,8 @@ pub(super) fn begin(
     let sequence = event.sequence;
     (shared.folded)(&run, sequence);
     let mut pace = Pace::new(shared.checkpoint_after, Grown::default(), Vec::new());
-    pace.folded(event, stored, &run);
-    let cached = Cached { run, begin: sequence, upto: sequence, covered: 0, pace };
+    pace.folded(event, bytes, &run);
+    let cached = Cached { run, begin: sequence, upto: sequence, covered: 0, pace, ended: None, bytes };
     (cached, Verdict::Store { header, decisions: step.decisions, letter: None })
 }
 

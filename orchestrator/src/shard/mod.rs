@@ -12,31 +12,35 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use mesh_bus::Flow;
-use mesh_bus::topology::{SHARD_ACK_WAIT, SHARD_MAX_ACK_PENDING, shard_consumer};
+use mesh_bus::topology::{SHARD_MAX_ACK_PENDING, shard_consumer};
+use mesh_schemas::MAX_DATA_BYTES;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::service::{Shared, until_it_works};
+pub(crate) use cache::Memory;
+pub(crate) use checkpoint::checkpoint_object;
 use follower::Follower;
 pub(crate) use load::Reads;
+
+/// Bytes of events, with what they refer to, that wait for their runs or whose decisions are being stored before no more
+/// are taken: there is room for one of the largest while another is stored.
+const MAX_IN_HAND: usize = 2 * MAX_DATA_BYTES;
 
 /// Follows the shard whenever it is among `mine`, until `stop`. What is in hand is finished before it is let go of for good.
 pub(crate) async fn run(
     shared: Arc<Shared>,
     shard: u32,
-    cached_runs: usize,
+    memory: Memory,
     mut mine: watch::Receiver<BTreeSet<u32>>,
     stop: CancellationToken,
 ) {
     let spec = shard_consumer(shared.bus.namespace(), shard);
     let at_once = SHARD_MAX_ACK_PENDING as usize;
-    let mut follower = Follower::new(Arc::clone(&shared), shard, spec.clone(), cached_runs);
+    let mut follower = Follower::new(Arc::clone(&shared), shard, spec.clone(), memory);
     let mut storing = FuturesUnordered::new();
-    let period = SHARD_ACK_WAIT / 3;
-    let mut renewal = interval_at(Instant::now() + period, period);
-    renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while is_mine(&mut mine, shard, &stop).await {
         let consume = async || {
             let consumed = shared.bus.consume(&spec, Flow::Continuous(at_once)).await;
@@ -52,12 +56,12 @@ pub(crate) async fn run(
                 Ok(()) = mine.changed() => if !mine.borrow_and_update().contains(&shard) {
                     break;
                 },
-                _ = renewal.tick(), if follower.has_waiting() => follower.renew_waiting().await,
+                () = sleep_until(follower.renewal()), if follower.has_waiting() => follower.renew_waiting().await,
                 Some(settled) = storing.next(), if !storing.is_empty() => {
                     storing.extend(follower.settled(settled));
                 }
-                delivery = events.next(), if storing.len() < at_once => match delivery {
-                    Ok(delivery) => storing.extend(follower.take(delivery)),
+                delivery = events.next(), if storing.len() < at_once && follower.in_hand() < MAX_IN_HAND => match delivery {
+                    Ok(delivery) => storing.extend(follower.take(delivery).await),
                     Err(error) => {
                         warn!(shard, %error, "following the shard: beginning anew");
                         break;

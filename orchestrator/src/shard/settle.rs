@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use mesh_bus::topology::Stream;
-use mesh_bus::{Publish, Reason};
+use mesh_bus::{Bus, Content as InLetter, DeadEnd, History, Publish};
 use mesh_core::{Decision, Header};
 use mesh_schemas::{Message, SignalId, StoredMessage, Subject, TraceContext};
 use mesh_telemetry::propagation;
-use tracing::Span;
+use tracing::{Span, debug, warn};
 
+use crate::janitor::{self, NotDone};
 use crate::lease::Lease;
 use crate::service::Shared;
 use crate::store::{self, Lost};
@@ -20,11 +21,13 @@ const UNKNOWN_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::
 /// What an event is to lead to.
 pub(super) enum Verdict {
     /// Store these, then acknowledge.
-    Store { header: Box<Header>, decisions: Vec<Decision>, letter: Option<(Reason, String)> },
+    Store { header: Box<Header>, decisions: Vec<Decision>, letter: Option<(DeadEnd, String)> },
     /// Nothing to store but a dead letter; then acknowledge.
-    Bury(Reason, String),
+    Bury(DeadEnd, String),
     /// A signal that came before its run began: store it again, behind `started`.
     Resend,
+    /// The run is archived: see that the event is, too, and remove it from the log.
+    Archived(Box<History>),
     /// Not for this instance, which does not understand it.
     Beyond(String),
     /// Not now: deliver it again later.
@@ -34,9 +37,15 @@ pub(super) enum Verdict {
 }
 
 /// Why an event goes among the dead letters, whether or not it counts.
-pub(super) fn objection(defect: Option<String>, stray: Option<String>) -> Option<(Reason, String)> {
-    let malformed = defect.map(|error| (Reason::Malformed, error));
-    malformed.or_else(|| stray.map(|error| (Reason::UnknownTask, error)))
+pub(super) fn objection(defect: Option<String>, stray: Option<String>) -> Option<(DeadEnd, String)> {
+    let malformed = defect.map(|error| (DeadEnd::UnreadableFact, error));
+    malformed.or_else(|| stray.map(|error| (DeadEnd::StrayEvent, error)))
+}
+
+/// What to say of an event if something that follows from it cannot be stored.
+pub(super) fn no_room(too_large: Option<String>) -> Option<(DeadEnd, String)> {
+    let error = too_large?;
+    Some((DeadEnd::LargeDecision, format!("what follows from it is too large to be stored: {error}")))
 }
 
 /// Does what was decided about an event, and acknowledges it.
@@ -51,13 +60,24 @@ pub(super) async fn settle(
     match verdict {
         Verdict::Store { header, decisions, letter } => {
             let hop = propagation::current(&Span::current()).or(hop);
-            store::decisions(bus, lease, &header, decisions, hop.as_ref()).await?;
-            if let Some((reason, error)) = letter {
-                store::letter(bus, lease, Stream::Events, stored, reason, &error).await?;
+            let too_large = store::decisions(bus, lease, &header, decisions, hop.as_ref()).await?;
+            if let Some((end, error)) = letter.or_else(|| no_room(too_large)) {
+                store::letter(bus, lease, end, stored, &error).await?;
             }
         }
-        Verdict::Bury(reason, error) => {
-            store::letter(bus, lease, Stream::Events, stored, reason, &error).await?;
+        Verdict::Bury(end, error) => {
+            let content = store::letter(bus, lease, end, stored, &error).await?;
+            // Nobody would ever remove it with its run. A letter that only refers to it needs it.
+            if end == DeadEnd::EventOfNoRun
+                && matches!(content, Some(InLetter::Whole | InLetter::Message))
+                && let Err(error) = bus.remove(Stream::Events, stored.sequence).await
+            {
+                debug!(%error, "an event of no run stays in the log for now");
+                return Err(Lost);
+            }
+        }
+        Verdict::Archived(history) => {
+            archived(bus, lease, stored, &history).await?;
         }
         Verdict::Resend => {
             if let Some(again) = resend(shared, stored) {
@@ -75,6 +95,32 @@ pub(super) async fn settle(
     }
     lease.ack().await;
     Ok(())
+}
+
+/// Adds an event to the history of its run, unless that is there already, and removes it from the log. The beginning and
+/// the end that stay there for a while are left.
+async fn archived(
+    bus: &dyn Bus,
+    lease: &Lease,
+    stored: &StoredMessage,
+    history: &History,
+) -> Result<(), Lost> {
+    if history.holds(Stream::Events, stored.sequence) {
+        return Ok(());
+    }
+    let Some(run) = history.subject.as_ref().and_then(Subject::run) else { return Ok(()) };
+    debug!(%run, subject = stored.message.subject, "an event of an archived run");
+    let kept = janitor::late(bus, lease, history, run, Stream::Events, stored).await;
+    let done = match kept {
+        Ok(()) => bus.remove(Stream::Events, stored.sequence).await.map(drop).map_err(NotDone::Bus),
+        Err(error) => Err(error),
+    };
+    done.map_err(|error| {
+        if let NotDone::Bus(error) = error {
+            warn!(%run, %error, "an event of an archived run stays in the log for now");
+        }
+        Lost
+    })
 }
 
 /// The same signal under an id of its own.

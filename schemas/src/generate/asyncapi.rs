@@ -177,6 +177,7 @@ fn dead_letter(event: &EventType) -> Node {
             "ce-subject": text("Subject that the message was found on."),
             "ce-stream": text("The stream that it was found in, in lower case."),
             "ce-sequence": text("Its sequence in that stream."),
+            "ce-storetime": text("When it was stored there, as RFC 3339 has it."),
             "ce-reason": text("Why, stable and short."),
             "ce-error": text("What exactly is wrong."),
             "ce-dataref": text("Where the message is, if it is too large for the letter: `nats:<STREAM>/<sequence>`."),

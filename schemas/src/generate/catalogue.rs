@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::payload::{
-    AgentDeregistered, AgentRegistered, CancelSignal, RequestRejected, TaskAssigned, TaskCompleted,
+    AgentDeregistered, AgentRegistered, CancelSignal, History, RequestRejected, TaskAssigned, TaskCompleted,
     TaskCreated, TaskFailed, TaskProgress, TaskReleased, TimerFired, WorkflowCancelled, WorkflowCheckpointed,
     WorkflowCompleted, WorkflowFailed, WorkflowStarted,
 };
@@ -312,6 +312,25 @@ pub const EVENTS: &[EventType] = &[
         body: Body::Original,
         operation: Some((Action::Receive, Role::Client)),
     },
+    EventType {
+        name: "history",
+        subject: "history.{workflow}.{outcome}.{shard}.{run}",
+        stream: Some("HISTORY"),
+        writers: &[Writer::Orchestrator],
+        description: "What happened in a run that has ended, or a part of it: its events as they stood in the log, which \
+                      they are removed from after this.",
+        body: Body::Event(schema::<History>),
+        operation: Some((Action::Receive, Role::Client)),
+    },
+    EventType {
+        name: "history.late",
+        subject: "history.late.{workflow}.{outcome}.{shard}.{run}",
+        stream: Some("HISTORY"),
+        writers: &[Writer::Orchestrator],
+        description: "An event that came after its run was archived. Nothing follows from it.",
+        body: Body::Event(schema::<History>),
+        operation: Some((Action::Receive, Role::Client)),
+    },
 ];
 
 /// A part of a subject that varies.
@@ -369,6 +388,12 @@ pub const PARAMETERS: &[Parameter] = &[
         "2b6f7e0c-5a54-5d0e-9f0a-6c1d2f3b4a5e",
         "UUID of the run that the request would have started.",
     ),
+    Parameter {
+        name: "outcome",
+        description: "How the run ended.",
+        example: "completed",
+        values: &["completed", "failed", "cancelled"],
+    },
     parameter("stream", "events", "The stream that the message was found in, in lower case."),
     parameter("reason", "malformed", "Why it was given up, stable and short."),
 ];

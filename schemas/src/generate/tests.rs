@@ -62,6 +62,8 @@ fn every_type_of_event_is_listed_once() {
         "workflow.checkpointed",
         "request.rejected",
         "dead",
+        "history",
+        "history.late",
     ]
     .map(str::to_owned)
     .into();

@@ -25,6 +25,8 @@ codes! {
         POISON "poison" "The work was delivered as often as is allowed and no agent reported an outcome."
         MALFORMED_OUTCOME "malformed_outcome" "An outcome was published that cannot be read."
         PAYLOAD_TOO_LARGE "payload_too_large" "A result is larger than an event may be."
+        LOST_INPUT "lost_input" "The input, which the event refers to, is missing or damaged."
+        LOST_OUTPUT "lost_output" "The result, which the outcome refers to, is missing or damaged."
         EXPRESSION "expression" "An expression of the definition could not be evaluated."
         ERROR "error" "The handler returned an error that names no code."
         RUN_ENDED "run_ended" "The run ended while the task was still open."
@@ -44,6 +46,7 @@ codes! {
         INVALID_CAPABILITY "invalid_capability" "The capability cannot be requested."
         INVALID_INPUT "invalid_input" "The input does not fit the workflow's schema, or is nested too deeply."
         MALFORMED "malformed" "The request cannot be read, or is too large to start a run."
+        LOST_INPUT "lost_input" "The input that the request refers to is missing or damaged."
         RUN_ID_TAKEN "run_id_taken" "Somebody published something else where the run was to begin."
     }
 }
@@ -80,6 +83,7 @@ reasons! {
     UnknownType "unknown_type" "It is of a type, or of a version of one, that is not known."
     UnknownRun "unknown_run" "It belongs to a run that does not exist."
     UnknownTask "unknown_task" "It belongs to a task or an attempt that its run does not have."
+    TooLarge "too_large" "What it leads to is larger than the server takes."
     Newer "newer" "It was written for a newer mesh than any that took it, or its workflow's definition is missing."
     Poison "poison" "It was delivered as often as is allowed, and nobody who took it reported an outcome."
 }

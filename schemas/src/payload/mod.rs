@@ -2,12 +2,14 @@
 
 mod agent;
 mod codes;
+mod history;
 mod request;
 mod task;
 mod workflow;
 
 pub use agent::{AgentDeregistered, AgentRegistered};
 pub use codes::{Reason, code, rejection};
+pub use history::{Archived, History};
 pub use request::{DeadLetter, RequestRejected, TimerFired};
 pub use task::{TaskAssigned, TaskCompleted, TaskCreated, TaskError, TaskFailed, TaskProgress, TaskReleased};
 pub use workflow::{

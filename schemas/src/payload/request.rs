@@ -25,7 +25,8 @@ pub struct TimerFired {
 }
 
 /// Attributes of a dead letter. The letter is a CloudEvent in binary mode: its body is the original message,
-/// byte by byte, and these are its attributes, beside the original's own headers.
+/// byte by byte, and these are its attributes, beside the original's own headers. Attributes that the original has in headers
+/// stand there with `original-` before their names: `original-ce-id`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeadLetter {
     /// Subject that the message was found on (attribute `subject`).
@@ -38,4 +39,7 @@ pub struct DeadLetter {
     pub error: String,
     /// Sequence of the message in its stream (extension `sequence`, which is text in a header).
     pub sequence: u64,
+    /// When the message was stored there (extension `storetime`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storetime: Option<DateTime<Utc>>,
 }

@@ -20,7 +20,7 @@ pub struct TaskCreated {
     /// What the agent is to do, for agents that can do several things.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
-    /// The input of the task.
+    /// The input of the task; not here if the event's `dataref` ends in `#/input`, but there.
     pub input: Value,
     /// Longest time in milliseconds that one execution may take, from the start of the handler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,7 +37,7 @@ pub struct TaskCreated {
 /// Data of `task.completed`: the outcome of an attempt that went well.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskCompleted {
-    /// The result.
+    /// The result; not here if the event's `dataref` ends in `#/output`, but there.
     pub output: Value,
     /// How good the agent holds the result to be, from 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,7 @@ pub struct WorkflowStarted {
     pub digest: Digest,
     /// Version of the rules by which the run is folded.
     pub rules: u32,
-    /// Input of the run.
+    /// Input of the run; not here if the event's `dataref` ends in `#/input`, but there.
     pub input: Value,
     /// The request that started it.
     pub request: RequestId,
@@ -54,7 +54,7 @@ pub struct TaskCounts {
 /// Data of `workflow.completed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkflowCompleted {
-    /// Output of the run.
+    /// Output of the run; not here if the event's `dataref` ends in `#/output`, but there.
     pub output: Value,
     /// Milliseconds from the store time of `started` to that of the last event.
     pub duration_ms: u64,

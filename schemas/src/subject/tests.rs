@@ -93,6 +93,8 @@ fn subject() -> impl Strategy<Value = Subject> {
         (name(), name()).prop_map(|(stream, reason)| Subject::Dead { stream, reason }),
         (workflow(), select(WorkflowVerb::ALL), run())
             .prop_map(|(workflow, outcome, run)| Subject::History { workflow, outcome, run }),
+        (workflow(), select(WorkflowVerb::ALL), run())
+            .prop_map(|(workflow, outcome, run)| Subject::LateHistory { workflow, outcome, run }),
     ]
 }
 

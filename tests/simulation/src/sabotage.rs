@@ -26,11 +26,15 @@ pub enum Sabotage {
     UnlatchedCancel,
     /// Orchestrators that read a run from a checkpoint do not see the first event behind it.
     GapBehindCheckpoint,
+    /// Janitors remove what is not archived.
+    NoHistory,
+    /// Janitors do not wait for what orchestrators still have to do.
+    NoSettling,
 }
 
 impl Sabotage {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::FactsRepeat,
         Self::NoGapCheck,
         Self::NoEndCheck,
@@ -41,6 +45,8 @@ impl Sabotage {
         Self::LastOutcomeWins,
         Self::UnlatchedCancel,
         Self::GapBehindCheckpoint,
+        Self::NoHistory,
+        Self::NoSettling,
     ];
 
     /// Its name on command lines.
@@ -57,6 +63,8 @@ impl Sabotage {
             Self::LastOutcomeWins => "last-outcome-wins",
             Self::UnlatchedCancel => "unlatched-cancel",
             Self::GapBehindCheckpoint => "gap-behind-checkpoint",
+            Self::NoHistory => "no-history",
+            Self::NoSettling => "no-settling",
         }
     }
 }

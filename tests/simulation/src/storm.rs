@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use mesh_bus::MAX_SHORT_RUN;
 use mesh_bus::topology::Stream;
+use mesh_schemas::DEFAULT_MAX_INLINE;
 
 use crate::workload::Choices;
 
@@ -12,6 +13,10 @@ const MANY_RUNS: usize = 100;
 /// More events than any run has.
 const MANY_EVENTS: usize = MAX_SHORT_RUN;
 
+/// Limits at which nothing is by reference, much of what agents and runs are given and give is, and all of it is.
+const MAX_INLINE: [usize; 3] = [DEFAULT_MAX_INLINE, 700, 1];
+/// Seconds of an hour: what a clock is off by that was set to another time zone.
+const HOUR: u64 = 60 * 60;
 /// Seconds between two looks of an orchestrator that takes no notice of others but for those it finds when it starts.
 const SELDOM: u64 = 24 * 60 * 60;
 
@@ -32,6 +37,8 @@ pub struct Storm {
     pub capacity: usize,
     /// Runs that an orchestrator keeps in memory.
     pub cached_runs: usize,
+    /// Largest event that carries its data itself, in bytes.
+    pub max_inline: usize,
     /// How often an orchestrator looks which others are there.
     pub look: Duration,
     /// When it is over: from then on nothing goes wrong.
@@ -70,6 +77,10 @@ pub struct Storm {
     pub full: Vec<(Duration, Duration, Stream)>,
     /// After how many events of a run orchestrators write down how it stands.
     pub checkpoint_after: usize,
+    /// How long after its end a run stays in the log as it is.
+    pub grace: Duration,
+    /// How long after its end a run is known by its beginning and its end: longer than anything is on its way.
+    pub requests: Duration,
 }
 
 /// How long calls take.
@@ -119,6 +130,9 @@ impl Storm {
         }
         let skewed = choices.chance("skew", 30);
         let is_calm = choices.chance("calm", 10);
+        let grace = choices.pick(&[0, 200, 3_000, 15_000]);
+        let requests = choices.among(150..=250);
+        let skew = if skewed { Duration::from_secs(choices.pick(&[2, 20, HOUR])) } else { Duration::ZERO };
         let storm = Self {
             seed,
             shards: choices.pick(&[1, 1, 2, 3]),
@@ -141,10 +155,14 @@ impl Storm {
             crash,
             freeze,
             stop,
-            skew: if skewed { Duration::from_secs(choices.among(1..=20)) } else { Duration::ZERO },
+            skew,
             outages,
             full,
             checkpoint_after: choices.pick(&[1, 2, 5, MANY_EVENTS]),
+            grace: Duration::from_millis(grace),
+            // Clocks that are ahead shorten it.
+            requests: Duration::from_secs(requests) + skew,
+            max_inline: choices.pick(&[MAX_INLINE[0], MAX_INLINE[0], MAX_INLINE[1], MAX_INLINE[2]]),
         };
         // Where nothing goes wrong, more can be demanded.
         if is_calm {
@@ -204,6 +222,7 @@ impl Storm {
         with(|storm| storm.shards = 1);
         with(|storm| storm.cached_runs = MANY_RUNS);
         with(|storm| storm.checkpoint_after = MANY_EVENTS);
+        with(|storm| storm.max_inline = DEFAULT_MAX_INLINE);
         with(|storm| storm.look = Duration::from_secs(SELDOM));
         with(|storm| storm.pace = Pace::Quick);
         with(|storm| storm.refused = 0);
@@ -221,6 +240,8 @@ impl Storm {
         with(|storm| storm.skew = Duration::ZERO);
         with(|storm| storm.outages.truncate(storm.outages.len().saturating_sub(1)));
         with(|storm| storm.full.truncate(storm.full.len().saturating_sub(1)));
+        with(|storm| storm.grace = Duration::from_secs(60));
+        with(|storm| storm.grace = Duration::ZERO);
         simpler.retain(|simpler| simpler != self);
         simpler
     }
@@ -230,13 +251,23 @@ impl fmt::Display for Storm {
     /// What goes wrong; what does not is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            orchestrators, agents, capacity, cached_runs, checkpoint_after, look, pace, lasts, ..
+            shards,
+            orchestrators,
+            agents,
+            capacity,
+            cached_runs,
+            checkpoint_after,
+            look,
+            pace,
+            lasts,
+            max_inline,
+            ..
         } = self;
         writeln!(
             f,
             "{orchestrators} orchestrators that keep {cached_runs} runs, write one down after {checkpoint_after} events and \
-             look for others every {look:?}, {agents} agents of capacity {capacity}, {} shards, pace {pace:?}",
-            self.shards
+             look for others every {look:?}, {agents} agents of capacity {capacity}, {shards} shards, pace {pace:?}, events \
+             of at most {max_inline} bytes"
         )?;
         let chances = [
             ("refused", self.refused),
@@ -258,8 +289,10 @@ impl fmt::Display for Storm {
             .map(|(name, chance)| format!("{name} {chance}"))
             .collect();
         writeln!(f, "for {} ms, in a thousand steps: {}", lasts.as_millis(), on.join(", "))?;
+        let (grace, requests) = (self.grace.as_millis(), self.requests.as_secs());
+        writeln!(f, "ended runs are archived after {grace} ms and forgotten after {requests} s")?;
         if !self.skew.is_zero() {
-            writeln!(f, "clocks of agents are off by up to {} s", self.skew.as_secs())?;
+            writeln!(f, "clocks are off by up to {} s, and jump half way", self.skew.as_secs())?;
         }
         for (at, lasts) in &self.outages {
             writeln!(f, "  {:>8} ms  the server is away for {} ms", at.as_millis(), lasts.as_millis())?;

@@ -21,6 +21,8 @@ const WITHIN: &[(Sabotage, u64)] = &[
     (Sabotage::LastOutcomeWins, 200),
     (Sabotage::UnlatchedCancel, 200),
     (Sabotage::GapBehindCheckpoint, 100),
+    (Sabotage::NoHistory, 20),
+    (Sabotage::NoSettling, 400),
 ];
 
 #[test]

@@ -5,14 +5,15 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use mesh_tests::chaos::{Campaign, Servers, run};
 
-/// The flags, each followed by its value.
-const USAGE: &str = "usage: chaos [--runs N] [--seed N]";
+/// The flags, most of them followed by a value.
+const USAGE: &str = "usage: chaos [--runs N] [--seed N] [--cluster] [--keep]";
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
-    let campaign = read(std::env::args().skip(1))?;
+    let (campaign, is_cluster) = read(std::env::args().skip(1))?;
     println!("seed {}", campaign.seed);
-    let account = run(&campaign, Servers::one()?).await?;
+    let servers = if is_cluster { Servers::three().await? } else { Servers::one()? };
+    let account = run(&campaign, servers).await?;
     println!("{account}");
     for violation in &account.violations {
         println!("{violation}");
@@ -20,16 +21,25 @@ async fn main() -> Result<ExitCode> {
     Ok(if account.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn read(mut arguments: impl Iterator<Item = String>) -> Result<Campaign> {
+/// The campaign, and whether it is one on a cluster.
+fn read(mut arguments: impl Iterator<Item = String>) -> Result<(Campaign, bool)> {
     let mut campaign = Campaign::usual(fastrand::u64(..1_000_000));
+    let mut is_cluster = false;
     while let Some(flag) = arguments.next() {
-        let value = arguments.next().with_context(|| format!("{flag} needs a value; {USAGE}"))?;
-        let number = value.parse().with_context(|| format!("{flag} {value}: not a number"))?;
+        let mut number = || {
+            let value = arguments.next().with_context(|| format!("{flag} needs a value; {USAGE}"))?;
+            value.parse().with_context(|| format!("{flag} {value}: not a number"))
+        };
         match flag.as_str() {
-            "--runs" => campaign.runs = number,
-            "--seed" => campaign.seed = number,
+            "--runs" => campaign.runs = number()?,
+            "--seed" => campaign.seed = number()?,
+            "--cluster" => {
+                is_cluster = true;
+                campaign.server_pauses = Campaign::on_cluster(campaign.seed).server_pauses;
+            }
+            "--keep" => campaign.keep = true,
             _ => bail!("{flag} is not known; {USAGE}"),
         }
     }
-    Ok(campaign)
+    Ok((campaign, is_cluster))
 }

@@ -25,6 +25,8 @@ pub struct Account {
     again: usize,
     /// Time from request to end, in milliseconds: median, 99th of a hundred, longest.
     latencies: [u64; 3],
+    /// Longest time in which no run ended, in milliseconds.
+    standstill: u64,
     lost: usize,
     stuck: usize,
     twice_accepted: usize,
@@ -81,6 +83,7 @@ impl Account {
             executions: executions.count,
             again: executions.again,
             latencies: latencies(runs),
+            standstill: standstill(runs),
             lost: lost.len(),
             stuck: stuck.len(),
             twice_accepted: twice.len(),
@@ -116,6 +119,12 @@ fn latencies(runs: &Runs) -> [u64; 3] {
     [50, 99, 100].map(|share| at(share).unwrap_or_default())
 }
 
+fn standstill(runs: &Runs) -> u64 {
+    let mut ends: Vec<u64> = runs.ends.values().map(|(_, end)| *end).collect();
+    ends.sort_unstable();
+    ends.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+}
+
 fn name(victim: Victim) -> &'static str {
     match victim {
         Victim::Server => "server",
@@ -141,6 +150,8 @@ impl fmt::Display for Account {
             f,
             "| Run, from request to end | median {median:.2} s, 99 % within {high:.1} s, longest {longest:.1} s |"
         )?;
+        let standstill = self.standstill as f64 / 1_000.0;
+        writeln!(f, "| Longest time in which no run ended | {standstill:.1} s |")?;
         writeln!(
             f,
             "| Executions | {}, of which {} again, {} of them unexplained |",

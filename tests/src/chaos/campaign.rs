@@ -20,7 +20,7 @@ use crate::world::{World, patiently};
 
 /// How long an agent of a campaign may be silent about a task. The mesh's own 30 s would be most of what a campaign
 /// waits for.
-const ACK_WAIT: Duration = Duration::from_secs(5);
+pub(super) const ACK_WAIT: Duration = Duration::from_secs(5);
 /// What a campaign is made of.
 #[derive(Debug, Clone)]
 pub struct Campaign {
@@ -38,9 +38,17 @@ pub struct Campaign {
     pub pauses: (u64, u64),
     /// The same for the server.
     pub server_pauses: (u64, u64),
+    /// Keep logs and records also if all is well.
+    pub keep: bool,
 }
 
 impl Campaign {
+    /// A campaign on a cluster, in which each fault of a server is waited out until all of them are whole again.
+    #[must_use]
+    pub fn on_cluster(seed: u64) -> Self {
+        Self { server_pauses: (500, 2_000), ..Self::usual(seed) }
+    }
+
     /// As many runs, processes and faults as a campaign usually has.
     #[must_use]
     pub fn usual(seed: u64) -> Self {
@@ -52,6 +60,7 @@ impl Campaign {
             agents: 4,
             pauses: (1_000, 5_000),
             server_pauses: (4_000, 10_000),
+            keep: false,
         }
     }
 }
@@ -63,17 +72,21 @@ impl Campaign {
 pub async fn run(campaign: &Campaign, mut servers: Servers) -> Result<Account> {
     let begun = Instant::now();
     let world = World::on(&servers.urls()).await?;
+    let replicas = servers.replicas();
     let folder = Folder::new(&world)?;
-    let places = |part, count: usize| (0..count).map(move |number| (part, number));
-    let cast = places(Part::Orchestrator, campaign.orchestrators).chain(places(Part::Agent, campaign.agents));
-    // The orchestrators are there first: agents wait for what they make.
-    let mut cast: Vec<Place<'_>> =
-        cast.map(|(part, number)| Place::new(&world, &folder.0, part, number)).collect::<Result<_>>()?;
+    let places = |part, count: usize| {
+        let place = |number| Place::new(&world, &folder.0, replicas, part, number);
+        (0..count).map(place).collect::<Result<Vec<_>>>()
+    };
+    let mut cast = places(Part::Orchestrator, campaign.orchestrators)?;
+    // Before the agents, or they would make their consumer, with the patience that it usually has.
     set_up(&world).await?;
+    cast.extend(places(Part::Agent, campaign.agents)?);
     let faults = Faults::default();
     let (over, is_over) = watch::channel(false);
     let mut dice = fastrand::Rng::with_seed(campaign.seed);
-    let on_server = servers.suffer(dice.fork(), campaign.server_pauses, &faults, is_over.clone());
+    let on_server =
+        servers.suffer(&world.namespace, dice.fork(), campaign.server_pauses, &faults, is_over.clone());
     let on_cast = cast.iter_mut().map(|place| {
         let (dice, is_over) = (dice.fork(), is_over.clone());
         place.suffer(dice, campaign.pauses, &faults, is_over)
@@ -85,7 +98,7 @@ pub async fn run(campaign: &Campaign, mut servers: Servers) -> Result<Account> {
     let faults = faults.all();
     let executions = executions::of(&folder.0, &faults)?;
     let account = Account::new(campaign, took, &runs, &faults, audit, executions);
-    if account.violations.is_empty() {
+    if account.violations.is_empty() && !campaign.keep {
         folder.remove();
     }
     Ok(account)
@@ -93,14 +106,13 @@ pub async fn run(campaign: &Campaign, mut servers: Servers) -> Result<Account> {
 
 /// Waits until an orchestrator has made the namespace, and makes what the campaign needs in it.
 async fn set_up(world: &World) -> Result<()> {
-    let there = async { while world.bus.shards().await.is_err() {} };
-    patiently("the namespace", there).await?;
     let spec = agent_consumer(&world.namespace, &"work".parse()?, &Lane::Normal);
     debug_assert!(ACK_WAIT < AGENT_ACK_WAIT, "that is not impatient");
     let impatient = ConsumerSpec { ack_wait: ACK_WAIT, ..spec };
     let made = async { while world.bus.ensure_consumer(&impatient).await.is_err() {} };
     patiently("the consumer of the agents", made).await?;
-    load::apply(world).await
+    let applied = async { while load::apply(world).await.is_err() {} };
+    patiently("the buckets", applied).await
 }
 
 /// Where processes log and agents keep their records. It stays if the campaign fails.

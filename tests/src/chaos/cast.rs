@@ -21,15 +21,28 @@ pub(super) enum Part {
 pub(super) struct Place<'a> {
     world: &'a World,
     folder: &'a Path,
+    /// Copies of everything that orchestrators ask for.
+    replicas: String,
     part: Part,
     number: usize,
     process: Process,
 }
 
 impl<'a> Place<'a> {
-    pub(super) fn new(world: &'a World, folder: &'a Path, part: Part, number: usize) -> Result<Self> {
-        let process = start(world, folder, part, number)?;
-        Ok(Self { world, folder, part, number, process })
+    pub(super) fn new(
+        world: &'a World,
+        folder: &'a Path,
+        replicas: usize,
+        part: Part,
+        number: usize,
+    ) -> Result<Self> {
+        let replicas = replicas.to_string();
+        let process = start(world, folder, &replicas, part, number)?;
+        Ok(Self { world, folder, replicas, part, number, process })
+    }
+
+    fn start(&self) -> Result<Process> {
+        start(self.world, self.folder, &self.replicas, self.part, self.number)
     }
 
     fn victim(&self) -> Victim {
@@ -67,10 +80,10 @@ impl<'a> Place<'a> {
                 Deed::Kill | Deed::Isolate => {
                     self.process.kill9_now()?;
                     tokio::time::sleep(away).await;
-                    self.process = start(self.world, self.folder, self.part, self.number)?;
+                    self.process = self.start()?;
                 }
                 Deed::Restart => {
-                    let next = start(self.world, self.folder, self.part, self.number)?;
+                    let next = self.start()?;
                     let old = std::mem::replace(&mut self.process, next);
                     // It may have been started a moment ago, and not listen to signals yet: then it just ends.
                     tokio::task::spawn_blocking(|| old.terminate()).await??;
@@ -86,12 +99,12 @@ impl<'a> Place<'a> {
     }
 }
 
-fn start(world: &World, folder: &Path, part: Part, number: usize) -> Result<Process> {
+fn start(world: &World, folder: &Path, replicas: &str, part: Part, number: usize) -> Result<Process> {
     let mesh = mesh_binary()?;
     match part {
         Part::Orchestrator => {
             let log = folder.join(format!("orchestrator-{number}.log"));
-            Process::logged(world, &mesh, &["orchestrator"], &log)
+            Process::logged(world, &mesh, &["orchestrator", "--replicas", replicas], &log)
         }
         Part::Agent => {
             let (log, record) =

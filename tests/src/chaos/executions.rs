@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use mesh_schemas::{Attempt, RunId, TaskId};
 use serde::{Deserialize, Serialize};
 
+use super::campaign::ACK_WAIT;
 use super::faults::{Deed, Fault, Victim};
 
 /// One execution, as the agent that did it wrote it down.
@@ -37,8 +38,8 @@ pub(super) struct Executions {
 }
 
 /// Reads the records in a folder, and looks for a fault behind each repeated execution: its first agent was killed,
-/// stopped or frozen between the two, or the server that keeps account of deliveries was; or the second was frozen with
-/// an earlier delivery on its way to it, which it found when it woke up.
+/// stopped or frozen between the two, or the server that keeps account of deliveries was; or the agent had just been
+/// frozen, with the delivery on its way to it.
 pub(super) fn of(folder: &Path, faults: &[Fault]) -> Result<Executions> {
     let mut attempts: BTreeMap<(RunId, TaskId, Attempt), Vec<Execution>> = BTreeMap::new();
     for file in std::fs::read_dir(folder)? {
@@ -61,11 +62,9 @@ pub(super) fn of(folder: &Path, faults: &[Fault]) -> Result<Executions> {
             let [before, after] = pair else { continue };
             all.again += 1;
             let is_behind = |fault: &Fault| {
-                let is_late = after.delivery < before.delivery && fault.deed == Deed::Freeze;
-                fault.touches(before.at, after.at)
-                    && (fault.victim == Victim::Server
-                        || fault.victim == Victim::Agent(before.pid)
-                        || (is_late && fault.victim == Victim::Agent(after.pid)))
+                let waited = if fault.deed == Deed::Freeze { ACK_WAIT.as_millis() as u64 } else { 0 };
+                fault.touches(before.at - waited, after.at)
+                    && (fault.victim == Victim::Server || fault.victim == Victim::Agent(before.pid))
             };
             if !faults.iter().any(is_behind) {
                 all.unexplained.push(format!("{before:?}, then {after:?}"));

@@ -109,7 +109,7 @@ async fn an_object_of_another_client_is_read_listed_and_removed() -> Result<()> 
     bucket.publish("$O.MESH_OBJECTS.M.c29tZWJvZHk=".to_owned(), "{}").await?;
     assert_eq!(world.bus.object(&name).await?, Some("hello".into()));
     let listed = world.bus.objects().await?;
-    assert_eq!(listed.iter().map(|owned| &owned.strays).collect::<Vec<_>>(), [&[name.clone()]]);
+    assert_eq!(listed.iter().map(|owned| &owned.strays).collect::<Vec<_>>(), [std::slice::from_ref(&name)]);
     listed[0].remove(&world.bus).await?;
     assert_eq!(world.bus.object(&name).await?, None);
     assert_eq!(bucket.messages().await?, 1, "somebody's own object stays");

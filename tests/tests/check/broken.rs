@@ -90,7 +90,8 @@ async fn a_hasty_agent_is_found_out() -> Result<()> {
         "stop-hands-back",
         "stored-already",
     ];
-    let warned = ["cancel-heard", "looks-first", "newer-schema", "poison", "registered", "service"];
+    let warned =
+        ["cancel-heard", "large-input", "looks-first", "newer-schema", "poison", "registered", "service"];
     checked.breaks("hasty", &[&fails[..], &warned].concat())?;
     ensure!(checked.rules(&["fail"]).iter().eq(&fails), "{:#}", checked.report);
     let told = checked.line("own-error")?;

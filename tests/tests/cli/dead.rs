@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus as _, Publish, Reason, dead_letter};
+use mesh_bus::{Bus as _, DeadEnd, Publish, dead_letter};
 use mesh_schemas::{Headers, Message};
 use mesh_tests::{TestServer, World};
 use serde_json::json;
@@ -24,7 +24,7 @@ async fn dead_letters_are_listed_and_shown() -> Result<()> {
     let person = Person::of(&world)?;
     assert_eq!(person.says(&["dead", "list", "-o", "json"]).await?.json()?, json!([]));
     let none = person.says(&["dead", "show", "1"]).await?;
-    assert!(none.err.contains("there are no dead letters"), "{none:?}");
+    assert!(none.err.contains("there are none"), "{none:?}");
 
     let binary = bury(&world, "workflow.requested.order", b"\xff\x00{").await?;
     let text = bury(&world, "workflow.requested.order", b"not JSON \x1b[2J").await?;
@@ -86,7 +86,7 @@ async fn a_message_that_did_not_fit_is_fetched_from_where_it_is() -> Result<()> 
         Message { subject: subject.clone(), headers: Headers::new(), payload: payload.clone().into() };
     world.bus.publish(Publish::once(large)).await?;
     let original = world.bus.last(Stream::Tasks, &subject).await?.context("it is stored")?;
-    dead_letter(&*world.bus, Stream::Tasks, &original, Reason::Malformed, "no JSON").await?;
+    dead_letter(&*world.bus, DeadEnd::UnreadableTask, &original, "no JSON").await?;
     let person = Person::of(&world)?;
     let shown = person.says(&["dead", "show", "1", "-o", "json"]).await?.json()?;
     assert_eq!(shown["body"]["text"], payload);

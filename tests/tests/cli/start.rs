@@ -147,3 +147,41 @@ async fn an_id_that_no_event_can_have_is_a_usage_error() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn what_is_large_is_shown_like_anything_else() -> Result<()> {
+    let server = TestServer::start()?;
+    let world = World::on(&server.url()).await?;
+    let orchestrator = world.orchestrator().await?;
+    let (agent, gate) = worker(&world).await?;
+    gate.open_for_good();
+    world.apply(SINGLE).await?;
+    let person = Person::of(&world)?;
+    let input = json!({"text": "x".repeat(5_000_000)});
+    person.file("large.json", &input.to_string())?;
+    for how in ["--wait", "--watch"] {
+        let done = person.says(&["start", "single", "--input", "large.json", how, "-o", "json"]).await?;
+        assert!(done.json()? == input, "another output");
+    }
+    let shown = person.says(&["runs", "show", "@last", "-o", "json"]).await?.json()?;
+    assert!(shown["input"] == input && shown["output"] == input, "another run");
+    let runs = person.says(&["runs", "list", "-o", "json"]).await?.json()?;
+    assert!(
+        runs.as_array().is_some_and(|runs| runs.iter().all(|run| run["status"] == "completed")),
+        "{runs}"
+    );
+    let of_run = ["events", "--run", "@last", "--type", "task.completed"];
+    let line = person.says(&of_run).await?.well()?.to_owned();
+    assert!(line.contains("(output by reference)"), "{line}");
+    let stored = person.says(&[&of_run[..], &["-o", "json"]].concat()).await?.json()?;
+    assert!(stored["dataref"].is_string() && stored["data"]["output"].is_null(), "{stored}");
+    let whole = person.says(&[&of_run[..], &["-o", "json", "--whole"]].concat()).await?.json()?;
+    assert!(whole["dataref"].is_null() && whole["data"]["output"] == input, "another output");
+    // A smaller limit is a setting like any other.
+    let limited = ["start", "single", "--input", "\"0123456789\"", "--wait", "--max-inline", "1"];
+    assert_eq!(person.says(&limited).await?.well()?, "\"0123456789\"\n");
+    let refused = person.says(&["runs", "list", "--max-inline", "0"]).await?;
+    assert!(refused.err.contains("give a number from 1 to 983040"), "{refused:?}");
+    agent.stop().await?;
+    orchestrator.stop().await
+}

@@ -15,13 +15,13 @@ use tokio::process::{Child, Command};
 use crate::support::Person;
 
 /// A mesh that was started, with the line that says so.
-struct Mesh {
+pub(crate) struct Mesh {
     child: Child,
     ready: String,
 }
 
 impl Mesh {
-    async fn start(person: &Person, arguments: &[&str]) -> Result<Self> {
+    pub(crate) async fn start(person: &Person, arguments: &[&str]) -> Result<Self> {
         let all: Vec<&str> = ["up"].iter().chain(arguments).copied().collect();
         let mut child = person.command(&all)?.spawn()?;
         let stdout = child.stdout.take().context("a pipe")?;
@@ -37,17 +37,17 @@ impl Mesh {
         }
     }
 
-    fn pid(&self) -> Result<u32> {
+    pub(crate) fn pid(&self) -> Result<u32> {
         self.child.id().context("it runs")
     }
 
-    fn url(&self) -> Result<&str> {
+    pub(crate) fn url(&self) -> Result<&str> {
         let rest = self.ready.split("NATS on ").nth(1).context("an address")?;
         rest.split(',').next().context("an address")
     }
 
     /// Ends it in order; what it said on stderr.
-    async fn stop(self) -> Result<String> {
+    pub(crate) async fn stop(self) -> Result<String> {
         signal(self.pid()?, Signal::TERM)?;
         let ended = patiently("the end of mesh up", self.child.wait_with_output()).await??;
         ensure!(ended.status.success(), "{}", ended.status);
@@ -83,6 +83,62 @@ async fn it_says_what_it_started_and_what_comes_next() -> Result<()> {
     assert!(said.contains("may lose what came in since the last sync (every 2m)"), "{said}");
     let again = Mesh::start(&person, &["--port", "0", "--data", "here", "--namespace", "mine"]).await?;
     again.stop().await?;
+    Ok(())
+}
+
+/// The process that has these words in its arguments.
+#[cfg(target_os = "linux")]
+fn process_with(words: &str) -> Result<u32> {
+    for entry in std::fs::read_dir("/proc")? {
+        let entry = entry?;
+        let Ok(pid) = entry.file_name().to_string_lossy().parse() else { continue };
+        let arguments = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if String::from_utf8_lossy(&arguments).contains(words) {
+            return Ok(pid);
+        }
+    }
+    anyhow::bail!("no process has {words:?} in its arguments")
+}
+
+/// Three servers, one of which is killed: runs go on with the other two, and it comes back.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_cluster_to_try() -> Result<()> {
+    let person = Person::new()?;
+    let data = person.home().join("three");
+    let data = data.to_str().context("a path")?;
+    let mesh = Mesh::start(&person, &["--cluster", "--port", "0", "--data", data]).await?;
+    let urls = mesh.ready.split("NATS on ").nth(1).and_then(|rest| rest.split(", namespace").next());
+    let urls = urls.context("addresses")?.to_owned();
+    assert_eq!(urls.split(',').count(), 3, "{urls}");
+    let applied = person
+        .file("one.yaml", "{mesh: v1, name: one, output: '${tasks.a.output}', tasks: {a: {agent: echo}}}")?;
+    let applied =
+        person.says(&["workflow", "apply", applied.to_str().context("a path")?, "-s", &urls]).await?;
+    applied.well()?;
+    let agent = ["agent", "exec", "--capability", "echo", "-s", &urls, "--", "cat"];
+    let mut agent = person.command(&agent)?.kill_on_drop(true).spawn()?;
+    let start = ["start", "one", "--input", "{}", "--wait", "-s", &urls];
+    person.says(&start).await?.well()?;
+    signal(process_with(&format!("{data}/n2\0"))?, Signal::KILL)?;
+    person.says(&start).await?.well()?;
+    let whole = async {
+        loop {
+            let doctor = person.says(&["doctor", "-s", &urls]).await?;
+            if doctor.code == 0 && doctor.err.starts_with("all is well") {
+                return anyhow::Ok(());
+            }
+        }
+    };
+    patiently("the server to be back with all it had", whole).await??;
+    agent.kill().await?;
+    let said = mesh.stop().await?;
+    assert!(said.contains("server n2 has ended, and is started again"), "{said}");
+    let alone = person.says(&["up", "--port", "0", "--data", data]).await?;
+    assert!(
+        alone.code == 1 && alone.err.contains("is that of three servers: start it with --cluster"),
+        "{alone:?}"
+    );
     Ok(())
 }
 

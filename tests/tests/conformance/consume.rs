@@ -25,6 +25,8 @@ on_every_bus!(
     a_consumer_that_is_there_keeps_its_settings,
     a_consumer_that_would_deliver_something_else_is_a_conflict,
     a_delivery_says_since_when_it_may_have_been_here,
+    a_receiver_that_is_never_idle_knows_how_old_its_messages_are,
+    a_delivery_says_how_long_it_may_stay_unsettled,
 );
 
 async fn a_late_consumer_begins_with_the_oldest_message(server: &impl Server) -> Result<()> {
@@ -226,5 +228,32 @@ async fn a_delivery_says_since_when_it_may_have_been_here(server: &impl Server) 
     assert!(nothing_comes(&mut deliveries).await);
     store_tasks(&*bus, [3]).await?;
     assert!(next(&mut deliveries).await?.received > stored);
+    Ok(())
+}
+
+async fn a_receiver_that_is_never_idle_knows_how_old_its_messages_are(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    store_tasks(&*bus, 1..=200).await?;
+    let mut deliveries = bus.consume(&impatient(), Flow::Continuous(8)).await?;
+    let begun = bus.moment();
+    for number in 1..=200 {
+        // It is slower than what comes, so that something always waits for it.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let delivery = next(&mut deliveries).await?;
+        let age = bus.moment().since(delivery.received);
+        assert!(age < SHORT, "message {number} seems to be {age:?} old");
+        delivery.acker.ack().await;
+    }
+    assert!(bus.moment().since(begun) > SHORT * 2, "that was too quick to tell");
+    Ok(())
+}
+
+async fn a_delivery_says_how_long_it_may_stay_unsettled(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    bus.ensure_consumer(&impatient()).await?;
+    store_tasks(&*bus, 1..=1).await?;
+    // The consumer is taken as it is, whatever this one would have.
+    let mut deliveries = bus.consume(&agents(), Flow::Continuous(1)).await?;
+    assert_eq!(next(&mut deliveries).await?.ack_wait, SHORT);
     Ok(())
 }

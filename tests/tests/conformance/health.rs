@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result};
-use mesh_bus::topology::shard_consumer;
+use mesh_bus::topology::{Tidying, shard_consumer};
 use mesh_bus::{Bus, BusError, ConsumerState, Flow, Health, Instance, Report, Role};
 use mesh_schemas::Lane;
 use serde_json::json;
@@ -40,7 +40,10 @@ async fn a_namespace_that_is_not_there_is_looked_at_all_the_same(server: &impl S
     assert!(health.streams.iter().all(|stream| stream.found.is_none()), "{health:?}");
     let consumers: Vec<_> =
         health.consumers.iter().map(|consumer| (&consumer.role, &consumer.found)).collect();
-    assert_eq!(consumers, [(&Role::Relay, &None)]);
+    let janitor = |tidying| Role::Janitor(tidying);
+    let [archive, forget] = Tidying::ALL.map(janitor);
+    let expected = [&Role::Relay, &Role::Timers, &archive, &forget].map(|role| (role, &None));
+    assert_eq!(consumers, expected);
     assert_eq!((health.usage.streams.used, health.usage.consumers.used), (0, 0), "nothing was made");
     Ok(())
 }
@@ -59,6 +62,7 @@ async fn every_stream_is_told_of(server: &impl Server) -> Result<()> {
         ("MESH_EVENTS", 1),
         ("MESH_INBOX", 1),
         ("MESH_TASKS", 3),
+        ("MESH_HISTORY", 0),
         ("MESH_NOTES", 0),
         ("MESH_DEAD", 0),
         ("KV_MESH_WORKFLOWS", 0),
@@ -73,7 +77,7 @@ async fn every_stream_is_told_of(server: &impl Server) -> Result<()> {
         assert_eq!(found.bytes.used > 0, found.messages > 0, "{stream:?}");
     }
     assert_eq!(health.shards.map(|shards| shards.count()), Some(2));
-    assert_eq!((health.usage.streams.used, health.usage.consumers.used), (8, 3));
+    assert_eq!((health.usage.streams.used, health.usage.consumers.used), (9, 6));
     assert!(health.usage.storage.used > 0);
     let (difference, uncertainty) = health.clock.context("a clock")?;
     let uncertainty = chrono::TimeDelta::from_std(uncertainty)? + chrono::TimeDelta::milliseconds(1);

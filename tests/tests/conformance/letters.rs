@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, Persisted, Publish, Reason, Stored, dead_letter, persist};
-use mesh_schemas::{MAX_DATA_BYTES, Message};
+use mesh_bus::{Bus, DeadEnd, Persisted, Publish, Stored, dead_letter, persist};
+use mesh_schemas::{MAX_CARRIED_BYTES, Message};
 
 use crate::server::{Server, topology};
 use crate::support::{event, message, run, soon, stored};
@@ -32,7 +32,7 @@ async fn a_dead_letter_is_the_message_with_the_reason(server: &impl Server) -> R
     let original = stored(&*bus, Stream::Events, garbage).await?;
     for _ in 0..2 {
         let error = "not JSON:\nline 1, „garbage“";
-        dead_letter(&*bus, Stream::Events, &original, Reason::Malformed, error).await?;
+        dead_letter(&*bus, DeadEnd::UnreadableFact, &original, error).await?;
     }
     let letter = letter(&*bus, "mesh.dead.events.malformed").await?;
     assert_eq!(letter.sequence, 1, "sent twice, it is stored once");
@@ -58,7 +58,7 @@ async fn a_letter_says_which_work_an_event_belonged_to(server: &impl Server) -> 
         r#"{"specversion":"1.0","id":"1","source":"s","type":"t","correlationid":"order-7","data":{}}"#;
     let request = Publish::plain(message("mesh.workflow.requested.w", request));
     let original = stored(&*bus, Stream::Inbox, request).await?;
-    dead_letter(&*bus, Stream::Inbox, &original, Reason::UnknownType, "t").await?;
+    dead_letter(&*bus, DeadEnd::InboxType, &original, "t").await?;
     let letter = letter(&*bus, "mesh.dead.inbox.unknown_type").await?;
     assert_eq!(letter.message.headers.get("ce-correlationid"), Some("order-7"));
     Ok(())
@@ -69,7 +69,7 @@ async fn a_letter_that_would_be_too_large_refers_to_the_message(server: &impl Se
     let mut large = event(run(1), 1);
     large.message.payload = vec![b'x'; 1024 * 1024 - 100].into();
     let original = stored(&*bus, Stream::Events, large).await?;
-    dead_letter(&*bus, Stream::Events, &original, Reason::Malformed, "no JSON").await?;
+    dead_letter(&*bus, DeadEnd::UnreadableFact, &original, "no JSON").await?;
     let letter = letter(&*bus, "mesh.dead.events.malformed").await?;
     assert_eq!(letter.message.headers.get("ce-dataref"), Some("nats:MESH_EVENTS/1"));
     assert!(letter.message.payload.is_empty());
@@ -99,7 +99,7 @@ async fn what_cannot_be_stored_yet_is_stored_when_it_can_be(server: &impl Server
 async fn what_can_never_be_stored_is_told(server: &impl Server) -> Result<()> {
     let bus = server.set_up().await?;
     let fact = event(run(1), 1);
-    let large = Message { payload: vec![b'x'; 2 * MAX_DATA_BYTES].into(), ..fact.message.clone() };
+    let large = Message { payload: vec![b'x'; 2 * MAX_CARRIED_BYTES].into(), ..fact.message.clone() };
     let told = soon("the end", persist(|| false, || bus.publish(Publish::once(large.clone())))).await?;
     assert!(matches!(told, Persisted::TooLarge(_)), "{told:?}");
     for stored in [Stored::Now(1), Stored::Already] {

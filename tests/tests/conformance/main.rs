@@ -33,6 +33,7 @@ mod flow;
 mod follow;
 mod health;
 mod inbox;
+mod keep;
 mod keys;
 mod leave;
 mod letters;

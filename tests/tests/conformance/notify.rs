@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use futures::StreamExt as _;
-use mesh_bus::topology::{Stream, relay_consumer};
+use mesh_bus::topology::{Stream, timer_consumer};
 use mesh_bus::{Flow, Publish, Stored, Subscription};
 use mesh_schemas::Message;
 
@@ -120,7 +120,7 @@ async fn what_is_stored_is_heard_too(server: &impl Server) -> Result<()> {
 async fn what_comes_due_is_not_heard(server: &impl Server) -> Result<()> {
     let bus = server.set_up().await?;
     let mut listening = bus.subscribe("mesh.timer.>").await?;
-    let mut relay = bus.consume(&relay_consumer(bus.namespace()), Flow::Continuous(8)).await?;
+    let mut relay = bus.consume(&timer_consumer(bus.namespace()), Flow::Continuous(8)).await?;
     let (set, due) = ["set", "due"].map(|verb| format!("mesh.timer.{verb}.-.-.{}.deadline", run(1))).into();
     bus.publish(Publish::at(message(&set, "x"), bus.now(), due.clone())).await?;
     assert_eq!(next(&mut relay).await?.stored.message.subject, due);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use futures::{FutureExt as _, StreamExt as _};
-use mesh_bus::topology::{Bucket, Stream, relay_consumer, shard_consumer};
+use mesh_bus::topology::{Bucket, Stream, shard_consumer, timer_consumer};
 use mesh_bus::{BusError, Flow, From, Publish, Stored};
 use tokio::time::Instant;
 
@@ -43,7 +43,7 @@ async fn what_was_stored_is_still_there(server: &impl Server) -> Result<()> {
     assert_eq!(read(async || bus.get(Bucket::Workflows, "w").await).await?, value);
     assert_eq!(bus.shards().await?.count(), 2);
     // A schedule comes due whatever happened meanwhile.
-    let mut relay = bus.consume(&relay_consumer(bus.namespace()), Flow::Continuous(4)).await?;
+    let mut relay = bus.consume(&timer_consumer(bus.namespace()), Flow::Continuous(4)).await?;
     assert_eq!(body(&next(&mut relay).await?), "x");
     assert_eq!(bus.last(Stream::Inbox, &set).await?, None);
     Ok(())
@@ -140,9 +140,12 @@ async fn what_is_asked_of_a_server_that_is_away_may_be_tried_again(server: &impl
         async { fails("read_run_after", bus.read_run_after(&run, 1).await) }.boxed_local(),
         async { fails("read_run_itself", bus.read_run_itself(&run).await) }.boxed_local(),
         async { fails("list_subjects", bus.list_subjects(Stream::Events, "mesh.>").await) }.boxed_local(),
+        async { fails("read_work", bus.read_work(&run).await) }.boxed_local(),
+        async { fails("read_history", bus.read_history(&run).await) }.boxed_local(),
+        async { fails("remove", bus.remove(Stream::Events, 1).await) }.boxed_local(),
+        async { fails("fill", bus.fill().await) }.boxed_local(),
         async { fails("last", bus.last(Stream::Events, "mesh.>").await) }.boxed_local(),
         async { fails("at", bus.at(Stream::Events, 1).await) }.boxed_local(),
-        async { fails("remove", bus.remove(Stream::Events, 1).await) }.boxed_local(),
         async { fails("delivered", bus.delivered(&spec).await) }.boxed_local(),
         async { fails("ensure_consumer", bus.ensure_consumer(&spec).await) }.boxed_local(),
         async { fails("consume", bus.consume(&spec, Flow::OnRequest).await.map(drop)) }.boxed_local(),

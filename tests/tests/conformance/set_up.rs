@@ -16,6 +16,7 @@ on_every_bus!(
     a_namespace_may_be_set_up_again_and_by_several_at_once,
     another_number_of_shards_is_refused,
     what_is_there_stays_when_it_is_set_up_again,
+    what_is_said_of_the_disk_is_kept,
     the_shared_consumers_are_made,
     before_it_is_set_up_everything_says_so,
     before_it_is_set_up_messages_pass_all_the_same,
@@ -29,6 +30,21 @@ async fn a_namespace_may_be_set_up_again_and_by_several_at_once(server: &impl Se
     for bus in &buses {
         assert_eq!(bus.shards().await?, Shards::default());
     }
+    Ok(())
+}
+
+async fn what_is_said_of_the_disk_is_kept(server: &impl Server) -> Result<()> {
+    let bus = server.connect().await?;
+    // Nothing is said, it is said, it stays, it is taken back.
+    for (synced, kept) in
+        [(None, false), (Some(true), true), (None, true), (Some(false), false), (None, false)]
+    {
+        bus.set_up(&Topology { synced, ..topology(2) }).await?;
+        for bus in [&bus, &server.connect().await?] {
+            assert_eq!(bus.health().await?.synced, kept, "after {synced:?}");
+        }
+    }
+    assert_eq!(bus.shards().await?.count(), 2);
     Ok(())
 }
 
@@ -68,14 +84,18 @@ async fn what_is_there_stays_when_it_is_set_up_again(server: &impl Server) -> Re
 async fn the_shared_consumers_are_made(server: &impl Server) -> Result<()> {
     let bus = server.set_up().await?;
     let health = bus.health().await?;
-    assert_eq!(health.consumers.len(), 3, "the relay's and one for each shard: {health:?}");
+    assert_eq!(
+        health.consumers.len(),
+        6,
+        "two for the inbox, one for each shard, two of the janitor: {health:?}"
+    );
     for consumer in &health.consumers {
         let found = consumer.found.as_ref();
         assert!(found.is_some_and(|found| found.difference.is_none()), "{consumer:?}");
     }
     // Nobody asks for work yet: the consumers of agents come with what they do.
     bus.ensure_consumer(&agents()).await?;
-    assert_eq!(bus.health().await?.consumers.len(), 4);
+    assert_eq!(bus.health().await?.consumers.len(), 7);
     Ok(())
 }
 
@@ -97,6 +117,11 @@ async fn before_it_is_set_up_everything_says_so(server: &impl Server) -> Result<
     not_set_up("read_run_after", bus.read_run_after(&run, 1).await);
     not_set_up("read_run_itself", bus.read_run_itself(&run).await);
     not_set_up("list_subjects", bus.list_subjects(Stream::Notes, "mesh.>").await);
+    not_set_up("read_work", bus.read_work(&run).await);
+    not_set_up("read_history", bus.read_history(&run).await);
+    not_set_up("settled", bus.settled(&spec).await);
+    not_set_up("remove", bus.remove(Stream::Events, 1).await);
+    not_set_up("fill", bus.fill().await);
     not_set_up("follow", bus.follow(Stream::Notes, filters, From::Begin).await.map(drop));
     not_set_up("last", bus.last(Stream::Notes, "mesh.>").await);
     not_set_up("at", bus.at(Stream::Notes, 1).await);

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use async_nats::jetstream;
-use mesh_bus::topology::{agent_consumer, relay_consumer, shard_consumer};
+use mesh_bus::topology::{agent_consumer, relay_consumer, shard_consumer, timer_consumer};
 use mesh_bus::{Bus as _, ConsumerSpec};
 use mesh_schemas::Lane;
 use mesh_tests::{TestServer, World};
@@ -42,7 +42,7 @@ fn of_agents(world: &World) -> Result<Vec<ConsumerSpec>> {
 }
 
 fn of_the_relay(world: &World) -> Result<Vec<ConsumerSpec>> {
-    Ok(vec![relay_consumer(&world.namespace)])
+    Ok(vec![relay_consumer(&world.namespace), timer_consumer(&world.namespace)])
 }
 
 fn of_shards(world: &World) -> Result<Vec<ConsumerSpec>> {

@@ -6,6 +6,7 @@ mod clocks;
 mod consumers;
 mod forged;
 mod garbage;
+mod large;
 mod orchestrators;
 mod outcomes;
 mod server;

@@ -1,4 +1,5 @@
-//! Messages that are larger than the server takes: 1 MiB unless it is told otherwise.
+//! Messages that are larger than the server takes (1 MiB unless it is told otherwise), and data that is larger than any
+//! may be.
 
 use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
@@ -6,7 +7,7 @@ use mesh_agents::{Context, TaskFailure};
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus as _, Publish, PublishError, RunOutcome, SubmitError, submit};
 use mesh_schemas::payload::code;
-use mesh_schemas::{Headers, MAX_DATA_BYTES, Message};
+use mesh_schemas::{Headers, MAX_CARRIED_BYTES, MAX_DATA_BYTES, Message};
 use mesh_tests::{Audit, TestServer, World};
 use serde_json::{Value, json};
 
@@ -76,7 +77,7 @@ async fn a_run_is_told() -> Result<()> {
     world.apply(CHAIN).await?;
     world.apply(LARGE).await?;
     for (place, bytes) in
-        [("result", 2 * MAX_PAYLOAD), ("result", MAX_PAYLOAD - 200), ("output", 600_000), ("input", 600_000)]
+        [("result", MAX_DATA_BYTES), ("output", MAX_DATA_BYTES / 2), ("input", MAX_DATA_BYTES / 2)]
     {
         let input = json!({"place": place, "bytes": bytes});
         let RunOutcome::Failed(failed) = world.run("large", input).await? else {
@@ -128,7 +129,7 @@ tasks: {t: {agent: work}}
 ",
         )
         .await?;
-    let wrong = "x".repeat(MAX_DATA_BYTES / 3 - 100);
+    let wrong = "x".repeat(MAX_CARRIED_BYTES / 3 - 100);
     let outcome = world.run("strict", json!({"n": wrong, "m": wrong, "o": wrong})).await?;
     let RunOutcome::Rejected(rejected) = outcome else { bail!("a wrong input was not rejected") };
     ensure!(rejected.reasons.len() == 3, "{} reasons", rejected.reasons.len());

@@ -2,5 +2,7 @@
 
 mod agents;
 mod flow;
+mod large;
 mod requests;
+mod retention;
 mod writes;

@@ -28,6 +28,9 @@ async fn input_comes_on_stdin_and_output_goes_to_stdout() -> Result<()> {
     // More than a pipe holds.
     let much = json!("x".repeat(300_000));
     assert_eq!(mesh.output("echo", much.clone()).await?, much);
+    // More than a message carries.
+    let more = json!({"text": "x".repeat(5_000_000)});
+    assert!(mesh.output("echo", more.clone()).await? == more, "another output");
     assert_eq!(mesh.output("deaf", much.clone()).await?, json!("heard nothing"));
     assert_eq!(mesh.output("closed", much).await?, json!(1));
     assert_eq!(mesh.output("chatty", json!(2)).await?, json!(2));
@@ -87,7 +90,7 @@ async fn how_a_program_ends_is_the_outcome() -> Result<()> {
         ("late", sh("echo '{}'; exit 2"), "exit_2", true, "exit code 2"),
         ("text", sh("echo all done"), "invalid_output", false, "all done"),
         ("two", sh("echo '{} {}'"), "invalid_output", false, "{} {}"),
-        ("endless", sh("yes"), "output_too_large", false, "larger than 983040 bytes"),
+        ("endless", sh("yes"), "output_too_large", false, "larger than 16777216 bytes"),
         ("large", sh("echo 12345").output_limit(4), "output_too_large", false, "larger than 4 bytes"),
     ];
     let mut agent = Agent::builder("programs").exec("fitting", sh("printf 1234").output_limit(4));

@@ -61,6 +61,10 @@ async fn a_request_tells_of_the_task() -> Result<()> {
 async fn answers_are_outcomes() -> Result<()> {
     let service = Service::start().await?;
     let mesh = asking(&service).await?;
+    // More than a message carries, on the way there and on the way back.
+    let large = json!("x".repeat(5_000_000));
+    let output = mesh.output("ask", json!([answer("200 OK", &[], &large.to_string())])).await?;
+    assert!(output == large, "another output");
     for (text, output) in [
         (answer("200 OK", &[], " [1, 2]\n"), json!([1, 2])),
         (answer("200 OK", &[], ""), Value::Null),
@@ -122,7 +126,8 @@ async fn a_body_may_be_as_large_as_is_said() -> Result<()> {
 #[tokio::test]
 async fn a_body_without_end_is_not_read_to_its_end() -> Result<()> {
     let mut service = Service::start().await?;
-    let mesh = asking(&service).await?;
+    let http = Http::new(service.url()).output_limit(1_000_000);
+    let mesh = mesh().await?.with(Agent::builder("asker").http("ask", http)).await?;
     assert_eq!(mesh.failure("ask", json!("endless")).await?.code, "output_too_large");
     service.asked().await?;
     service.hung_up().await?;

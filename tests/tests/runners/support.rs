@@ -5,7 +5,7 @@ use mesh_agents::AgentBuilder;
 use mesh_bus::topology::Stream;
 use mesh_bus::{RunOutcome, submit};
 use mesh_schemas::payload::{TaskError, TaskFailed};
-use mesh_schemas::{Decoded, Envelope, RunId, StoredMessage};
+use mesh_schemas::{Decoded, Digest, Envelope, RunId, StoredMessage};
 use mesh_tests::{Running, TestServer, World};
 use serde_json::Value;
 
@@ -42,7 +42,7 @@ tasks: {{work: {{agent: {capability}, with: '${{input}}', {more} retry: {{max_at
 "
         );
         self.world.apply(&definition).await?;
-        let id = format!("{input}/{more}");
+        let id = Digest::of(format!("{input}/{more}").as_bytes()).to_string();
         let request = mesh_bus::Request {
             correlation_id: Some("an order ä".to_owned()),
             trace: mesh_schemas::TraceContext::new(TRACEPARENT, Some("vendor=value")),

@@ -161,3 +161,13 @@ async fn the_clock_may_go_as_it_does() {
 async fn on_several_threads_too() {
     order().run(json!({"amount": 500})).await.completed();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_large_is_seen_like_anything_else() {
+    let mesh = TestMesh::of("{mesh: v1, name: echo, output: '${tasks.t.output}', tasks: {t: {agent: echo}}}");
+    mesh.mock("echo", |input| Ok(input.clone()));
+    let large = json!({"text": "x".repeat(2_000_000)});
+    let run = mesh.run(large.clone()).await;
+    run.completed().with_output(large.clone());
+    run.task("t").had_input(large);
+}

@@ -115,7 +115,7 @@ mod tests {
         assert_eq!((&json["nuid"], &json["bucket"]), (&"a.b".into(), &"MESH_OBJECTS".into()));
         assert_eq!((&json["size"], &json["chunks"]), (&7.into(), &1.into()));
         // sha256 of "content"
-        assert_eq!(json["digest"], "SHA-256=7XACtDnp7IRfIjV9giKoFEQ20beBZ2ikNcTiRJw7aHM=");
+        assert_eq!(json["digest"], "SHA-256=7XACtDnprIRfIjV9giusFERzD722AW0-yUMil7nsn3M=");
         assert!(json.get("deleted").is_none());
         let read: Description = serde_json::from_value(json).expect("it is read");
         assert_eq!(read.first(), 42);

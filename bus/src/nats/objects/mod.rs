@@ -16,16 +16,16 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 use mesh_schemas::{ObjectName, ObjectOwner};
 
 use super::bus::NatsBus;
-use crate::topology::{Topology, object_bucket};
+use crate::topology::Topology;
 
 impl NatsBus {
     /// The stream that holds the bucket.
     pub(super) fn object_stream(&self) -> String {
-        format!("OBJ_{}", object_bucket(&self.namespace))
+        format!("OBJ_{}", self.namespace.object_bucket())
     }
 
     pub(super) fn objects_config(&self, topology: &Topology) -> Config {
-        let bucket = object_bucket(&self.namespace);
+        let bucket = self.namespace.object_bucket();
         Config {
             name: self.object_stream(),
             description: Some("Data of the mesh that is too large for a message".to_owned()),
@@ -41,12 +41,12 @@ impl NatsBus {
 
     /// What the subjects of chunks begin with.
     fn chunks(&self) -> String {
-        format!("$O.{}.C.", object_bucket(&self.namespace))
+        format!("$O.{}.C.", self.namespace.object_bucket())
     }
 
     /// What the subjects of descriptions begin with.
     fn descriptions(&self) -> String {
-        format!("$O.{}.M.", object_bucket(&self.namespace))
+        format!("$O.{}.M.", self.namespace.object_bucket())
     }
 
     /// Matches the chunks of everything that was put for an owner.

@@ -44,7 +44,7 @@ impl NatsBus {
         name.parse().ok()
     }
 
-    async fn purge(&self, filter: String, operation: &str) -> Result<(), BusError> {
+    pub(super) async fn purge(&self, filter: String, operation: &str) -> Result<(), BusError> {
         #[derive(Deserialize)]
         struct Purged {}
         let purge = format!("STREAM.PURGE.{}", self.object_stream());

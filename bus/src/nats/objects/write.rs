@@ -8,7 +8,7 @@ use super::description::Description;
 use crate::bus::{Publish, Stored};
 use crate::error::BusError;
 use crate::object;
-use crate::topology::{OBJECT_CHUNK_BYTES, object_bucket};
+use crate::topology::OBJECT_CHUNK_BYTES;
 
 /// Chunks under way at once: 4 MiB, so that a slow server still answers each within its time limit, and a distant one
 /// is kept busy.
@@ -34,32 +34,46 @@ impl NatsBus {
         }
         let nuid = format!("{name}.{}", self.token());
         let subject = format!("{}{nuid}", self.chunks());
-        let sequences = self.store_chunks(&subject, &content, &operation).await?;
-        // Readers take chunks in the order of the stream.
-        let (Some(first), true) = (sequences.first(), sequences.is_sorted()) else {
-            let error = "the server stored its parts in another order".to_owned();
-            return Err(BusError::Unavailable { operation, error });
+        let sequences = match self.store_chunks(&subject, &content, &operation).await {
+            Ok(sequences) => sequences,
+            Err(error) => {
+                // As far as that can be done: what stays goes with the owner, but each further try would add to it. Once a
+                // description is sent that names them, others may rely on them.
+                let _ = self.purge(subject, &operation).await;
+                return Err(error);
+            }
         };
-        let (bucket, size, chunks) = (object_bucket(&self.namespace), content.len(), sequences.len());
-        let description = Description::of(&name, bucket, nuid, size, chunks, *first, Utc::now());
+        let (bucket, size, chunks) = (self.namespace.object_bucket(), content.len(), sequences.len());
+        let first = sequences.first().copied().unwrap_or_default();
+        let description = Description::of(&name, bucket, nuid, size, chunks, first, Utc::now());
         self.describe(&name, &description, &operation).await?;
         Ok(name)
     }
 
+    /// Stores the parts of an object, and returns their sequences.
     async fn store_chunks(
         &self,
         subject: &str,
         content: &Bytes,
         operation: &str,
     ) -> Result<Vec<u64>, BusError> {
+        let size = OBJECT_CHUNK_BYTES.min(self.api.client.server_info().max_payload).max(1);
         // Empty content is one empty chunk: by its chunks an owner's objects are found.
-        let pieces = content.len().div_ceil(OBJECT_CHUNK_BYTES).max(1);
+        let pieces = content.len().div_ceil(size).max(1);
         let chunks = (0..pieces).map(|piece| {
-            let begin = piece * OBJECT_CHUNK_BYTES;
-            let chunk = content.slice(begin..content.len().min(begin + OBJECT_CHUNK_BYTES));
+            let begin = piece * size;
+            let chunk = content.slice(begin..content.len().min(begin + size));
             self.store_part(subject.to_owned(), Headers::new(), chunk, operation)
         });
-        futures::stream::iter(chunks).buffered(IN_FLIGHT).try_collect().await
+        let stored = futures::stream::iter(chunks).buffered(IN_FLIGHT).try_collect().await;
+        stored.and_then(|sequences: Vec<u64>| match sequences.is_sorted() {
+            true => Ok(sequences),
+            // Readers take them in the order of the stream.
+            false => Err(BusError::Unavailable {
+                operation: operation.to_owned(),
+                error: "the server stored its parts in another order".to_owned(),
+            }),
+        })
     }
 
     async fn describe(

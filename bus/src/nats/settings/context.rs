@@ -84,6 +84,7 @@ impl Context {
             cert: path(self.cert),
             key: path(self.key),
             inbox_prefix: some(self.inbox_prefix),
+            max_inline: None,
             tls_first: self.tls_first,
             ..ConnectSettings::default()
         })

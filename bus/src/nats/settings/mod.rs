@@ -4,7 +4,7 @@ mod context;
 
 use std::path::{Path, PathBuf};
 
-use mesh_schemas::{ErrorCode, NameError, Namespace};
+use mesh_schemas::{ErrorCode, MAX_CARRIED_BYTES, NameError, Namespace};
 
 use super::options::{Auth, ConnectOptions, DEFAULT_URL};
 
@@ -37,6 +37,8 @@ pub mod variable {
     pub const KEY: &str = "MESH_NATS_KEY";
     /// What the subjects begin with on which answers come.
     pub const INBOX_PREFIX: &str = "MESH_NATS_INBOX_PREFIX";
+    /// Largest body, in bytes, of an event that carries its data itself.
+    pub const MAX_INLINE: &str = "MESH_MAX_INLINE";
 
     /// All that are secret: not to be shown, and not to be handed to programs that are run for a task.
     pub const SECRETS: [&str; 2] = [PASSWORD, TOKEN];
@@ -58,6 +60,7 @@ pub struct ConnectSettings {
     pub cert: Option<PathBuf>,
     pub key: Option<PathBuf>,
     pub inbox_prefix: Option<String>,
+    pub max_inline: Option<usize>,
     /// Begin with TLS before the server has greeted, for servers that are set up so. Only contexts say it.
     pub(super) tls_first: bool,
 }
@@ -108,10 +111,14 @@ impl ConnectSettings {
     /// As the environment says; see [`variable`]. Empty variables are as good as absent.
     ///
     /// # Errors
-    /// [`SettingsError::Namespace`] if `MESH_NAMESPACE` cannot be a namespace.
+    /// [`SettingsError`] if `MESH_NAMESPACE` cannot be a namespace, or `MESH_MAX_INLINE` is no number.
     pub fn from_env() -> Result<Self, SettingsError> {
         let text = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let path = |name| text(name).map(PathBuf::from);
+        let max_inline = text(variable::MAX_INLINE).map(|bytes| {
+            max_inline(&bytes)
+                .map_err(|error| contradiction(format!("MESH_MAX_INLINE: {error}, not {bytes:?}")))
+        });
         Ok(Self {
             url: text(variable::URL),
             namespace: text(variable::NAMESPACE).map(Namespace::new).transpose()?,
@@ -125,6 +132,7 @@ impl ConnectSettings {
             cert: path(variable::CERT),
             key: path(variable::KEY),
             inbox_prefix: text(variable::INBOX_PREFIX),
+            max_inline: max_inline.transpose()?,
             tls_first: false,
         })
     }
@@ -160,6 +168,9 @@ impl ConnectSettings {
         if let Some(prefix) = settings.inbox_prefix {
             options = options.inbox_prefix(prefix);
         }
+        if let Some(bytes) = settings.max_inline {
+            options = options.max_inline(bytes);
+        }
         Ok(if settings.tls_first { options.tls_first() } else { options })
     }
 
@@ -180,6 +191,7 @@ impl ConnectSettings {
             cert: self.cert.or(below.cert),
             key: self.key.or(below.key),
             inbox_prefix: self.inbox_prefix.or(below.inbox_prefix),
+            max_inline: self.max_inline,
             tls_first: self.tls_first || below.tls_first,
         }
     }
@@ -225,6 +237,17 @@ impl ConnectSettings {
     }
 }
 
+/// Reads the largest body of an event that carries its data itself.
+///
+/// # Errors
+/// What to give instead.
+pub fn max_inline(text: &str) -> Result<usize, String> {
+    let bytes = text.parse().ok().filter(|bytes| (1..=MAX_CARRIED_BYTES).contains(bytes));
+    bytes.ok_or_else(|| {
+        format!("give a number from 1 to {MAX_CARRIED_BYTES}, which is what a message can carry")
+    })
+}
+
 fn contradiction(error: impl Into<String>) -> SettingsError {
     SettingsError::Contradiction(error.into())
 }
@@ -261,6 +284,14 @@ mod tests {
         assert_eq!(error(settings), "MESH_NATS_USER needs MESH_NATS_PASSWORD");
         let settings = ConnectSettings { cert: Some("cert.pem".into()), ..Default::default() };
         assert!(error(settings).contains("MESH_NATS_KEY"));
+    }
+
+    #[test]
+    fn what_an_event_carries_is_what_a_message_can_carry() {
+        assert_eq!((max_inline("1"), max_inline("983040")), (Ok(1), Ok(983_040)));
+        for text in ["0", "983041", "-1", "64k", ""] {
+            assert!(max_inline(text).is_err_and(|error| error.contains("from 1 to 983040")), "{text:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use clap::Args;
-use mesh_bus::{Bus, Target, run_id};
+use mesh_bus::{Bus, Target, run_of};
 use mesh_schemas::definition::Span;
 use mesh_schemas::{Capability, ErrorCode};
 
@@ -34,7 +34,7 @@ impl Call {
         let input = read_input(&self.input)?;
         let bus: Arc<dyn Bus> = Arc::new(connection.connect().await?);
         let request = request(&*bus, Target::Task(self.capability), self.id, input);
-        let run = run_id(&request, bus.shards().await?);
+        let run = run_of(&*bus, &request).await?;
         let attended = attend(bus, run, Attending::Wait(&request), self.output);
         let Some(timeout) = self.timeout else { return attended.await };
         match tokio::time::timeout(timeout.get(), attended).await {

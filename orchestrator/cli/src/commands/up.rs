@@ -4,20 +4,26 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{ArgMatches, Args};
-use mesh_bus::BusError;
 use mesh_bus::nats::{ConnectOptions, DEFAULT_URL, NatsBus};
+use mesh_bus::topology::Topology;
+use mesh_bus::{Bus as _, BusError};
 use mesh_schemas::{ErrorCode, Namespace};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::orchestrator::Layout;
+use super::orchestrator::{Keeping, Layout};
 use crate::connection::{self, Connection};
 use crate::exit::Outcome;
 use crate::failure::Failure;
-use crate::nats_server::NatsServer;
+use crate::loss::{Disk, loss};
+use crate::nats_server::{NatsServers, Sync};
 use crate::output;
 
 /// Pause between attempts to reach a server that is starting.
 const KNOCK: Duration = Duration::from_millis(50);
+
+/// Longest time that the servers of a cluster take to find each other.
+const ELECTION: Duration = Duration::from_secs(30);
 
 /// Start a NATS server and an orchestrator here, until Ctrl-C
 #[derive(Args)]
@@ -29,19 +35,32 @@ pub(crate) struct Up {
     /// Port that NATS listens on, on 127.0.0.1; any free one for 0
     #[arg(long, env = "MESH_UP_PORT", default_value_t = 4222)]
     port: u16,
+    /// Three servers that keep copies of everything, on three ports from --port on: kill any one of them, and runs go on.
+    /// For a try; a real cluster has its servers on machines of their own
+    #[arg(long)]
+    cluster: bool,
     #[command(flatten)]
     layout: Layout,
+    #[command(flatten)]
+    keeping: Keeping,
 }
 
 impl Up {
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
         let stop = mesh_agents::stop_signal()?;
-        let mut server = NatsServer::start(&self.data, self.port).await?;
-        let result = tokio::select! {
-            result = self.serve(server.port(), connection, &stop) => result,
-            error = server.ended() => return Err(error),
+        let durable = self.layout.is_durable();
+        let mut servers = if self.cluster {
+            NatsServers::three(&self.data, self.port, durable).await?
+        } else {
+            NatsServers::one(&self.data, self.port, durable).await?
         };
-        server.stop().await?;
+        let (url, copies) = (servers.url(), servers.copies());
+        let sync = servers.sync().cloned().context("no server")?;
+        let result = tokio::select! {
+            result = self.serve(&url, copies, &sync, connection, &stop) => result,
+            error = servers.ended() => return Err(error),
+        };
+        servers.stop().await?;
         result.map(|()| Outcome::Done)
     }
 
@@ -58,30 +77,36 @@ impl Up {
 
     async fn serve(
         &self,
-        port: u16,
+        url: &str,
+        copies: usize,
+        sync: &Sync,
         connection: &Connection,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
-        let url = format!("nats://127.0.0.1:{port}");
         let options =
-            ConnectOptions::new(&url).namespace(connection.namespace().clone()).name("mesh-orchestrator");
+            ConnectOptions::new(url).namespace(connection.namespace().clone()).name("mesh-orchestrator");
         let Some(bus) = knock(&options, stop).await? else { return Ok(()) };
-        let ready = || self.tell(&url, connection);
-        mesh_orchestrator::run_with(Arc::new(bus), self.layout.options(), stop.clone(), ready)
+        let ready = || self.tell(url, copies, sync, connection);
+        let options = self.layout.with_copies(copies).options(self.keeping, Some(sync.is_always()));
+        if self.cluster {
+            until_set_up(&bus, &options.topology, stop).await?;
+        }
+        mesh_orchestrator::run_with(Arc::new(bus), options, stop.clone(), ready)
             .await
             .context("the orchestrator stopped")
     }
 
     /// What was started and how to reach it: one line for programs that wait for it, the rest for people.
-    fn tell(&self, url: &str, connection: &Connection) {
+    fn tell(&self, url: &str, copies: usize, sync: &Sync, connection: &Connection) {
         let (namespace, data) = (connection.namespace(), self.data.display());
         let _ = output::line(&format!(
             "mesh is up: NATS on {url}, namespace {namespace}, data in {data}. Ctrl-C stops both."
         ));
-        let sync = NatsServer::sync_interval();
-        eprintln!(
-            "kill -9 loses nothing; a power failure may lose what came in since the last sync (every {sync})."
-        );
+        let disk = if sync.is_always() { Disk::Always } else { Disk::Every(sync.now.clone()) };
+        eprintln!("What may be lost: {}.", loss(copies, &disk));
+        if let Some(change) = sync.change() {
+            eprintln!("{change}");
+        }
         eprintln!("Next, in another terminal:");
         // Commands find the default by themselves, and what is set in this terminal may be set in the other.
         let mut variables = String::new();
@@ -110,6 +135,24 @@ async fn knock(options: &ConnectOptions, stop: &CancellationToken) -> anyhow::Re
         }
         tokio::select! {
             () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(KNOCK) => {}
+        }
+    }
+}
+
+/// Sets the namespace up on servers that have to find each other and choose who leads first; returns also when it is to
+/// stop before that.
+async fn until_set_up(bus: &NatsBus, topology: &Topology, stop: &CancellationToken) -> anyhow::Result<()> {
+    let give_up = Instant::now() + ELECTION;
+    loop {
+        match bus.set_up(topology).await {
+            Ok(()) => return Ok(()),
+            Err(error @ BusError::Conflict { .. }) => return Err(error.into()),
+            Err(error) if Instant::now() >= give_up => return Err(error.into()),
+            Err(_) => {}
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(KNOCK) => {}
         }
     }

@@ -15,7 +15,7 @@ use crate::event::{Event, Started};
 use crate::plan::Plan;
 
 /// Version of the form in which a state is written. One more with every change of what is written, or of what it means.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Largest state that is written. A run that holds more is folded from its log: writing it down again and again would
 /// cost more than that.
@@ -45,7 +45,7 @@ struct State<'a> {
     upto: u64,
     /// A letter for each task in the order of the plan, equal ones counted: `d1024aw98975`.
     tasks: String,
-    /// The attempts of open tasks that are not the first, by place.
+    /// The last attempts of tasks, if they are not the first, by place.
     attempts: BTreeMap<usize, Attempt>,
     outputs: Cow<'a, BTreeMap<TaskId, Value>>,
 }
@@ -66,8 +66,12 @@ impl Run {
             return None;
         }
         let attempts = self.tasks.iter().enumerate().filter_map(|(place, task)| match *task {
-            TaskState::Active(attempt) | TaskState::Pausing(attempt) => Some((place, attempt)),
-            _ => None,
+            TaskState::Active(attempt)
+            | TaskState::GivenUp(attempt)
+            | TaskState::Pausing(attempt)
+            | TaskState::Done(attempt)
+            | TaskState::Failed(attempt) => Some((place, attempt)),
+            TaskState::Waiting(_) | TaskState::Skipped => None,
         });
         let state = State {
             format: FORMAT,
@@ -141,8 +145,9 @@ fn letter(task: TaskState) -> char {
         TaskState::Waiting(_) => 'w',
         TaskState::Active(_) => 'a',
         TaskState::Pausing(_) => 'p',
-        TaskState::Done => 'd',
-        TaskState::Failed => 'f',
+        TaskState::GivenUp(_) => 'g',
+        TaskState::Done(_) => 'd',
+        TaskState::Failed(_) => 'f',
         TaskState::Skipped => 's',
     }
 }
@@ -177,8 +182,9 @@ fn tasks(
                 'w' => TaskState::Waiting(0),
                 'a' => TaskState::Active(attempt),
                 'p' => TaskState::Pausing(attempt),
-                'd' => TaskState::Done,
-                'f' => TaskState::Failed,
+                'g' => TaskState::GivenUp(attempt),
+                'd' => TaskState::Done(attempt),
+                'f' => TaskState::Failed(attempt),
                 's' => TaskState::Skipped,
                 _ => return Err("a task stands in a way that there is not"),
             });

@@ -122,7 +122,7 @@ impl<'a> Fold<'a> {
             retry_after: None,
         };
         self.decide(Action::GiveUp(self.run.key(index, attempt), error.clone()));
-        self.fail(index, error);
+        self.fail(index, attempt, error);
     }
 
     pub(super) fn completed(&mut self, key: &TaskKey, outcome: &TaskCompleted) {
@@ -133,19 +133,20 @@ impl<'a> Fold<'a> {
             None => Ok(outcome.output.clone()),
         };
         match output {
-            Ok(output) => self.over(index, TaskState::Done, output),
+            Ok(output) => self.over(index, TaskState::Done(key.attempt), output),
             Err(error) => {
                 let message = format!("tasks.{}.output: {error}", key.task);
                 let code = error.code().to_owned();
-                self.fail(index, TaskError { code, message, retryable: false, retry_after: None });
+                let error = TaskError { code, message, retryable: false, retry_after: None };
+                self.fail(index, key.attempt, error);
             }
         }
     }
 
     pub(super) fn failed(&mut self, key: &TaskKey, error: &TaskError) {
-        let Some(index) = self.active(key) else { return };
+        let Some(index) = self.active(key).or_else(|| self.given_up(key)) else { return };
         match backoff::pause(&self.plan.tasks[index].retry, key, error) {
-            None => self.fail(index, error.clone()),
+            None => self.fail(index, key.attempt, error.clone()),
             Some(Duration::ZERO) => self.create(index, key.attempt.next()),
             Some(pause) => {
                 let due = self.time + pause;
@@ -154,6 +155,21 @@ impl<'a> Fold<'a> {
                 self.decide(Action::SetTimer(timer, due));
             }
         }
+    }
+
+    /// What an attempt made is lost. It is given up, and has failed when that stands in the log.
+    pub(super) fn lost(&mut self, key: &TaskKey, error: &TaskError) {
+        if let Some(index) = self.active(key) {
+            self.set(index, TaskState::GivenUp(key.attempt));
+            self.decide(Action::GiveUp(key.clone(), error.clone()));
+        }
+    }
+
+    /// Without its input the run cannot go on.
+    pub(super) fn input_lost(&mut self, error: &str) {
+        let message = format!("the input of the run is lost: {error}");
+        let error = RunError { code: code::LOST_INPUT.to_owned(), message };
+        self.end_failed(error, None, "the input of the run is lost");
     }
 
     pub(super) fn retry(&mut self, task: &TaskId, after: Attempt) {
@@ -166,6 +182,11 @@ impl<'a> Fold<'a> {
     fn active(&self, key: &TaskKey) -> Option<usize> {
         let index = self.plan.index(&key.task)?;
         (self.run.tasks[index] == TaskState::Active(key.attempt)).then_some(index)
+    }
+
+    fn given_up(&self, key: &TaskKey) -> Option<usize> {
+        let index = self.plan.index(&key.task)?;
+        (self.run.tasks[index] == TaskState::GivenUp(key.attempt)).then_some(index)
     }
 
     fn over(&mut self, index: usize, state: TaskState, output: Value) {
@@ -183,13 +204,13 @@ impl<'a> Fold<'a> {
         self.ended.push(index);
     }
 
-    fn fail(&mut self, index: usize, error: TaskError) {
+    fn fail(&mut self, index: usize, last: Attempt, error: TaskError) {
         let task = &self.plan.tasks[index];
         match task.on_failure {
-            OnFailure::Continue => self.over(index, TaskState::Failed, Value::Null),
+            OnFailure::Continue => self.over(index, TaskState::Failed(last), Value::Null),
             OnFailure::Fail => {
                 let id = task.id.clone();
-                self.set(index, TaskState::Failed);
+                self.set(index, TaskState::Failed(last));
                 let reason = format!("the run ended because task '{id}' failed");
                 let message = format!("task '{id}' failed: {}", error.message);
                 self.end_failed(RunError { code: error.code, message }, Some(id), &reason);
@@ -248,10 +269,12 @@ impl<'a> Fold<'a> {
         let mut counts = TaskCounts::default();
         for index in 0..self.run.tasks.len() {
             match self.run.tasks[index] {
-                TaskState::Done => counts.done += 1,
-                TaskState::Failed => counts.failed += 1,
+                TaskState::Done(_) => counts.done += 1,
+                TaskState::Failed(_) => counts.failed += 1,
                 TaskState::Skipped => counts.skipped += 1,
-                TaskState::Waiting(_) | TaskState::Pausing(_) => counts.cancelled += 1,
+                TaskState::Waiting(_) | TaskState::Pausing(_) | TaskState::GivenUp(_) => {
+                    counts.cancelled += 1
+                }
                 TaskState::Active(attempt) => {
                     counts.cancelled += 1;
                     let key = self.run.key(index, attempt);

@@ -180,7 +180,8 @@ impl Reader {
             Fact::Cancel(_) | Fact::Check => {
                 self.signals.push((self.since(self.begin), stored.message.clone()));
             }
-            Fact::Started(_) | Fact::Ended | Fact::Checkpoint => {}
+            // What is given up for a lost result is an answer.
+            Fact::Started(_) | Fact::Ended | Fact::Lost(..) | Fact::Checkpoint => {}
         }
     }
 

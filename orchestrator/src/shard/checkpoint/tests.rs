@@ -3,7 +3,7 @@ use std::sync::Arc;
 use mesh_core::{Fact, Plan, Started};
 use mesh_schemas::definition::TaskBuilder;
 use mesh_schemas::payload::{TaskCompleted, WorkflowStarted};
-use mesh_schemas::{Attempt, Definition, Headers, Lane, Message, RequestId, RunId, Shards, TaskKey};
+use mesh_schemas::{Attempt, Definition, Lane, RequestId, RunId, Shards, TaskKey};
 use serde_json::{Value, json};
 
 use super::*;
@@ -25,7 +25,7 @@ fn started(tasks: usize) -> (Event, Run) {
         request,
         capability: None,
     };
-    let started = Started { workflow: None, data, correlation_id: None, trace: None };
+    let started = Started { workflow: None, data, lost: None, correlation_id: None, trace: None };
     let fact = Fact::Started(Box::new(started.clone()));
     let event =
         Event { run, id: "1".to_owned(), sequence: 1, time: DateTime::UNIX_EPOCH, fact, defect: None };
@@ -47,12 +47,6 @@ fn next(before: &Event, bytes: usize) -> Event {
     Event { sequence: before.sequence + 1, fact: Fact::Completed(key, Box::new(done)), ..before.clone() }
 }
 
-fn stored(event: &Event, bytes: usize) -> StoredMessage {
-    let payload = vec![b'x'; bytes].into();
-    let message = Message { subject: event.id.clone(), headers: Headers::new(), payload };
-    StoredMessage { message, sequence: event.sequence, time: event.time }
-}
-
 /// After which events a run is written down whose events bring so many bytes each, and how much of it in all.
 fn written(fewest: usize, events: usize, bytes: usize) -> (Vec<u64>, usize, Run) {
     let (mut event, mut run) = started(events + 1);
@@ -61,7 +55,7 @@ fn written(fewest: usize, events: usize, bytes: usize) -> (Vec<u64>, usize, Run)
     for _ in 0..events {
         event = next(&event, bytes);
         run.apply(&event);
-        pace.folded(&event, &stored(&event, bytes + 100), &run);
+        pace.folded(&event, bytes + 100, &run);
         if let Some((saved, _)) = pace.stored(event.sequence) {
             all += saved.state.len();
             at.push(saved.upto);
@@ -98,7 +92,7 @@ fn what_is_being_stored_is_waited_for() {
     for _ in 0..3 {
         let event = next(events.last().expect("an event"), 1);
         run.apply(&event);
-        pace.folded(&event, &stored(&event, 500), &run);
+        pace.folded(&event, 500, &run);
         events.push(event);
     }
     // Written down after the second of them, which waits for the first, and not for the third.

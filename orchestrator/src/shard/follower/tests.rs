@@ -9,10 +9,12 @@ use mesh_core::Run;
 use mesh_schemas::document::Format;
 use mesh_schemas::{Digest, Headers, Message, Namespace, RULES_VERSION, RequestId, Shards};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::*;
 use crate::definitions::{self, Definitions};
 use crate::peers::Presence;
+use crate::service::Retention;
 use crate::shard::Reads;
 
 const THREE: &str = "{mesh: v1, name: three, tasks: {a: {agent: work}, b: {agent: work}, c: {agent: work}}}";
@@ -31,6 +33,10 @@ struct Desk {
 
 impl Desk {
     async fn new(checkpoint_after: usize) -> Self {
+        Self::keeping(Memory { runs: 1, bytes: usize::MAX }, checkpoint_after).await
+    }
+
+    async fn keeping(memory: Memory, checkpoint_after: usize) -> Self {
         let server = MemoryServer::new(Namespace::default());
         let bus: Arc<dyn Bus> = server.connect();
         let shards = Shards::new(1).expect("one shard");
@@ -45,19 +51,22 @@ impl Desk {
             bus: Arc::clone(&bus),
             presence: Presence::new(RULES_VERSION),
             rules: RULES_VERSION,
+            retention: Retention::default(),
+            pressure: crate::pressure::Pressure::new().1,
             folded: Arc::new(move |run, upto| {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((run.header.run, upto));
                 kept.lock().unwrap_or_else(PoisonError::into_inner).push(run.clone());
             }),
             checkpoint_after,
             reads: Reads::default(),
+            large_requests: Semaphore::new(1),
         };
         let consumer = shard_consumer(bus.namespace(), 0);
         let deliveries = bus
             .consume(&consumer, Flow::Continuous(SHARD_MAX_ACK_PENDING as usize))
             .await
             .expect("a receiver");
-        let follower = Follower::new(Arc::new(shared), 0, consumer, 1);
+        let follower = Follower::new(Arc::new(shared), 0, consumer, memory);
         Self { server, bus, digest: definition.digest(), deliveries, follower, folded, runs }
     }
 
@@ -75,7 +84,11 @@ impl Desk {
     }
 
     async fn complete(&self, run: RunId, task: &str) {
-        self.store(&format!("task.completed.work.normal.{run}.{task}.1"), json!({"output": 1})).await;
+        self.complete_with(run, task, json!(1)).await;
+    }
+
+    async fn complete_with(&self, run: RunId, task: &str, output: Value) {
+        self.store(&format!("task.completed.work.normal.{run}.{task}.1"), json!({"output": output})).await;
     }
 
     /// Takes the next event and does what follows from it, and what follows from that.
@@ -95,7 +108,7 @@ impl Desk {
     /// Takes the next event.
     async fn take(&mut self) -> Option<Work> {
         let delivery = self.deliveries.next().await.expect("a delivery");
-        self.follower.take(delivery)
+        self.follower.take(delivery).await
     }
 
     /// The subjects of the dead letters.
@@ -135,7 +148,7 @@ async fn a_run_is_not_read_from_a_server_that_lacks_what_was_folded() {
     desk.server.fall_behind(Some(2));
     let delivery = desk.deliveries.next().await.expect("a delivery");
     assert_eq!((delivery.stored.sequence, delivery.delivered), (2, 2));
-    let mut load = desk.follower.take(delivery).expect("the run is read");
+    let mut load = desk.follower.take(delivery).await.expect("the run is read");
     let believed = tokio::time::timeout(SHARD_ACK_WAIT / 2, &mut load).await;
     assert!(believed.is_err(), "the server that is behind was believed");
     desk.server.fall_behind(None);
@@ -294,7 +307,7 @@ async fn a_run_is_read_from_its_newest_checkpoint_that_is_of_use() {
         wrong(5, &|data| data["state"] = json!("{}")),
         wrong(99, &|data| with_state(data, "\"upto\":3", "\"upto\":99")),
         wrong(6, &|data| data["rules"] = json!(2)),
-        wrong(7, &|data| with_state(data, "\"format\":1", "\"format\":2")),
+        wrong(7, &|data| with_state(data, "\"format\":2", "\"format\":1")),
         wrong(8, &|data| data["state"] = Value::Null),
     ] {
         desk.store(&subject, data).await;
@@ -317,6 +330,32 @@ async fn a_run_is_read_from_its_newest_checkpoint_that_is_of_use() {
         .collect();
     let (expected, _) = mesh_core::replay(&folded.plan(), &events).expect("a run");
     assert_eq!(folded, expected);
+}
+
+/// Large runs make room for each other, and the one at hand is kept, however large.
+#[tokio::test(start_paused = true)]
+async fn runs_are_kept_as_far_as_their_bytes_go() {
+    let mut desk = Desk::keeping(Memory { runs: 100, bytes: 10_000 }, 1_024).await;
+    let (one, other) = (run("1"), run("2"));
+    for run in [one, other] {
+        desk.start(run).await;
+        desk.settle().await;
+    }
+    assert!(desk.follower.cache.get(&one).is_some(), "small ones are kept beside each other");
+    desk.complete_with(other, "a", json!("x".repeat(20_000))).await;
+    desk.settle().await;
+    assert!(desk.follower.cache.get(&one).is_none() && desk.follower.cache.get(&other).is_some());
+    // It is read again, and takes the place of the other.
+    desk.complete(one, "a").await;
+    desk.settle().await;
+    assert_eq!(desk.last_folded(), (one, 4));
+    assert!(desk.follower.cache.get(&one).is_some() && desk.follower.cache.get(&other).is_none());
+    desk.follower.forget_all();
+    for run in [other, one] {
+        desk.complete(run, "b").await;
+        desk.settle().await;
+    }
+    assert!(desk.follower.cache.get(&one).is_some() && desk.follower.cache.get(&other).is_none());
 }
 
 /// What an older mesh does not understand is left to others, and put aside when nobody took it in a day; nothing else

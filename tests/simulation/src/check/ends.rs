@@ -36,7 +36,21 @@ pub(super) fn judge(
         return Err(differences.join("\n"));
     }
     nothing_came_early(&expected, record)?;
-    early_signals_count(namespace, record)
+    early_signals_count(namespace, record)?;
+    strays_are_told(namespace, record)
+}
+
+/// An outcome of an attempt that the run never had was put aside.
+fn strays_are_told(namespace: &Namespace, record: &Record) -> Result<(), String> {
+    record.log.iter().try_for_each(|event| {
+        let subject = &event.message.subject;
+        match Subject::parse(namespace, subject) {
+            Ok(Subject::Task { key, .. }) if !record.has(&key) && !record.put_aside.contains(subject) => {
+                Err(format!("{subject} is of an attempt that never was, and nobody is told"))
+            }
+            _ => Ok(()),
+        }
+    })
 }
 
 /// Each decision was stored after the event that it follows from.

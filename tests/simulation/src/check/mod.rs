@@ -2,6 +2,7 @@
 
 mod ends;
 mod folds;
+mod kept;
 mod outcomes;
 mod record;
 
@@ -9,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use mesh_agents::Context;
+use mesh_bus::WholeRun;
+use mesh_bus::topology::Stream;
 use mesh_core::Run;
 use mesh_schemas::{Attempt, Namespace, RunId, Shards, StoredMessage, Subject, TaskId, TaskKey};
 
@@ -65,8 +68,32 @@ impl Observer {
         if let Subject::Checkpointed { upto, .. } = subject {
             return record.checkpoint(&self.namespace, upto);
         }
+        if matches!(subject, Subject::History { .. } | Subject::LateHistory { .. }) {
+            record.histories.push(stored);
+            return Ok(());
+        }
         self.events += u64::from(record.take(&subject, stored)?);
         Ok(())
+    }
+
+    /// Takes note of a message that has just been removed.
+    pub(crate) fn removed(&mut self, stream: Stream, removed: &StoredMessage) -> Result<(), String> {
+        let subject = Subject::parse(&self.namespace, &removed.message.subject);
+        let run = subject.ok().and_then(|subject| subject.run());
+        let record = run.and_then(|run| self.records.get_mut(&run));
+        let record = record.ok_or_else(|| format!("{} was removed", removed.message.subject))?;
+        record.removed(&self.namespace, stream, removed)
+    }
+
+    /// What is kept of a run when all is over must be all that happened in it.
+    pub(crate) fn compare(&self, run: &RunId, kept: &WholeRun) -> Result<(), String> {
+        let record = self.records.get(run).ok_or_else(|| format!("nobody asked for run {run}"))?;
+        record.is_kept(kept).map_err(|wrong| format!("run {run}: {wrong}\n{}", record.told()))
+    }
+
+    /// Every run.
+    pub(crate) fn runs(&self) -> Vec<RunId> {
+        self.records.keys().copied().collect()
     }
 
     fn put_aside(&mut self, reason: &str, letter: &StoredMessage) -> Result<(), String> {
@@ -79,6 +106,11 @@ impl Observer {
             ("poison", Subject::Task { .. }) => Ok(()),
             // A signal long before its run.
             ("unknown_run", Subject::Signalled { .. }) => {
+                record.put_aside.insert(about.to_owned());
+                Ok(())
+            }
+            // An outcome of an attempt that nobody has asked for.
+            ("unknown_task", Subject::Task { key, .. }) if !record.has(key) => {
                 record.put_aside.insert(about.to_owned());
                 Ok(())
             }

@@ -70,7 +70,7 @@ pub(super) fn judge(
                     let timeout = workflow.tasks.get(&key.task).and_then(|task| task.timeout);
                     let (_, created) = created.ok_or("an outcome of what was never created")?;
                     let is_late = created.deadline.is_some_and(|deadline| {
-                        event.time + storm.skew + behaviour.takes.min(SLACK) >= deadline
+                        event.time + behaviour.takes.min(SLACK) >= deadline
                     });
                     match data.error.code.as_str() {
                         code::RUN_ENDED => was_given_up(record, event),

@@ -26,8 +26,16 @@ pub(super) struct Record {
     pub(super) found: Found,
     /// How many events there were when each of it was stored.
     pub(super) when: When,
-    /// Signals that were put aside, by subject.
+    /// Signals and outcomes that were put aside, by subject.
     pub(super) put_aside: BTreeSet<String>,
+    /// What was archived of it.
+    pub(super) histories: Vec<StoredMessage>,
+    /// Subjects of what was removed from the log and from the tasks.
+    pub(super) gone: BTreeSet<String>,
+    /// Subjects of what was removed because no run had it: all that is kept of it is a dead letter.
+    pub(super) discarded: BTreeSet<String>,
+    /// Subjects of the work that was ever created.
+    pub(super) works: BTreeSet<String>,
     pub(super) folds: Folds,
 }
 
@@ -48,8 +56,13 @@ impl Record {
     /// Takes a message of the run; whether it is one of its log.
     pub(super) fn take(&mut self, subject: &Subject, stored: StoredMessage) -> Result<bool, String> {
         let events = self.log.len();
+        if self.gone.contains(&stored.message.subject) {
+            // Somebody who has slept stores what is archived already, which nothing forbids any more.
+            return Ok(false);
+        }
         match subject {
             Subject::Task { verb: TaskVerb::Created, key } => {
+                self.works.insert(stored.message.subject.clone());
                 let task = (key.task.clone(), key.attempt);
                 let (cause, data) = read::<TaskCreated>(&stored)?;
                 if self.found.created.insert(task.clone(), (cause, data)).is_some() {
@@ -110,9 +123,13 @@ impl Record {
             let is_of_it = |subject| matches!(subject, Ok(Subject::Task { key: of, .. }) if of == *key);
             self.log.iter().any(|event| is_of_it(Subject::parse(namespace, &event.message.subject)))
         };
+        let found = &self.found;
         for Decision { action, .. } in self.folds.decided(namespace, &self.log, upto)? {
             let is_stored = match action {
-                Action::Create(key, _) => self.found.created.contains_key(&(key.task.clone(), key.attempt)),
+                Action::Create(key, _) => {
+                    let attempt = (key.task.clone(), key.attempt);
+                    found.created.contains_key(&attempt) || found.given_up.contains_key(&attempt)
+                }
                 Action::GiveUp(key, _) => has_outcome(key),
                 Action::SetTimer(timer, _) => self.found.timers.contains_key(timer),
                 Action::End(_) => false,
@@ -124,6 +141,12 @@ impl Record {
             }
         }
         Ok(())
+    }
+
+    /// Whether an attempt was asked for, or given up before it could be.
+    pub(super) fn has(&self, key: &TaskKey) -> bool {
+        let attempt = (key.task.clone(), key.attempt);
+        self.found.created.contains_key(&attempt) || self.found.given_up.contains_key(&attempt)
     }
 
     /// A timer may be set again, as it was.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use mesh_bus::topology::{Bucket, Stream, Topology};
 use mesh_bus::{
-    BootInstant, Bus, BusError, ConsumerSpec, Deliveries, Entry, Flow, Follow, From, Health, Instance,
+    BootInstant, Bus, BusError, ConsumerSpec, Deliveries, Entry, Fill, Flow, Follow, From, Health, Instance,
     OwnedObjects, Publish, PublishError, Report, RunLog, Service, Stored, Subscription, Watch,
 };
 use mesh_schemas::{
@@ -44,6 +44,11 @@ impl Link {
         Ok(())
     }
 
+    fn is_history(&self, publish: &Publish) -> bool {
+        let subject = Subject::parse(self.namespace(), &publish.message.subject);
+        matches!(subject, Ok(Subject::History { .. } | Subject::LateHistory { .. }))
+    }
+
     fn sets_deadline(&self, publish: &Publish) -> bool {
         let subject = Subject::parse(self.namespace(), &publish.message.subject);
         matches!(subject, Ok(Subject::TimerSet { timer: Timer::Deadline, .. }))
@@ -59,9 +64,33 @@ impl Link {
             if party.kind == Kind::Agent && party.happens(party.world.storm.contradicted) {
                 doubles::contradict(party, &message);
             }
-            party.world.observe(|observer| observer.stored(StoredMessage { message, sequence, time }));
+            let stored = StoredMessage { message, sequence, time };
+            // With what it refers to, as whoever reads it has it.
+            let whole = mesh_bus::whole(&*party.world.server.connect(), stored.clone()).await;
+            party.world.observe(|observer| observer.stored(whole.unwrap_or(stored)));
         }
         stored
+    }
+
+    /// Removes a message, and lets the observer see what that was.
+    async fn take_away(party: &Party, stream: Stream, sequence: u64) -> Result<bool, BusError> {
+        let found = party.bus.at(stream, sequence).await?;
+        let removed = party.bus.remove(stream, sequence).await?;
+        if let (Some(found), true) = (found, removed) {
+            party.world.observe(|observer| observer.removed(stream, &found));
+        }
+        Ok(removed)
+    }
+
+    /// Removes a message long after that was given up, wherever whoever asked for it is by then.
+    fn remove_late(&self, stream: Stream, sequence: u64) {
+        let world = Arc::clone(&self.0.world);
+        let delay = self.party().while_below(20_000);
+        tokio::spawn(async move {
+            sleep(delay).await;
+            let sender = Party::new(&world, Kind::Client, 0);
+            let _ = Self::take_away(&sender, stream, sequence).await;
+        });
     }
 
     /// Stores a message long after its publisher has given up waiting, wherever that is by then.
@@ -84,13 +113,17 @@ impl Bus for Link {
         self.party().bus.namespace()
     }
 
+    fn max_inline(&self) -> usize {
+        self.party().bus.max_inline()
+    }
+
     async fn shards(&self) -> Result<Shards, BusError> {
         self.read("read the number of shards").await?;
         self.party().bus.shards().await
     }
 
     fn now(&self) -> DateTime<Utc> {
-        self.party().bus.now() + TimeDelta::milliseconds(self.party().skew)
+        self.party().now()
     }
 
     fn moment(&self) -> BootInstant {
@@ -107,6 +140,9 @@ impl Bus for Link {
         party.step().await;
         if party.world.sabotage == Some(Sabotage::NoDeadline) && self.sets_deadline(&publish) {
             return Ok(Stored::Now(0));
+        }
+        if party.world.sabotage == Some(Sabotage::NoHistory) && self.is_history(&publish) {
+            return Ok(Stored::Now(1));
         }
         if party.happens(storm.refused) {
             return Err(PublishError::Retry("the server is busy".to_owned()));
@@ -160,6 +196,52 @@ impl Bus for Link {
         self.party().bus.delivered(spec).await
     }
 
+    async fn settled(&self, spec: &ConsumerSpec) -> Result<u64, BusError> {
+        self.read("look at a consumer").await?;
+        if self.party().world.sabotage == Some(Sabotage::NoSettling) {
+            return Ok(u64::MAX);
+        }
+        self.party().bus.settled(spec).await
+    }
+
+    async fn read_work(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
+        self.read("read the work of a run").await?;
+        let work = self.party().bus.read_work(run).await?;
+        self.party().step().await;
+        Ok(reads::work(self.party(), work))
+    }
+
+    async fn read_history(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
+        self.read("read a history").await?;
+        let history = self.party().bus.read_history(run).await?;
+        self.party().step().await;
+        Ok(history)
+    }
+
+    async fn remove(&self, stream: Stream, sequence: u64) -> Result<bool, BusError> {
+        let (party, storm) = (self.party(), &self.party().world.storm);
+        let no_answer = |error: &str| BusError::Unavailable {
+            operation: "remove a message".to_owned(),
+            error: error.to_owned(),
+        };
+        party.step().await;
+        if party.happens(storm.refused) {
+            return Err(no_answer("the server is busy"));
+        }
+        if party.happens(storm.late) {
+            self.remove_late(stream, sequence);
+            sleep(TIME_LIMIT).await;
+            return Err(no_answer("no answer"));
+        }
+        let removed = Self::take_away(party, stream, sequence).await?;
+        party.step().await;
+        if party.happens(storm.unanswered) {
+            sleep(TIME_LIMIT).await;
+            return Err(no_answer("no answer"));
+        }
+        Ok(removed)
+    }
+
     async fn read_run(&self, run: &RunId) -> Result<RunLog, BusError> {
         self.read("read a run").await?;
         let log = self.party().bus.read_run(run).await?;
@@ -210,11 +292,6 @@ impl Bus for Link {
     async fn at(&self, stream: Stream, sequence: u64) -> Result<Option<StoredMessage>, BusError> {
         self.read("read a message").await?;
         self.party().bus.at(stream, sequence).await
-    }
-
-    async fn remove(&self, stream: Stream, sequence: u64) -> Result<bool, BusError> {
-        self.read("remove a message").await?;
-        self.party().bus.remove(stream, sequence).await
     }
 
     async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError> {
@@ -285,6 +362,12 @@ impl Bus for Link {
     async fn instances(&self, name: &str) -> Result<Vec<Instance>, BusError> {
         self.read("ask who is there").await?;
         self.party().bus.instances(name).await
+    }
+
+    /// Nothing goes wrong with it, as it is asked for all the time and decides nothing that must be right.
+    async fn fill(&self) -> Result<Option<Fill>, BusError> {
+        self.party().is_up().await;
+        self.party().bus.fill().await
     }
 
     async fn health(&self) -> Result<Health, BusError> {

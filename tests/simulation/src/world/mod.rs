@@ -58,6 +58,7 @@ impl World {
             Namespace::default(),
             DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default(),
         );
+        server.set_max_inline(storm.max_inline);
         if sabotage == Some(Sabotage::FactsRepeat) {
             server.let_facts_repeat();
         }

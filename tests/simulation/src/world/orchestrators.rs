@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use mesh_bus::topology::Topology;
-use mesh_orchestrator::{Folded, Options};
+use mesh_orchestrator::{Folded, Options, Retention};
 use tokio_util::sync::CancellationToken;
 
 use super::World;
@@ -16,6 +16,7 @@ pub(super) async fn keep(world: Arc<World>, place: u64) {
         cached_runs: world.storm.cached_runs,
         checkpoint_after: world.storm.checkpoint_after,
         look: world.storm.look,
+        retention: Retention { grace: world.storm.grace, requests: world.storm.requests },
         ..Options::default()
     };
     let mut life = 0;

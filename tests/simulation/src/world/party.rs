@@ -2,7 +2,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
+use mesh_bus::Bus as _;
 use mesh_bus::memory::MemoryBus;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -23,8 +25,8 @@ pub(crate) struct Party {
     pub(super) world: Arc<World>,
     pub(super) kind: Kind,
     pub(super) bus: Arc<MemoryBus>,
-    /// How far its clock is off, in milliseconds.
-    pub(super) skew: i64,
+    /// How far its clock is off, in milliseconds: first in one direction, and in the other from the middle of the storm.
+    skew: i64,
     rng: Mutex<Rng>,
     /// Until when it stands still.
     still: Mutex<Option<Instant>>,
@@ -46,7 +48,7 @@ impl Party {
     pub(super) fn new(world: &Arc<World>, kind: Kind, seed: u64) -> Arc<Self> {
         let mut rng = Rng::with_seed(world.storm.seed.rotate_left(17) ^ seed);
         let most = i64::try_from(world.storm.skew.as_millis()).unwrap_or_default();
-        let skew = if kind == Kind::Agent { rng.i64(-most..=most) } else { 0 };
+        let skew = if kind == Kind::Client { 0 } else { rng.i64(-most..=most) };
         Arc::new(Self {
             bus: world.server.connect(),
             world: Arc::clone(world),
@@ -59,6 +61,12 @@ impl Party {
             died: Notify::new(),
             asked: Notify::new(),
         })
+    }
+
+    /// The time of day by its own clock.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        let has_jumped = self.world.elapsed() > self.world.storm.lasts / 2;
+        self.bus.now() + TimeDelta::milliseconds(if has_jumped { -self.skew } else { self.skew })
     }
 
     /// Whether something with a chance in a thousand happens now.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use mesh_bus::topology::{Bucket, Stream, Topology};
-use mesh_bus::{Bus, BusError, From};
+use mesh_bus::{Bus, BusError, From, read_whole_run};
 use mesh_schemas::definition::parse;
 use mesh_schemas::document::Format;
 use mesh_schemas::{Subject, Timer};
@@ -45,6 +45,7 @@ pub(super) async fn live_through(world: &Arc<World>) -> Result<Figures, Violatio
     // Whoever is asked now would not know what the others have done.
     parties.abort_all();
     quiet?;
+    all_is_kept(world, &*bus).await.map_err(Violation)?;
     let mut observer = world.observer();
     observer.judge(&world.storm).map_err(Violation)?;
     let toll = &world.toll;
@@ -99,6 +100,28 @@ async fn until_quiet(world: &World, bus: &dyn Bus) -> Result<(), Violation> {
         sleep(LOOK).await;
         idle += LOOK;
     }
+}
+
+/// Every run is in its history, whole, and nothing is left in the log.
+async fn all_is_kept(world: &World, bus: &dyn Bus) -> Result<(), String> {
+    let health = bus.health().await.map_err(|error| error.to_string())?;
+    let full = [Stream::Events, Stream::Tasks].map(|stream| stream.name(bus.namespace()));
+    for stream in health.streams.iter().filter(|stream| full.contains(&stream.name)) {
+        let left = stream.found.as_ref().map_or(0, |found| found.messages);
+        if left > 0 {
+            let stream = if stream.name == full[0] { Stream::Events } else { Stream::Tasks };
+            let last = bus.last(stream, ">").await.map_err(|error| error.to_string())?;
+            let last = last.map(|last| last.message.subject);
+            return Err(format!("{left} messages are left in the {}, such as {last:?}", stream.short_name()));
+        }
+    }
+    let runs = world.observer().runs();
+    for run in runs {
+        let kept = read_whole_run(bus, &run).await.map_err(|error| error.to_string())?;
+        let observer = world.observer();
+        observer.compare(&run, &kept)?;
+    }
+    Ok(())
 }
 
 /// Consumers that have something to deliver, or to be acknowledged.

@@ -51,6 +51,11 @@ async fn connecting() -> Result<()> {
     ] {
         transcript.tries("a namespace without an orchestrator", &bare, arguments).await?;
     }
+    let durable = ["orchestrator", "--durable"];
+    transcript.tries("a server that may lose the last writes", &bare, &durable).await?;
+    transcript
+        .tries("a word that --durable does not know", &bare, &["orchestrator", "--durable=maybe"])
+        .await?;
     let tls = server.url().replace("nats://", "tls://");
     transcript.tries("TLS with a server that has none", &person, &["runs", "list", "-s", &tls]).await?;
 

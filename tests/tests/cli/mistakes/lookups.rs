@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, ensure};
 use mesh_bus::RunOutcome;
+use mesh_bus::topology::Stream;
 use mesh_tests::{TestServer, World};
 use serde_json::json;
 
@@ -58,6 +59,13 @@ async fn lookups() -> Result<()> {
     transcript.tries("a time that is none", &person, &["events", "--since", "yesterday"]).await?;
     transcript.tries("a dead letter that is not there", &person, &["dead", "show", "99"]).await?;
     transcript.tries("a reason that is misspelt", &person, &["dead", "list", "--reason", "malformd"]).await?;
+    transcript
+        .tries("a dead letter to redrive that is not there", &person, &["dead", "redrive", "99"])
+        .await?;
+    transcript.tries("a dead letter to drop that is not there", &person, &["dead", "drop", "99"]).await?;
+    world.publish("workflow.requested.single", "{\"n\": 1").await?;
+    let letter = world.first(Stream::Dead, "dead.inbox.malformed").await?.sequence.to_string();
+    transcript.tries("a dead letter of garbage", &person, &["dead", "redrive", &letter]).await?;
     transcript.tries("an agent that is misspelt", &person, &["agent", "show", "wroker-1"]).await?;
     transcript.tries("a workflow that is misspelt", &person, &["workflow", "show", "sngle"]).await?;
     let version = ["workflow", "show", "single", "--digest", "zz"];

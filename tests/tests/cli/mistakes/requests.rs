@@ -56,7 +56,7 @@ async fn requests() -> Result<()> {
         .await?;
     let wrong = ["start", "strict", "--input", r#"{"n": "x", "mail": "", "colour": "red"}"#];
     transcript.tries("an input that does not fit", &person, &wrong).await?;
-    person.file("large.json", &format!("\"{}\"", "x".repeat(1_500_000)))?;
+    person.file("large.json", &format!("\"{}\"", "x".repeat(17_000_000)))?;
     transcript
         .tries("an input that is too large", &person, &["start", "single", "--input", "large.json"])
         .await?;

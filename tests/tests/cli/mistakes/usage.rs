@@ -17,6 +17,11 @@ async fn usage() -> Result<()> {
         ("options that exclude each other", &["start", "order", "--wait", "--watch"]),
         ("nothing to start", &["start"]),
         ("an output that is none", &["runs", "list", "-o", "csv"]),
+        ("no word on which letters", &["dead", "redrive"]),
+        ("no word on which letters to drop", &["dead", "drop", "--dry-run"]),
+        ("all letters, and some", &["dead", "drop", "--all", "17"]),
+        ("all letters, but only some", &["dead", "redrive", "--all", "--stream", "tasks"]),
+        ("a letter that is no number", &["dead", "drop", "seventeen"]),
         ("an unknown code", &["explain", "MESH-999"]),
         ("an unknown shell", &["completions", "basch"]),
     ] {

@@ -2,12 +2,9 @@ use std::collections::VecDeque;
 
 use chrono::SecondsFormat;
 use clap::Args;
-use clap::builder::PossibleValuesParser;
-use futures::StreamExt as _;
-use mesh_bus::topology::Stream;
-use mesh_bus::{Bus as _, From, Reason};
 
 use super::body::plain;
+use super::filters::Filters;
 use super::letter::Letter;
 use crate::connection::Connection;
 use crate::exit::Outcome;
@@ -19,12 +16,8 @@ const WIDEST_ERROR: usize = 60;
 /// List messages that nobody could deal with, the newest last
 #[derive(Args)]
 pub(crate) struct List {
-    /// Only messages that were found in this stream
-    #[arg(long, value_parser = PossibleValuesParser::new(Stream::ALL.map(Stream::short_name)))]
-    stream: Option<String>,
-    /// Only messages that were put aside for this reason
-    #[arg(long, value_parser = PossibleValuesParser::new(Reason::ALL.map(Reason::as_str)))]
-    reason: Option<String>,
+    #[command(flatten)]
+    filters: Filters,
     /// At most this many, the newest
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
@@ -35,19 +28,17 @@ pub(crate) struct List {
 impl List {
     pub(super) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
         let bus = connection.connect().await?;
-        let any = |token: &Option<String>| token.clone().unwrap_or_else(|| "*".to_owned());
-        let filter = format!("{}.dead.{}.{}", bus.namespace(), any(&self.stream), any(&self.reason));
-        let mut messages = bus.follow(Stream::Dead, vec![filter], From::Begin).await?;
         let limit = self.limit as usize;
         let mut newest: VecDeque<Letter> = VecDeque::new();
         let mut count = 0_usize;
-        while let Some(stored) = messages.next().await.transpose()?.flatten() {
+        let keep = |letter: Letter| {
             count += 1;
             if newest.len() == limit {
                 newest.pop_front();
             }
-            newest.push_back(Letter::read(bus.namespace(), &stored));
-        }
+            newest.push_back(letter);
+        };
+        self.filters.each(&bus, keep).await?;
         self.output.document(&newest, || {
             let rows: Vec<_> = newest.iter().map(row).collect();
             output::table(["N", "TIME", "STREAM", "REASON", "SUBJECT", "ERROR"], &rows)

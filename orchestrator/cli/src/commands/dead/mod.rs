@@ -1,6 +1,9 @@
 mod body;
+mod discard;
+mod filters;
 mod letter;
 mod list;
+mod redrive;
 mod show;
 
 use clap::Subcommand;
@@ -12,6 +15,8 @@ use crate::exit::Outcome;
 pub(crate) enum Dead {
     List(list::List),
     Show(show::Show),
+    Redrive(redrive::Redrive),
+    Drop(discard::Drop),
 }
 
 impl Dead {
@@ -19,6 +24,8 @@ impl Dead {
         match self {
             Self::List(list) => list.run(connection).await,
             Self::Show(show) => show.run(connection).await,
+            Self::Redrive(redrive) => redrive.run(connection).await,
+            Self::Drop(discard) => discard.run(connection).await,
         }
     }
 }

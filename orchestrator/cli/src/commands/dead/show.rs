@@ -40,11 +40,7 @@ impl Show {
             return not_there(&bus, self.number).await;
         };
         let letter = Letter::read(bus.namespace(), &stored);
-        // A message too large for a letter stays where it was found.
-        let original = match &letter.dataref {
-            Some(_) => original(&bus, &letter).await?,
-            None => Some(stored.message.clone()),
-        };
+        let original = letter.message(&bus, &stored).await?;
         let mut headers: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, value) in stored.message.headers.iter() {
             headers.entry(name.to_owned()).or_default().push(value.to_owned());
@@ -56,19 +52,12 @@ impl Show {
     }
 }
 
-/// The message that a letter refers to, if it is still there.
-async fn original(bus: &dyn Bus, letter: &Letter) -> anyhow::Result<Option<Message>> {
-    let stream = Stream::ALL.into_iter().find(|stream| stream.short_name() == letter.stream);
-    let Some((stream, sequence)) = stream.zip(letter.original_sequence) else { return Ok(None) };
-    let found = bus.at(stream, sequence).await?;
-    Ok(found.map(|stored| stored.message).filter(|message| Some(&message.subject) == letter.subject.as_ref()))
-}
-
+/// There is no letter of this number.
 async fn not_there(bus: &dyn Bus, number: u64) -> anyhow::Result<Outcome> {
     let last: Option<StoredMessage> = bus.last(Stream::Dead, &format!("{}.dead.>", bus.namespace())).await?;
     let those = match last {
         Some(last) => format!("the newest is {}, and `mesh dead list` shows those there are", last.sequence),
-        None => "there are no dead letters, so every message could be dealt with".to_owned(),
+        None => "there are none".to_owned(),
     };
     Err(Failure::new(ErrorCode::UnknownObject, format!("there is no dead letter {number}: {those}")).into())
 }

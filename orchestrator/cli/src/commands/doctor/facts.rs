@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use mesh_bus::topology::{PIN_TIMEOUT, Stream};
-use mesh_bus::{Bus, BusError, Health, Instance, Role};
+use mesh_bus::{Bus, BusError, Fill, Health, Instance, Role};
 use mesh_orchestrator::definitions::{self, Registered};
 use mesh_schemas::StoredMessage;
 use tokio::time::{Instant, sleep};
@@ -19,6 +19,8 @@ pub(super) struct Facts {
     pub(super) workflows: Vec<Registered>,
     /// The newest dead letter.
     pub(super) letter: Option<StoredMessage>,
+    /// The fullest of what bounds the log.
+    pub(super) fill: Option<Fill>,
 }
 
 impl Facts {
@@ -35,6 +37,7 @@ impl Facts {
             agents: or_nothing(alive(bus).await)?,
             workflows: or_nothing(definitions::all(bus).await)?,
             letter: or_nothing(bus.last(Stream::Dead, &format!("{}.dead.>", bus.namespace())).await)?,
+            fill: or_nothing(bus.fill().await)?,
             orchestrators,
             health,
         })

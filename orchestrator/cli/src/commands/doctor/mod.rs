@@ -82,6 +82,8 @@ fn judge(bus: &dyn Bus, facts: &Facts) -> Vec<Finding> {
         return findings;
     }
     findings.extend(streams::findings(&facts.health));
+    findings.extend(streams::pressure(facts.fill.as_ref()));
+    findings.extend(streams::late(&facts.health));
     findings.extend(orchestrators::findings(facts));
     findings.extend(workflows::findings(facts));
     findings.extend(agents::findings(facts));

@@ -1,4 +1,4 @@
-use mesh_bus::topology::{RELAY_MAX_ACK_PENDING, SHARD_MAX_ACK_PENDING};
+use mesh_bus::topology::{RELAY_MAX_ACK_PENDING, SHARD_MAX_ACK_PENDING, Tidying};
 use mesh_bus::{ConsumerHealth, ConsumerState, Instance, Role};
 use mesh_orchestrator::OrchestratorReport;
 
@@ -13,7 +13,10 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![presence(facts)];
     findings.extend(facts.orchestrators.iter().map(|instance| owner(facts, instance)));
     findings.extend(shards(facts));
-    findings.extend(facts.health.consumers.iter().find(|consumer| consumer.role == Role::Relay).map(relay));
+    let of = |role: Role| facts.health.consumers.iter().find(move |consumer| consumer.role == role);
+    findings.extend(of(Role::Relay).map(|consumer| relay("requests", "request", consumer)));
+    findings.extend(of(Role::Timers).map(|consumer| relay("timers", "due timer", consumer)));
+    findings.extend(Tidying::ALL.into_iter().filter_map(|tidying| broken(of(Role::Janitor(tidying))?)));
     findings
 }
 
@@ -124,19 +127,19 @@ fn shards(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-fn relay(consumer: &ConsumerHealth) -> Finding {
+fn relay(about: &'static str, what: &str, consumer: &ConsumerHealth) -> Finding {
     if let Some(broken) = broken(consumer) {
         return broken;
     }
     let Some(ConsumerState { pending, in_hand, .. }) = consumer.found else {
-        return Finding::error("requests", "nobody takes them", START);
+        return Finding::error(about, "nobody takes them", START);
     };
-    let said = format!("{pending} requests and due timers to be taken, {in_hand} in hand");
+    let said = format!("{} to be taken, {in_hand} in hand", count(pending, what));
     if pending > u64::from(RELAY_MAX_ACK_PENDING) {
         let advice = "the orchestrators are behind: wait, or start one more on another machine";
-        return Finding::warning("requests", said, advice);
+        return Finding::warning(about, said, advice);
     }
-    Finding::ok("requests", said)
+    Finding::ok(about, said)
 }
 
 /// A consumer that is missing, or not as it should be.

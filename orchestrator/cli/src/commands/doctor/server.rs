@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use mesh_bus::{Health, Share};
-use mesh_schemas::MAX_DATA_BYTES;
+use mesh_schemas::MAX_CARRIED_BYTES;
 
 use super::finding::Finding;
 use crate::words::bytes;
@@ -24,7 +24,7 @@ pub(super) fn findings(health: &Health) -> Vec<Finding> {
         "server",
         format!("nats-server {} with JetStream, {cluster}, named {}", server.version, server.name),
     )];
-    let needed = MAX_DATA_BYTES + ENVELOPE_BYTES;
+    let needed = MAX_CARRIED_BYTES + ENVELOPE_BYTES;
     if server.max_payload < needed {
         let (found, needed) = (server.max_payload, format!("max_payload: {needed}"));
         findings.push(Finding::warning(

@@ -1,9 +1,10 @@
-use mesh_bus::{Health, StreamHealth, StreamState};
+use mesh_bus::{Fill, Health, StreamHealth, StreamState};
 use mesh_schemas::{Namespace, Subject};
 
 use super::facts::Facts;
 use super::finding::Finding;
 use super::server::fill;
+use crate::loss::Disk;
 use crate::words::{bytes, count};
 
 pub(super) fn findings(health: &Health) -> Vec<Finding> {
@@ -57,6 +58,35 @@ fn size(found: &StreamState) -> String {
     format!("{}, {}{limit}", count(found.messages, "message"), bytes(found.bytes.used))
 }
 
+/// Where little room is left for the log, new requests wait: that is no fault, and has to be seen.
+pub(super) fn pressure(fill: Option<&Fill>) -> Option<Finding> {
+    let Fill { what, share } = fill?;
+    let is_full = share.thousandths() >= mesh_orchestrator::NEARLY_FULL;
+    is_full.then(|| {
+        Finding::warning(
+            "requests",
+            format!(
+                "new requests wait in the inbox, as {what} is {} % full; runs that have begun go on, and ended ones are \
+                 archived at once",
+                share.thousandths() / 10
+            ),
+            "wait for runs to end, or give the log more room: `mesh orchestrator --log-limit`, or the limits of the account",
+        )
+    })
+}
+
+/// Events that came after their runs were archived.
+pub(super) fn late(health: &Health) -> Option<Finding> {
+    (health.late > 0).then(|| {
+        Finding::info(
+            "late events",
+            format!("{} came after their runs were archived", count(health.late, "event")),
+            "they are kept in the runs' histories (`mesh runs show`, `mesh events --run`); if they are many, agents work on \
+             what nobody waits for: a longer --grace lets their outcomes come in time",
+        )
+    })
+}
+
 pub(super) fn dead_letters(namespace: &Namespace, facts: &Facts) -> Option<Finding> {
     let Some(newest) = &facts.letter else {
         return Some(Finding::ok("dead letters", "none"));
@@ -72,30 +102,30 @@ pub(super) fn dead_letters(namespace: &Namespace, facts: &Facts) -> Option<Findi
     Some(Finding::warning(
         "dead letters",
         format!("{} that nobody could deal with, the newest {reason}, of {time}", count(number, "message")),
-        "`mesh dead list` shows them",
+        "`mesh dead list` shows them; `mesh dead redrive` and `mesh dead drop` deal with them",
     ))
 }
 
-/// What a failure can cost, at worst. A client cannot see how often the server forces data onto the disk.
+/// What a failure can cost, at worst.
 pub(super) fn loss(health: &Health) -> Finding {
-    const SYNC: &str = "unless the server has `sync_interval: always`";
     let copies = health.streams.iter().filter_map(|stream| stream.found.as_ref()).map(|found| found.copies);
-    match copies.min().unwrap_or(1) {
-        copies @ 3.. => Finding::ok(
+    let copies = copies.min().unwrap_or(1);
+    // A client cannot see it, so it is as true as what was written down.
+    let disk = if health.synced { Disk::Always } else { Disk::Unseen };
+    let said = if health.synced { " (as --durable wrote it down; a client cannot see it)" } else { "" };
+    let finding = format!("{}{said}", crate::loss::loss(copies, &disk));
+    match (copies, health.synced) {
+        (3.., _) => Finding::ok("loss", finding),
+        (_, true) => Finding::info(
             "loss",
-            format!(
-                "{copies} copies of everything: {} may be lost at once with all they hold; a power failure of all of \
-                 them at once may lose the last two minutes, {SYNC}",
-                count((copies as u64 - 1) / 2, "server"),
-            ),
+            finding,
+            "three copies in a cluster survive the loss of a disk: `mesh orchestrator --replicas 3`",
         ),
-        _ => Finding::info(
+        (_, false) => Finding::info(
             "loss",
-            format!(
-                "one copy of everything: kill -9 loses nothing, a power failure may lose the last two minutes, {SYNC}, \
-                 and the loss of the disk loses all"
-            ),
-            "three copies in a cluster survive both: `mesh orchestrator --replicas 3`",
+            finding,
+            "`--durable` has each write forced onto the disk; three copies in a cluster survive the loss of a disk, too: \
+             `mesh orchestrator --replicas 3`",
         ),
     }
 }
@@ -107,7 +137,7 @@ mod tests {
     use super::*;
     use crate::commands::doctor::finding::Level;
 
-    fn health(copies: &[usize]) -> Health {
+    fn health(copies: &[usize], synced: bool) -> Health {
         let found = |copies: &usize| {
             let bytes = Share { used: 1, limit: None };
             Some(StreamState { messages: 1, bytes, copies: *copies, behind: Vec::new(), difference: None })
@@ -115,22 +145,39 @@ mod tests {
         let streams = copies.iter().map(|copies| StreamHealth { name: "S".to_owned(), found: found(copies) });
         let server = Server { name: String::new(), version: String::new(), cluster: None, max_payload: 0 };
         let (usage, consumers) = (Usage::default(), Vec::new());
-        Health { server, usage, clock: None, shards: None, streams: streams.collect(), consumers }
+        Health {
+            server,
+            usage,
+            clock: None,
+            shards: None,
+            synced,
+            streams: streams.collect(),
+            consumers,
+            late: 0,
+        }
     }
 
     #[test]
     fn the_loss_is_that_of_the_stream_with_the_fewest_copies() {
-        let said = |copies: &[usize]| loss(&health(copies));
-        assert_eq!((said(&[1]).level, said(&[3, 1]).level), (Level::Info, Level::Info));
-        assert!(said(&[3, 1]).finding.starts_with("one copy"));
-        assert!(said(&[3, 5]).finding.starts_with("3 copies of everything: 1 server may be lost"));
-        assert!(said(&[5, 5]).finding.starts_with("5 copies of everything: 2 servers may be lost"));
+        let said = |copies: &[usize], synced| loss(&health(copies, synced));
+        assert_eq!((said(&[1], false).level, said(&[3, 1], false).level), (Level::Info, Level::Info));
+        assert!(said(&[3, 1], true).finding.starts_with("one copy"));
+        assert!(said(&[3, 5], false).finding.starts_with("3 copies of everything: 1 server may be lost"));
+        assert_eq!((said(&[3], true).level, said(&[1], true).level), (Level::Ok, Level::Info));
+        for copies in [1, 3] {
+            assert!(
+                said(&[copies], true)
+                    .finding
+                    .contains("loses nothing, as each write is forced onto the disk")
+            );
+            assert!(said(&[copies], false).finding.contains("may lose the last two minutes"));
+        }
     }
 
     #[test]
     fn streams_that_differ_in_copies_are_told() {
         let levels = |copies: &[usize]| -> Vec<Level> {
-            findings(&health(copies)).into_iter().map(|finding| finding.level).collect()
+            findings(&health(copies, false)).into_iter().map(|finding| finding.level).collect()
         };
         assert_eq!(levels(&[3, 3]), [Level::Ok, Level::Ok]);
         assert_eq!(levels(&[1, 3]), [Level::Ok, Level::Ok, Level::Warning]);

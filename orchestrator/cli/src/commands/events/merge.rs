@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use futures::stream::{BoxStream, select_all};
+use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, BusError, Follow, From};
 use mesh_schemas::StoredMessage;
 use tokio::time::Instant;
@@ -27,7 +28,15 @@ pub(super) struct Placed {
 }
 
 impl Placed {
-    fn place(&self) -> (DateTime<Utc>, usize, u64) {
+    pub(super) fn new(stored: StoredMessage, stream: usize) -> Self {
+        Self { stored, stream }
+    }
+
+    pub(super) fn stream(&self) -> Stream {
+        STREAMS[self.stream]
+    }
+
+    pub(super) fn place(&self) -> (DateTime<Utc>, usize, u64) {
         (self.stored.time, self.stream, self.stored.sequence)
     }
 }

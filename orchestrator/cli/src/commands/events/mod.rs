@@ -1,3 +1,4 @@
+mod archived;
 mod merge;
 mod print;
 mod selection;
@@ -7,6 +8,7 @@ use std::collections::VecDeque;
 
 use clap::Args;
 use mesh_bus::{Bus, From};
+use mesh_orchestrator::log;
 use mesh_schemas::{ErrorCode, RunId, WorkflowName};
 
 use crate::connection::Connection;
@@ -14,7 +16,9 @@ use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::select::{RunSelector, Since};
-use merge::Merged;
+use archived::WithArchived;
+use merge::{Merged, Placed};
+pub(crate) use selection::OfWorkflow;
 use selection::Selection;
 use types::Types;
 
@@ -39,6 +43,9 @@ pub(crate) struct Events {
     /// Of the events that are there, only so many, the newest
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Show events with the data that they refer to (`dataref`) instead of carrying it
+    #[arg(long)]
+    whole: bool,
     #[command(flatten)]
     output: Output,
 }
@@ -52,7 +59,7 @@ impl Events {
             None => None,
         };
         let from = Since::begin(self.since, bus.now());
-        let mut selection = Selection::new(&bus, run, types::all(&self.types), self.workflow).await?;
+        let mut selection = Selection::new(&bus, run, types::all(&self.types), self.workflow.clone()).await?;
         let filters = selection.filters(namespace);
         if filters.iter().all(Vec::is_empty) {
             let message =
@@ -61,12 +68,16 @@ impl Events {
         }
         let mut events = Merged::new(&bus, &filters, from).await?;
         let mut held = VecDeque::new();
-        while let Some(event) = events.present().await? {
+        let mut archived = match &run {
+            Some(run) => WithArchived::read(&bus, run, &mut events, from).await?,
+            None => WithArchived::none(),
+        };
+        while let Some(event) = archived.next(&mut events).await? {
             if !selection.takes(namespace, &event) {
                 continue;
             }
             let Some(limit) = self.limit else {
-                output::text(&print::rendered(namespace, &event, self.output)?)?;
+                self.print(&bus, event).await?;
                 continue;
             };
             held.push_back(event);
@@ -75,7 +86,7 @@ impl Events {
             }
         }
         for event in held {
-            output::text(&print::rendered(namespace, &event, self.output)?)?;
+            self.print(&bus, event).await?;
         }
         if !self.follow {
             return Ok(Outcome::Done);
@@ -84,13 +95,20 @@ impl Events {
         loop {
             let event = events.next().await?;
             if selection.takes(namespace, &event) {
-                output::text(&print::rendered(namespace, &event, self.output)?)?;
+                self.print(&bus, event).await?;
             }
         }
     }
+
+    async fn print(&self, bus: &dyn Bus, mut event: Placed) -> anyhow::Result<()> {
+        if self.whole {
+            event.stored = log::whole_message(bus, event.stored).await?;
+        }
+        Ok(output::text(&print::rendered(bus.namespace(), &event, self.output)?)?)
+    }
 }
 
-/// Gives every event of a run that there is, in order, as it is printed.
+/// Gives every event of a run that there is, in order and with all of its data, as it is printed.
 pub(crate) async fn of_run(
     bus: &dyn Bus,
     run: RunId,
@@ -100,8 +118,10 @@ pub(crate) async fn of_run(
     let namespace = bus.namespace();
     let mut selection = Selection::new(bus, Some(run), None, None).await?;
     let mut events = Merged::new(bus, &selection.filters(namespace), From::Begin).await?;
-    while let Some(event) = events.present().await? {
+    let mut archived = WithArchived::read(bus, &run, &mut events, From::Begin).await?;
+    while let Some(mut event) = archived.next(&mut events).await? {
         if selection.takes(namespace, &event) {
+            event.stored = log::whole_message(bus, event.stored).await?;
             give(&print::rendered(namespace, &event, output)?)?;
         }
     }

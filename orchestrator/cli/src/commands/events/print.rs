@@ -1,6 +1,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mesh_schemas::{Decoded, Envelope, EnvelopeError, Namespace, StoredMessage, Subject, TaskKey};
+use mesh_schemas::{
+    DATAREF, DataRef, Decoded, Envelope, EnvelopeError, Namespace, StoredMessage, Subject, TaskKey,
+};
 use serde_json::{Map, Value, json};
 
 use super::merge::Placed;
@@ -86,7 +88,8 @@ fn describe(stored: &StoredMessage, subject: Option<&Subject>, event: Option<&De
         _ => String::new(),
     };
     let detail = text::one_line(&detail);
-    let line = format!("{time}  {:<20}  {run}{detail}{}", subject.event_type(), error(data));
+    let elsewhere = event.and_then(Decoded::envelope).map(elsewhere).unwrap_or_default();
+    let line = format!("{time}  {:<20}  {run}{detail}{elsewhere}{}", subject.event_type(), error(data));
     line.trim_end().to_owned()
 }
 
@@ -96,6 +99,14 @@ fn attempt(key: &TaskKey) -> String {
 
 fn agent(data: &Value) -> &str {
     data["agent"].as_str().unwrap_or("the orchestrator")
+}
+
+/// That data of an event is elsewhere, and what of it.
+fn elsewhere(event: &Envelope) -> String {
+    let reference = event.extensions.get(DATAREF).and_then(Value::as_str);
+    let reference = reference.and_then(|text| DataRef::parse(text).ok());
+    let part = reference.map(|reference| reference.member.unwrap_or_else(|| "data".to_owned()));
+    part.map(|part| format!("  ({part} by reference)")).unwrap_or_default()
 }
 
 fn error(data: &Value) -> String {

@@ -25,7 +25,7 @@ pub(super) struct Selection {
 }
 
 /// Events of one workflow.
-struct OfWorkflow {
+pub(crate) struct OfWorkflow {
     name: WorkflowName,
     /// Its runs: the subjects of tasks and timers do not name the workflow.
     runs: BTreeSet<RunId>,
@@ -40,15 +40,7 @@ impl Selection {
         workflow: Option<WorkflowName>,
     ) -> Result<Self, BusError> {
         let workflow = match workflow {
-            Some(name) => {
-                let filter = format!("{}.workflow.started.{name}.-.*.*", bus.namespace());
-                let mut started = present(bus, Stream::Events, vec![filter], From::Begin).await?;
-                let mut runs = BTreeSet::new();
-                while let Some(stored) = started.try_next().await? {
-                    runs.extend(run_of(bus.namespace(), &stored.message.subject));
-                }
-                Some(OfWorkflow { name, runs })
-            }
+            Some(name) => Some(OfWorkflow::learn(bus, name).await?),
             None => None,
         };
         Ok(Self { run, types, workflow })
@@ -124,7 +116,19 @@ impl Selection {
 }
 
 impl OfWorkflow {
-    fn has(&mut self, subject: Option<&Subject>) -> bool {
+    /// Learns which runs of it began so far.
+    pub(crate) async fn learn(bus: &dyn Bus, name: WorkflowName) -> Result<Self, BusError> {
+        let filter = format!("{}.workflow.started.{name}.-.*.*", bus.namespace());
+        let mut started = present(bus, Stream::Events, vec![filter], From::Begin).await?;
+        let mut runs = BTreeSet::new();
+        while let Some(stored) = started.try_next().await? {
+            runs.extend(run_of(bus.namespace(), &stored.message.subject));
+        }
+        Ok(Self { name, runs })
+    }
+
+    /// Whether an event is of the workflow. Ask in the order of the events: runs are learned from those that begin them.
+    pub(crate) fn has(&mut self, subject: Option<&Subject>) -> bool {
         match subject {
             Some(Subject::Workflow { verb: WorkflowVerb::Started, workflow, run })
                 if workflow.as_ref() == Some(&self.name) =>

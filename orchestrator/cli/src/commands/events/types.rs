@@ -24,6 +24,9 @@ impl FromStr for Types {
         let Some(event) = EVENTS.iter().find(|event| event.name == text) else { return Err(unknown(text)) };
         match event.stream {
             Some(stream) if KEPT.contains(&stream) => Ok(Self(vec![event])),
+            Some("HISTORY") => {
+                Err("what is archived of a run is shown as its events: `mesh events --run RUN`".to_owned())
+            }
             Some(_) => Err(format!("events of the type {text} are gone as soon as they are taken up")),
             None => Err(format!(
                 "events of the type {text} are not kept: `nats sub '*.{text}.>'` shows them as they pass"

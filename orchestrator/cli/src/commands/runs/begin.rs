@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, BusError, Follow, From};
+use mesh_bus::{Bus, BusError, Follow, From, read_whole_run};
 use mesh_schemas::payload::RequestRejected;
-use mesh_schemas::{Namespace, RunId, StoredMessage};
+use mesh_schemas::{Namespace, RunId, StoredMessage, Subject, WorkflowVerb};
 
 use super::state::data;
 use crate::follow::follow;
@@ -20,6 +20,8 @@ pub(crate) enum Begun {
 
 /// Waits for the beginning of a run.
 pub(crate) struct Beginning {
+    /// The beginning of a run that was archived, if it was.
+    archived: Option<StoredMessage>,
     started: Follow,
     rejected: Follow,
 }
@@ -38,7 +40,13 @@ impl Beginning {
 
     async fn new(bus: &dyn Bus, run: &RunId, rejections_from: From) -> Result<Self, BusError> {
         let started = vec![format!("{}.workflow.started.*.-.{run}", bus.namespace())];
+        let whole = read_whole_run(bus, run).await?;
+        let is_archived = whole.history.is_archived();
         Ok(Self {
+            archived: whole
+                .events
+                .into_iter()
+                .find(|stored| is_archived && is_beginning(bus.namespace(), stored)),
             started: follow(bus, Stream::Events, started, From::Begin).await?,
             rejected: follow(bus, Stream::Notes, rejections(bus.namespace(), run), rejections_from).await?,
         })
@@ -50,6 +58,9 @@ impl Beginning {
     }
 
     async fn next(&mut self) -> Result<Begun, BusError> {
+        if let Some(stored) = self.archived.take() {
+            return Ok(Begun::Started(Box::new(stored)));
+        }
         loop {
             tokio::select! {
                 // A run that began was not rejected, whatever became of earlier tries of its request.
@@ -68,6 +79,13 @@ impl Beginning {
             }
         }
     }
+}
+
+fn is_beginning(namespace: &Namespace, stored: &StoredMessage) -> bool {
+    matches!(
+        Subject::parse(namespace, &stored.message.subject),
+        Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. })
+    )
 }
 
 /// The subjects of rejections of the request for a run.

@@ -1,12 +1,12 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use futures::TryStreamExt as _;
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, From, RunOutcome};
+use mesh_bus::{Bus, From, History, RunOutcome, without_large};
 use mesh_schemas::payload::{RunError, WorkflowStarted};
-use mesh_schemas::{RunId, StoredMessage, Subject, WorkflowName, WorkflowVerb};
+use mesh_schemas::{Namespace, RunId, StoredMessage, Subject, WorkflowName, WorkflowVerb};
 use serde::Serialize;
 
 use super::state::{RunStatus, RunTarget, data, ended};
@@ -44,7 +44,12 @@ impl List {
         let bus = connection.connect().await?;
         let from = Since::begin(self.since, bus.now());
         let mut runs = summaries(&bus, self.workflow.as_ref(), from).await?;
-        runs.retain(|run| self.status.is_none_or(|status| run.status == status));
+        let is_wanted = |run: &Summary| self.status.is_none_or(|status| run.status == status);
+        runs.retain(is_wanted);
+        if self.all || runs.len() < self.limit {
+            add_archived(&bus, &mut runs, self.workflow.as_ref(), self.since).await?;
+            runs.retain(is_wanted);
+        }
         let found = runs.len();
         if !self.all {
             runs.drain(..found.saturating_sub(self.limit));
@@ -79,11 +84,17 @@ struct Summary {
 }
 
 impl Summary {
-    fn new(run: RunId, workflow: Option<WorkflowName>, started: &StoredMessage) -> Self {
+    fn new(
+        namespace: &Namespace,
+        run: RunId,
+        workflow: Option<WorkflowName>,
+        started: &StoredMessage,
+    ) -> Self {
         let capability = if workflow.is_some() {
             None
         } else {
-            data::<WorkflowStarted>(started).and_then(|started| started.capability)
+            let started = data::<WorkflowStarted>(&without_large(namespace, started));
+            started.and_then(|started| started.capability)
         };
         Self {
             run,
@@ -134,7 +145,7 @@ async fn summaries(
         match places.get(&run) {
             None if verb == WorkflowVerb::Started => {
                 places.insert(run, runs.len());
-                runs.push(Summary::new(run, workflow, &stored));
+                runs.push(Summary::new(namespace, run, workflow, &stored));
             }
             // It began before the part that is read.
             None => {}
@@ -148,9 +159,45 @@ async fn summaries(
     Ok(runs)
 }
 
+/// Adds the runs of which nothing is left in the log, and puts all in the order in which they began.
+async fn add_archived(
+    bus: &dyn Bus,
+    runs: &mut Vec<Summary>,
+    workflow: Option<&WorkflowName>,
+    since: Option<Since>,
+) -> anyhow::Result<()> {
+    let namespace = bus.namespace();
+    let since = since.map(|since| since.time(bus.now()));
+    let filter = format!("{namespace}.history.{}.*.*.*", workflow.map_or("*", WorkflowName::as_str));
+    // A run is archived after it has begun.
+    let from = since.map_or(From::Begin, From::Time);
+    let mut histories = present(bus, Stream::History, vec![filter], from).await?;
+    let mut known: BTreeSet<RunId> = runs.iter().map(|run| run.run).collect();
+    let mut archived: BTreeMap<RunId, Summary> = BTreeMap::new();
+    while let Some(stored) = histories.try_next().await? {
+        for event in History::read(namespace, &[stored]).of(Stream::Events) {
+            let Ok(Subject::Workflow { verb, workflow, run }) =
+                Subject::parse(namespace, &event.message.subject)
+            else {
+                continue;
+            };
+            if verb == WorkflowVerb::Started && known.insert(run) {
+                archived.insert(run, Summary::new(namespace, run, workflow, event));
+            } else if let (Some(run), Some(outcome)) = (archived.get_mut(&run), ended(namespace, event)) {
+                run.end(event.time, outcome);
+            }
+        }
+    }
+    let archived = archived.into_values().filter(|run| since.is_none_or(|since| run.started >= since));
+    runs.extend(archived);
+    runs.sort_by_key(|run| run.started);
+    Ok(())
+}
+
 /// The runs of a workflow that have ended, the newest last.
 pub(crate) async fn ended_runs(bus: &dyn Bus, workflow: &WorkflowName) -> anyhow::Result<Vec<RunId>> {
-    let runs = summaries(bus, Some(workflow), From::Begin).await?;
+    let mut runs = summaries(bus, Some(workflow), From::Begin).await?;
+    add_archived(bus, &mut runs, Some(workflow), None).await?;
     Ok(runs.into_iter().filter(|run| run.ended.is_some()).map(|run| run.run).collect())
 }
 

@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::output::{self, Format, Output};
 use crate::select::RunSelector;
 use crate::text;
+use crate::words::count;
 
 /// Show one run: how it stands, its tasks, its output or error
 #[derive(Args)]
@@ -89,6 +90,13 @@ fn print(state: &RunState, left_out: usize) -> anyhow::Result<()> {
     }
     if left_out > 0 {
         output::line(&format!("tasks    {}", state.counts))?;
+    }
+    if state.archived {
+        let late = match state.late {
+            0 => String::new(),
+            late => format!("; {} came after that", count(late as u64, "event")),
+        };
+        output::line(&format!("archived{late}"))?;
     }
     output::line("")?;
     let rows: Vec<_> = state.tasks.iter().map(row).collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgMatches, Args};
-use mesh_bus::{Bus, Request, Target, run_id, submit};
+use mesh_bus::{Bus, Request, Target, run_of, submit};
 use mesh_schemas::{ErrorCode, RequestId, RunId, WorkflowName};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -94,7 +94,7 @@ impl Start {
         let bus: Arc<dyn Bus> = Arc::new(connection.connect().await?);
         let mut request = request(&*bus, Target::Workflow(name), self.id, input);
         request.correlation_id = self.correlation_id;
-        let run = run_id(&request, bus.shards().await?);
+        let run = run_of(&*bus, &request).await?;
         if self.watch {
             return attend(bus, run, Attending::Watch(Some(&request)), self.output).await;
         }

@@ -61,7 +61,7 @@ fn results_are_bounded() {
     ] {
         let error = data.render(&template).unwrap_err();
         assert_eq!(error.code(), "payload_too_large", "{error}");
-        assert!(error.to_string().contains("larger than 983040 bytes"), "{error}");
+        assert!(error.to_string().contains("larger than 16777216 bytes"), "{error}");
     }
 
     let mut deep = json!(1);

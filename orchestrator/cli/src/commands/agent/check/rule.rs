@@ -100,6 +100,9 @@ rules! {
     IgnoresUnknown "ignores-unknown" Must [Command]
         "Members, attributes and headers of a task that the agent does not know are ignored.",
         "Read only the members of `data` that you need, and do not refuse others: the contract grows by adding them.";
+    LargeInput "large-input" Should [Command]
+        "A task whose input is kept elsewhere, as it is where that is large, is done with it.",
+        "If the event has `dataref` (`nats-object:<bucket>/<object>#/input`), read the object from the object store of that name; its content is the `input` that `data` lacks.";
     StoredAlready "stored-already" Must [Command]
         "An outcome that the server refuses because there is one is as good as stored: the task is acknowledged.",
         "Take the errors 10071 and 10077, and a PubAck with `duplicate`, for success, and acknowledge with `+ACK`; publish no other outcome.";

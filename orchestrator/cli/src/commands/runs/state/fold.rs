@@ -36,6 +36,8 @@ impl RunState {
             reason: None,
             counts: Counts::of(&tasks),
             tasks,
+            archived: false,
+            late: 0,
             outcome: None,
             fold,
             plan,

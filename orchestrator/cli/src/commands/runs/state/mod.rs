@@ -71,6 +71,12 @@ pub(crate) struct RunState {
     pub(crate) counts: Counts,
     /// By id.
     pub(crate) tasks: Vec<TaskState>,
+    /// Whether it was moved from the log to its history.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) archived: bool,
+    /// How many events came after that. They are kept, and nothing follows from them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) late: usize,
     #[serde(skip)]
     pub(crate) outcome: Option<RunOutcome>,
     #[serde(skip)]
@@ -120,6 +126,11 @@ impl std::fmt::Display for Counts {
         let counts: Vec<String> = counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
         f.pad(&counts.join(", "))
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// What a run is of: a workflow, or the one task that was asked for.

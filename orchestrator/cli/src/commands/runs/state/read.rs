@@ -1,14 +1,14 @@
-//! Reading a run from the log.
+//! Reading a run from the log and from its history.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 use mesh_bus::topology::{Bucket, Stream};
-use mesh_bus::{Bus, BusError, From, RunOutcome};
-use mesh_core::{Event, Fact, Started};
-use mesh_orchestrator::Definitions;
+use mesh_bus::{Bus, BusError, From, RunOutcome, read_whole_run, without_large};
+use mesh_core::{Content, Event, Fact, Started, Unreadable};
 use mesh_orchestrator::definitions::Known;
+use mesh_orchestrator::{Definitions, log};
 use mesh_schemas::payload::AgentRegistered;
 use mesh_schemas::{Capability, Envelope, ErrorCode, Namespace, RULES_VERSION, RunId, StoredMessage};
 use serde::de::DeserializeOwned;
@@ -30,9 +30,9 @@ impl RunReader {
 
     /// How a run stands by its log alone; `None` if it has not begun.
     pub(crate) async fn read(&self, run: &RunId) -> anyhow::Result<Option<RunState>> {
-        let log = self.bus.read_run(run).await?;
+        let whole = read_whole_run(&*self.bus, run).await?;
         let mut state = None;
-        for stored in &log.events {
+        for stored in &log::whole(&*self.bus, whole.events).await? {
             match &mut state {
                 None => state = self.begin(stored).await?,
                 Some(state) => {
@@ -42,6 +42,7 @@ impl RunReader {
         }
         if let Some(state) = &mut state {
             state.tell_needs();
+            (state.archived, state.late) = (whole.history.is_archived(), whole.history.late());
         }
         Ok(state)
     }
@@ -66,7 +67,16 @@ impl RunReader {
 
     /// The state that an event begins, if it is the first of a run. What precedes that is no part of the run.
     pub(crate) async fn begin(&self, stored: &StoredMessage) -> anyhow::Result<Option<RunState>> {
-        let Ok(event) = Event::read(self.bus.namespace(), stored) else { return Ok(None) };
+        let namespace = self.bus.namespace();
+        let event = match Event::read(namespace, stored) {
+            // Whatever can be had was fetched.
+            Err(Unreadable::Elsewhere(reference)) => {
+                let lost = Content::Lost(format!("nothing is at {reference}"));
+                Event::read_with(namespace, stored, lost)
+            }
+            read => read,
+        };
+        let Ok(event) = event else { return Ok(None) };
         let Fact::Started(started) = &event.fact else { return Ok(None) };
         let known = self.followed(event.run, started).await?;
         Ok(Some(RunState::begin(&event, started, Arc::clone(&known.plan))))
@@ -116,9 +126,9 @@ pub(crate) fn task_notes(namespace: &Namespace, run: &RunId) -> Vec<String> {
     ["assigned", "released"].map(|verb| format!("{namespace}.task.{verb}.*.*.{run}.*.*.*")).into()
 }
 
-/// The end of a run, if that is what an event tells.
+/// The end of a run, if that is what an event tells; an output that the event does not carry is null.
 pub(crate) fn ended(namespace: &Namespace, stored: &StoredMessage) -> Option<RunOutcome> {
-    RunOutcome::read(namespace, stored).ok().flatten()
+    RunOutcome::read(namespace, &without_large(namespace, stored)).ok().flatten()
 }
 
 /// The data of a message, if it can be read.

@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, BusError, Follow, From, Request, RunOutcome, Subscription, submit};
+use mesh_bus::{Bus, BusError, Follow, From, Request, RunOutcome, Subscription, read_whole_run, submit};
+use mesh_orchestrator::log;
 use mesh_schemas::payload::TaskProgress;
 use mesh_schemas::{Envelope, Message, RunId, StoredMessage, Subject, TaskVerb};
 use serde::Deserialize as _;
@@ -73,6 +74,14 @@ impl Watcher {
     }
 
     async fn watch(&mut self, display: &mut dyn Display) -> anyhow::Result<RunOutcome> {
+        let whole = read_whole_run(&*self.bus, &self.run).await?;
+        if whole.history.is_archived() {
+            for stored in &whole.events {
+                if let Some(outcome) = self.event(stored, display).await? {
+                    return Ok(outcome);
+                }
+            }
+        }
         // What the log has of the run goes first: notes on what was over long ago are not shown then.
         while let Some(Some(stored)) = self.events.next().await.transpose()? {
             if let Some(outcome) = self.event(&stored, display).await? {
@@ -113,6 +122,7 @@ impl Watcher {
         stored: &StoredMessage,
         display: &mut dyn Display,
     ) -> anyhow::Result<Option<RunOutcome>> {
+        let stored = &log::whole_message(&*self.bus, stored.clone()).await?;
         let Some(state) = &mut self.state else {
             self.state = self.reader.begin(stored).await?;
             if let Some(state) = &self.state {

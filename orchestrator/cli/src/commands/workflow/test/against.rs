@@ -1,9 +1,10 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use mesh_bus::Bus;
+use mesh_bus::{Bus, read_whole_run};
 use mesh_core::{Event, Fact};
 use mesh_orchestrator::definitions::Known;
+use mesh_orchestrator::log;
 use mesh_orchestrator::rehearsal::replay::{Change, Recorded, Replayed, replay};
 use mesh_orchestrator::rehearsal::{Course, outcome_name};
 use mesh_schemas::{Attempt, ErrorCode, RunId, TaskId};
@@ -161,19 +162,19 @@ pub(super) async fn test(
 }
 
 async fn one(bus: &dyn Bus, reader: &RunReader, known: &Known, run: RunId) -> anyhow::Result<RunReport> {
-    let log = bus.read_run(&run).await?;
+    let log = log::whole(bus, read_whole_run(bus, &run).await?.events).await?;
     let namespace = bus.namespace();
-    let mut events = log.events.iter().filter_map(|stored| Event::read(namespace, stored).ok());
+    let mut events = log.iter().filter_map(|stored| Event::read(namespace, stored).ok());
     let started = events.find_map(|event| match event.fact {
         Fact::Started(started) => Some(started),
         _ => None,
     });
     let started = started.ok_or_else(|| {
-        let message = format!("the log no longer has the beginning of run {run}");
+        let message = format!("the beginning of run {run} is not kept any more");
         Failure::new(ErrorCode::UnknownRun, message)
     })?;
     let followed = reader.followed(run, &started).await?;
-    let recorded = Recorded::read(namespace, run, &log.events, &followed.plan)?;
+    let recorded = Recorded::read(namespace, run, &log, &followed.plan)?;
     let replayed = replay(&recorded, known)?;
     Ok(RunReport::new(&recorded, replayed))
 }

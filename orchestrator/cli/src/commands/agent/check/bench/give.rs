@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use chrono::Utc;
 use mesh_bus::{Bus as _, Publish, Request, Stored, Target, submit};
-use mesh_schemas::{Message, RequestId, Subject, TaskVerb, TraceContext};
+use mesh_schemas::{Message, ObjectOwner, RequestId, Subject, TaskVerb, TraceContext};
 
 use super::stage::{SETTLE, Stage};
 use super::task::{self, CORRELATION, TRACEPARENT, Task, Work};
@@ -62,6 +62,10 @@ impl Stage<'_> {
     async fn hand_over(&self, mut task: Task, work: &Work) -> anyhow::Result<Task> {
         if !self.is_ours() {
             return self.request(work).await;
+        }
+        if work.by_reference {
+            let content = work.input.to_string().into();
+            self.bus.put_object(&ObjectOwner::Run(task.run()), content).await?;
         }
         let created = task::created(self.bus.namespace(), &task.key, work, Utc::now());
         task.sequence = self.store(created).await?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use mesh_bus::Bus as _;
 use mesh_bus::nats::NatsBus;
-use mesh_bus::topology::{Replicas, Topology, agent_consumer};
+use mesh_bus::topology::{Topology, agent_consumer};
 use mesh_schemas::{Lane, Namespace, Shards};
 
 use super::server::Server;
@@ -51,7 +51,7 @@ impl Bench {
         let namespace = Namespace::new(format!("check-{name}"))?;
         let bus = server.connect(&namespace).await?;
         let shards = Shards::new(1).context("one shard")?;
-        bus.set_up(&Topology { shards, replicas: Replicas::default() }).await?;
+        bus.set_up(&Topology { shards, ..Topology::default() }).await?;
         if with_consumer {
             bus.ensure_consumer(&agent_consumer(&namespace, &settings.capability, &Lane::Normal)).await?;
         }

@@ -10,7 +10,7 @@ use mesh_bus::nats::{ConnectOptions, NatsBus};
 use mesh_schemas::Namespace;
 use tokio::time::{Instant, sleep};
 
-use crate::nats_server::NatsServer;
+use crate::nats_server::NatsServers;
 
 /// Longest time a server may take to start on a busy machine.
 const START: Duration = Duration::from_secs(30);
@@ -21,7 +21,7 @@ const PORTS: u32 = 5;
 
 /// A server with a folder and a port of its own; it ends when it is dropped.
 pub(in super::super) struct Server {
-    running: Option<NatsServer>,
+    running: Option<NatsServers>,
     data: PathBuf,
     port: u16,
 }
@@ -57,7 +57,7 @@ impl Server {
 
     /// Starts it with what it had stored, on the same port.
     pub(in super::super) async fn start_again(&mut self) -> anyhow::Result<()> {
-        let mut server = NatsServer::start(&self.data, self.port).await?;
+        let mut server = NatsServers::one(&self.data, self.port, false).await?;
         let namespace = Namespace::default();
         tokio::select! {
             connected = self.connect(&namespace) => drop(connected?),

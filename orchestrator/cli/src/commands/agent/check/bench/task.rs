@@ -7,8 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use mesh_bus::Publish;
 use mesh_schemas::payload::{TaskCompleted, TaskCreated, TaskError, TaskFailed, WorkflowStarted};
 use mesh_schemas::{
-    Attempt, Capability, Digest, Envelope, Headers, Lane, Message, Namespace, RULES_VERSION, RequestId,
-    RunId, Shards, Subject, TaskId, TaskKey, TaskVerb, TraceContext, WorkflowVerb,
+    Attempt, Capability, DataRef, Digest, Envelope, Headers, Lane, LargePart, Message, Namespace, ObjectName,
+    ObjectOwner, RULES_VERSION, RequestId, RunId, Shards, Subject, TaskId, TaskKey, TaskVerb, TraceContext,
+    WorkflowVerb,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -28,6 +29,8 @@ pub(in super::super) struct Work {
     pub(in super::super) timeout_ms: Option<u64>,
     /// Whether the task has members, attributes and headers of tomorrow.
     pub(in super::super) with_unknown: bool,
+    /// Whether the input is an object that the task refers to.
+    pub(in super::super) by_reference: bool,
     /// Major version of the schema.
     pub(in super::super) schema: u32,
     /// What stands in place of the task, if it is not to be readable.
@@ -37,7 +40,14 @@ pub(in super::super) struct Work {
 impl Work {
     /// A usual task.
     pub(in super::super) fn of(input: &Value) -> Self {
-        Self { input: input.clone(), timeout_ms: None, with_unknown: false, schema: 1, garbage: None }
+        Self {
+            input: input.clone(),
+            timeout_ms: None,
+            with_unknown: false,
+            by_reference: false,
+            schema: 1,
+            garbage: None,
+        }
     }
 }
 
@@ -131,6 +141,13 @@ pub(super) fn created(namespace: &Namespace, key: &TaskKey, work: &Work, basis: 
     if work.with_unknown {
         event.extensions.insert("tomorrow".to_owned(), json!(7));
         event.data["tomorrow"] = json!({"of": ["which", "nobody", "knows"]});
+    }
+    if work.by_reference {
+        // Whoever makes the task stores what it refers to.
+        let object = ObjectName::of(ObjectOwner::Run(key.run), work.input.to_string().as_bytes());
+        let member = Some("input".to_owned());
+        event.take_large(LargePart::Member("input"));
+        event.refer(&DataRef { bucket: namespace.object_bucket(), object, member });
     }
     let mut message = encode(event);
     if work.with_unknown {

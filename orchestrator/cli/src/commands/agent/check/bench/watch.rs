@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use mesh_bus::nats::{NatsBus, Settlement, Word};
 use mesh_bus::topology::{Stream, agent_consumer};
-use mesh_bus::{Bus as _, From};
-use mesh_schemas::{Capability, Decoded, Envelope, Lane, Message, StoredMessage, TaskVerb};
+use mesh_bus::{Bus as _, From, without_large};
+use mesh_schemas::{Capability, Decoded, Envelope, Lane, Message, Namespace, StoredMessage, TaskVerb};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -44,9 +44,11 @@ pub(in super::super) struct Outcome {
 }
 
 impl Outcome {
-    /// What it says, if it can be read.
+    /// What it says, if it can be read; null stands for what it refers to.
     pub(in super::super) fn decoded(&self) -> Result<Decoded, String> {
-        let message = &self.stored.message;
+        let namespace = self.stored.message.subject.split('.').next().unwrap_or_default();
+        let namespace = namespace.parse::<Namespace>().map_err(|error| error.to_string())?;
+        let message = &without_large(&namespace, &self.stored).message;
         Envelope::decode(&message.headers, &message.payload).map_err(|error| error.to_string())
     }
 }

@@ -12,6 +12,7 @@ use crate::commands::agent::check::rule::Rule;
 
 pub(super) const RULES: &[Rule] = &[
     Rule::IgnoresUnknown,
+    Rule::LargeInput,
     Rule::StoredAlready,
     Rule::NewerSchema,
     Rule::GarbageSettled,
@@ -25,6 +26,9 @@ pub(super) async fn run(place: &Place, settings: &Settings) -> anyhow::Result<Fi
     let usual = Work::of(&settings.input);
     let unknown = stage.outcome_of(&Work { with_unknown: true, ..usual.clone() }).await?;
     findings.judge(Rule::IgnoresUnknown, done(&stage, unknown).await);
+    stage.revive_agent()?;
+    let large = stage.outcome_of(&Work { by_reference: true, ..usual.clone() }).await?;
+    findings.judge(Rule::LargeInput, done(&stage, large).await);
     stage.revive_agent()?;
     let task = stage.give_done(&usual).await?;
     findings.judge(Rule::StoredAlready, accepted(&stage, &task).await?);

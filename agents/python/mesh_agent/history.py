@@ -1,0 +1,94 @@
+"""What is archived of runs that have ended, and was removed from the log."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from nats.aio.msg import Msg
+
+from . import envelope, names
+from .link import ApiError, Link
+from .reader import read as read_stream
+
+_NO_MESSAGE = 10037
+_NO_STREAM = 10059
+
+
+class Archived(NamedTuple):
+    """An event as it stood in the log."""
+
+    subject: str
+    sequence: int
+    time: datetime
+    headers: Mapping[str, str]
+    data: bytes
+
+
+async def read(link: Link, run: str) -> list[Archived]:
+    """The archived events of a run in the order of the log; none if it is not archived, or not kept any more."""
+    kinds = ("history", "history.late")
+    subjects = [f"{link.namespace}.{kind}.*.*.{run}" for kind in kinds]
+    last = max([await _last(link, subject) for subject in subjects])
+    if last == 0:
+        return []
+    pieces: dict[int, dict[int, dict[str, Any]]] = {}
+    complete = False
+    messages = read_stream(link, "HISTORY", subjects)
+    try:
+        async for message in messages:
+            data = _data(message)
+            # What came late is only there if the rest was, which may have been dropped since.
+            complete = complete or bool(data.get("complete")) or data.get("part") == 0
+            for piece in data.get("events", []):
+                if piece["stream"] == "events":
+                    pieces.setdefault(piece["sequence"], {})[piece.get("offset", 0)] = piece
+            if message.metadata.sequence.stream >= last:
+                break
+    finally:
+        await messages.aclose()
+    if not complete:
+        return []
+    events: dict[str, Archived] = {}
+    for _, parts in sorted(pieces.items()):
+        event = _join([piece for _, piece in sorted(parts.items())])
+        if event is not None:
+            # A subject stands for one fact: what was stored on it first.
+            events.setdefault(event.subject, event)
+    return list(events.values())
+
+
+async def _last(link: Link, subject: str) -> int:
+    """The sequence of the last message on a subject, by the leader of the stream; 0 if there is none."""
+    stream = names.stream(link.namespace, "HISTORY")
+    try:
+        found = await link.api(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
+    except ApiError as error:
+        if error.code in (_NO_MESSAGE, _NO_STREAM):
+            return 0
+        raise
+    return int(found["message"]["seq"])
+
+
+def _data(message: Msg) -> dict[str, Any]:
+    try:
+        data = envelope.decode(message.headers, message.data).data
+    except envelope.Unreadable:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _join(pieces: list[dict[str, Any]]) -> Archived | None:
+    body = b""
+    for piece in pieces:
+        if piece.get("offset", 0) != len(body):
+            return None
+        encoded = piece.get("body_base64")
+        body += base64.b64decode(encoded) if encoded is not None else piece.get("body", "").encode()
+    first, last = pieces[0], pieces[-1]
+    if last.get("continues"):
+        return None
+    headers = {name: value for name, value in first.get("headers", [])}
+    return Archived(first["subject"], first["sequence"], envelope.time(first["time"]), headers, body)

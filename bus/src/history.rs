@@ -1,0 +1,340 @@
+//! What is archived of runs that have ended: written by janitors, read together with the log by everyone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mesh_schemas::payload::{self, Archived};
+use mesh_schemas::{Envelope, Headers, Message, Namespace, RunId, StoredMessage, Subject, WorkflowVerb};
+
+use crate::bus::Bus;
+use crate::error::BusError;
+use crate::topology::Stream;
+
+/// Most bytes of events in one part of a history: with the envelope well below the 1 MiB that servers take by default.
+const PART_BYTES: usize = 512 * 1024;
+/// With this header the server stores a message once, even if it is sent twice within its window of two minutes.
+const MESSAGE_ID: &str = "Nats-Msg-Id";
+
+/// All that is archived of one run.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// Where it stands; none if there is nothing.
+    pub subject: Option<Subject>,
+    /// Whether the archive is whole, so that what it tells of may be gone from the log.
+    pub is_complete: bool,
+    /// Its parts so far.
+    pub parts: u32,
+    /// Sequence of the last part; 0 if there is none.
+    pub last: u64,
+    /// Events and work, by stream and sequence. A subject stands for one fact, so what was stored on it again, after it
+    /// had been removed from the log, is not among them.
+    events: BTreeMap<(Stream, u64), StoredMessage>,
+    subjects: BTreeSet<(Stream, String)>,
+    /// How many of them came late.
+    late: usize,
+    /// Every piece that is archived.
+    pieces: BTreeSet<(String, u64, u64)>,
+}
+
+impl History {
+    /// Makes sense of the messages of a run in the stream of histories. What cannot be read is left out.
+    #[must_use]
+    pub fn read(namespace: &Namespace, messages: &[StoredMessage]) -> Self {
+        let mut history = Self::default();
+        let mut pieces: BTreeMap<(Stream, u64), Vec<Archived>> = BTreeMap::new();
+        let mut late = BTreeSet::new();
+        for stored in messages {
+            let Some((subject, data)) = part(namespace, stored) else {
+                tracing::warn!(subject = stored.message.subject, sequence = stored.sequence, "no history");
+                continue;
+            };
+            if let Subject::LateHistory { workflow, outcome, run } = subject {
+                let here = data.events.iter().filter_map(key);
+                late.extend(here.filter(|key| !pieces.contains_key(key)));
+                let main = Subject::History { workflow, outcome, run };
+                history.subject.get_or_insert(main);
+            } else {
+                history.is_complete |= data.complete;
+                history.parts = data.part.max(history.parts);
+                history.last = stored.sequence;
+                history.subject = Some(subject);
+            }
+            for piece in data.events {
+                let Some(key) = key(&piece) else { continue };
+                history.pieces.insert((piece.stream.clone(), piece.sequence, piece.offset));
+                pieces.entry(key).or_default().push(piece);
+            }
+        }
+        for ((stream, sequence), pieces) in pieces {
+            let Some(stored) = Archived::join(pieces) else { continue };
+            if history.subjects.insert((stream, stored.message.subject.clone())) {
+                history.late += usize::from(late.contains(&(stream, sequence)));
+                history.events.insert((stream, sequence), stored);
+            }
+        }
+        history
+    }
+
+    /// Whether there is nothing of the run.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.subject.is_none()
+    }
+
+    /// Whether the run was archived: what comes now comes late.
+    #[must_use]
+    pub fn is_archived(&self) -> bool {
+        self.is_complete || (self.parts == 0 && !self.is_empty())
+    }
+
+    /// Whether this very message is archived, whole.
+    #[must_use]
+    pub fn holds(&self, stream: Stream, sequence: u64) -> bool {
+        self.events.contains_key(&(stream, sequence))
+    }
+
+    /// Whether what a subject stands for is archived.
+    #[must_use]
+    pub fn knows(&self, stream: Stream, subject: &str) -> bool {
+        self.subjects.contains(&(stream, subject.to_owned()))
+    }
+
+    /// The archived messages of a stream, in order.
+    pub fn of(&self, stream: Stream) -> impl Iterator<Item = &StoredMessage> {
+        self.events.range((stream, 0)..=(stream, u64::MAX)).map(|(_, stored)| stored)
+    }
+
+    /// How many events came after the run was archived.
+    #[must_use]
+    pub fn late(&self) -> usize {
+        self.late
+    }
+
+    /// The parts that are missing for these messages to be archived, the last of which completes the history.
+    #[must_use]
+    pub fn missing(&self, run: RunId, messages: &[(Stream, StoredMessage)]) -> Vec<payload::History> {
+        let pieces =
+            messages.iter().flat_map(|(stream, stored)| Archived::pieces(stream.short_name(), stored));
+        let missing = pieces
+            .filter(|piece| !self.pieces.contains(&(piece.stream.clone(), piece.sequence, piece.offset)));
+        let (mut parts, mut bytes) = (vec![Vec::new()], 0);
+        for piece in missing {
+            let size = piece.size();
+            if bytes > 0 && bytes + size > PART_BYTES {
+                parts.push(Vec::new());
+                bytes = 0;
+            }
+            bytes += size;
+            if let Some(part) = parts.last_mut() {
+                part.push(piece);
+            }
+        }
+        let count = parts.len();
+        let part = |(place, events): (usize, Vec<Archived>)| payload::History {
+            run,
+            part: self.parts + u32::try_from(place).unwrap_or(u32::MAX - 1) + 1,
+            complete: place + 1 == count,
+            events,
+        };
+        parts.into_iter().enumerate().map(part).collect()
+    }
+}
+
+fn key(piece: &Archived) -> Option<(Stream, u64)> {
+    let streams = [Stream::Events, Stream::Tasks];
+    let stream = streams.into_iter().find(|stream| stream.short_name() == piece.stream)?;
+    Some((stream, piece.sequence))
+}
+
+fn part(namespace: &Namespace, stored: &StoredMessage) -> Option<(Subject, payload::History)> {
+    let subject = Subject::parse(namespace, &stored.message.subject).ok()?;
+    let decoded = Envelope::decode(&stored.message.headers, &stored.message.payload).ok()?;
+    Some((subject, decoded.envelope()?.data().ok()?))
+}
+
+/// The message that holds a part of a history.
+#[must_use]
+pub fn archive(bus: &dyn Bus, subject: &Subject, part: &payload::History) -> Message {
+    message(bus, subject, format!("history/{}/{}", part.run, part.part), part)
+}
+
+/// The messages that hold an event that came late. Sending them again is safe.
+#[must_use]
+pub fn late(
+    bus: &dyn Bus,
+    history: &Subject,
+    run: RunId,
+    stream: Stream,
+    stored: &StoredMessage,
+) -> Vec<Message> {
+    let Subject::History { workflow, outcome, .. } = history else { return Vec::new() };
+    let subject = Subject::LateHistory { workflow: workflow.clone(), outcome: *outcome, run };
+    let pieces = Archived::pieces(stream.short_name(), stored).into_iter();
+    pieces
+        .map(|piece| {
+            let id = format!("late/{}/{}", piece.subject, piece.offset);
+            let data = payload::History { run, part: 0, complete: false, events: vec![piece] };
+            let mut message = message(bus, &subject, id.clone(), &data);
+            message.headers.set(MESSAGE_ID, id);
+            message
+        })
+        .collect()
+}
+
+fn message(bus: &dyn Bus, subject: &Subject, id: String, data: &payload::History) -> Message {
+    let namespace = bus.namespace();
+    let value = serde_json::to_value(data).unwrap_or_default();
+    let mut event = Envelope::new(id, format!("/{namespace}/orchestrator"), subject.event_type(), value);
+    event.time = Some(bus.now());
+    event.correlationid = Some(data.run.to_string());
+    // It is made of text and numbers, so encoding cannot fail.
+    let (headers, body): (Headers, _) = event.encode().unwrap_or_default();
+    Message { subject: subject.render(namespace), headers, payload: body.into() }
+}
+
+/// Where the history of a run stands whose events these are, if its end is among them.
+#[must_use]
+pub fn subject(namespace: &Namespace, events: &[StoredMessage]) -> Option<Subject> {
+    events.iter().find_map(|stored| match Subject::parse(namespace, &stored.message.subject) {
+        Ok(Subject::Workflow { verb, workflow, run }) if is_end(verb) => {
+            Some(Subject::History { workflow, outcome: verb, run })
+        }
+        _ => None,
+    })
+}
+
+/// Whether a run has ended with this.
+#[must_use]
+pub fn is_end(verb: WorkflowVerb) -> bool {
+    match verb {
+        WorkflowVerb::Completed | WorkflowVerb::Failed | WorkflowVerb::Cancelled => true,
+        WorkflowVerb::Started | WorkflowVerb::Paused | WorkflowVerb::Resumed => false,
+    }
+}
+
+/// A run as it is in the log and in its history together.
+#[derive(Debug, Clone, Default)]
+pub struct WholeRun {
+    /// Its events in order, each once.
+    pub events: Vec<StoredMessage>,
+    /// What is archived of it.
+    pub history: History,
+}
+
+/// Whether a message is a checkpoint of a run: a cache of what others say.
+#[must_use]
+pub fn is_checkpoint(namespace: &Namespace, stored: &StoredMessage) -> bool {
+    matches!(Subject::parse(namespace, &stored.message.subject), Ok(Subject::Checkpointed { .. }))
+}
+
+/// Reads a run from the log, but for its checkpoints, and, if it may have been archived, from its history. What is removed from the log while it
+/// is read was archived before, and the history is read after the log: so nothing is missing.
+///
+/// # Errors
+/// [`BusError`] if the bus cannot be reached.
+pub async fn read_whole_run(bus: &dyn Bus, run: &RunId) -> Result<WholeRun, BusError> {
+    let mut log = bus.read_run(run).await?;
+    let namespace = bus.namespace();
+    log.events.retain(|stored| !is_checkpoint(namespace, stored));
+    let is_started = log.events.iter().any(|stored| {
+        matches!(
+            Subject::parse(namespace, &stored.message.subject),
+            Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. })
+        )
+    });
+    if is_started && subject(namespace, &log.events).is_none() {
+        return Ok(WholeRun { events: log.events, history: History::default() });
+    }
+    let history = History::read(namespace, &bus.read_history(run).await?);
+    let archived = history.of(Stream::Events).cloned();
+    let mut events: Vec<StoredMessage> = archived.chain(log.events).collect();
+    events.sort_by_key(|stored| stored.sequence);
+    let mut subjects = BTreeSet::new();
+    events.retain(|stored| subjects.insert(stored.message.subject.clone()));
+    Ok(WholeRun { events, history })
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh_schemas::{RequestId, Shards};
+
+    use super::*;
+    use crate::memory::MemoryServer;
+
+    fn run() -> RunId {
+        let request = RequestId { source: "test".to_owned(), id: "1".to_owned() };
+        RunId::for_request("workflow.w", &request, Shards::default())
+    }
+
+    fn stored(sequence: u64, subject: &str, body: String) -> StoredMessage {
+        let subject = format!("mesh.{subject}.{}", run());
+        let message = Message { subject, headers: Headers::new(), payload: body.into() };
+        let time = chrono::DateTime::from_timestamp(i64::try_from(sequence).expect("small"), 0);
+        StoredMessage { message, sequence, time: time.expect("a time") }
+    }
+
+    fn main() -> Subject {
+        Subject::History { workflow: None, outcome: WorkflowVerb::Completed, run: run() }
+    }
+
+    /// The messages as they come back from the stream, after so many that are there.
+    fn kept(messages: Vec<Message>, after: u64) -> Vec<StoredMessage> {
+        let place = |(place, message)| StoredMessage {
+            message,
+            sequence: after + place as u64 + 1,
+            time: chrono::DateTime::UNIX_EPOCH,
+        };
+        messages.into_iter().enumerate().map(place).collect()
+    }
+
+    #[test]
+    fn a_history_is_written_in_parts_whoever_goes_on_with_it() {
+        let server = MemoryServer::new(Namespace::default());
+        let (bus, namespace) = (server.connect(), Namespace::default());
+        let large = "x".repeat(700_000);
+        let all = vec![
+            (Stream::Events, stored(1, "workflow.started.-.-", "{}".to_owned())),
+            (Stream::Tasks, stored(1, "task.created.a.normal", large.clone())),
+            (Stream::Events, stored(5, "task.completed.a.normal", large)),
+            (Stream::Events, stored(9, "workflow.completed.-.-", "{}".to_owned())),
+        ];
+        let parts = History::default().missing(run(), &all);
+        assert!(parts.len() > 1, "it is too large for one");
+        let messages: Vec<Message> = parts.iter().map(|part| archive(&*bus, &main(), part)).collect();
+        assert!(messages.iter().all(|message| message.payload.len() < 1_000_000));
+        for count in 0..=parts.len() {
+            let mut there = kept(messages[..count].to_vec(), 0);
+            let begun = History::read(&namespace, &there);
+            assert_eq!((begun.is_complete, begun.last), (count == parts.len(), count as u64));
+            assert_eq!(begun.is_archived(), begun.is_complete);
+            let rest = if begun.is_complete { Vec::new() } else { begun.missing(run(), &all) };
+            let rest = rest.iter().map(|part| archive(&*bus, &main(), part)).collect();
+            there.extend(kept(rest, count as u64));
+            let whole = History::read(&namespace, &there);
+            assert!(whole.is_complete);
+            for stream in [Stream::Events, Stream::Tasks] {
+                let expected: Vec<&StoredMessage> =
+                    all.iter().filter(|(of, _)| *of == stream).map(|(_, stored)| stored).collect();
+                assert_eq!(whole.of(stream).collect::<Vec<_>>(), expected);
+            }
+            assert!(whole.holds(Stream::Tasks, 1) && !whole.holds(Stream::Tasks, 5));
+        }
+    }
+
+    #[test]
+    fn what_comes_late_is_counted_once_and_replaces_nothing() {
+        let server = MemoryServer::new(Namespace::default());
+        let (bus, namespace) = (server.connect(), Namespace::default());
+        let first = stored(1, "task.completed.a.normal", "first".to_owned());
+        let parts = History::default().missing(run(), &[(Stream::Events, first.clone())]);
+        let mut messages: Vec<Message> = parts.iter().map(|part| archive(&*bus, &main(), part)).collect();
+        let again = stored(20, "task.completed.a.normal", "again".to_owned());
+        let other = stored(21, "task.failed.a.normal", "x".repeat(600_000));
+        for event in [&again, &other, &other] {
+            messages.extend(late(&*bus, &main(), run(), Stream::Events, event));
+        }
+        let history = History::read(&namespace, &kept(messages, 0));
+        assert_eq!(history.of(Stream::Events).collect::<Vec<_>>(), [&first, &other]);
+        assert_eq!(history.late(), 1);
+        assert!(history.knows(Stream::Events, &again.message.subject) && !history.holds(Stream::Events, 20));
+    }
+}

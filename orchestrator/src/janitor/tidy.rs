@@ -1,0 +1,228 @@
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures::{StreamExt as _, TryStreamExt as _};
+use mesh_bus::history::{self, History, is_checkpoint, is_end};
+use mesh_bus::topology::{Stream, Tidying, shard_consumer};
+use mesh_bus::{Bus, BusError, MAX_SHORT_RUN, Publish, RunLog, Stored};
+use mesh_schemas::{Namespace, RunId, StoredMessage, Subject, WorkflowVerb};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::sleep;
+
+use crate::lease::Lease;
+use crate::service::Shared;
+use crate::shard::checkpoint_object;
+use crate::store::{self, Outcome};
+
+/// Pause before it is asked again whether everything is settled.
+const SETTLING_PAUSE: Duration = Duration::from_millis(100);
+/// For how long that is waited for at a time.
+const SETTLING: Duration = Duration::from_secs(3);
+/// Removals of one run that are on their way at once.
+const REMOVED_AT_ONCE: usize = 16;
+/// How long after the end of a run it is given up to wait for orchestrators to settle what is before it in its shard:
+/// some run there may be one that nobody here knows.
+const PATIENCE: TimeDelta = TimeDelta::minutes(10);
+
+/// Why a run is not tidied up yet.
+pub(crate) enum NotDone {
+    /// Orchestrators have not done all that follows from its events.
+    Unsettled,
+    /// Somebody else may be at it by now.
+    Lost,
+    /// The bus did not do it.
+    Bus(BusError),
+}
+
+impl From<BusError> for NotDone {
+    fn from(error: BusError) -> Self {
+        Self::Bus(error)
+    }
+}
+
+impl From<store::Lost> for NotDone {
+    fn from(_: store::Lost) -> Self {
+        Self::Lost
+    }
+}
+
+/// Archives what is in the log of a run that has ended, and removes exactly that: all but its beginning and its end or,
+/// to forget it, those too. Returns how many messages were removed.
+pub(super) async fn tidy(
+    shared: &Shared,
+    lease: &Lease,
+    run: RunId,
+    end: &StoredMessage,
+    tidying: Tidying,
+) -> Result<usize, NotDone> {
+    let bus = &*shared.bus;
+    let (log, _turn) = read(shared, &run).await?;
+    let work = bus.read_work(&run).await?;
+    if log.end < end.sequence {
+        let operation = format!("read run {run}");
+        return Err(BusError::Unavailable { operation, error: "the server is behind".to_owned() }.into());
+    }
+    if let Some(last) = log.events.last() {
+        settled(shared, &run, last.sequence, end).await?;
+    }
+    let (checkpoints, events): (Vec<_>, Vec<_>) =
+        log.events.iter().cloned().partition(|stored| is_checkpoint(bus.namespace(), stored));
+    if !archive(bus, lease, run, &events, &work).await? {
+        return Ok(0);
+    }
+    for stored in &checkpoints {
+        if let Some(state) = checkpoint_object(bus.namespace(), stored) {
+            bus.remove_object(&state).await?;
+        }
+    }
+    remove(bus, &log.events, &work, tidying).await
+}
+
+/// All events of a run. Only a few long runs are in memory at once.
+async fn read(shared: &Shared, run: &RunId) -> Result<(RunLog, Option<OwnedSemaphorePermit>), BusError> {
+    match shared.bus.read_short_run(run, MAX_SHORT_RUN).await? {
+        Some(log) => Ok((log, None)),
+        None => {
+            let turn = shared.reads.long_run().await;
+            Ok((shared.bus.read_run(run).await?, turn))
+        }
+    }
+}
+
+/// Waits until all that follows from events of the run's shard up to a sequence is stored.
+async fn settled(shared: &Shared, run: &RunId, upto: u64, end: &StoredMessage) -> Result<(), NotDone> {
+    let bus = &*shared.bus;
+    let consumer = shard_consumer(bus.namespace(), run.shard());
+    let begun = tokio::time::Instant::now();
+    while bus.settled(&consumer).await? < upto {
+        if bus.now() - end.time > PATIENCE {
+            return Ok(());
+        }
+        if begun.elapsed() > SETTLING {
+            return Err(NotDone::Unsettled);
+        }
+        sleep(SETTLING_PAUSE).await;
+    }
+    Ok(())
+}
+
+/// Makes sure that all these messages are in the run's history; `false` if it is no run that has ended.
+async fn archive(
+    bus: &dyn Bus,
+    lease: &Lease,
+    run: RunId,
+    events: &[StoredMessage],
+    work: &[StoredMessage],
+) -> Result<bool, NotDone> {
+    let of = |stream, messages: &[StoredMessage]| -> Vec<(Stream, StoredMessage)> {
+        messages.iter().map(|stored| (stream, stored.clone())).collect()
+    };
+    let mut all = of(Stream::Events, events);
+    all.extend(of(Stream::Tasks, work));
+    // Stable, so that each stream stays in its order.
+    all.sort_by_key(|(_, stored)| stored.time);
+    loop {
+        let history = History::read(bus.namespace(), &bus.read_history(&run).await?);
+        let whole = history::subject(bus.namespace(), events).filter(|_| is_begun(bus.namespace(), events));
+        let Some(subject) = history.subject.clone().or(whole) else { return Ok(false) };
+        if history.is_archived() {
+            for (stream, stored) in all {
+                late(bus, lease, &history, run, stream, &stored).await?;
+            }
+            return Ok(true);
+        }
+        if complete(bus, lease, &subject, &history, run, &all).await? {
+            return Ok(true);
+        }
+    }
+}
+
+/// Writes what is missing of a history; `false` if somebody else was quicker.
+async fn complete(
+    bus: &dyn Bus,
+    lease: &Lease,
+    subject: &Subject,
+    history: &History,
+    run: RunId,
+    all: &[(Stream, StoredMessage)],
+) -> Result<bool, NotDone> {
+    let mut last = history.last;
+    for part in history.missing(run, all) {
+        let message = history::archive(bus, subject, &part);
+        match store::message(bus, lease, Publish::behind(message, last)).await? {
+            Outcome::Stored(Stored::Now(sequence)) => last = sequence,
+            Outcome::Stored(Stored::Already) => return Ok(false),
+            Outcome::TooLarge(error) => {
+                let operation = format!("archive run {run}");
+                return Err(BusError::Refused { operation, error }.into());
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Adds a message to the history of a run that is archived, if what it says is not there.
+pub(crate) async fn late(
+    bus: &dyn Bus,
+    lease: &Lease,
+    history: &History,
+    run: RunId,
+    stream: Stream,
+    stored: &StoredMessage,
+) -> Result<(), NotDone> {
+    let is_there = history.holds(stream, stored.sequence) || history.knows(stream, &stored.message.subject);
+    let (false, Some(subject)) = (is_there, &history.subject) else { return Ok(()) };
+    for message in history::late(bus, subject, run, stream, stored) {
+        if let Outcome::TooLarge(error) = store::message(bus, lease, Publish::plain(message)).await? {
+            let operation = format!("archive an event of run {run}");
+            return Err(BusError::Refused { operation, error }.into());
+        }
+    }
+    Ok(())
+}
+
+/// Removes what is archived. Events are sent off from the last to the first, so that what is left is a beginning of the
+/// log, from which nothing follows that does not follow from all of it, and the end. Whoever reads it meanwhile looks into
+/// the history first, and needs none of this. The end goes last of all, each for itself, so that nobody ever sees a run
+/// that has begun and not ended.
+async fn remove(
+    bus: &dyn Bus,
+    events: &[StoredMessage],
+    work: &[StoredMessage],
+    tidying: Tidying,
+) -> Result<usize, NotDone> {
+    let place = |stored: &StoredMessage| match Subject::parse(bus.namespace(), &stored.message.subject) {
+        Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. }) => Place::Beginning,
+        Ok(Subject::Workflow { verb, .. }) if is_end(verb) => Place::End,
+        _ => Place::Between,
+    };
+    let of = |wanted: Place| events.iter().rev().filter(move |stored| place(stored) == wanted);
+    let work = work.iter().map(|stored| (Stream::Tasks, stored.sequence));
+    let between = work.chain(of(Place::Between).map(|stored| (Stream::Events, stored.sequence)));
+    let removing: Vec<_> = between.map(|(stream, sequence)| bus.remove(stream, sequence)).collect();
+    let removed: Vec<bool> = futures::stream::iter(removing).buffered(REMOVED_AT_ONCE).try_collect().await?;
+    let mut count = removed.into_iter().filter(|removed| *removed).count();
+    if tidying == Tidying::Forget {
+        for stored in of(Place::Beginning).chain(of(Place::End)) {
+            count += usize::from(bus.remove(Stream::Events, stored.sequence).await?);
+        }
+    }
+    Ok(count)
+}
+
+/// Where in a run an event stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Beginning,
+    Between,
+    End,
+}
+
+fn is_begun(namespace: &Namespace, events: &[StoredMessage]) -> bool {
+    events.iter().any(|stored| {
+        matches!(
+            Subject::parse(namespace, &stored.message.subject),
+            Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. })
+        )
+    })
+}

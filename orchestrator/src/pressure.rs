@@ -1,0 +1,99 @@
+//! Watches how full the log is. Where it is nearly full, new requests wait in the inbox, so that runs that have begun can
+//! go on to their ends, and ended runs have no grace, so that there will be room.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_bus::{Bus, Fill};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+/// From so many thousandths of what is allowed on, the log is nearly full.
+pub const NEARLY_FULL: u64 = 900;
+/// Below so many it is not any more: far enough from the former that requests do not come in dribs and drabs.
+const ROOM: u64 = 850;
+/// How often to look, where something bounds the log and where nothing does so far.
+const PERIODS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+/// Which part of the room that is left new requests may take between two looks: what follows from a request takes many
+/// times its size, and is seen only later.
+const PART: u64 = 8;
+
+/// How full the log is, as the parts of an orchestrator see it.
+#[derive(Clone)]
+pub(crate) struct Pressure {
+    /// Whether the log is nearly full.
+    pub(crate) is_nearly_full: watch::Receiver<bool>,
+    /// Bytes of requests that may be taken until the next look. Each look is a change.
+    pub(crate) budget: watch::Receiver<u64>,
+}
+
+/// Where the watch says what it sees.
+pub(crate) struct Gauge {
+    is_nearly_full: watch::Sender<bool>,
+    budget: watch::Sender<u64>,
+}
+
+impl Pressure {
+    /// Before the first look, nothing is taken.
+    pub(crate) fn new() -> (Gauge, Self) {
+        let (is_nearly_full, nearly_full_seen) = watch::channel(false);
+        let (budget, budget_seen) = watch::channel(0);
+        (Gauge { is_nearly_full, budget }, Self { is_nearly_full: nearly_full_seen, budget: budget_seen })
+    }
+
+    pub(crate) fn is_nearly_full(&self) -> bool {
+        *self.is_nearly_full.borrow()
+    }
+}
+
+/// Looks until `stop`, and says how full the log is.
+pub(crate) async fn watch(bus: Arc<dyn Bus>, gauge: Gauge, stop: CancellationToken) {
+    let (often, seldom) = PERIODS;
+    loop {
+        let mut period = often;
+        match bus.fill().await {
+            Ok(fill) => {
+                gauge.tell(fill.as_ref());
+                period = if fill.is_some() { often } else { seldom };
+            }
+            Err(error) => {
+                debug!(%error, "how full the log is cannot be seen");
+                // What cannot be seen must not stop everything; a log that is full takes nothing anyway.
+                gauge.budget.send_if_modified(|budget| std::mem::replace(budget, u64::MAX) != u64::MAX);
+            }
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(period) => {}
+        }
+    }
+}
+
+impl Gauge {
+    fn tell(&self, fill: Option<&Fill>) {
+        let fullness = fill.map_or(0, |fill| fill.share.thousandths());
+        let what = fill.map_or("", |fill| fill.what.as_str());
+        let was_nearly_full = *self.is_nearly_full.borrow();
+        if !was_nearly_full && fullness >= NEARLY_FULL {
+            warn!(
+                what,
+                percent = fullness / 10,
+                "the log is nearly full: new requests wait in the inbox, and ended runs are archived at once"
+            );
+            self.is_nearly_full.send_replace(true);
+        } else if was_nearly_full && fullness < ROOM {
+            info!(percent = fullness / 10, "there is room in the log: requests are taken again");
+            self.is_nearly_full.send_replace(false);
+        }
+        self.budget.send_replace(fill.map_or(u64::MAX, budget));
+    }
+}
+
+/// Bytes of requests that may be taken, so full as the log is.
+fn budget(fill: &Fill) -> u64 {
+    let limit = fill.share.limit.unwrap_or(u64::MAX);
+    let nearly_full = limit / 1_000 * NEARLY_FULL;
+    nearly_full.saturating_sub(fill.share.used) / PART
+}

@@ -1,0 +1,75 @@
+//! Nothing is removed that is not archived, and all that happened is kept.
+
+use std::collections::BTreeSet;
+
+use mesh_bus::history::is_end;
+use mesh_bus::topology::Stream;
+use mesh_bus::{History, WholeRun};
+use mesh_schemas::{Namespace, StoredMessage, Subject, WorkflowVerb};
+
+use super::record::Record;
+
+impl Record {
+    /// Takes note of a message of the run that has just been removed.
+    pub(super) fn removed(
+        &mut self,
+        namespace: &Namespace,
+        stream: Stream,
+        removed: &StoredMessage,
+    ) -> Result<(), String> {
+        let subject = &removed.message.subject;
+        self.gone.insert(subject.clone());
+        let history = History::read(namespace, &self.histories);
+        let is_there = history.holds(stream, removed.sequence) || history.knows(stream, subject);
+        if !history.is_archived() || !is_there {
+            if self.put_aside.contains(subject) {
+                self.discarded.insert(subject.clone());
+                return Ok(());
+            }
+            return Err(format!("{subject} #{} was removed and is in no history", removed.sequence));
+        }
+        if let Ok(Subject::Workflow { verb, .. }) = Subject::parse(namespace, subject)
+            && is_end(verb)
+            && self
+                .log
+                .iter()
+                .any(|event| is_beginning(namespace, event) && !self.gone.contains(&event.message.subject))
+        {
+            return Err(format!("{subject} was removed, and the beginning of its run is still there"));
+        }
+        Ok(())
+    }
+
+    /// Compares what is kept of the run with what happened in it.
+    pub(super) fn is_kept(&self, kept: &WholeRun) -> Result<(), String> {
+        let happened: Vec<&StoredMessage> =
+            self.log.iter().filter(|event| !self.discarded.contains(&event.message.subject)).collect();
+        let wrong = happened.iter().zip(&kept.events).find(|(happened, kept)| **happened != *kept);
+        if let Some((happened, kept)) = wrong {
+            return Err(format!("this happened:\n{happened:?}\nand this is kept:\n{kept:?}"));
+        }
+        if happened.len() != kept.events.len() {
+            let subjects = |events: &[StoredMessage]| -> Vec<String> {
+                events.iter().map(|event| event.message.subject.clone()).collect()
+            };
+            return Err(format!(
+                "{} events happened, and these are kept: {:#?}",
+                happened.len(),
+                subjects(&kept.events)
+            ));
+        }
+        let works: BTreeSet<String> =
+            kept.history.of(Stream::Tasks).map(|stored| stored.message.subject.clone()).collect();
+        if works == self.works {
+            return Ok(());
+        }
+        Err(format!("this work was created:\n{:#?}\nand this is kept:\n{works:#?}", self.works))
+    }
+}
+
+fn is_beginning(namespace: &Namespace, event: &StoredMessage) -> bool {
+    matches!(
+        Subject::parse(namespace, &event.message.subject),
+        Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. })
+    )
+}

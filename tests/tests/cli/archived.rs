@@ -1,0 +1,74 @@
+//! Runs that were archived, and of which in the end nothing is left in the log: commands tell of them what they told before.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use mesh_bus::Bus as _;
+use mesh_orchestrator::{Options, Retention};
+use mesh_schemas::RunId;
+use mesh_tests::{TestServer, World, patiently};
+use serde_json::{Value, json};
+
+use crate::support::Person;
+use crate::worker::{TOUR, worker};
+
+/// What commands say of a run.
+async fn told(person: &Person, run: RunId) -> Result<[Value; 4]> {
+    let run = run.to_string();
+    let events = person.says(&["events", "--run", &run, "-o", "json"]).await?.well()?;
+    let mut events: Vec<Value> = events.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    // Notes are no events of the run, and have no sequence of its log.
+    events.retain(|event| event["type"] != "task.assigned");
+    let mut shown = person.says(&["runs", "show", &run, "-o", "json"]).await?.json()?;
+    shown.as_object_mut().map(|shown| shown.remove("archived"));
+    let listed = person.says(&["runs", "list", "-o", "json"]).await?.json()?;
+    let watched = person.says(&["runs", "watch", &run, "-o", "json"]).await?.json()?;
+    Ok([Value::from(events), shown, listed, watched])
+}
+
+async fn until_left(world: &World, run: RunId, count: usize) -> Result<()> {
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    let looking = async {
+        while world.bus.read_run(&run).await?.events.len() != count {
+            looks.tick().await;
+        }
+        anyhow::Ok(())
+    };
+    patiently("the run to be archived", looking).await?
+}
+
+#[tokio::test]
+async fn an_archived_run_is_told_of_like_any_other() -> Result<()> {
+    let server = TestServer::start()?;
+    let world = World::on(&server.url()).await?;
+    let person = Person::of(&world)?;
+    let orchestrator = world.orchestrator().await?;
+    let (agent, gate) = worker(&world).await?;
+    gate.open_for_good();
+    world.apply(TOUR).await?;
+    let run = world.start("tour", json!({})).await?;
+    world.ended(run).await?;
+    let before = told(&person, run).await?;
+    assert!(before[0].as_array().is_some_and(|events| events.len() > 5), "{:#}", before[0]);
+    orchestrator.stop().await?;
+
+    for (requests, left) in [(60, 2), (1, 0)] {
+        let retention = Retention { grace: Duration::ZERO, requests: Duration::from_secs(requests) };
+        let orchestrator = world.orchestrator_with(Options { retention, ..Options::default() }).await?;
+        until_left(&world, run, left).await?;
+        let after = told(&person, run).await?;
+        for (before, after) in before.iter().zip(&after) {
+            assert_eq!(before, after, "with {left} events left in the log");
+        }
+        orchestrator.stop().await?;
+    }
+    let shown = person.says(&["runs", "show", "@last"]).await?.well()?;
+    assert!(shown.contains("\narchived\n"), "{shown}");
+    let begin = run.to_string()[..12].to_owned();
+    assert!(person.says(&["runs", "show", &begin]).await?.well()?.contains(&run.to_string()));
+    let tour = person.file("tour.yaml", TOUR)?;
+    let tested =
+        person.says(&["workflow", "test", &tour.to_string_lossy(), "--against", "last:1"]).await?.well()?;
+    assert!(tested.contains("1 run: 1 same"), "{tested}");
+    agent.stop().await
+}
