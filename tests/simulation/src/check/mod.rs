@@ -79,6 +79,10 @@ impl Observer {
     /// Takes note of a message that has just been removed.
     pub(crate) fn removed(&mut self, stream: Stream, removed: &StoredMessage) -> Result<(), String> {
         let subject = Subject::parse(&self.namespace, &removed.message.subject);
+        if matches!(subject, Ok(Subject::Checkpointed { .. })) {
+            // It says nothing that others do not say.
+            return Ok(());
+        }
         let run = subject.ok().and_then(|subject| subject.run());
         let record = run.and_then(|run| self.records.get_mut(&run));
         let record = record.ok_or_else(|| format!("{} was removed", removed.message.subject))?;
