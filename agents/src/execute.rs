@@ -116,12 +116,8 @@ impl Execution {
                 }
                 let message = format!("the input of the task is lost: {error}");
                 let context = self.context(&key, None, None, delivery, None);
-                return match outcome::store(&context, Outcome::Failed(fatal(code::LOST_INPUT, &message)))
-                    .await
-                {
-                    Ok(()) => Settled::Ack,
-                    Err(error) => self.bury(delivery, DeadEnd::LargeOutcome, &error).await,
-                };
+                let lost = Outcome::Failed(fatal(code::LOST_INPUT, &message));
+                return self.told(delivery, outcome::store(&context, lost).await).await;
             }
             Err(Unreadable::Newer(schema)) => {
                 warn!(%schema, "a task of a newer schema is left to newer agents");
@@ -152,7 +148,13 @@ impl Execution {
             .record(names::RUN_ID, tracing::field::display(key.run))
             .record(names::TASK_ID, tracing::field::display(&key.task))
             .record(names::ATTEMPT, key.attempt.get());
-        match self.execute(context, task).instrument(span).await {
+        let stored = self.execute(context, task).instrument(span).await;
+        self.told(delivery, stored).await
+    }
+
+    /// What becomes of a delivery whose outcome was stored, or had no room.
+    async fn told(&self, delivery: &Delivery, stored: Result<(), String>) -> Settled {
+        match stored {
             Ok(()) => Settled::Ack,
             Err(error) => self.bury(delivery, DeadEnd::LargeOutcome, &error).await,
         }
