@@ -116,8 +116,8 @@ impl Execution {
                 }
                 let message = format!("the input of the task is lost: {error}");
                 let context = self.context(&key, None, None, delivery, None);
-                let lost = Outcome::Failed(fatal(code::LOST_INPUT, &message));
-                return self.told(delivery, outcome::store(&context, lost).await).await;
+                let failed = Outcome::Failed(fatal(code::LOST_INPUT, &message));
+                return self.settle(delivery, outcome::store(&context, failed).await).await;
             }
             Err(Unreadable::Newer(schema)) => {
                 warn!(%schema, "a task of a newer schema is left to newer agents");
@@ -149,11 +149,11 @@ impl Execution {
             .record(names::TASK_ID, tracing::field::display(&key.task))
             .record(names::ATTEMPT, key.attempt.get());
         let stored = self.execute(context, task).instrument(span).await;
-        self.told(delivery, stored).await
+        self.settle(delivery, stored).await
     }
 
-    /// What becomes of a delivery whose outcome was stored, or had no room.
-    async fn told(&self, delivery: &Delivery, stored: Result<(), String>) -> Settled {
+    /// What becomes of a delivery whose outcome is stored, or has no room in any form.
+    async fn settle(&self, delivery: &Delivery, stored: Result<(), String>) -> Settled {
         match stored {
             Ok(()) => Settled::Ack,
             Err(error) => self.bury(delivery, DeadEnd::LargeOutcome, &error).await,

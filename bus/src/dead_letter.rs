@@ -31,14 +31,14 @@ pub async fn dead_letter(
     stored: &StoredMessage,
     error: &str,
 ) -> Result<(), PublishError> {
-    let whole = letter(bus, end, stored, error, Content::Whole);
-    match bus.publish(Publish::plain(whole)).await {
-        Err(PublishError::TooLarge(_)) => {
-            let reference = letter(bus, end, stored, error, Content::Reference);
-            bus.publish(Publish::plain(reference)).await.map(drop)
+    for content in [Content::Whole, Content::Message] {
+        match bus.publish(Publish::plain(letter(bus, end, stored, error, content))).await {
+            Err(PublishError::TooLarge(_)) => {}
+            stored => return stored.map(drop),
         }
-        stored => stored.map(drop),
     }
+    let reference = letter(bus, end, stored, error, Content::Reference);
+    bus.publish(Publish::plain(reference)).await.map(drop)
 }
 
 /// How much of a message its letter repeats.
@@ -46,6 +46,8 @@ pub async fn dead_letter(
 enum Content {
     /// Its body, its headers, and what its envelope says of its origin.
     Whole,
+    /// Its body and its headers: what the envelope says may be as long as its sender likes, and stands in the body.
+    Message,
     /// Nothing: the body, the headers or the envelope may be what is too large.
     Reference,
 }
@@ -72,7 +74,9 @@ fn letter(bus: &dyn Bus, end: DeadEnd, stored: &StoredMessage, error: &str, cont
         return Message { subject, headers, payload: Bytes::new() };
     }
     event.datacontenttype = original.headers.get(mesh_schemas::CONTENT_TYPE).map(ToOwned::to_owned);
-    if let Ok(Decoded::Event(read)) = Envelope::decode(&original.headers, &original.payload) {
+    if content == Content::Whole
+        && let Ok(Decoded::Event(read)) = Envelope::decode(&original.headers, &original.payload)
+    {
         event.correlationid = read.correlationid;
         event.causationid = read.causationid;
     }
@@ -135,7 +139,11 @@ mod tests {
             .with("traceparent", "00");
         let mut letter = Headers::new().with("content-type", "text/plain");
         keep_own(&original, &mut letter);
-        let own = Headers::new().with("content-type", "text/plain").with("traceparent", "00");
-        assert_eq!(letter, own.with("original-ce-id", "x"));
+        let own = Headers::new().with("content-type", "text/plain").with("original-ce-id", "x");
+        assert_eq!(letter, own.with("traceparent", "00"));
+        let message = Message { subject: String::new(), headers: letter, payload: Bytes::new() };
+        let own =
+            Headers::new().with("content-type", "text/plain").with("ce-id", "x").with("traceparent", "00");
+        assert_eq!(super::original(&message, "s".to_owned()).headers, own);
     }
 }

@@ -1,6 +1,7 @@
 //! The five minutes of the README, done word by word in an empty folder.
 
 mod blocks;
+mod promises;
 mod shell;
 
 use anyhow::{Context as _, Result, ensure};
