@@ -20,6 +20,7 @@ pub mod memory;
 pub mod nats;
 mod object;
 mod outcome;
+mod patience;
 mod persist;
 mod request;
 pub mod topology;

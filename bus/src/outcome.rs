@@ -14,6 +14,7 @@ use crate::bus::{Bus, Subscription};
 use crate::error::BusError;
 use crate::history::History;
 use crate::large::{ReferenceError, whole, without_large};
+use crate::patience::for_a_while;
 use crate::topology::Stream;
 
 /// Pause before looking without having been woken, as what wakes may be lost with a connection: a tenth of the time
@@ -76,11 +77,13 @@ impl RunWaiter {
     /// Waits for a run that may have ended, or been rejected, already.
     ///
     /// # Errors
-    /// [`BusError`] if the bus cannot be reached.
+    /// [`BusError`] if the bus cannot be reached for half a minute.
     pub async fn new(bus: Arc<dyn Bus>, run: RunId) -> Result<Self, BusError> {
         let namespace = bus.namespace();
-        let ended = bus.subscribe(&format!("{namespace}.workflow.*.*.-.{run}")).await?;
-        let rejected = bus.subscribe(&rejections(namespace, &run)).await?;
+        let ends = format!("{namespace}.workflow.*.*.-.{run}");
+        let ended = for_a_while(BusError::is_retryable, || bus.subscribe(&ends)).await?;
+        let rejections = rejections(namespace, &run);
+        let rejected = for_a_while(BusError::is_retryable, || bus.subscribe(&rejections)).await?;
         let wake: Subscription = select(ended, rejected).boxed();
         Ok(Self { bus, run, wake: wake.fuse(), since: Instant::now(), rejected_before: 0 })
     }
@@ -89,9 +92,9 @@ impl RunWaiter {
     /// answer to an earlier try.
     ///
     /// # Errors
-    /// [`BusError`] if the bus cannot be reached.
+    /// [`BusError`] if the bus cannot be reached for half a minute.
     pub async fn before_submit(bus: Arc<dyn Bus>, run: RunId) -> Result<Self, BusError> {
-        let earlier = last_rejection(bus.as_ref(), &run).await?;
+        let earlier = for_a_while(BusError::is_retryable, || last_rejection(bus.as_ref(), &run)).await?;
         let mut waiter = Self::new(bus, run).await?;
         waiter.rejected_before = earlier.map_or(0, |stored| stored.sequence);
         Ok(waiter)

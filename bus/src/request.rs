@@ -1,21 +1,14 @@
-use std::time::Duration;
-
 use bytes::Bytes;
 use mesh_schemas::{
     Capability, Envelope, ErrorCode, MAX_DATA_BYTES, MAX_DATA_DEPTH, Message, RequestId, RunId, Shards,
     Subject, TraceContext, WorkflowName, is_too_deep,
 };
 use serde_json::Value;
-use tokio::time::Instant;
 
 use crate::bus::{Bus, Publish};
 use crate::error::{BusError, PublishError};
 use crate::large::publish_event;
-
-/// How long [`submit`] tries to have a request stored: longer than a server takes to start again.
-const SUBMIT_FOR: Duration = Duration::from_secs(30);
-/// Pause between two tries.
-const SUBMIT_PAUSE: Duration = Duration::from_millis(250);
+use crate::patience::for_a_while;
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,7 +125,8 @@ pub fn run_id(request: &Request, shards: Shards) -> RunId {
 /// # Errors
 /// [`SubmitError::Bus`].
 pub async fn run_of(bus: &dyn Bus, request: &Request) -> Result<RunId, SubmitError> {
-    for_a_while(|| async { Ok(run_id(request, bus.shards().await?)) }).await
+    let attempt = || async { Ok(run_id(request, bus.shards().await?)) };
+    for_a_while(SubmitError::is_retryable, attempt).await
 }
 
 /// Asks for a run and returns its id when the request is stored. Whether it is accepted is seen later, in
@@ -143,23 +137,7 @@ pub async fn run_of(bus: &dyn Bus, request: &Request) -> Result<RunId, SubmitErr
 /// [`SubmitError`]; after a retryable one it is not known whether the request was stored.
 pub async fn submit(bus: &dyn Bus, request: &Request) -> Result<RunId, SubmitError> {
     let message = message(bus, request)?;
-    for_a_while(|| try_submit(bus, request, message.clone())).await
-}
-
-/// Tries until it is done, cannot be done, or has taken too long.
-async fn for_a_while<T, F: Future<Output = Result<T, SubmitError>>>(
-    attempt: impl Fn() -> F,
-) -> Result<T, SubmitError> {
-    let give_up = Instant::now() + SUBMIT_FOR;
-    loop {
-        match attempt().await {
-            Err(error) if error.is_retryable() && Instant::now() + SUBMIT_PAUSE < give_up => {
-                tracing::debug!(%error, "the bus cannot be reached yet");
-                tokio::time::sleep(SUBMIT_PAUSE).await;
-            }
-            result => return result,
-        }
-    }
+    for_a_while(SubmitError::is_retryable, || try_submit(bus, request, message.clone())).await
 }
 
 async fn try_submit(bus: &dyn Bus, request: &Request, message: Message) -> Result<RunId, SubmitError> {

@@ -253,6 +253,16 @@ impl World {
         self.until(stream, filter, |_| true).await
     }
 
+    /// Takes the bucket of objects away, so that events carry their data as far as the server takes it.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub async fn without_objects(&self) -> Result<()> {
+        let jetstream = async_nats::jetstream::new(async_nats::connect(&self.url).await?);
+        jetstream.delete_stream(format!("OBJ_{}", self.namespace.object_bucket())).await?;
+        Ok(())
+    }
+
     /// How many agents are in the registry.
     ///
     /// # Errors

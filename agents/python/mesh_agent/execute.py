@@ -154,10 +154,10 @@ class Execution:
             return None
         parts = self._parts(key, attributes)
         if await self._is_poison(key):
-            lost = f"{MAX_LOST} deliveries ended without an outcome"
+            why = f"{MAX_LOST} deliveries ended without an outcome"
             with contextlib.suppress(TooLarge):
-                await self._fail(parts, Fatal("poison", lost))
-            await self._bury(DeadEnd.POISON_TASK, lost)
+                await self._fail(parts, Fatal("poison", why))
+            await self._bury(DeadEnd.POISON_TASK, why)
             return None
         try:
             await self._execute(parts, task)
