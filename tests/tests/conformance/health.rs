@@ -36,7 +36,7 @@ async fn a_namespace_that_is_not_there_is_looked_at_all_the_same(server: &impl S
     assert!(!health.server.version.is_empty());
     assert_eq!(health.server.max_payload, 1024 * 1024);
     assert_eq!((health.shards, health.clock), (None, None));
-    assert_eq!(health.streams.len(), 8);
+    assert_eq!(health.streams.len(), 9);
     assert!(health.streams.iter().all(|stream| stream.found.is_none()), "{health:?}");
     let consumers: Vec<_> =
         health.consumers.iter().map(|consumer| (&consumer.role, &consumer.found)).collect();

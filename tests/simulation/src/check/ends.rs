@@ -40,9 +40,11 @@ pub(super) fn judge(
     strays_are_told(namespace, record)
 }
 
-/// An outcome of an attempt that the run never had was put aside.
+/// An outcome of an attempt that the run never had was put aside; one that came after the end of the run may be in its
+/// history instead, among what came late.
 fn strays_are_told(namespace: &Namespace, record: &Record) -> Result<(), String> {
-    record.log.iter().try_for_each(|event| {
+    let upto = if record.found.end.is_some() { record.when.end } else { record.log.len() };
+    record.log.iter().take(upto).try_for_each(|event| {
         let subject = &event.message.subject;
         match Subject::parse(namespace, subject) {
             Ok(Subject::Task { key, .. }) if !record.has(&key) && !record.put_aside.contains(subject) => {

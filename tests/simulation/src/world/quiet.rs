@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use mesh_bus::topology::{Bucket, Stream, Topology};
 use mesh_bus::{Bus, BusError, From, read_whole_run};
+use mesh_orchestrator::log;
 use mesh_schemas::definition::parse;
 use mesh_schemas::document::Format;
 use mesh_schemas::{Subject, Timer};
@@ -117,7 +118,8 @@ async fn all_is_kept(world: &World, bus: &dyn Bus) -> Result<(), String> {
     }
     let runs = world.observer().runs();
     for run in runs {
-        let kept = read_whole_run(bus, &run).await.map_err(|error| error.to_string())?;
+        let mut kept = read_whole_run(bus, &run).await.map_err(|error| error.to_string())?;
+        kept.events = log::whole(bus, kept.events).await.map_err(|error| error.to_string())?;
         let observer = world.observer();
         observer.compare(&run, &kept)?;
     }
