@@ -148,6 +148,10 @@ impl Observer {
     pub(crate) fn folded(&mut self, run: &Run, upto: u64) -> Result<(), String> {
         let record = self.records.get_mut(&run.header.run);
         let record = record.ok_or_else(|| format!("nobody asked for run {}", run.header.run))?;
+        if record.again.contains(&run.upto()) {
+            // The log has it elsewhere, and nothing has followed from it this time.
+            return Ok(());
+        }
         record.folds.compare(&self.namespace, &record.log, run, upto)
     }
 

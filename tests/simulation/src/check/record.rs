@@ -32,6 +32,8 @@ pub(super) struct Record {
     pub(super) histories: Vec<StoredMessage>,
     /// Subjects of what was removed from the log and from the tasks.
     pub(super) gone: BTreeSet<String>,
+    /// Sequences of what was stored again after that.
+    pub(super) again: BTreeSet<u64>,
     /// Subjects of what was removed because no run had it: all that is kept of it is a dead letter.
     pub(super) discarded: BTreeSet<String>,
     /// Subjects of the work that was ever created.
@@ -58,6 +60,7 @@ impl Record {
         let events = self.log.len();
         if self.gone.contains(&stored.message.subject) {
             // Somebody who has slept stores what is archived already, which nothing forbids any more.
+            self.again.insert(stored.sequence);
             return Ok(false);
         }
         match subject {
