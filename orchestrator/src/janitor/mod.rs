@@ -3,6 +3,7 @@
 //! Nothing is looked for: the ends of runs come in the order of the log, and each is put off until its time has come. All
 //! orchestrators share the work. Everything may be done twice, at once or again after a crash between any two steps.
 
+pub(crate) mod sweep;
 mod tidy;
 mod wait;
 

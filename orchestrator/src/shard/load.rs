@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use mesh_bus::history::{is_checkpoint, is_end};
 use mesh_bus::topology::Stream;
-use mesh_bus::{BusError, ConsumerSpec, DeadEnd, History, RunLog};
+use mesh_bus::{BusError, ConsumerSpec, History, RunLog};
 use mesh_core::{Action, Content, Decision, Event, Fact, Plan, Replay, Run, Started, Unreadable};
 use mesh_schemas::{RunId, StoredMessage, Subject, TaskKey, TaskVerb, WorkflowVerb};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
@@ -134,7 +134,7 @@ impl Loader {
         if event.is_signal() && lease.delivered < EARLY_SIGNALS {
             return Verdict::Later;
         }
-        Verdict::Bury(DeadEnd::EventOfNoRun, format!("the log has no run {}", event.run))
+        Verdict::OfNoRun(format!("the log has no run {}", event.run))
     }
 
     /// What is archived of a run. It is read after the log: what is missing in the log was archived before.

@@ -24,6 +24,8 @@ pub(super) enum Verdict {
     Store { header: Box<Header>, decisions: Vec<Decision>, letter: Option<(DeadEnd, String)> },
     /// Nothing to store but a dead letter; then acknowledge.
     Bury(DeadEnd, String),
+    /// An event whose run has not begun: store a dead letter, then remove it.
+    OfNoRun(String),
     /// A signal that came before its run began: store it again, behind `started`.
     Resend,
     /// The run is archived: see that the event is, too, and remove it from the log.
@@ -66,10 +68,12 @@ pub(super) async fn settle(
             }
         }
         Verdict::Bury(end, error) => {
-            let content = store::letter(bus, lease, end, stored, &error).await?;
+            store::letter(bus, lease, end, stored, &error).await?;
+        }
+        Verdict::OfNoRun(error) => {
+            let content = store::letter(bus, lease, DeadEnd::EventOfNoRun, stored, &error).await?;
             // Nobody would ever remove it with its run. A letter that only refers to it needs it.
-            if end == DeadEnd::EventOfNoRun
-                && matches!(content, Some(InLetter::Whole | InLetter::Message))
+            if matches!(content, Some(InLetter::Whole | InLetter::Message))
                 && let Err(error) = bus.remove(Stream::Events, stored.sequence).await
             {
                 debug!(%error, "an event of no run stays in the log for now");

@@ -167,13 +167,18 @@ async fn an_event_of_no_run_does_not_stay() -> Result<()> {
 #[tokio::test]
 async fn a_long_run_of_large_events_is_archived_in_parts() -> Result<()> {
     let mesh = Mesh::that_forgets_after(DAY, Limits::default()).await?;
-    let text = "\"ä\n".repeat(100_000);
-    let run = mesh.world.start("chain", json!({"n": text})).await?;
+    let task = |place: usize| format!("  t{place}: {{agent: echo, with: '${{input.text}}'}}\n");
+    let tasks: String = (0..20).map(task).collect();
+    mesh.world.apply(&format!("mesh: v1\nname: wide\noutput: 1\ntasks:\n{tasks}")).await?;
+    // 20 times 40 kB of work, and as much in results: just small enough to stand in the messages themselves.
+    let text = "\"ä\n".repeat(10_000);
+    let run = mesh.world.start("wide", json!({"text": text})).await?;
     mesh.world.ended(run).await?;
     mesh.until_left(run, 2).await?;
     let whole = mesh.whole(run).await?;
     ensure!(whole.history.parts > 1, "it is too large for one message");
-    assert_eq!(subjects(&whole.events).len(), 4);
+    assert_eq!(whole.events.len(), 22);
+    assert_eq!(whole.history.of(Stream::Tasks).count(), 20);
     assert_eq!(mesh.world.stored(Stream::Dead, ">").await?.len(), 0);
     mesh.stop().await
 }

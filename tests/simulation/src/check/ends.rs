@@ -76,7 +76,7 @@ fn nothing_came_early(expected: &Expected, record: &Record) -> Result<(), String
     expected.end.as_ref().map_or(Ok(()), |end| early("the end".to_owned(), end.at, Some(&when.end)))
 }
 
-/// A signal that came before its run began was sent again, or put aside.
+/// A signal that came before its run began was sent again or put aside, or the run was over and archived before that.
 fn early_signals_count(namespace: &Namespace, record: &Record) -> Result<(), String> {
     let parse = |event: &StoredMessage| Subject::parse(namespace, &event.message.subject);
     let early = record.log.iter().take_while(|event| {
@@ -84,10 +84,12 @@ fn early_signals_count(namespace: &Namespace, record: &Record) -> Result<(), Str
     });
     for signal in early {
         let again = format!(".resent-{}", signal.sequence);
-        let is_there = record.put_aside.contains(&signal.message.subject)
+        let subject = &signal.message.subject;
+        let is_there = record.put_aside.contains(subject)
+            || record.gone.contains(subject)
             || record.log.iter().any(|event| event.message.subject.ends_with(&again));
         if !is_there {
-            return Err(format!("{} came before the run began, and is lost", signal.message.subject));
+            return Err(format!("{subject} came before the run began, and is lost"));
         }
     }
     Ok(())
