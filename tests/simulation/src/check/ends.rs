@@ -37,17 +37,20 @@ pub(super) fn judge(
     }
     nothing_came_early(&expected, record)?;
     early_signals_count(namespace, record)?;
-    strays_are_told(namespace, record)
+    strays_are_told(namespace, record, storm)
 }
 
 /// An outcome of an attempt that the run never had was put aside; one that came after the end of the run may be in its
-/// history instead, among what came late.
-fn strays_are_told(namespace: &Namespace, record: &Record) -> Result<(), String> {
+/// history instead, among what came late. Janitors whose clocks are wrong do not wait for anybody to look at what they
+/// archive.
+fn strays_are_told(namespace: &Namespace, record: &Record, storm: &Storm) -> Result<(), String> {
     let upto = if record.found.end.is_some() { record.when.end } else { record.log.len() };
     record.log.iter().take(upto).try_for_each(|event| {
         let subject = &event.message.subject;
+        let is_told =
+            record.put_aside.contains(subject) || (!storm.skew.is_zero() && record.gone.contains(subject));
         match Subject::parse(namespace, subject) {
-            Ok(Subject::Task { key, .. }) if !record.has(&key) && !record.put_aside.contains(subject) => {
+            Ok(Subject::Task { key, .. }) if !record.has(&key) && !is_told => {
                 Err(format!("{subject} is of an attempt that never was, and nobody is told"))
             }
             _ => Ok(()),
