@@ -18,21 +18,23 @@ pub struct Audit {
     pub created: BTreeSet<TaskKey>,
     /// Outcomes in log order, by attempt.
     pub outcomes: BTreeMap<TaskKey, Vec<TaskVerb>>,
+    /// How many runs were archived, and how many of them are gone from the log.
+    pub archived: (usize, usize),
 }
 
 impl Audit {
-    /// Reads the whole log, and what was moved from it to histories, and checks what must always be true: every run that began has ended, once; every
-    /// attempt that was created has an outcome; no attempt was created or completed twice; every event carries the
-    /// run's correlation id and is caused by an event that is there. A message that was put aside is no event; an
-    /// outcome that was put aside because it cannot be read is the outcome all the same.
+    /// Reads the whole log, and what was moved from it to histories, and checks what must always be true: every run that
+    /// began has ended, once; every attempt that was created has an outcome; no attempt was created or completed twice;
+    /// every event carries the run's correlation id and is caused by an event that is there. A message that was put aside
+    /// is no event; an outcome that was put aside because it cannot be read is the outcome all the same.
     ///
     /// # Errors
     /// The first thing that is not as it must be.
     pub async fn of(world: &World) -> Result<Self> {
-        let mut audit = Self::default();
         let mut events = world.stored(Stream::Events, ">").await?;
         let mut tasks = world.stored(Stream::Tasks, ">").await?;
-        add_archived(world, &mut events, &mut tasks).await?;
+        let archived = add_archived(world, &mut events, &mut tasks).await?;
+        let mut audit = Self { archived, ..Self::default() };
         let aside = put_aside(world).await?;
         tasks.retain(|stored| !aside.contains(&(Stream::Tasks.short_name().to_owned(), stored.sequence)));
         let is_aside = |stored: &StoredMessage| {
@@ -107,16 +109,20 @@ pub async fn until_idle(world: &World, capabilities: &[&str]) -> Result<()> {
 }
 
 /// Adds what was moved to the histories of runs. Those are read after the log: what is removed from it meanwhile is there.
+/// Returns how many runs were archived, and of how many the log had nothing any more.
 async fn add_archived(
     world: &World,
     events: &mut Vec<StoredMessage>,
     tasks: &mut Vec<StoredMessage>,
-) -> Result<()> {
+) -> Result<(usize, usize)> {
     let mut of_run: BTreeMap<Option<RunId>, Vec<StoredMessage>> = BTreeMap::new();
     for stored in world.stored(Stream::History, ">").await? {
         let subject = Subject::parse(&world.namespace, &stored.message.subject)?;
         of_run.entry(subject.run()).or_default().push(stored);
     }
+    let run_of = |stored: &StoredMessage| Subject::run_of(&world.namespace, &stored.message.subject);
+    let in_log: BTreeSet<Option<RunId>> = events.iter().map(run_of).collect();
+    let archived = (of_run.len(), of_run.keys().filter(|run| !in_log.contains(run)).count());
     let histories: Vec<History> =
         of_run.values().map(|messages| History::read(&world.namespace, messages)).collect();
     for (stream, hot) in [(Stream::Events, events), (Stream::Tasks, tasks)] {
@@ -124,7 +130,7 @@ async fn add_archived(
         hot.sort_by_key(|stored| stored.sequence);
         hot.dedup_by_key(|stored| stored.sequence);
     }
-    Ok(())
+    Ok(archived)
 }
 
 /// Short name of the stream and sequence of each message that there is a dead letter about. Poison is real work,

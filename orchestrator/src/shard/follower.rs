@@ -21,7 +21,8 @@ use tracing::{Instrument, warn};
 
 use super::cache::{Cache, Cached, Memory, Standing};
 use super::checkpoint::{self, Place};
-use super::load::{Loader, begin, is_new, newer_rules, spared};
+use super::load::{Loader, begin, is_new, spared};
+use super::read::newer_rules;
 use super::settle::{Verdict, objection, settle};
 use crate::lease::Lease;
 use crate::service::Shared;

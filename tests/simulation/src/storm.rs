@@ -17,8 +17,9 @@ const MANY_EVENTS: usize = MAX_SHORT_RUN;
 const MAX_INLINE: [usize; 3] = [DEFAULT_MAX_INLINE, 700, 1];
 /// Seconds of an hour: what a clock is off by that was set to another time zone.
 const HOUR: u64 = 60 * 60;
-/// Seconds between two looks of an orchestrator that takes no notice of others but for those it finds when it starts.
-const SELDOM: u64 = 24 * 60 * 60;
+/// Seconds between two looks of an orchestrator that is late to notice that others have come or gone: half of what a
+/// janitor waits for a shard that nobody follows.
+const SELDOM: u64 = 5 * 60;
 
 /// What goes wrong while a workload is done, and how often, all decided by a seed.
 ///

@@ -31,6 +31,8 @@ pub struct Account {
     stuck: usize,
     twice_accepted: usize,
     unexplained: usize,
+    /// Runs that were archived by the end, and of those the ones that were gone from the log.
+    archived: (usize, usize),
     /// Everything that must not be, in words; empty if all is well.
     pub violations: Vec<String>,
 }
@@ -88,8 +90,15 @@ impl Account {
             stuck: stuck.len(),
             twice_accepted: twice.len(),
             unexplained: executions.unexplained.len(),
+            archived: audit.archived,
             violations,
         }
+    }
+
+    /// How many runs were archived meanwhile.
+    #[must_use]
+    pub fn archived(&self) -> usize {
+        self.archived.0
     }
 
     /// How many processes were killed with SIGKILL.
@@ -157,6 +166,7 @@ impl fmt::Display for Account {
             "| Executions | {}, of which {} again, {} of them unexplained |",
             self.executions, self.again, self.unexplained
         )?;
+        writeln!(f, "| Archived, forgotten meanwhile | {}, {} |", self.archived.0, self.archived.1)?;
         writeln!(
             f,
             "| Lost, stuck, accepted twice | {}, {}, {} |",

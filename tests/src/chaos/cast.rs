@@ -10,6 +10,10 @@ use super::faults::{Deed, Faults, Victim};
 use crate::process::{Process, mesh_binary};
 use crate::world::World;
 
+/// Runs are archived and forgotten while the campaign goes on, but not before everybody who was frozen has woken up and
+/// seen that what it was about to do was done by others.
+const RETENTION: [&str; 4] = ["--grace", "20s", "--keep-requests", "60s"];
+
 /// What a process is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
@@ -104,7 +108,9 @@ fn start(world: &World, folder: &Path, replicas: &str, part: Part, number: usize
     match part {
         Part::Orchestrator => {
             let log = folder.join(format!("orchestrator-{number}.log"));
-            Process::logged(world, &mesh, &["orchestrator", "--replicas", replicas], &log)
+            let mut arguments = vec!["orchestrator", "--replicas", replicas];
+            arguments.extend(RETENTION);
+            Process::logged(world, &mesh, &arguments, &log)
         }
         Part::Agent => {
             let (log, record) =

@@ -13,5 +13,6 @@ async fn nothing_is_lost_and_nothing_is_doubled() -> Result<()> {
     eprintln!("{account}");
     ensure!(account.violations.is_empty(), "seed {}:\n{}", campaign.seed, account.violations.join("\n"));
     ensure!(account.kills() > 0, "nobody was killed");
+    ensure!(account.archived() > 0, "no run was archived meanwhile");
     Ok(())
 }
