@@ -1,9 +1,11 @@
 //! What happens with one event of a shard.
 
+mod hand;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,9 +21,12 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tracing::{Instrument, warn};
 
-use super::cache::{Cache, Cached, Memory, Standing};
+use hand::{Hand, Held, Weight};
+use waiting::{Loaded, Loading};
+
+use super::cache::{Cache, Memory, Standing};
 use super::checkpoint::{self, Place};
-use super::load::{Loader, begin, is_new, spared};
+use super::load::{begin, is_new, spared};
 use super::read::newer_rules;
 use super::settle::{Verdict, objection, settle};
 use crate::lease::Lease;
@@ -66,57 +71,6 @@ enum Fetched {
     NotNow(Option<RunId>),
     /// The event may be with another orchestrator by now.
     Lost,
-}
-
-/// What came of reading a run.
-pub(super) struct Loaded {
-    run: RunId,
-    /// When it was begun; see [`Follower::era`].
-    era: u64,
-    cached: Option<Box<Cached>>,
-    /// The event for which it was read, unless it may be with another orchestrator by now.
-    event: Option<(Hand, Verdict)>,
-}
-
-/// A run that is being read.
-#[derive(Default)]
-struct Loading {
-    /// Its events that wait for that, in order.
-    waiting: VecDeque<Held>,
-    /// Something came in between: what is read is not to be kept.
-    spoilt: bool,
-}
-
-/// A delivery in hand, and how many bytes it has with what it refers to.
-struct Hand {
-    lease: Lease,
-    stored: StoredMessage,
-    weight: Weight,
-}
-
-/// An event in hand.
-struct Held {
-    hand: Hand,
-    event: Event,
-}
-
-/// Bytes that are in hand until this is dropped.
-struct Weight {
-    bytes: usize,
-    all: Arc<AtomicUsize>,
-}
-
-impl Weight {
-    fn add(&mut self, bytes: usize) {
-        self.bytes += bytes;
-        self.all.fetch_add(bytes, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Weight {
-    fn drop(&mut self) {
-        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
 }
 
 pub(super) struct Follower {
@@ -182,39 +136,9 @@ impl Follower {
         self.era += 1;
     }
 
-    /// Whether events wait for their runs to be read.
-    pub(super) fn has_waiting(&self) -> bool {
-        self.loading.values().any(|loading| !loading.waiting.is_empty())
-    }
-
     /// Bytes of all events in hand, with what they refer to.
     pub(super) fn in_hand(&self) -> usize {
         self.in_hand.load(Ordering::Relaxed)
-    }
-
-    /// When the bus is to be told that we are at the events that wait.
-    pub(super) fn renewal(&self) -> Instant {
-        self.renewed + self.renewal
-    }
-
-    /// Tells the bus that we are at the events that wait.
-    pub(super) async fn renew_waiting(&mut self) {
-        self.renewed = Instant::now();
-        for held in self.loading.values().flat_map(|loading| &loading.waiting) {
-            if !held.hand.lease.renew().await {
-                // This process was stopped for a while: whatever it remembers may be of the past.
-                self.forget_all();
-                return;
-            }
-        }
-    }
-
-    /// Gives the events that wait to somebody else.
-    pub(super) async fn hand_back(&mut self) {
-        let loading = std::mem::take(&mut self.loading);
-        for held in loading.into_values().flat_map(|loading| loading.waiting) {
-            held.hand.lease.nak(Duration::ZERO).await;
-        }
     }
 
     /// Notes what became of some work. What is returned is to be done next.
@@ -237,28 +161,6 @@ impl Follower {
             }
             Settled::Loaded(loaded) => self.loaded(*loaded),
         }
-    }
-
-    fn loaded(&mut self, loaded: Loaded) -> Vec<Work> {
-        let Loaded { run, era, cached, event } = loaded;
-        let mut todo = Vec::new();
-        let loading = if era == self.era { self.loading.remove(&run) } else { None };
-        let waiting = match loading {
-            Some(Loading { waiting, spoilt }) => {
-                match cached.filter(|_| !spoilt && event.is_some()) {
-                    Some(cached) => self.cache.keep(run, *cached),
-                    None => self.cache.forget(&run),
-                }
-                waiting
-            }
-            None => VecDeque::new(),
-        };
-        if let Some((hand, verdict)) = event {
-            let verdict = self.left_or(&hand.stored, verdict);
-            todo.push(self.work(hand, Some(run), verdict));
-        }
-        todo.extend(waiting.into_iter().filter_map(|held| self.handle(held)));
-        todo
     }
 
     /// What becomes of an event that this orchestrator may not understand.
@@ -298,8 +200,7 @@ impl Follower {
         self.given = stored.sequence.max(self.given);
         self.renewal = delivery.ack_wait / 3;
         let lease = self.unless_late(Lease::new(Arc::clone(&self.shared.bus), delivery))?;
-        let mut weight = Weight { bytes: 0, all: Arc::clone(&self.in_hand) };
-        weight.add(stored.message.payload.len());
+        let mut weight = Weight::new(stored.message.payload.len(), &self.in_hand);
         let mut read = Event::read(self.shared.bus.namespace(), &stored);
         if let Err(Unreadable::Elsewhere(reference)) = &read {
             match self.content(&lease, reference).await {
@@ -449,31 +350,6 @@ impl Follower {
         let known = known.filter(|_| newer_rules(&self.shared, started).is_none());
         let plan = known.map(|known| Arc::clone(&known.plan));
         plan.filter(|plan| plan.digest == started.data.digest)
-    }
-
-    /// Reads the run, or only the definition of one that begins, while its events wait.
-    fn load(&mut self, hand: Hand, event: Event) -> Work {
-        let (run, era) = (event.run, self.era);
-        self.loading.insert(run, Loading::default());
-        let loader = Loader {
-            shared: Arc::clone(&self.shared),
-            consumer: self.consumer.clone(),
-            taken_over: Arc::clone(&self.taken_over),
-            given: self.given,
-        };
-        let (span, _) = process(&hand.stored, Some(run));
-        Box::pin(
-            async move {
-                let Hand { lease, weight, .. } = &hand;
-                let read = lease.hold(loader.load(lease, weight.bytes, &event)).await;
-                let (cached, event) = match read {
-                    Some((cached, verdict)) => (cached, Some((hand, verdict))),
-                    None => (None, None),
-                };
-                Settled::Loaded(Box::new(Loaded { run, era, cached, event }))
-            }
-            .instrument(span),
-        )
     }
 
     fn work(&self, hand: Hand, run: Option<RunId>, verdict: Verdict) -> Work {

@@ -1,0 +1,48 @@
+//! What is in hand, and how much it is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mesh_core::Event;
+use mesh_schemas::StoredMessage;
+
+use crate::lease::Lease;
+
+/// A delivery in hand, and how many bytes it has with what it refers to.
+pub(super) struct Hand {
+    pub(super) lease: Lease,
+    pub(super) stored: StoredMessage,
+    pub(super) weight: Weight,
+}
+
+/// An event in hand.
+pub(super) struct Held {
+    pub(super) hand: Hand,
+    pub(super) event: Event,
+}
+
+/// Bytes that are in hand until this is dropped.
+pub(super) struct Weight {
+    pub(super) bytes: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Weight {
+    /// So many bytes, beside `all` others.
+    pub(super) fn new(bytes: usize, all: &Arc<AtomicUsize>) -> Self {
+        let mut weight = Self { bytes: 0, all: Arc::clone(all) };
+        weight.add(bytes);
+        weight
+    }
+
+    pub(super) fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.all.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
