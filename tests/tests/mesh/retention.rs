@@ -34,15 +34,15 @@ struct Mesh {
 
 impl Mesh {
     async fn that_forgets_after(requests: Duration, limits: Limits) -> Result<Self> {
+        let topology = Topology { limits, ..Topology::default() };
+        Self::with(requests, Options { topology, ..Options::default() }).await
+    }
+
+    async fn with(requests: Duration, options: Options) -> Result<Self> {
         let server = TestServer::start()?;
         let world = World::on(&server.url()).await?;
-        let orchestrator = world
-            .orchestrator_with(Options {
-                topology: Topology { limits, ..Topology::default() },
-                retention: Retention { grace: Duration::ZERO, requests },
-                ..Options::default()
-            })
-            .await?;
+        let retention = Retention { grace: Duration::ZERO, requests };
+        let orchestrator = world.orchestrator_with(Options { retention, ..options }).await?;
         let agent = world.agent(Agent::builder("echo").capability("echo", echo)).await?;
         world.apply(CHAIN).await?;
         Ok(Self { _server: server, world, orchestrator, agent })
@@ -180,6 +180,24 @@ async fn a_long_run_of_large_events_is_archived_in_parts() -> Result<()> {
     assert_eq!(whole.events.len(), 22);
     assert_eq!(whole.history.of(Stream::Tasks).count(), 20);
     assert_eq!(mesh.world.stored(Stream::Dead, ">").await?.len(), 0);
+    mesh.stop().await
+}
+
+#[tokio::test]
+async fn checkpoints_go_with_their_run() -> Result<()> {
+    let options = Options { checkpoint_after: 2, ..Options::default() };
+    let mesh = Mesh::with(Duration::from_secs(2), options).await?;
+    let task = |place: usize| format!("  t{place}: {{agent: echo, with: '${{input.text}}'}}\n");
+    let tasks: String = (0..8).map(task).collect();
+    let outputs = (0..8).map(|place| format!("size(tasks.t{place}.output)")).collect::<Vec<_>>().join(" + ");
+    mesh.world.apply(&format!("mesh: v1\nname: long\noutput: '${{{outputs}}}'\ntasks:\n{tasks}")).await?;
+    // More than an event is to carry: the state is an object.
+    let run = mesh.world.start("long", json!({"text": "x".repeat(30_000)})).await?;
+    mesh.world.first(Stream::Events, "workflow.checkpointed.>").await?;
+    ensure!(!mesh.world.bus.objects().await?.is_empty(), "the state is in the event");
+    ensure!(matches!(mesh.world.ended(run).await?, RunOutcome::Completed(_)), "it completes");
+    mesh.until_left(run, 0).await?;
+    ensure!(mesh.world.bus.objects().await?.is_empty(), "objects are left");
     mesh.stop().await
 }
 
