@@ -56,15 +56,8 @@ pub(super) async fn tidy(
     tidying: Tidying,
 ) -> Result<usize, NotDone> {
     let bus = &*shared.bus;
-    let (log, _turn) = read(shared, &run).await?;
+    let (log, _turn) = settled(shared, &run, end).await?;
     let work = bus.read_work(&run).await?;
-    if log.end < end.sequence {
-        let operation = format!("read run {run}");
-        return Err(BusError::Unavailable { operation, error: "the server is behind".to_owned() }.into());
-    }
-    if let Some(last) = log.events.last() {
-        settled(shared, &run, last.sequence, end).await?;
-    }
     let (checkpoints, events): (Vec<_>, Vec<_>) =
         log.events.iter().cloned().partition(|stored| is_checkpoint(bus.namespace(), stored));
     if !archive(bus, lease, run, &events, &work).await? {
@@ -78,6 +71,54 @@ pub(super) async fn tidy(
     remove(bus, &log.events, &work, tidying).await
 }
 
+/// All events of a run that has ended, with what follows from them. That is stored before they are acknowledged, so what is
+/// acknowledged must be known before they are read.
+async fn settled(
+    shared: &Shared,
+    run: &RunId,
+    end: &StoredMessage,
+) -> Result<(RunLog, Option<OwnedSemaphorePermit>), NotDone> {
+    let mut upto = end.sequence;
+    loop {
+        let settled = until_settled(shared, run, upto, end).await?;
+        let (log, turn) = read(shared, run).await?;
+        if log.end < settled.unwrap_or(upto).max(upto) {
+            let operation = format!("read run {run}");
+            return Err(BusError::Unavailable { operation, error: "the server is behind".to_owned() }.into());
+        }
+        match (log.events.last(), settled) {
+            (Some(last), Some(settled)) if last.sequence > settled => upto = last.sequence,
+            _ => return Ok((log, turn)),
+        }
+    }
+}
+
+/// Waits until all events of the run's shard up to a sequence are acknowledged, and tells up to where they are; `None` if
+/// that takes so long that it is given up to wait for it.
+async fn until_settled(
+    shared: &Shared,
+    run: &RunId,
+    upto: u64,
+    end: &StoredMessage,
+) -> Result<Option<u64>, NotDone> {
+    let bus = &*shared.bus;
+    let consumer = shard_consumer(bus.namespace(), run.shard());
+    let begun = tokio::time::Instant::now();
+    loop {
+        let settled = bus.settled(&consumer).await?;
+        if settled >= upto {
+            return Ok(Some(settled));
+        }
+        if bus.now() - end.time > PATIENCE {
+            return Ok(None);
+        }
+        if begun.elapsed() > SETTLING {
+            return Err(NotDone::Unsettled);
+        }
+        sleep(SETTLING_PAUSE).await;
+    }
+}
+
 /// All events of a run. Only a few long runs are in memory at once.
 async fn read(shared: &Shared, run: &RunId) -> Result<(RunLog, Option<OwnedSemaphorePermit>), BusError> {
     match shared.bus.read_short_run(run, MAX_SHORT_RUN).await? {
@@ -87,23 +128,6 @@ async fn read(shared: &Shared, run: &RunId) -> Result<(RunLog, Option<OwnedSemap
             Ok((shared.bus.read_run(run).await?, turn))
         }
     }
-}
-
-/// Waits until all that follows from events of the run's shard up to a sequence is stored.
-async fn settled(shared: &Shared, run: &RunId, upto: u64, end: &StoredMessage) -> Result<(), NotDone> {
-    let bus = &*shared.bus;
-    let consumer = shard_consumer(bus.namespace(), run.shard());
-    let begun = tokio::time::Instant::now();
-    while bus.settled(&consumer).await? < upto {
-        if bus.now() - end.time > PATIENCE {
-            return Ok(());
-        }
-        if begun.elapsed() > SETTLING {
-            return Err(NotDone::Unsettled);
-        }
-        sleep(SETTLING_PAUSE).await;
-    }
-    Ok(())
 }
 
 /// Makes sure that all these messages are in the run's history; `false` if it is no run that has ended.
