@@ -9,8 +9,11 @@ use crate::bus::Bus;
 use crate::error::BusError;
 use crate::topology::Stream;
 
-/// Most bytes of events in one part of a history: with the envelope well below the 1 MiB that servers take by default.
-const PART_BYTES: usize = 512 * 1024;
+/// Most bytes of events in one part of a history at first: with the envelope well below the 1 MiB that servers take by
+/// default. Where that is too large, half of it is tried, and so on.
+pub const PART_BYTES: usize = 512 * 1024;
+/// Fewer bytes than this are not tried: less than any event takes.
+pub const LEAST_PART_BYTES: usize = 1024;
 /// With this header the server stores a message once, even if it is sent twice within its window of two minutes.
 const MESSAGE_ID: &str = "Nats-Msg-Id";
 
@@ -19,10 +22,12 @@ const MESSAGE_ID: &str = "Nats-Msg-Id";
 pub struct History {
     /// Where it stands; none if there is nothing.
     pub subject: Option<Subject>,
-    /// Whether the archive is whole, so that what it tells of may be gone from the log.
-    pub is_complete: bool,
-    /// Its parts so far.
+    /// Whether its last part is there, behind which only late events come.
+    is_complete: bool,
+    /// Number of its last part so far.
     pub parts: u32,
+    /// How many of its parts are there.
+    there: u32,
     /// Sequence of the last part; 0 if there is none.
     pub last: u64,
     /// Events and work, by stream and sequence. A subject stands for one fact, so what was stored on it again, after it
@@ -55,6 +60,7 @@ impl History {
             } else {
                 history.is_complete |= data.complete;
                 history.parts = data.part.max(history.parts);
+                history.there += 1;
                 history.last = stored.sequence;
                 history.subject = Some(subject);
             }
@@ -80,10 +86,10 @@ impl History {
         self.subject.is_none()
     }
 
-    /// Whether the run was archived: what comes now comes late.
+    /// Whether the run was archived, whole, so that what it tells of may be gone from the log: what comes now comes late.
     #[must_use]
     pub fn is_archived(&self) -> bool {
-        self.is_complete || (self.parts == 0 && !self.is_empty())
+        if self.parts == 0 { !self.is_empty() } else { self.is_complete && self.there == self.parts }
     }
 
     /// Whether this very message is archived, whole.
@@ -109,17 +115,25 @@ impl History {
         self.late
     }
 
-    /// The parts that are missing for these messages to be archived, the last of which completes the history.
+    /// The parts, of about so many bytes, that are missing for these messages to be archived. The last of them completes the
+    /// history.
     #[must_use]
-    pub fn missing(&self, run: RunId, messages: &[(Stream, StoredMessage)]) -> Vec<payload::History> {
-        let pieces =
-            messages.iter().flat_map(|(stream, stored)| Archived::pieces(stream.short_name(), stored));
+    pub fn missing(
+        &self,
+        run: RunId,
+        messages: &[(Stream, StoredMessage)],
+        part_bytes: usize,
+    ) -> Vec<payload::History> {
+        let pieces = messages
+            .iter()
+            .filter(|(stream, stored)| !self.holds(*stream, stored.sequence))
+            .flat_map(|(stream, stored)| Archived::pieces(stream.short_name(), stored, part_bytes / 2));
         let missing = pieces
             .filter(|piece| !self.pieces.contains(&(piece.stream.clone(), piece.sequence, piece.offset)));
         let (mut parts, mut bytes) = (vec![Vec::new()], 0);
         for piece in missing {
             let size = piece.size();
-            if bytes > 0 && bytes + size > PART_BYTES {
+            if bytes > 0 && bytes + size > part_bytes {
                 parts.push(Vec::new());
                 bytes = 0;
             }
@@ -157,7 +171,7 @@ pub fn archive(bus: &dyn Bus, subject: &Subject, part: &payload::History) -> Mes
     message(bus, subject, format!("history/{}/{}", part.run, part.part), part)
 }
 
-/// The messages that hold an event that came late. Sending them again is safe.
+/// The messages, of about so many bytes, that hold an event that came late. Sending them again is safe.
 #[must_use]
 pub fn late(
     bus: &dyn Bus,
@@ -165,10 +179,11 @@ pub fn late(
     run: RunId,
     stream: Stream,
     stored: &StoredMessage,
+    part_bytes: usize,
 ) -> Vec<Message> {
     let Subject::History { workflow, outcome, .. } = history else { return Vec::new() };
     let subject = Subject::LateHistory { workflow: workflow.clone(), outcome: *outcome, run };
-    let pieces = Archived::pieces(stream.short_name(), stored).into_iter();
+    let pieces = Archived::pieces(stream.short_name(), stored, part_bytes / 2).into_iter();
     pieces
         .map(|piece| {
             let id = format!("late/{}/{}", piece.subject, piece.offset);
@@ -211,6 +226,15 @@ pub fn is_end(verb: WorkflowVerb) -> bool {
     }
 }
 
+/// Whether a message is the beginning of a run.
+#[must_use]
+pub fn is_beginning(namespace: &Namespace, stored: &StoredMessage) -> bool {
+    matches!(
+        Subject::parse(namespace, &stored.message.subject),
+        Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. })
+    )
+}
+
 /// A run as it is in the log and in its history together.
 #[derive(Debug, Clone, Default)]
 pub struct WholeRun {
@@ -226,8 +250,8 @@ pub fn is_checkpoint(namespace: &Namespace, stored: &StoredMessage) -> bool {
     matches!(Subject::parse(namespace, &stored.message.subject), Ok(Subject::Checkpointed { .. }))
 }
 
-/// Reads a run from the log, but for its checkpoints, and, if it may have been archived, from its history. What is removed from the log while it
-/// is read was archived before, and the history is read after the log: so nothing is missing.
+/// Reads a run from the log, but for its checkpoints, and, if it may have been archived, from its history. What is removed
+/// from the log while it is read was archived before, and the history is read after the log: so nothing is missing.
 ///
 /// # Errors
 /// [`BusError`] if the bus cannot be reached.
@@ -235,12 +259,7 @@ pub async fn read_whole_run(bus: &dyn Bus, run: &RunId) -> Result<WholeRun, BusE
     let mut log = bus.read_run(run).await?;
     let namespace = bus.namespace();
     log.events.retain(|stored| !is_checkpoint(namespace, stored));
-    let is_started = log.events.iter().any(|stored| {
-        matches!(
-            Subject::parse(namespace, &stored.message.subject),
-            Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. })
-        )
-    });
+    let is_started = log.events.iter().any(|stored| is_beginning(namespace, stored));
     if is_started && subject(namespace, &log.events).is_none() {
         return Ok(WholeRun { events: log.events, history: History::default() });
     }
@@ -297,7 +316,7 @@ mod tests {
             (Stream::Events, stored(5, "task.completed.a.normal", large)),
             (Stream::Events, stored(9, "workflow.completed.-.-", "{}".to_owned())),
         ];
-        let parts = History::default().missing(run(), &all);
+        let parts = History::default().missing(run(), &all, PART_BYTES);
         assert!(parts.len() > 1, "it is too large for one");
         let messages: Vec<Message> = parts.iter().map(|part| archive(&*bus, &main(), part)).collect();
         assert!(messages.iter().all(|message| message.payload.len() < 1_000_000));
@@ -306,7 +325,9 @@ mod tests {
             let begun = History::read(&namespace, &there);
             assert_eq!((begun.is_complete, begun.last), (count == parts.len(), count as u64));
             assert_eq!(begun.is_archived(), begun.is_complete);
-            let rest = if begun.is_complete { Vec::new() } else { begun.missing(run(), &all) };
+            // Whoever goes on may be with a server that takes smaller messages only.
+            let rest =
+                if begun.is_complete { Vec::new() } else { begun.missing(run(), &all, PART_BYTES / 3) };
             let rest = rest.iter().map(|part| archive(&*bus, &main(), part)).collect();
             there.extend(kept(rest, count as u64));
             let whole = History::read(&namespace, &there);
@@ -320,17 +341,31 @@ mod tests {
         }
     }
 
+    /// What is dropped to make room for the last part may be the first.
+    #[test]
+    fn a_history_that_lost_a_part_archives_nothing() {
+        let server = MemoryServer::new(Namespace::default());
+        let (bus, namespace) = (server.connect(), Namespace::default());
+        let all = vec![(Stream::Events, stored(1, "workflow.started.-.-", "x".repeat(PART_BYTES)))];
+        let parts = History::default().missing(run(), &all, PART_BYTES);
+        let messages: Vec<Message> = parts.iter().map(|part| archive(&*bus, &main(), part)).collect();
+        let there = kept(messages, 0);
+        assert!(History::read(&namespace, &there).is_archived());
+        let left = History::read(&namespace, &there[1..]);
+        assert!(left.is_complete && !left.is_archived() && !left.is_empty());
+    }
+
     #[test]
     fn what_comes_late_is_counted_once_and_replaces_nothing() {
         let server = MemoryServer::new(Namespace::default());
         let (bus, namespace) = (server.connect(), Namespace::default());
         let first = stored(1, "task.completed.a.normal", "first".to_owned());
-        let parts = History::default().missing(run(), &[(Stream::Events, first.clone())]);
+        let parts = History::default().missing(run(), &[(Stream::Events, first.clone())], PART_BYTES);
         let mut messages: Vec<Message> = parts.iter().map(|part| archive(&*bus, &main(), part)).collect();
         let again = stored(20, "task.completed.a.normal", "again".to_owned());
         let other = stored(21, "task.failed.a.normal", "x".repeat(600_000));
         for event in [&again, &other, &other] {
-            messages.extend(late(&*bus, &main(), run(), Stream::Events, event));
+            messages.extend(late(&*bus, &main(), run(), Stream::Events, event, PART_BYTES));
         }
         let history = History::read(&namespace, &kept(messages, 0));
         assert_eq!(history.of(Stream::Events).collect::<Vec<_>>(), [&first, &other]);

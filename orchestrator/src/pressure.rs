@@ -7,7 +7,7 @@ use std::time::Duration;
 use mesh_bus::{Bus, Fill};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 /// From so many thousandths of what is allowed on, the log is nearly full.
 pub const NEARLY_FULL: u64 = 900;
@@ -50,15 +50,20 @@ impl Pressure {
 /// Looks until `stop`, and says how full the log is.
 pub(crate) async fn watch(bus: Arc<dyn Bus>, gauge: Gauge, stop: CancellationToken) {
     let (often, seldom) = PERIODS;
+    let mut is_blind = false;
     loop {
         let mut period = often;
         match bus.fill().await {
             Ok(fill) => {
+                is_blind = false;
                 gauge.tell(fill.as_ref());
                 period = if fill.is_some() { often } else { seldom };
             }
             Err(error) => {
-                debug!(%error, "how full the log is cannot be seen");
+                if !is_blind {
+                    warn!(%error, "how full the log is cannot be seen: requests are taken however full it is");
+                }
+                is_blind = true;
                 // What cannot be seen must not stop everything; a log that is full takes nothing anyway.
                 gauge.budget.send_if_modified(|budget| std::mem::replace(budget, u64::MAX) != u64::MAX);
             }

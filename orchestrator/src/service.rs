@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::capabilities;
 use crate::definitions::Definitions;
-use crate::janitor;
+use crate::janitor::{self, Patience};
 use crate::peers::{self, Presence};
 use crate::pressure::{self, Pressure};
 use crate::relay;
@@ -125,6 +125,7 @@ pub(crate) struct Shared {
     pub(crate) reads: Reads,
     pub(crate) retention: Retention,
     pub(crate) pressure: Pressure,
+    pub(crate) patience: Patience,
     /// Room for requests whose input is fetched.
     pub(crate) large_requests: Semaphore,
     /// The newest rules by which runs are followed.
@@ -191,6 +192,7 @@ pub async fn run_observed(
         rules: options.rules,
         retention: options.retention,
         pressure,
+        patience: Patience::default(),
     });
     let present = Arc::clone(&shared);
     let report: Report =

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from . import envelope, names
 from .link import ApiError, Link
 from .reader import read as read_stream
 
+#: Seconds without a message before it is asked whether there is one.
+_PATIENCE = 5
 _NO_MESSAGE = 10037
 _NO_STREAM = 10059
 
@@ -34,26 +37,29 @@ async def read(link: Link, run: str) -> list[Archived]:
     last = max([await _last(link, subject) for subject in subjects])
     if last == 0:
         return []
-    pieces: dict[int, dict[int, dict[str, Any]]] = {}
+    pieces: dict[int, list[dict[str, Any]]] = {}
+    parts: set[int] = set()
     complete = False
     messages = read_stream(link, "HISTORY", subjects)
     try:
-        async for message in messages:
+        while (message := await _next(messages, link, subjects, last)) is not None:
             data = _data(message)
-            # What came late is only there if the rest was, which may have been dropped since.
-            complete = complete or bool(data.get("complete")) or data.get("part") == 0
+            if data.get("part"):
+                parts.add(data["part"])
+                complete = complete or bool(data.get("complete"))
             for piece in data.get("events", []):
                 if piece["stream"] == "events":
-                    pieces.setdefault(piece["sequence"], {})[piece.get("offset", 0)] = piece
+                    pieces.setdefault(piece["sequence"], []).append(piece)
             if message.metadata.sequence.stream >= last:
                 break
     finally:
         await messages.aclose()
-    if not complete:
+    # What came late is only there if the rest was, which may have been dropped since.
+    if parts and not (complete and len(parts) == max(parts)):
         return []
     events: dict[str, Archived] = {}
-    for _, parts in sorted(pieces.items()):
-        event = _join([piece for _, piece in sorted(parts.items())])
+    for _, cut in sorted(pieces.items()):
+        event = _join(sorted(cut, key=lambda piece: piece.get("offset", 0)))
         if event is not None:
             # A subject stands for one fact: what was stored on it first.
             events.setdefault(event.subject, event)
@@ -72,6 +78,19 @@ async def _last(link: Link, subject: str) -> int:
     return int(found["message"]["seq"])
 
 
+async def _next(messages: AsyncGenerator[Msg, None], link: Link, subjects: list[str], last: int) -> Msg | None:
+    """The next message; none if there is none any more, as the last one was dropped meanwhile."""
+    next = asyncio.ensure_future(messages.__anext__())
+    while True:
+        done, _ = await asyncio.wait({next}, timeout=_PATIENCE)
+        if done:
+            return next.result()
+        if max([await _last(link, subject) for subject in subjects]) < last:
+            next.cancel()
+            await asyncio.wait({next})
+            return None
+
+
 def _data(message: Msg) -> dict[str, Any]:
     try:
         data = envelope.decode(message.headers, message.data).data
@@ -81,14 +100,17 @@ def _data(message: Msg) -> dict[str, Any]:
 
 
 def _join(pieces: list[dict[str, Any]]) -> Archived | None:
-    body = b""
+    body, whole = b"", False
     for piece in pieces:
-        if piece.get("offset", 0) != len(body):
+        there = len(body) - piece.get("offset", 0)
+        if there < 0:
             return None
         encoded = piece.get("body_base64")
-        body += base64.b64decode(encoded) if encoded is not None else piece.get("body", "").encode()
-    first, last = pieces[0], pieces[-1]
-    if last.get("continues"):
+        content = base64.b64decode(encoded) if encoded is not None else piece.get("body", "").encode()
+        body += content[there:]
+        whole = whole or not piece.get("continues")
+    if not whole:
         return None
+    first = pieces[0]
     headers = {name: value for name, value in first.get("headers", [])}
     return Archived(first["subject"], first["sequence"], envelope.time(first["time"]), headers, body)

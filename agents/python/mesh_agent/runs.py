@@ -21,6 +21,8 @@ from .request import Outcome, Waiter
 from .store import store, structured
 
 _ENDS = ("workflow.completed", "workflow.failed", "workflow.cancelled")
+#: Seconds without an event of a run that has ended, after which it is looked whether it was archived.
+_SILENCE = 5
 #: Seconds before data that an event refers to is asked for again.
 _RETRY_PAUSE = 0.25
 
@@ -96,7 +98,12 @@ class Run:
         reader = read(self._link, "EVENTS", [prefix, f"{prefix}.>"])
         try:
             while True:
-                message = await _first(asyncio.ensure_future(reader.__anext__()), rejected, self._id)
+                message = await self._first(asyncio.ensure_future(reader.__anext__()), rejected)
+                if message is None:
+                    # It was archived and forgotten while the connection was lost.
+                    for archived in await self._archived(told):
+                        yield archived
+                    return
                 event = await _event(self._link, self._id, message)
                 if event.type in _ENDS:
                     # It may have been archived while it was read: then what is missing is in its history.
@@ -122,6 +129,24 @@ class Run:
         body, headers = structured(event)
         await store(self._link, subject, body, headers, once=True)
 
+    async def _first(self, next: asyncio.Future[Msg], outcome: asyncio.Future[Outcome]) -> Msg | None:
+        """The next event. None if the run was archived and its end does not come any more; that its request was rejected is
+        told instead of waiting for ever."""
+        try:
+            both: list[asyncio.Future[Any]] = [next, outcome]
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if not next.done() and outcome.result().verb == "rejected":
+                outcome.result().output(self._id)
+            while not next.done():
+                await asyncio.wait([next], timeout=_SILENCE)
+                if not next.done() and await history.read(self._link, self._id):
+                    return None
+            return await next
+        finally:
+            next.cancel()
+            # A reader must not be closed while it is at work.
+            await asyncio.wait([next])
+
     async def _archived(self, told: set[str]) -> list[Event]:
         """The archived events that were not told yet; they are told by this."""
         archived = await history.read(self._link, self._id)
@@ -133,20 +158,6 @@ class Run:
     async def _outcome(self) -> Outcome:
         async with Waiter(self._link, self._id, self._rejected_before) as waiter:
             return await waiter.outcome()
-
-
-async def _first(next: asyncio.Future[Msg], outcome: asyncio.Future[Outcome], run: str) -> Msg:
-    """The next event; that the request was rejected is told instead of waiting for ever."""
-    try:
-        both: list[asyncio.Future[Any]] = [next, outcome]
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        if not next.done() and outcome.result().verb == "rejected":
-            outcome.result().output(run)
-        return await next
-    finally:
-        next.cancel()
-        # A reader must not be closed while it is at work.
-        await asyncio.wait([next])
 
 
 async def _whole(link: Link, run: str, attributes: dict[str, Any], data: Any) -> Any:

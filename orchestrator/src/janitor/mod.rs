@@ -3,6 +3,7 @@
 //! Nothing is looked for: the ends of runs come in the order of the log, and each is put off until its time has come. All
 //! orchestrators share the work. Everything may be done twice, at once or again after a crash between any two steps.
 
+mod patience;
 pub(crate) mod sweep;
 mod tidy;
 mod wait;
@@ -20,6 +21,7 @@ use tracing::{debug, info, warn};
 
 use crate::lease::Lease;
 use crate::service::{Shared, until_it_works};
+pub(crate) use patience::Patience;
 use tidy::tidy;
 pub(crate) use tidy::{NotDone, late};
 use wait::{Wait, until_due};
@@ -28,6 +30,8 @@ use wait::{Wait, until_due};
 const AT_ONCE: usize = JANITOR_MAX_ACK_PENDING as usize;
 /// Pause before a run is looked at again that could not be tidied up.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// The same if somebody has to mend something first.
+const REFUSED_PAUSE: Duration = Duration::from_secs(20);
 
 /// Does one of the two tasks until `stop`, then finishes what is in hand and hands the rest back.
 pub(crate) async fn run(shared: Arc<Shared>, tidying: Tidying, stop: CancellationToken) {
@@ -77,8 +81,13 @@ async fn handle(shared: Arc<Shared>, tidying: Tidying, delivery: Delivery, stop:
         }
         Some(Err(NotDone::Unsettled)) => lease.nak(RETRY_PAUSE).await,
         Some(Err(NotDone::Bus(error))) => {
-            info!(%run, ?tidying, %error, "not tidied up yet: trying again");
-            lease.nak(RETRY_PAUSE).await;
+            if error.is_retryable() {
+                info!(%run, ?tidying, %error, "not tidied up yet: trying again");
+                lease.nak(RETRY_PAUSE).await;
+            } else {
+                warn!(%run, ?tidying, %error, "cannot be tidied up: trying again until that is mended");
+                lease.nak(REFUSED_PAUSE).await;
+            }
         }
     }
 }

@@ -17,8 +17,8 @@ use tracing::{debug, info};
 
 use crate::service::Shared;
 
-/// How often it is looked: it reads the names of all objects.
-const PERIOD: Duration = Duration::from_secs(6 * 60 * 60);
+/// How often it is looked, and how soon for the first time: it reads the names of all objects.
+const PERIODS: (Duration, Duration) = (Duration::from_secs(6 * 60 * 60), Duration::from_secs(10 * 60));
 /// Younger objects are left alone: somebody may be about to refer to them. What is put again counts as new.
 const YOUNG: Duration = Duration::from_secs(24 * 60 * 60);
 /// The shard whose orchestrator looks: one is enough.
@@ -30,9 +30,10 @@ const RELAYED: (Duration, Duration) = (Duration::from_secs(60), Duration::from_s
 pub(crate) async fn run(shared: Arc<Shared>, mine: watch::Receiver<BTreeSet<u32>>, stop: CancellationToken) {
     // Dead letters of what never became a run refer to objects for as long as a request is known.
     let young = TimeDelta::from_std(shared.retention.requests.max(YOUNG)).unwrap_or(TimeDelta::MAX);
+    let (period, mut pause) = PERIODS;
     loop {
         let look = async {
-            sleep(PERIOD).await;
+            sleep(pause).await;
             if mine.borrow().contains(&SHARD) {
                 match sweep(&*shared.bus, young).await {
                     Ok(0) => {}
@@ -44,7 +45,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mine: watch::Receiver<BTreeSet<u32>
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = look => {}
+            () = look => pause = period,
         }
     }
 }

@@ -1,11 +1,10 @@
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use futures::{StreamExt as _, TryStreamExt as _};
-use mesh_bus::history::{self, History, is_checkpoint, is_end};
+use mesh_bus::history::{self, History, LEAST_PART_BYTES, PART_BYTES, is_beginning, is_checkpoint, is_end};
 use mesh_bus::topology::{Stream, Tidying, shard_consumer};
 use mesh_bus::{Bus, BusError, MAX_SHORT_RUN, Publish, RunLog, Stored};
-use mesh_schemas::{Namespace, RunId, StoredMessage, Subject, WorkflowVerb};
+use mesh_schemas::{Namespace, RunId, StoredMessage, Subject, WorkflowVerb, payload};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::sleep;
 
@@ -20,9 +19,8 @@ const SETTLING_PAUSE: Duration = Duration::from_millis(100);
 const SETTLING: Duration = Duration::from_secs(3);
 /// Removals of one run that are on their way at once.
 const REMOVED_AT_ONCE: usize = 16;
-/// How long after the end of a run it is given up to wait for orchestrators to settle what is before it in its shard:
-/// some run there may be one that nobody here knows.
-const PATIENCE: TimeDelta = TimeDelta::minutes(10);
+/// Most bytes of the events of a short run that are held beside those of many others.
+const LIGHT: usize = 1024 * 1024;
 
 /// Why a run is not tidied up yet.
 pub(crate) enum NotDone {
@@ -80,7 +78,7 @@ async fn settled(
 ) -> Result<(RunLog, Option<OwnedSemaphorePermit>), NotDone> {
     let mut upto = end.sequence;
     loop {
-        let settled = until_settled(shared, run, upto, end).await?;
+        let settled = until_settled(shared, run, upto).await?;
         let (log, turn) = read(shared, run).await?;
         if log.end < settled.unwrap_or(upto).max(upto) {
             let operation = format!("read run {run}");
@@ -95,12 +93,7 @@ async fn settled(
 
 /// Waits until all events of the run's shard up to a sequence are acknowledged, and tells up to where they are; `None` if
 /// that takes so long that it is given up to wait for it.
-async fn until_settled(
-    shared: &Shared,
-    run: &RunId,
-    upto: u64,
-    end: &StoredMessage,
-) -> Result<Option<u64>, NotDone> {
+async fn until_settled(shared: &Shared, run: &RunId, upto: u64) -> Result<Option<u64>, NotDone> {
     let bus = &*shared.bus;
     let consumer = shard_consumer(bus.namespace(), run.shard());
     let begun = tokio::time::Instant::now();
@@ -109,7 +102,7 @@ async fn until_settled(
         if settled >= upto {
             return Ok(Some(settled));
         }
-        if bus.now() - end.time > PATIENCE {
+        if shared.patience.is_over(run.shard(), settled) {
             return Ok(None);
         }
         if begun.elapsed() > SETTLING {
@@ -119,15 +112,15 @@ async fn until_settled(
     }
 }
 
-/// All events of a run. Only a few long runs are in memory at once.
+/// All events of a run. Only a few that are long or heavy are in memory at once.
 async fn read(shared: &Shared, run: &RunId) -> Result<(RunLog, Option<OwnedSemaphorePermit>), BusError> {
-    match shared.bus.read_short_run(run, MAX_SHORT_RUN).await? {
-        Some(log) => Ok((log, None)),
-        None => {
-            let turn = shared.reads.long_run().await;
-            Ok((shared.bus.read_run(run).await?, turn))
-        }
+    let is_light =
+        |log: &RunLog| log.events.iter().map(|stored| stored.message.payload.len()).sum::<usize>() <= LIGHT;
+    if let Some(log) = shared.bus.read_short_run(run, MAX_SHORT_RUN).await?.filter(is_light) {
+        return Ok((log, None));
     }
+    let turn = shared.reads.long_run().await;
+    Ok((shared.bus.read_run(run).await?, turn))
 }
 
 /// Makes sure that all these messages are in the run's history; `false` if it is no run that has ended.
@@ -145,6 +138,7 @@ async fn archive(
     all.extend(of(Stream::Tasks, work));
     // Stable, so that each stream stays in its order.
     all.sort_by_key(|(_, stored)| stored.time);
+    let mut part_bytes = PART_BYTES;
     loop {
         let history = History::read(bus.namespace(), &bus.read_history(&run).await?);
         let whole = history::subject(bus.namespace(), events).filter(|_| is_begun(bus.namespace(), events));
@@ -155,34 +149,58 @@ async fn archive(
             }
             return Ok(true);
         }
-        if complete(bus, lease, &subject, &history, run, &all).await? {
-            return Ok(true);
+        match complete(bus, lease, &subject, &history, history.missing(run, &all, part_bytes)).await? {
+            Completed::InOnePart => return Ok(true),
+            Completed::InParts if is_archived(bus, &run).await? => return Ok(true),
+            Completed::InParts => {
+                let operation = format!("archive run {run}");
+                let error = "its history does not stay whole: it needs more than --history-limit allows";
+                return Err(BusError::Refused { operation, error: error.to_owned() }.into());
+            }
+            Completed::ByAnother => {}
+            Completed::TooLarge(_) if part_bytes > LEAST_PART_BYTES => part_bytes /= 2,
+            Completed::TooLarge(error) => {
+                return Err(BusError::Refused { operation: format!("archive run {run}"), error }.into());
+            }
         }
     }
 }
 
-/// Writes what is missing of a history; `false` if somebody else was quicker.
+/// Whether a run is archived, whole. Where the histories are limited, the end of a long one may push out its own beginning.
+async fn is_archived(bus: &dyn Bus, run: &RunId) -> Result<bool, BusError> {
+    Ok(History::read(bus.namespace(), &bus.read_history(run).await?).is_archived())
+}
+
+/// What became of completing a history.
+enum Completed {
+    /// All of it is in the one message that was written.
+    InOnePart,
+    InParts,
+    /// Somebody else was quicker.
+    ByAnother,
+    /// The server does not take parts of this length.
+    TooLarge(String),
+}
+
+/// Writes what is missing of a history.
 async fn complete(
     bus: &dyn Bus,
     lease: &Lease,
     subject: &Subject,
     history: &History,
-    run: RunId,
-    all: &[(Stream, StoredMessage)],
-) -> Result<bool, NotDone> {
+    missing: Vec<payload::History>,
+) -> Result<Completed, NotDone> {
     let mut last = history.last;
-    for part in history.missing(run, all) {
+    let is_one = history.parts == 0 && missing.len() == 1;
+    for part in missing {
         let message = history::archive(bus, subject, &part);
         match store::message(bus, lease, Publish::behind(message, last)).await? {
             Outcome::Stored(Stored::Now(sequence)) => last = sequence,
-            Outcome::Stored(Stored::Already) => return Ok(false),
-            Outcome::TooLarge(error) => {
-                let operation = format!("archive run {run}");
-                return Err(BusError::Refused { operation, error }.into());
-            }
+            Outcome::Stored(Stored::Already) => return Ok(Completed::ByAnother),
+            Outcome::TooLarge(error) => return Ok(Completed::TooLarge(error)),
         }
     }
-    Ok(true)
+    Ok(if is_one { Completed::InOnePart } else { Completed::InParts })
 }
 
 /// Adds a message to the history of a run that is archived, if what it says is not there.
@@ -196,13 +214,23 @@ pub(crate) async fn late(
 ) -> Result<(), NotDone> {
     let is_there = history.holds(stream, stored.sequence) || history.knows(stream, &stored.message.subject);
     let (false, Some(subject)) = (is_there, &history.subject) else { return Ok(()) };
-    for message in history::late(bus, subject, run, stream, stored) {
-        if let Outcome::TooLarge(error) = store::message(bus, lease, Publish::plain(message)).await? {
-            let operation = format!("archive an event of run {run}");
-            return Err(BusError::Refused { operation, error }.into());
+    let mut part_bytes = PART_BYTES;
+    'again: loop {
+        for message in history::late(bus, subject, run, stream, stored, part_bytes) {
+            match store::message(bus, lease, Publish::plain(message)).await? {
+                Outcome::Stored(_) => {}
+                Outcome::TooLarge(_) if part_bytes > LEAST_PART_BYTES => {
+                    part_bytes /= 2;
+                    continue 'again;
+                }
+                Outcome::TooLarge(error) => {
+                    let operation = format!("archive an event of run {run}");
+                    return Err(BusError::Refused { operation, error }.into());
+                }
+            }
         }
+        return Ok(());
     }
-    Ok(())
 }
 
 /// Removes what is archived. Events are sent off from the last to the first, so that what is left is a beginning of the
@@ -243,10 +271,5 @@ enum Place {
 }
 
 fn is_begun(namespace: &Namespace, events: &[StoredMessage]) -> bool {
-    events.iter().any(|stored| {
-        matches!(
-            Subject::parse(namespace, &stored.message.subject),
-            Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. })
-        )
-    })
+    events.iter().any(|stored| is_beginning(namespace, stored))
 }

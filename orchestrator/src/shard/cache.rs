@@ -134,8 +134,8 @@ impl Cache {
         let Event { run, sequence, time, .. } = event;
         let is_late = |cached: &Cached| cached.ended.is_some_and(|ended| *time - ended >= until_archived);
         match self.runs.get(run) {
-            Some(cached) if is_late(cached) => Standing::Unknown,
             Some(cached) if *sequence <= cached.covered => Standing::Covered,
+            Some(cached) if is_late(cached) => Standing::Unknown,
             Some(cached) if *sequence > cached.upto && first_delivery => Standing::Next,
             _ => Standing::Unknown,
         }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use mesh_bus::history::is_end;
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, Content as InLetter, DeadEnd, History, Publish};
 use mesh_core::{Decision, Header};
-use mesh_schemas::{Message, SignalId, StoredMessage, Subject, TraceContext};
+use mesh_schemas::{Message, SignalId, StoredMessage, Subject, TraceContext, WorkflowVerb};
 use mesh_telemetry::propagation;
 use tracing::{Span, debug, warn};
 
@@ -73,11 +74,8 @@ pub(super) async fn settle(
         Verdict::OfNoRun(error) => {
             let content = store::letter(bus, lease, DeadEnd::EventOfNoRun, stored, &error).await?;
             // Nobody would ever remove it with its run. A letter that only refers to it needs it.
-            if matches!(content, Some(InLetter::Whole | InLetter::Message))
-                && let Err(error) = bus.remove(Stream::Events, stored.sequence).await
-            {
-                debug!(%error, "an event of no run stays in the log for now");
-                return Err(Lost);
+            if matches!(content, Some(InLetter::Whole | InLetter::Message)) {
+                remove(bus, stored).await?;
             }
         }
         Verdict::Archived(history) => {
@@ -101,6 +99,21 @@ pub(super) async fn settle(
     Ok(())
 }
 
+/// Removes an event that is kept elsewhere. Where nobody here may do that, it stays.
+async fn remove(bus: &dyn Bus, stored: &StoredMessage) -> Result<(), Lost> {
+    match bus.remove(Stream::Events, stored.sequence).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_retryable() => {
+            debug!(subject = stored.message.subject, %error, "not removed from the log yet");
+            Err(Lost)
+        }
+        Err(error) => {
+            warn!(subject = stored.message.subject, %error, "stays in the log, although it is kept elsewhere");
+            Ok(())
+        }
+    }
+}
+
 /// Adds an event to the history of its run, unless that is there already, and removes it from the log. The beginning and
 /// the end that stay there for a while are left.
 async fn archived(
@@ -109,22 +122,22 @@ async fn archived(
     stored: &StoredMessage,
     history: &History,
 ) -> Result<(), Lost> {
-    if history.holds(Stream::Events, stored.sequence) {
+    let Some(run) = history.subject.as_ref().and_then(Subject::run) else { return Ok(()) };
+    let stays = match Subject::parse(bus.namespace(), &stored.message.subject) {
+        Ok(Subject::Workflow { verb, .. }) => verb == WorkflowVerb::Started || is_end(verb),
+        _ => false,
+    };
+    if stays && history.holds(Stream::Events, stored.sequence) {
         return Ok(());
     }
-    let Some(run) = history.subject.as_ref().and_then(Subject::run) else { return Ok(()) };
     debug!(%run, subject = stored.message.subject, "an event of an archived run");
-    let kept = janitor::late(bus, lease, history, run, Stream::Events, stored).await;
-    let done = match kept {
-        Ok(()) => bus.remove(Stream::Events, stored.sequence).await.map(drop).map_err(NotDone::Bus),
-        Err(error) => Err(error),
-    };
-    done.map_err(|error| {
+    janitor::late(bus, lease, history, run, Stream::Events, stored).await.map_err(|error| {
         if let NotDone::Bus(error) = error {
-            warn!(%run, %error, "an event of an archived run stays in the log for now");
+            warn!(%run, %error, "an event of an archived run is not in its history yet");
         }
         Lost
-    })
+    })?;
+    remove(bus, stored).await
 }
 
 /// The same signal under an id of its own.

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -7,9 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::RunId;
 use crate::message::{Headers, Message, StoredMessage};
-
-/// Longest piece of a body: with its quotes or in base64 it fits any message that a server takes by default.
-const PIECE_BYTES: usize = 256 * 1024;
 
 /// Data of `history` and `history.late`: what happened in a run that has ended, as it stood in the streams.
 ///
@@ -61,15 +60,16 @@ fn is_zero(offset: &u64) -> bool {
 }
 
 impl Archived {
-    /// A message as it is archived: in one piece or, if it is large, in several. The same message gives the same pieces.
+    /// A message as it is archived: in one piece or, if its body is longer than `longest` bytes, in several. With its quotes
+    /// or in base64, each may take half as much again.
     #[must_use]
-    pub fn pieces(stream: &str, stored: &StoredMessage) -> Vec<Self> {
+    pub fn pieces(stream: &str, stored: &StoredMessage, longest: usize) -> Vec<Self> {
         let StoredMessage { message, sequence, time } = stored;
         let whole = std::str::from_utf8(&message.payload).ok();
         let (mut pieces, mut begin) = (Vec::new(), 0);
         loop {
             let rest = message.payload.len() - begin;
-            let mut end = begin + rest.min(PIECE_BYTES);
+            let mut end = begin + rest.min(longest);
             if let Some(text) = whole {
                 end = text.floor_char_boundary(end);
             }
@@ -94,24 +94,24 @@ impl Archived {
         }
     }
 
-    /// The message of which these are the pieces, in any order and some perhaps several times; `None` if one is missing
-    /// or is no base64.
+    /// The message of which these are the pieces, in any order, some perhaps several times, and cut in different ways; `None`
+    /// if one is missing or is no base64.
     #[must_use]
     pub fn join(mut pieces: Vec<Self>) -> Option<StoredMessage> {
         pieces.sort_by_key(|piece| piece.offset);
-        pieces.dedup_by_key(|piece| piece.offset);
-        let mut payload = Vec::new();
+        let mut payload: Vec<u8> = Vec::new();
+        let mut is_whole = false;
         for piece in &pieces {
-            if piece.offset != payload.len() as u64 {
-                return None;
-            }
-            match (&piece.body, &piece.body_base64) {
-                (Some(text), _) => payload.extend_from_slice(text.as_bytes()),
-                (None, Some(encoded)) => payload.extend(BASE64_STANDARD.decode(encoded).ok()?),
-                (None, None) => {}
-            }
+            let body = match (&piece.body, &piece.body_base64) {
+                (Some(text), _) => Cow::Borrowed(text.as_bytes()),
+                (None, Some(encoded)) => Cow::Owned(BASE64_STANDARD.decode(encoded).ok()?),
+                (None, None) => Cow::Borrowed(&[][..]),
+            };
+            let there = payload.len().checked_sub(usize::try_from(piece.offset).ok()?)?;
+            payload.extend_from_slice(body.get(there..).unwrap_or_default());
+            is_whole |= !piece.continues;
         }
-        if pieces.last()?.continues {
+        if !is_whole {
             return None;
         }
         let first = pieces.into_iter().next()?;
@@ -145,6 +145,8 @@ fn grows(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    const LONGEST: usize = 1_000;
+
     fn stored(payload: impl Into<Bytes>) -> StoredMessage {
         let mut headers = Headers::new().with("content-type", "text/plain");
         headers.append("x", "1");
@@ -155,25 +157,30 @@ mod tests {
 
     #[test]
     fn a_message_is_archived_without_loss() {
-        let large = "ü\"".repeat(PIECE_BYTES);
+        let large = "ü\"".repeat(LONGEST);
         let bodies: [Bytes; 6] = [
             Bytes::new(),
             "{\"a\": 1}".into(),
             vec![0xff, 0x00].into(),
             large.into(),
-            vec![0xfe; PIECE_BYTES * 2 + 1].into(),
-            "\u{1}".repeat(PIECE_BYTES + 1).into(),
+            vec![0xfe; LONGEST * 2 + 1].into(),
+            "\u{1}".repeat(LONGEST + 1).into(),
         ];
         for body in bodies {
             let stored = stored(body);
-            let mut pieces = Archived::pieces("events", &stored);
-            assert!(pieces.iter().all(|piece| piece.size() < 2 * PIECE_BYTES), "{}", pieces.len());
+            let mut pieces = Archived::pieces("events", &stored, LONGEST);
+            assert!(pieces.iter().all(|piece| piece.size() < 2 * LONGEST), "{}", pieces.len());
             let written = serde_json::to_string(&pieces).expect("JSON");
             assert_eq!(serde_json::from_str::<Vec<Archived>>(&written).expect("JSON"), pieces);
             pieces.reverse();
             pieces.push(pieces[0].clone());
             assert_eq!(Archived::join(pieces.clone()).as_ref(), Some(&stored));
-            if stored.message.payload.len() > PIECE_BYTES {
+            if stored.message.payload.len() > LONGEST {
+                let mut other = pieces.clone();
+                other.retain(|piece| piece.offset > 0);
+                assert_eq!(Archived::join(other.clone()), None, "its begin is missing");
+                other.extend(Archived::pieces("events", &stored, LONGEST / 3));
+                assert_eq!(Archived::join(other).as_ref(), Some(&stored), "it was cut in two ways");
                 pieces.retain(|piece| piece.continues);
                 assert_eq!(Archived::join(pieces), None, "its end is missing");
             }

@@ -1,6 +1,6 @@
 //! What agents say that they executed, and why some of it more than once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -39,7 +39,8 @@ pub(super) struct Executions {
 
 /// Reads the records in a folder, and looks for a fault behind each repeated execution: its first agent was killed,
 /// stopped or frozen between the two, or the server that keeps account of deliveries was; or the agent had just been
-/// frozen, with the delivery on its way to it.
+/// frozen, with the delivery on its way to it; or its second agent was frozen when it was about to begin, which is what it
+/// then does first.
 pub(super) fn of(folder: &Path, faults: &[Fault]) -> Result<Executions> {
     let mut attempts: BTreeMap<(RunId, TaskId, Attempt), Vec<Execution>> = BTreeMap::new();
     for file in std::fs::read_dir(folder)? {
@@ -54,6 +55,10 @@ pub(super) fn of(folder: &Path, faults: &[Fault]) -> Result<Executions> {
             attempts.entry(key).or_default().push(execution);
         }
     }
+    let mut begun: BTreeMap<u32, BTreeSet<u64>> = BTreeMap::new();
+    for execution in attempts.values().flatten() {
+        begun.entry(execution.pid).or_default().insert(execution.at);
+    }
     let mut all = Executions::default();
     for mut executions in attempts.into_values() {
         all.count += executions.len();
@@ -66,7 +71,13 @@ pub(super) fn of(folder: &Path, faults: &[Fault]) -> Result<Executions> {
                 fault.touches(before.at - waited, after.at)
                     && (fault.victim == Victim::Server || fault.victim == Victim::Agent(before.pid))
             };
-            if !faults.iter().any(is_behind) {
+            let woke_up = |fault: &Fault| {
+                fault.deed == Deed::Freeze
+                    && fault.victim == Victim::Agent(after.pid)
+                    && fault.touches(before.at, after.at)
+                    && begun[&after.pid].range(fault.from..after.at).next().is_none()
+            };
+            if !faults.iter().any(|fault| is_behind(fault) || woke_up(fault)) {
                 all.unexplained.push(format!("{before:?}, then {after:?}"));
             }
         }

@@ -35,7 +35,7 @@ pub(super) struct Fault {
     pub(super) victim: Victim,
     pub(super) deed: Deed,
     /// When it began, in milliseconds.
-    from: u64,
+    pub(super) from: u64,
     /// When its victim, or its successor, was there again.
     to: Option<u64>,
 }

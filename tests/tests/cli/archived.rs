@@ -64,6 +64,10 @@ async fn an_archived_run_is_told_of_like_any_other() -> Result<()> {
     }
     let shown = person.says(&["runs", "show", "@last"]).await?.well()?;
     assert!(shown.contains("\narchived\n"), "{shown}");
+    for (status, is_told) in [("completed", true), ("failed", false), ("running", false)] {
+        let listed = person.says(&["runs", "list", "--status", status]).await?.well()?;
+        assert_eq!(listed.contains(&run.to_string()), is_told, "{status}: {listed}");
+    }
     let begin = run.to_string()[..12].to_owned();
     assert!(person.says(&["runs", "show", &begin]).await?.well()?.contains(&run.to_string()));
     let tour = person.file("tour.yaml", TOUR)?;

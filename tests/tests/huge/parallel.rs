@@ -8,7 +8,7 @@ use mesh_bus::topology::Stream;
 use mesh_tests::{Process, TestServer, World};
 use serde_json::{Value, json};
 
-use crate::support::{agent, output, parallel, set_up, short_runs, so_many};
+use crate::support::{agent, archive, output, parallel, set_up, short_runs, so_many};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_thousand_in_parallel() -> Result<()> {
@@ -69,5 +69,5 @@ async fn in_parallel(count: usize) -> Result<()> {
     agent.stop().await?;
     quick.stop().await?;
     ensure!(third.terminate()?, "the orchestrator did not end well");
-    Ok(())
+    archive(&world, run).await
 }

@@ -9,7 +9,7 @@ use mesh_tests::{Process, TestServer, World};
 use serde_json::{Value, json};
 
 use crate::support::{
-    agent, checkpoints, compare_cold_loads, output, remove_checkpoints, sequence, set_up, so_many,
+    agent, archive, checkpoints, compare_cold_loads, output, remove_checkpoints, sequence, set_up, so_many,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,5 +70,5 @@ async fn in_sequence(count: usize) -> Result<()> {
     ensure!(created.len() == count, "{} tasks", created.len());
     agent.stop().await?;
     ensure!(third.terminate()?, "the orchestrator did not end well");
-    Ok(())
+    archive(&world, run).await
 }

@@ -9,14 +9,14 @@ use futures::StreamExt as _;
 use mesh_agents::{Agent, AgentBuilder, Context, TaskFailure};
 use mesh_bus::nats::NatsBus;
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, From, RunOutcome, RunWaiter};
+use mesh_bus::{Bus, From, RunOutcome, RunWaiter, read_whole_run};
 use mesh_core::{Event, Fact, Replay, Run};
 use mesh_orchestrator::Definitions;
 use mesh_orchestrator::definitions::{self, ApplyError};
 use mesh_schemas::document::Format;
 use mesh_schemas::payload::WorkflowCheckpointed;
 use mesh_schemas::{Envelope, RunId, Subject};
-use mesh_tests::{World, patiently};
+use mesh_tests::{Process, World, mesh_binary, patiently};
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -172,6 +172,31 @@ pub(crate) async fn compare_cold_loads(world: &World, run: RunId) -> Result<()> 
         state.len(),
         rest.events.len()
     );
+    Ok(())
+}
+
+/// Archives a run that has ended, by an orchestrator without grace, and compares what is kept with what the log had.
+pub(crate) async fn archive(world: &World, run: RunId) -> Result<()> {
+    let log = read_whole_run(&*world.bus, &run).await?.events;
+    let work = world.bus.read_work(&run).await?;
+    let janitor = Process::start(world, &mesh_binary()?, &["orchestrator", "--grace", "0s"])?;
+    let begin = Instant::now();
+    let mut looks = tokio::time::interval(Duration::from_millis(100));
+    let emptied = async {
+        while world.bus.read_run(&run).await?.events.len() > 2 || !world.bus.read_work(&run).await?.is_empty()
+        {
+            looks.tick().await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(LONGEST, emptied).await.context("waited too long for the archive")??;
+    println!("archived {:?} after the start, {}", begin.elapsed(), janitor.memory()?);
+    let begin = Instant::now();
+    let kept = read_whole_run(&*world.bus, &run).await?;
+    ensure!(kept.events == log, "the events are other ones");
+    ensure!(kept.history.of(Stream::Tasks).eq(&work), "the work is other work");
+    println!("read from {} parts of its history in {:?}", kept.history.parts, begin.elapsed());
+    ensure!(janitor.terminate()?, "the orchestrator did not end well");
     Ok(())
 }
 

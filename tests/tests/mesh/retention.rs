@@ -203,14 +203,18 @@ async fn checkpoints_go_with_their_run() -> Result<()> {
 
 #[tokio::test]
 async fn where_the_log_is_nearly_full_requests_wait_and_nothing_is_lost() -> Result<()> {
-    let limits = Limits { log_bytes: Some(4_000_000), ..Limits::default() };
+    let limits = Limits { log_bytes: Some(2_000_000), ..Limits::default() };
     let mesh = Mesh::that_forgets_after(Duration::from_secs(1), limits).await?;
-    let text = "x".repeat(100_000);
+    let text = "x".repeat(40_000);
     let mut runs = Vec::new();
     for _ in 0..24 {
-        // 7 MB in the log, and 5 MB of work.
+        // 3.8 MB in the log, and 1.9 MB of work.
         runs.push(mesh.world.start("chain", json!({"n": text})).await?);
     }
+    let consumers = mesh.world.bus.health().await?.consumers;
+    let relay = consumers.into_iter().find(|consumer| consumer.name == "relay").context("the relay")?;
+    let waiting = relay.found.map_or(0, |found| found.pending);
+    ensure!(waiting > 12, "only {waiting} requests wait");
     for run in &runs {
         ensure!(matches!(mesh.world.ended(*run).await?, RunOutcome::Completed(_)), "run {run} completes");
     }

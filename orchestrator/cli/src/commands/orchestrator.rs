@@ -6,12 +6,13 @@ use clap::Args;
 use mesh_bus::Bus as _;
 use mesh_bus::topology::{Limits, Replicas, Topology};
 use mesh_orchestrator::{Options, Retention};
-use mesh_schemas::Shards;
 use mesh_schemas::definition::Span;
+use mesh_schemas::{ErrorCode, Shards};
 
 use crate::connection::Connection;
 use crate::durable::{Durable, demand};
 use crate::exit::Outcome;
+use crate::failure::Failure;
 
 /// Run an orchestrator against a NATS server that is there
 #[derive(Args)]
@@ -87,8 +88,25 @@ impl Layout {
     }
 }
 
+impl Keeping {
+    /// Refuses to keep less of what happened in a run than of its request: then it would be known that the run was, and not
+    /// what became of it.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        let (requests, history) = (self.keep_requests, self.keep_history.unwrap_or(self.keep_requests));
+        if history.get() >= requests.get() {
+            return Ok(());
+        }
+        let message = format!(
+            "--keep-history {history} is less than --keep-requests {requests}: keep the history as long as the request, or \
+             both shorter"
+        );
+        Err(Failure::new(ErrorCode::Combination, message))
+    }
+}
+
 impl Orchestrator {
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
+        self.keeping.check()?;
         let stop = mesh_agents::stop_signal()?;
         let bus = Arc::new(connection.connect().await?);
         if self.layout.durable == Some(Durable::Yes) {
@@ -169,6 +187,14 @@ mod tests {
         for wrong in ["", "GB", "-1", "1.5GB", "20XB", "0", "9MB", "99999999999999TB"] {
             assert!(byte_limit(wrong).is_err(), "{wrong}");
         }
+        let keeping = |text: &str| Keeping {
+            grace: "1h".parse().expect("a time"),
+            keep_requests: "7d".parse().expect("a time"),
+            keep_history: Some(text.parse().expect("a time")),
+            log_limit: None,
+            history_limit: None,
+        };
+        assert!(keeping("7d").check().is_ok() && keeping("6d").check().is_err());
         assert!(keep_requests("59s").is_err());
         assert!(keep_requests("60s").is_ok());
     }

@@ -47,6 +47,7 @@ pub(crate) struct Up {
 
 impl Up {
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
+        self.keeping.check()?;
         let stop = mesh_agents::stop_signal()?;
         let durable = self.layout.is_durable();
         let mut servers = if self.cluster {

@@ -55,6 +55,7 @@ impl Desk {
             rules: RULES_VERSION,
             retention: Retention::default(),
             pressure: crate::pressure::Pressure::new().1,
+            patience: crate::janitor::Patience::default(),
             folded: Arc::new(move |run, upto| {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((run.header.run, upto));
                 kept.lock().unwrap_or_else(PoisonError::into_inner).push(run.clone());
@@ -221,6 +222,60 @@ async fn a_run_begins_with_its_first_event_alone() {
     assert_eq!(desk.last_folded(), (one, 1));
     let tasks = format!("mesh.task.created.*.*.{one}.>");
     assert_eq!(desk.bus.list_subjects(Stream::Tasks, &tasks).await.expect("read").len(), 3);
+}
+
+/// What was late for many reasons is read once, and not once for each of it.
+#[tokio::test(start_paused = true)]
+async fn late_events_that_are_read_with_their_run_are_settled_with_it() {
+    let mut desk = Desk::new(1_024).await;
+    let one = run("1");
+    desk.start(one).await;
+    desk.settle().await;
+    for task in ["a", "b", "c"] {
+        desk.complete(one, task).await;
+        desk.settle().await;
+    }
+    desk.settle().await;
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let error = json!({"code": "late", "message": "too late", "retryable": false});
+    for task in ["a", "b", "c"] {
+        desk.store(&format!("task.failed.work.normal.{one}.{task}.1"), json!({ "error": error })).await;
+    }
+    let before = desk.runs.lock().unwrap_or_else(PoisonError::into_inner).len();
+    let load = desk.take().await.expect("the run is read");
+    for _ in 0..2 {
+        assert!(desk.take().await.is_none(), "it waits");
+    }
+    desk.work(load).await;
+    assert_eq!(desk.runs.lock().unwrap_or_else(PoisonError::into_inner).len(), before + 1);
+    assert!(!desk.follower.has_waiting());
+}
+
+/// Whoever added an event to a history may have died before it removed the event.
+#[tokio::test(start_paused = true)]
+async fn what_is_archived_already_is_removed() {
+    let mut desk = Desk::new(1_024).await;
+    let one = run("1");
+    let archived = |stored: &StoredMessage| vec![(Stream::Events, stored.clone())];
+    desk.complete(one, "a").await;
+    let late = desk.bus.at(Stream::Events, 1).await.expect("read").expect("an event");
+    let subject = Subject::History {
+        workflow: Some("three".parse().expect("a name")),
+        outcome: mesh_schemas::WorkflowVerb::Completed,
+        run: one,
+    };
+    for part in mesh_bus::History::default().missing(one, &archived(&late), 1_000) {
+        let part = mesh_bus::history::archive(&*desk.bus, &subject, &part);
+        desk.bus.publish(Publish::plain(part)).await.expect("stored");
+    }
+    while let Some(work) = desk.take().await {
+        desk.work(work).await;
+        if desk.bus.at(Stream::Events, 1).await.expect("read").is_none() {
+            break;
+        }
+    }
+    assert_eq!(desk.bus.at(Stream::Events, 1).await.expect("read"), None);
+    assert!(desk.letters().await.is_empty());
 }
 
 /// Large runs make room for each other, and the one at hand is kept, however large.

@@ -70,7 +70,8 @@ pub(super) fn pressure(fill: Option<&Fill>) -> Option<Finding> {
                  archived at once",
                 share.thousandths() / 10
             ),
-            "wait for runs to end, or give the log more room: `mesh orchestrator --log-limit`, or the limits of the account",
+            "wait for runs to end, or give the log more room: `mesh orchestrator --log-limit`. Where the account is full, more \
+             room for it, or less for what has ended: `--history-limit`",
         )
     })
 }

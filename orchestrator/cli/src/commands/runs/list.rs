@@ -47,7 +47,7 @@ impl List {
         let is_wanted = |run: &Summary| self.status.is_none_or(|status| run.status == status);
         runs.retain(is_wanted);
         if self.all || runs.len() < self.limit {
-            add_archived(&bus, &mut runs, self.workflow.as_ref(), self.since).await?;
+            add_archived(&bus, &mut runs, self.workflow.as_ref(), self.status, self.since).await?;
             runs.retain(is_wanted);
         }
         let found = runs.len();
@@ -164,11 +164,18 @@ async fn add_archived(
     bus: &dyn Bus,
     runs: &mut Vec<Summary>,
     workflow: Option<&WorkflowName>,
+    status: Option<RunStatus>,
     since: Option<Since>,
 ) -> anyhow::Result<()> {
+    if status == Some(RunStatus::Running) {
+        return Ok(());
+    }
     let namespace = bus.namespace();
     let since = since.map(|since| since.time(bus.now()));
-    let filter = format!("{namespace}.history.{}.*.*.*", workflow.map_or("*", WorkflowName::as_str));
+    // The outcome in the subject is named as the status.
+    let (workflow, outcome) =
+        (workflow.map_or("*", WorkflowName::as_str), status.map_or("*", RunStatus::as_str));
+    let filter = format!("{namespace}.history.{workflow}.{outcome}.*.*");
     // A run is archived after it has begun.
     let from = since.map_or(From::Begin, From::Time);
     let mut histories = present(bus, Stream::History, vec![filter], from).await?;
@@ -197,7 +204,7 @@ async fn add_archived(
 /// The runs of a workflow that have ended, the newest last.
 pub(crate) async fn ended_runs(bus: &dyn Bus, workflow: &WorkflowName) -> anyhow::Result<Vec<RunId>> {
     let mut runs = summaries(bus, Some(workflow), From::Begin).await?;
-    add_archived(bus, &mut runs, Some(workflow), None).await?;
+    add_archived(bus, &mut runs, Some(workflow), None, None).await?;
     Ok(runs.into_iter().filter(|run| run.ended.is_some()).map(|run| run.run).collect())
 }
 
