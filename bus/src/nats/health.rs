@@ -105,7 +105,8 @@ impl NatsBus {
             Ok(account) => {
                 fills.push(Fill { what: "the account".to_owned(), share: usage(&account).storage });
             }
-            Err(failure) => tracing::debug!(?failure, "how full the account is cannot be seen"),
+            Err(Failure::Denied(error)) => tracing::debug!(error, "how full the account is cannot be seen"),
+            Err(failure) => return Err(failure.during("look at the account")),
         }
         let limited = fills.into_iter().filter(|fill| fill.share.limit.is_some());
         Ok(limited.max_by_key(|fill| fill.share.thousandths()))
@@ -113,32 +114,11 @@ impl NatsBus {
 
     /// How many events of archived runs came late and are kept.
     async fn late_events(&self) -> Result<u64, BusError> {
-        #[derive(Deserialize)]
-        struct Counted {
-            state: Counts,
-            #[serde(default)]
-            total: usize,
-        }
-        #[derive(Deserialize)]
-        struct Counts {
-            #[serde(default)]
-            subjects: Option<std::collections::BTreeMap<String, u64>>,
-        }
-        let (name, mut late, mut seen) = (Stream::History.name(&self.namespace), 0, 0);
-        loop {
-            let filter = format!("{}.history.late.>", self.namespace);
-            let arguments = json!({ "subjects_filter": filter, "offset": seen });
-            let page: Counted = match self.api.call(&format!("STREAM.INFO.{name}"), &arguments).await {
-                Ok(page) => page,
-                Err(failure) if failure.code() == Some(ErrorCode::STREAM_NOT_FOUND) => return Ok(0),
-                Err(failure) => return Err(failure.during("count late events")),
-            };
-            let subjects = page.state.subjects.unwrap_or_default();
-            late += subjects.values().sum::<u64>();
-            seen += subjects.len();
-            if subjects.is_empty() || seen >= page.total {
-                return Ok(late);
-            }
+        let name = Stream::History.name(&self.namespace);
+        match self.api.subjects(&name, &format!("{}.history.late.>", self.namespace)).await {
+            Ok(subjects) => Ok(subjects.into_values().sum()),
+            Err(failure) if failure.code() == Some(ErrorCode::STREAM_NOT_FOUND) => Ok(0),
+            Err(failure) => Err(failure.during("count late events")),
         }
     }
 

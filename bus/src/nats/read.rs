@@ -1,26 +1,21 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use async_nats::StatusCode;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::{ErrorCode, stream};
-use futures::StreamExt as _;
 use mesh_schemas::{RunId, StoredMessage};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::timeout;
 
 use super::api::{Failure, TIME_LIMIT, status, to_json};
+use super::batch::{Batch, unexpected, unreadable};
 use super::bus::NatsBus;
 use super::reader::Reader;
 use super::wire;
 use crate::bus::RunLog;
 use crate::error::BusError;
 use crate::topology::Stream;
-
-/// Status of a request that matches more subjects than the server hands out at once (1 024).
-const TOO_MANY: u16 = 413;
-/// Status of the message after the last one.
-pub(super) const END: u16 = 204;
 
 #[derive(Serialize)]
 struct MultiLast<'a> {
@@ -31,17 +26,7 @@ struct MultiLast<'a> {
     up_to_seq: Option<u64>,
 }
 
-/// What a direct get of many subjects led to.
-enum Page {
-    /// These messages; `more` remain, as the answer was too long for one go.
-    Messages { up_to: u64, more: bool },
-    /// The answering server knows of none. It may be behind.
-    None,
-    /// More than may be asked for in this way.
-    TooMany,
-}
-
-/// What was read in this way.
+/// What was read by direct gets.
 enum Read {
     /// Everything.
     All(RunLog),
@@ -179,11 +164,12 @@ impl NatsBus {
         let mut events = Vec::new();
         let (mut from, mut end) = (None, None);
         loop {
-            match self.page(&stream, filters, from, end, &mut events).await {
-                Ok(Page::Messages { up_to, more }) => {
+            let request = MultiLast { multi_last: filters, seq: from, up_to_seq: end };
+            match self.api.batch(&stream, &request, |event| events.push(event)).await {
+                Ok(Batch::End { up_to: Some(up_to), left: Some(left) }) => {
                     let end = *end.get_or_insert(up_to);
                     events.sort_unstable_by_key(|event| event.sequence);
-                    if !more {
+                    if left == 0 {
                         return Ok(Read::All(RunLog { events, end }));
                     }
                     let next = events.last().map(|event| event.sequence + 1);
@@ -192,52 +178,15 @@ impl NatsBus {
                     }
                     from = next;
                 }
+                Ok(Batch::End { .. }) => return Err(unreadable().during(operation())),
                 // What was left of a page that was read in part may have been removed meanwhile.
-                Ok(Page::None) if from.is_some() => {
+                Ok(Batch::NotFound) if from.is_some() => {
                     return Ok(Read::All(RunLog { events, end: end.unwrap_or_default() }));
                 }
-                Ok(Page::None) => return Ok(Read::None),
-                Ok(Page::TooMany) => return Ok(Read::TooMany),
+                Ok(Batch::NotFound) => return Ok(Read::None),
+                Ok(Batch::TooMany) => return Ok(Read::TooMany),
                 Err(Failure::NoResponders) => return Err(self.why_nobody_reads(&stream, &operation()).await),
                 Err(failure) => return Err(failure.during(operation())),
-            }
-        }
-    }
-
-    /// One answer to a direct get of the last message of every matching subject: as a subject holds one message,
-    /// of all messages.
-    async fn page(
-        &self,
-        stream: &str,
-        filters: &[String],
-        seq: Option<u64>,
-        up_to_seq: Option<u64>,
-        events: &mut Vec<StoredMessage>,
-    ) -> Result<Page, Failure> {
-        let link = self.api.link();
-        let inbox = self.api.client.new_inbox();
-        let subscribed = self.api.client.subscribe(inbox.clone()).await;
-        let mut answers = subscribed.map_err(|error| Failure::Unavailable(error.to_string()))?;
-        let request = MultiLast { multi_last: filters, seq, up_to_seq };
-        let get = format!("$JS.API.DIRECT.GET.{stream}");
-        self.api.send(get, Some(inbox), None, to_json(&request)?).await?;
-        loop {
-            // No need to watch the connection: an answer that is lost is the last for a while.
-            let answer = timeout(TIME_LIMIT, answers.next()).await.ok().flatten().ok_or_else(|| {
-                let lost = link.has_changed().unwrap_or(true);
-                Failure::Unavailable(if lost { "the connection was lost" } else { "no answer" }.to_owned())
-            })?;
-            match status(&answer) {
-                None => events.push(wire::from_direct_get(answer).ok_or_else(unreadable)?),
-                Some(StatusCode::NOT_FOUND) => return Ok(Page::None),
-                Some(StatusCode::NO_RESPONDERS) => return Err(Failure::NoResponders),
-                Some(status) if status.as_u16() == TOO_MANY => return Ok(Page::TooMany),
-                Some(status) if status.as_u16() == END => {
-                    let up_to = wire::server_number(&answer, "Nats-UpTo-Sequence").ok_or_else(unreadable)?;
-                    let more = wire::server_number(&answer, "Nats-Num-Pending").ok_or_else(unreadable)? > 0;
-                    return Ok(Page::Messages { up_to, more });
-                }
-                Some(status) => return Err(unexpected(status, &answer)),
             }
         }
     }
@@ -297,31 +246,9 @@ impl NatsBus {
         stream: Stream,
         filter: &str,
     ) -> Result<BTreeSet<String>, BusError> {
-        #[derive(Deserialize)]
-        struct Info {
-            /// How many there are in all; the server tells some of them at a time.
-            #[serde(default)]
-            total: usize,
-            state: State,
-        }
-        #[derive(Deserialize)]
-        struct State {
-            #[serde(default)]
-            subjects: Option<BTreeMap<String, u64>>,
-        }
-        let name = stream.name(&self.namespace);
-        let operation = || format!("read the subjects on {filter}");
-        let mut found = BTreeSet::new();
-        loop {
-            let request = json!({ "subjects_filter": filter, "offset": found.len() });
-            let info = self.api.call::<Info>(&format!("STREAM.INFO.{name}"), &request).await;
-            let info = info.map_err(|failure| self.about_stream(failure, operation()))?;
-            let before = found.len();
-            found.extend(info.state.subjects.unwrap_or_default().into_keys());
-            if found.len() >= info.total || found.len() == before {
-                return Ok(found);
-            }
-        }
+        let subjects = self.api.subjects(&stream.name(&self.namespace), filter).await;
+        let about = |failure| self.about_stream(failure, format!("read the subjects on {filter}"));
+        Ok(subjects.map_err(about)?.into_keys().collect())
     }
 
     /// Sequence of the last message on a subject by the stream's leader, which is never behind.
@@ -341,13 +268,4 @@ impl NatsBus {
             Err(failure) => Err(failure),
         }
     }
-}
-
-pub(super) fn unreadable() -> Failure {
-    Failure::Invalid("the answer to a direct get cannot be read".to_owned())
-}
-
-pub(super) fn unexpected(status: StatusCode, answer: &async_nats::Message) -> Failure {
-    let text = answer.description.as_deref().unwrap_or_default();
-    Failure::Unavailable(format!("status {status} {text}"))
 }

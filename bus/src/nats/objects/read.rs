@@ -1,18 +1,13 @@
 use std::collections::BTreeMap;
 
-use async_nats::StatusCode;
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
-use futures::StreamExt as _;
-use mesh_schemas::{Digest, MAX_OBJECT_BYTES, ObjectName};
-use serde::Deserialize;
+use mesh_schemas::{Digest, MAX_OBJECT_BYTES, ObjectName, StoredMessage};
 use serde_json::json;
-use tokio::time::timeout;
 
-use super::super::api::{Failure, TIME_LIMIT, status, to_json};
+use super::super::api::Failure;
+use super::super::batch::Batch;
 use super::super::bus::NatsBus;
-use super::super::read::{END, unexpected, unreadable};
-use super::super::wire;
 use super::description::Description;
 use crate::error::BusError;
 
@@ -108,34 +103,8 @@ impl NatsBus {
         filter: &str,
         operation: &str,
     ) -> Result<BTreeMap<String, u64>, BusError> {
-        #[derive(Deserialize)]
-        struct Info {
-            #[serde(default)]
-            total: usize,
-            state: State,
-        }
-        #[derive(Deserialize)]
-        struct State {
-            #[serde(default)]
-            subjects: Option<BTreeMap<String, u64>>,
-        }
-        let info = format!("STREAM.INFO.{}", self.object_stream());
-        let (mut all, mut read) = (BTreeMap::new(), 0);
-        loop {
-            let arguments = json!({ "subjects_filter": filter, "offset": read });
-            let page: Info = self
-                .api
-                .call(&info, &arguments)
-                .await
-                .map_err(|failure| self.about_stream(failure, operation.to_owned()))?;
-            let subjects = page.state.subjects.unwrap_or_default();
-            read += subjects.len();
-            let is_last = subjects.is_empty() || read >= page.total;
-            all.extend(subjects);
-            if is_last {
-                return Ok(all);
-            }
-        }
+        let subjects = self.api.subjects(&self.object_stream(), filter).await;
+        subjects.map_err(|failure| self.about_stream(failure, operation.to_owned()))
     }
 
     /// As much of the content of an object as the answering server has, in order.
@@ -168,31 +137,16 @@ impl NatsBus {
         batch: u64,
         content: &mut BytesMut,
     ) -> Result<Option<u64>, Failure> {
-        let link = self.api.link();
-        let inbox = self.api.client.new_inbox();
-        let subscribed = self.api.client.subscribe(inbox.clone()).await;
-        let mut answers = subscribed.map_err(|error| Failure::Unavailable(error.to_string()))?;
         let request =
             json!({ "next_by_subj": subject, "seq": from, "batch": batch, "max_bytes": PAGE_BYTES });
-        let get = format!("$JS.API.DIRECT.GET.{}", self.object_stream());
-        self.api.send(get, Some(inbox), None, to_json(&request)?).await?;
         let mut last = None;
-        loop {
-            let answer = timeout(TIME_LIMIT, answers.next()).await.ok().flatten().ok_or_else(|| {
-                let lost = link.has_changed().unwrap_or(true);
-                Failure::Unavailable(if lost { "the connection was lost" } else { "no answer" }.to_owned())
-            })?;
-            match status(&answer) {
-                None => {
-                    let chunk = wire::from_direct_get(answer).ok_or_else(unreadable)?;
-                    content.extend_from_slice(&chunk.message.payload);
-                    last = Some(chunk.sequence);
-                }
-                Some(StatusCode::NOT_FOUND) => return Ok(last),
-                Some(StatusCode::NO_RESPONDERS) => return Err(Failure::NoResponders),
-                Some(status) if status.as_u16() == END => return Ok(last),
-                Some(status) => return Err(unexpected(status, &answer)),
-            }
+        let take = |chunk: StoredMessage| {
+            content.extend_from_slice(&chunk.message.payload);
+            last = Some(chunk.sequence);
+        };
+        match self.api.batch(&self.object_stream(), &request, take).await? {
+            Batch::End { .. } | Batch::NotFound => Ok(last),
+            Batch::TooMany => Err(Failure::Invalid("the server takes no request for one subject".to_owned())),
         }
     }
 }

@@ -90,7 +90,7 @@ async fn a_run_is_read_from_its_newest_checkpoint_that_is_of_use() {
         wrong(5, &|data| data["state"] = json!("{}")),
         wrong(99, &|data| with_state(data, "\"upto\":3", "\"upto\":99")),
         wrong(6, &|data| data["rules"] = json!(2)),
-        wrong(7, &|data| with_state(data, "\"format\":2", "\"format\":1")),
+        wrong(7, &|data| with_state(data, "\"format\":1", "\"format\":0")),
         wrong(8, &|data| data["state"] = Value::Null),
     ] {
         desk.store(&subject, data).await;
