@@ -14,9 +14,7 @@ use crate::support::{
 };
 
 on_every_bus!(
-    a_message_is_removed_and_nothing_else,
-    what_is_removed_is_not_delivered,
-    what_is_removed_does_not_come_again,
+    what_is_removed_holds_nothing_up,
     a_consumer_tells_up_to_where_all_is_settled,
     a_message_stands_right_behind_another_or_not_at_all,
     the_work_of_a_run_is_read,
@@ -26,47 +24,7 @@ on_every_bus!(
     a_log_of_limited_size_takes_no_more_and_tells_how_full_it_is,
 );
 
-async fn a_message_is_removed_and_nothing_else(server: &impl Server) -> Result<()> {
-    let bus = server.set_up().await?;
-    for number in 1..=4 {
-        bus.publish(event(run(1), number)).await?;
-    }
-    bus.remove(Stream::Events, 2).await?;
-    let bodies = async || -> Result<Vec<String>> {
-        Ok(bus.read_run(&run(1)).await?.events.iter().map(|event| text(&event.message)).collect())
-    };
-    assert_eq!(bodies().await?, ["1", "3", "4"]);
-    assert_eq!(bus.at(Stream::Events, 2).await?, None);
-    bus.remove(Stream::Events, 2).await?;
-    bus.remove(Stream::Events, 99).await?;
-    bus.remove(Stream::Tasks, 1).await?;
-    bus.remove(Stream::Events, 4).await?;
-    assert_eq!((bodies().await?, bus.read_run(&run(1)).await?.end), (vec!["1".into(), "3".into()], 4));
-    // The subject is free, and the sequence is not used again.
-    assert_eq!(bus.publish(event(run(1), 2)).await?, Stored::Now(5));
-    assert_eq!(bus.publish(event(run(1), 1)).await?, Stored::Already);
-    assert_eq!(bodies().await?, ["1", "3", "2"]);
-    Ok(())
-}
-
-async fn what_is_removed_is_not_delivered(server: &impl Server) -> Result<()> {
-    let bus = server.set_up().await?;
-    let mut early = bus.consume(&agents(), Flow::OnRequest).await?;
-    store_tasks(&*bus, 1..=4).await?;
-    for sequence in [1, 3] {
-        bus.remove(Stream::Tasks, sequence).await?;
-    }
-    early.request(4);
-    assert_eq!(take(&mut early, 2).await?, ["2", "4"]);
-    bus.ensure_consumer(&mesh_bus::ConsumerSpec { name: "late".to_owned(), ..agents() }).await?;
-    let mut late = bus
-        .consume(&mesh_bus::ConsumerSpec { name: "late".to_owned(), ..agents() }, Flow::Continuous(4))
-        .await?;
-    assert_eq!(take(&mut late, 2).await?, ["2", "4"]);
-    Ok(())
-}
-
-async fn what_is_removed_does_not_come_again(server: &impl Server) -> Result<()> {
+async fn what_is_removed_holds_nothing_up(server: &impl Server) -> Result<()> {
     let bus = server.set_up().await?;
     let mut work = bus.consume(&impatient(), Flow::Continuous(4)).await?;
     store_tasks(&*bus, 1..=2).await?;
