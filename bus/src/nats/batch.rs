@@ -1,8 +1,9 @@
-//! What the server hands out in several answers: many messages by one direct get, and the subjects that a stream holds.
+//! What the server tells of a stream: many messages by one direct get, its subjects, and where they end.
 
 use std::collections::BTreeMap;
 
 use async_nats::StatusCode;
+use async_nats::jetstream::ErrorCode;
 use futures::StreamExt as _;
 use mesh_schemas::StoredMessage;
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,33 @@ impl Api {
                 Some(status) => return Err(unexpected(status, &answer)),
             }
         }
+    }
+
+    /// Sequence of the last message on a subject by the stream's leader, which is never behind.
+    pub(super) async fn leader_last(&self, stream: &str, subject: &str) -> Result<Option<u64>, Failure> {
+        #[derive(Deserialize)]
+        struct Found {
+            message: Place,
+        }
+        #[derive(Deserialize)]
+        struct Place {
+            seq: u64,
+        }
+        let get = format!("STREAM.MSG.GET.{stream}");
+        match self.call::<Found>(&get, &json!({ "last_by_subj": subject })).await {
+            Ok(found) => Ok(Some(found.message.seq)),
+            Err(failure) if failure.code() == Some(ErrorCode::NO_MESSAGE_FOUND) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The same of several subjects, which may have wildcards.
+    pub(super) async fn last_of(&self, stream: &str, subjects: &[String]) -> Result<Option<u64>, Failure> {
+        let mut last = None;
+        for subject in subjects {
+            last = last.max(self.leader_last(stream, subject).await?);
+        }
+        Ok(last)
     }
 
     /// The subjects of a stream that match a filter and how many messages each holds, by the leader of the stream.

@@ -2,9 +2,9 @@ use std::collections::BTreeSet;
 
 use async_nats::StatusCode;
 use async_nats::jetstream::consumer::DeliverPolicy;
-use async_nats::jetstream::{ErrorCode, stream};
+use async_nats::jetstream::stream;
 use mesh_schemas::{RunId, StoredMessage};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -212,33 +212,20 @@ impl NatsBus {
         filters: [String; 2],
         after: u64,
     ) -> Result<Vec<StoredMessage>, Failure> {
-        let Some(last) = self.last_of(&stream, &filters).await?.filter(|last| *last > after) else {
+        let Some(last) = self.api.last_of(&stream, &filters).await?.filter(|last| *last > after) else {
             return Ok(Vec::new());
         };
         let begin = DeliverPolicy::ByStartSequence { start_sequence: after + 1 };
-        let mut reader = Reader::new(self.api.clone(), stream.clone(), filters.to_vec(), begin);
-        let (mut events, mut is_read) = (Vec::new(), false);
-        while !is_read {
+        let mut reader = Reader::new(self.api.clone(), stream, filters.to_vec(), begin).up_to(last);
+        let mut events = Vec::new();
+        loop {
             let next = timeout(TIME_LIMIT, reader.next()).await;
             let next = next.map_err(|_| Failure::Unavailable("the events do not come".to_owned()))??;
             match next {
-                Some(received) => {
-                    is_read = received.stored.sequence >= last;
-                    events.push(received.stored);
-                }
-                // All that there was is here, and not the last: it may have been removed.
-                None => is_read = self.last_of(&stream, &filters).await? != Some(last),
+                Some(received) => events.push(received.stored),
+                None => return Ok(events),
             }
         }
-        Ok(events)
-    }
-
-    async fn last_of(&self, stream: &str, filters: &[String]) -> Result<Option<u64>, Failure> {
-        let mut last = None;
-        for filter in filters {
-            last = last.max(self.leader_last(stream, filter).await?);
-        }
-        Ok(last)
     }
 
     pub(super) async fn subjects_on(
@@ -249,23 +236,5 @@ impl NatsBus {
         let subjects = self.api.subjects(&stream.name(&self.namespace), filter).await;
         let about = |failure| self.about_stream(failure, format!("read the subjects on {filter}"));
         Ok(subjects.map_err(about)?.into_keys().collect())
-    }
-
-    /// Sequence of the last message on a subject by the stream's leader, which is never behind.
-    pub(super) async fn leader_last(&self, stream: &str, subject: &str) -> Result<Option<u64>, Failure> {
-        #[derive(Deserialize)]
-        struct Found {
-            message: Place,
-        }
-        #[derive(Deserialize)]
-        struct Place {
-            seq: u64,
-        }
-        let get = format!("STREAM.MSG.GET.{stream}");
-        match self.api.call::<Found>(&get, &json!({ "last_by_subj": subject })).await {
-            Ok(found) => Ok(Some(found.message.seq)),
-            Err(failure) if failure.code() == Some(ErrorCode::NO_MESSAGE_FOUND) => Ok(None),
-            Err(failure) => Err(failure),
-        }
     }
 }

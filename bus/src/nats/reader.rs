@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::IntoConsumerConfig as _;
 use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, pull};
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::api::{Api, Failure};
 use super::pull::Pull;
@@ -15,6 +16,8 @@ use crate::consume::Flow;
 const IN_FLIGHT: usize = 256;
 /// How long the server keeps the consumer of a reader that went away.
 const INACTIVE: Duration = Duration::from_secs(30);
+/// After so long without a message, while some are expected, a new consumer is asked how many there are.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Reads the messages of a stream in order, each once, with a consumer of its own that it makes anew whenever it
 /// is lost.
@@ -28,6 +31,9 @@ pub(super) struct Reader {
     pull: Option<Pull>,
     /// Up to which stream sequence everything is read, once that is known.
     last: Option<u64>,
+    /// The last message of those that were there. How many are pending, as the server counts them for a consumer, is not
+    /// reliable while messages are removed; for a new one it counts anew.
+    end: Option<u64>,
     /// Consumer sequence of the last message.
     position: u64,
     caught_up: bool,
@@ -37,8 +43,14 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(api: Api, stream: String, filters: Vec<String>, begin: DeliverPolicy) -> Self {
         let (caught_up, announce) = (false, false);
-        let (headers_only, pull, last, position) = (false, None, None, 0);
-        Self { api, stream, filters, begin, headers_only, pull, last, position, caught_up, announce }
+        let (headers_only, pull, last, end, position) = (false, None, None, None, 0);
+        Self { api, stream, filters, begin, headers_only, pull, last, end, position, caught_up, announce }
+    }
+
+    /// Says which message is the last of those that are there, by the leader of the stream.
+    pub(super) fn up_to(mut self, end: u64) -> Self {
+        self.end = Some(end);
+        self
     }
 
     /// Leaves the bodies of messages out.
@@ -52,6 +64,10 @@ impl Reader {
     /// # Errors
     /// What the server says, or that it says nothing.
     pub(super) async fn open(&mut self) -> Result<(), Failure> {
+        if !self.caught_up && self.end.is_none() && self.begin != DeliverPolicy::New {
+            // Asked for before the consumer is made, which so has all messages up to there.
+            self.end = Some(self.api.last_of(&self.stream, &self.filters).await?.unwrap_or_default());
+        }
         let deliver_policy = match self.last {
             None => self.begin,
             Some(last) => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
@@ -79,10 +95,16 @@ impl Reader {
             // From here on, new is what comes after this, also for a consumer that is made later.
             self.last = Some(info.delivered.stream_sequence);
         }
-        if info.num_pending == 0 && !self.caught_up {
-            (self.caught_up, self.announce) = (true, true);
+        if info.num_pending == 0 {
+            self.catch_up();
         }
         Ok(())
+    }
+
+    fn catch_up(&mut self) {
+        if !self.caught_up {
+            (self.caught_up, self.announce) = (true, true);
+        }
     }
 
     /// The next message, or `None` once, when everything that was there is read.
@@ -98,17 +120,21 @@ impl Reader {
                 self.open().await?;
                 continue;
             };
-            match pull.next().await {
-                Ok((received, _)) if received.place.consumer_sequence == self.position + 1 => {
+            let next = match self.caught_up {
+                true => Ok(pull.next().await),
+                false => timeout(SILENCE, pull.next()).await,
+            };
+            match next {
+                Ok(Ok((received, _))) if received.place.consumer_sequence == self.position + 1 => {
                     self.position += 1;
                     self.last = Some(received.place.stream_sequence);
-                    if received.place.pending == 0 && !self.caught_up {
-                        (self.caught_up, self.announce) = (true, true);
+                    if self.last >= self.end {
+                        self.catch_up();
                     }
                     return Ok(Some(received));
                 }
-                // A message was lost on the way, or the consumer is gone.
-                Ok(_) | Err(_) => self.pull = None,
+                // A message was lost on the way, or the consumer is gone, or the last message was removed.
+                Ok(Ok(_) | Err(_)) | Err(_) => self.pull = None,
             }
         }
     }

@@ -1,10 +1,13 @@
 //! Reading along.
 
+use std::collections::BTreeSet;
+use std::future::ready;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, Utc};
-use futures::StreamExt as _;
+use futures::future::try_join_all;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, Follow, From};
 
@@ -17,6 +20,7 @@ on_every_bus!(
     reading_may_begin_at_a_time,
     reading_may_begin_now,
     several_read_independently,
+    what_is_removed_meanwhile_does_not_move_the_end,
 );
 
 fn everything() -> Vec<String> {
@@ -134,4 +138,37 @@ async fn several_read_independently(server: &impl Server) -> Result<()> {
     bus.publish(task(7)).await?;
     expect(&mut second, [Some("1"), None]).await?;
     expect(&mut tasks, [None, Some("7")]).await
+}
+
+/// Whoever reads a log from which a janitor removes is told where it ends: neither before the last message that stays, nor
+/// never.
+async fn what_is_removed_meanwhile_does_not_move_the_end(server: &impl Server) -> Result<()> {
+    const COUNT: u32 = 3_000;
+    let bus = server.set_up().await?;
+    let all: Vec<u32> = (0..COUNT).collect();
+    for some in all.chunks(256) {
+        try_join_all(some.iter().map(|number| bus.publish(event(run(1), *number)))).await?;
+    }
+    let last = u64::from(COUNT);
+    let mut removed = BTreeSet::new();
+    for round in 0..4_u64 {
+        let now: BTreeSet<u64> = (1..last).filter(|n| n % 5 == round).collect();
+        let remove = async {
+            let removals: Vec<_> = now.iter().map(|sequence| bus.remove(Stream::Events, *sequence)).collect();
+            stream::iter(removals).buffer_unordered(64).try_for_each(|_| ready(Ok(()))).await
+        };
+        let read = async {
+            let mut follow = bus.follow(Stream::Events, everything(), From::Begin).await?;
+            let mut read = BTreeSet::new();
+            while let Some(stored) = soon("the end", follow.next()).await?.context("it ended")?? {
+                read.insert(stored.sequence);
+            }
+            anyhow::Ok(read)
+        };
+        let ((), read) = futures::try_join!(async { remove.await.map_err(anyhow::Error::from) }, read)?;
+        removed.extend(now);
+        let missing: Vec<u64> = (1..=last).filter(|n| !removed.contains(n) && !read.contains(n)).collect();
+        assert_eq!(missing, [] as [u64; 0], "in round {round}");
+    }
+    Ok(())
 }

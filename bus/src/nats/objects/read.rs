@@ -76,7 +76,7 @@ impl NatsBus {
 
     /// Succeeds if an object that a server does not know is not there: the leader of the stream knows.
     async fn is_missing(&self, name: &ObjectName, operation: String) -> Result<(), BusError> {
-        match self.leader_last(&self.object_stream(), &self.description_of(name)).await {
+        match self.api.leader_last(&self.object_stream(), &self.description_of(name)).await {
             Ok(None) => Ok(()),
             Ok(Some(_)) => {
                 let error = "the answering server does not have it yet".to_owned();
