@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::campaign::ACK_WAIT;
 use super::faults::{Deed, Fault, Victim};
 
+/// Milliseconds after which a signal has stopped a process for sure.
+const STOPPED_AFTER: u64 = 50;
+
 /// One execution, as the agent that did it wrote it down.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Execution {
@@ -75,7 +78,7 @@ pub(super) fn of(folder: &Path, faults: &[Fault]) -> Result<Executions> {
                 fault.deed == Deed::Freeze
                     && fault.victim == Victim::Agent(after.pid)
                     && fault.touches(before.at, after.at)
-                    && begun[&after.pid].range(fault.from..after.at).next().is_none()
+                    && begun[&after.pid].range(fault.from + STOPPED_AFTER..after.at).next().is_none()
             };
             if !faults.iter().any(|fault| is_behind(fault) || woke_up(fault)) {
                 all.unexplained.push(format!("{before:?}, then {after:?}"));
