@@ -128,7 +128,7 @@ async fn certificates_of_both_sides() -> Result<()> {
     write_certificates(&person)?;
     let home = person.home().display();
     let tls = format!(
-        "tls {{ cert_file: \"{home}/server.pem\", key_file: \"{home}/server.key\", ca_file: \"{home}/ca.pem\", verify: true }}"
+        "tls {{ cert_file: \"{home}/server.pem\", key_file: \"{home}/server.key\", ca_file: \"{home}/ca.pem\", verify: true, timeout: 20 }}"
     );
     let server = server_with(&person, &tls)?;
     let url = server.url().replace("nats://127.0.0.1", "tls://localhost");
