@@ -105,7 +105,9 @@ async fn idle(bus: &dyn Bus) -> Result<()> {
     loop {
         looks.tick().await;
         let consumers = bus.health().await?.consumers;
-        let mut states = consumers.iter().filter_map(|consumer| consumer.found.as_ref());
+        // Janitors keep the ends of runs in hand until it is time to archive them.
+        let busy = consumers.iter().filter(|consumer| !consumer.name.starts_with("janitor-"));
+        let mut states = busy.filter_map(|consumer| consumer.found.as_ref());
         if states.all(|state| state.pending == 0 && state.in_hand == 0) {
             return Ok(());
         }
