@@ -28,7 +28,9 @@ pub struct History {
     pub parts: u32,
     /// How many of its parts are there.
     there: u32,
-    /// Sequence of the last part; 0 if there is none.
+    /// Sequences of the first and the last part that are there; 0 if there is none.
+    pub first: u64,
+    /// See [`History::first`].
     pub last: u64,
     /// Events and work, by stream and sequence. A subject stands for one fact, so what was stored on it again, after it
     /// had been removed from the log, is not among them.
@@ -62,6 +64,9 @@ impl History {
                 history.parts = data.part.max(history.parts);
                 history.there += 1;
                 history.last = stored.sequence;
+                if history.first == 0 {
+                    history.first = stored.sequence;
+                }
                 history.subject = Some(subject);
             }
             for piece in data.events {
@@ -115,41 +120,37 @@ impl History {
         self.late
     }
 
-    /// The parts, of about so many bytes, that are missing for these messages to be archived. The last of them completes the
-    /// history.
-    #[must_use]
-    pub fn missing(
-        &self,
+    /// The parts, of about so many bytes, that are missing for these messages to be archived, each made when it is its turn.
+    /// The last of them completes the history.
+    pub fn missing<'a>(
+        &'a self,
         run: RunId,
-        messages: &[(Stream, StoredMessage)],
+        messages: &'a [(Stream, &'a StoredMessage)],
         part_bytes: usize,
-    ) -> Vec<payload::History> {
-        let pieces = messages
+    ) -> impl Iterator<Item = payload::History> + 'a {
+        let mut pieces = messages
             .iter()
             .filter(|(stream, stored)| !self.holds(*stream, stored.sequence))
-            .flat_map(|(stream, stored)| Archived::pieces(stream.short_name(), stored, part_bytes / 2));
-        let missing = pieces
-            .filter(|piece| !self.pieces.contains(&(piece.stream.clone(), piece.sequence, piece.offset)));
-        let (mut parts, mut bytes) = (vec![Vec::new()], 0);
-        for piece in missing {
-            let size = piece.size();
-            if bytes > 0 && bytes + size > part_bytes {
-                parts.push(Vec::new());
-                bytes = 0;
+            .flat_map(move |(stream, stored)| Archived::pieces(stream.short_name(), stored, part_bytes / 2))
+            .filter(|piece| !self.pieces.contains(&(piece.stream.clone(), piece.sequence, piece.offset)))
+            .peekable();
+        let (mut part, mut complete) = (self.parts, false);
+        std::iter::from_fn(move || {
+            if complete {
+                return None;
             }
-            bytes += size;
-            if let Some(part) = parts.last_mut() {
-                part.push(piece);
+            let (mut events, mut bytes) = (Vec::new(), 0);
+            while let Some(piece) = pieces.peek() {
+                let size = piece.size();
+                if bytes > 0 && bytes + size > part_bytes {
+                    break;
+                }
+                bytes += size;
+                events.extend(pieces.next());
             }
-        }
-        let count = parts.len();
-        let part = |(place, events): (usize, Vec<Archived>)| payload::History {
-            run,
-            part: self.parts + u32::try_from(place).unwrap_or(u32::MAX - 1) + 1,
-            complete: place + 1 == count,
-            events,
-        };
-        parts.into_iter().enumerate().map(part).collect()
+            (part, complete) = (part + 1, pieces.peek().is_none());
+            Some(payload::History { run, part, complete, events })
+        })
     }
 }
 
@@ -295,6 +296,10 @@ mod tests {
         Subject::History { workflow: None, outcome: WorkflowVerb::Completed, run: run() }
     }
 
+    fn refer(all: &[(Stream, StoredMessage)]) -> Vec<(Stream, &StoredMessage)> {
+        all.iter().map(|(stream, stored)| (*stream, stored)).collect()
+    }
+
     /// The messages as they come back from the stream, after so many that are there.
     fn kept(messages: Vec<Message>, after: u64) -> Vec<StoredMessage> {
         let place = |(place, message)| StoredMessage {
@@ -316,7 +321,9 @@ mod tests {
             (Stream::Events, stored(5, "task.completed.a.normal", large)),
             (Stream::Events, stored(9, "workflow.completed.-.-", "{}".to_owned())),
         ];
-        let parts = History::default().missing(run(), &all, PART_BYTES);
+        let all = refer(&all);
+        let none = History::default();
+        let parts: Vec<_> = none.missing(run(), &all, PART_BYTES).collect();
         assert!(parts.len() > 1, "it is too large for one");
         let messages: Vec<Message> = parts.iter().map(|part| archive(&*bus, &main(), part)).collect();
         assert!(messages.iter().all(|message| message.payload.len() < 1_000_000));
@@ -326,15 +333,14 @@ mod tests {
             assert_eq!((begun.is_complete, begun.last), (count == parts.len(), count as u64));
             assert_eq!(begun.is_archived(), begun.is_complete);
             // Whoever goes on may be with a server that takes smaller messages only.
-            let rest =
-                if begun.is_complete { Vec::new() } else { begun.missing(run(), &all, PART_BYTES / 3) };
-            let rest = rest.iter().map(|part| archive(&*bus, &main(), part)).collect();
+            let rest = begun.missing(run(), &all, PART_BYTES / 3).filter(|_| !begun.is_complete);
+            let rest = rest.map(|part| archive(&*bus, &main(), &part)).collect();
             there.extend(kept(rest, count as u64));
             let whole = History::read(&namespace, &there);
             assert!(whole.is_complete);
             for stream in [Stream::Events, Stream::Tasks] {
                 let expected: Vec<&StoredMessage> =
-                    all.iter().filter(|(of, _)| *of == stream).map(|(_, stored)| stored).collect();
+                    all.iter().filter(|(of, _)| *of == stream).map(|(_, stored)| *stored).collect();
                 assert_eq!(whole.of(stream).collect::<Vec<_>>(), expected);
             }
             assert!(whole.holds(Stream::Tasks, 1) && !whole.holds(Stream::Tasks, 5));
@@ -347,8 +353,9 @@ mod tests {
         let server = MemoryServer::new(Namespace::default());
         let (bus, namespace) = (server.connect(), Namespace::default());
         let all = vec![(Stream::Events, stored(1, "workflow.started.-.-", "x".repeat(PART_BYTES)))];
-        let parts = History::default().missing(run(), &all, PART_BYTES);
-        let messages: Vec<Message> = parts.iter().map(|part| archive(&*bus, &main(), part)).collect();
+        let (none, all) = (History::default(), refer(&all));
+        let parts = none.missing(run(), &all, PART_BYTES);
+        let messages: Vec<Message> = parts.map(|part| archive(&*bus, &main(), &part)).collect();
         let there = kept(messages, 0);
         assert!(History::read(&namespace, &there).is_archived());
         let left = History::read(&namespace, &there[1..]);
@@ -360,8 +367,9 @@ mod tests {
         let server = MemoryServer::new(Namespace::default());
         let (bus, namespace) = (server.connect(), Namespace::default());
         let first = stored(1, "task.completed.a.normal", "first".to_owned());
-        let parts = History::default().missing(run(), &[(Stream::Events, first.clone())], PART_BYTES);
-        let mut messages: Vec<Message> = parts.iter().map(|part| archive(&*bus, &main(), part)).collect();
+        let (none, all) = (History::default(), [(Stream::Events, &first)]);
+        let parts = none.missing(run(), &all, PART_BYTES);
+        let mut messages: Vec<Message> = parts.map(|part| archive(&*bus, &main(), &part)).collect();
         let again = stored(20, "task.completed.a.normal", "again".to_owned());
         let other = stored(21, "task.failed.a.normal", "x".repeat(600_000));
         for event in [&again, &other, &other] {

@@ -131,11 +131,9 @@ async fn archive(
     events: &[StoredMessage],
     work: &[StoredMessage],
 ) -> Result<bool, NotDone> {
-    let of = |stream, messages: &[StoredMessage]| -> Vec<(Stream, StoredMessage)> {
-        messages.iter().map(|stored| (stream, stored.clone())).collect()
-    };
-    let mut all = of(Stream::Events, events);
-    all.extend(of(Stream::Tasks, work));
+    let events_of_it = events.iter().map(|stored| (Stream::Events, stored));
+    let mut all: Vec<(Stream, &StoredMessage)> =
+        events_of_it.chain(work.iter().map(|stored| (Stream::Tasks, stored))).collect();
     // Stable, so that each stream stays in its order.
     all.sort_by_key(|(_, stored)| stored.time);
     let mut part_bytes = PART_BYTES;
@@ -145,14 +143,14 @@ async fn archive(
         let Some(subject) = history.subject.clone().or(whole) else { return Ok(false) };
         if history.is_archived() {
             for (stream, stored) in all {
-                late(bus, lease, &history, run, stream, &stored).await?;
+                late(bus, lease, &history, run, stream, stored).await?;
             }
             return Ok(true);
         }
         match complete(bus, lease, &subject, &history, history.missing(run, &all, part_bytes)).await? {
             Completed::InOnePart => return Ok(true),
-            Completed::InParts if is_archived(bus, &run).await? => return Ok(true),
-            Completed::InParts => {
+            Completed::InParts { first } if is_kept(bus, &run, first).await? => return Ok(true),
+            Completed::InParts { .. } => {
                 let operation = format!("archive run {run}");
                 let error = "its history does not stay whole: it needs more than --history-limit allows";
                 return Err(BusError::Refused { operation, error: error.to_owned() }.into());
@@ -166,8 +164,13 @@ async fn archive(
     }
 }
 
-/// Whether a run is archived, whole. Where the histories are limited, the end of a long one may push out its own beginning.
-async fn is_archived(bus: &dyn Bus, run: &RunId) -> Result<bool, BusError> {
+/// Whether the first part of a history is still there, and so all of it: where the histories are limited, the end of a long
+/// one may push out its own beginning.
+async fn is_kept(bus: &dyn Bus, run: &RunId, first: u64) -> Result<bool, BusError> {
+    if bus.at(Stream::History, first).await?.is_some() {
+        return Ok(true);
+    }
+    // The server that has answered may be behind.
     Ok(History::read(bus.namespace(), &bus.read_history(run).await?).is_archived())
 }
 
@@ -175,7 +178,8 @@ async fn is_archived(bus: &dyn Bus, run: &RunId) -> Result<bool, BusError> {
 enum Completed {
     /// All of it is in the one message that was written.
     InOnePart,
-    InParts,
+    /// It is in several messages, of which this is the sequence of the first.
+    InParts { first: u64 },
     /// Somebody else was quicker.
     ByAnother,
     /// The server does not take parts of this length.
@@ -188,19 +192,21 @@ async fn complete(
     lease: &Lease,
     subject: &Subject,
     history: &History,
-    missing: Vec<payload::History>,
+    missing: impl Iterator<Item = payload::History>,
 ) -> Result<Completed, NotDone> {
-    let mut last = history.last;
-    let is_one = history.parts == 0 && missing.len() == 1;
+    let (mut first, mut last) = (history.first, history.last);
     for part in missing {
         let message = history::archive(bus, subject, &part);
         match store::message(bus, lease, Publish::behind(message, last)).await? {
-            Outcome::Stored(Stored::Now(sequence)) => last = sequence,
+            Outcome::Stored(Stored::Now(sequence)) => {
+                last = sequence;
+                first = if first == 0 { sequence } else { first };
+            }
             Outcome::Stored(Stored::Already) => return Ok(Completed::ByAnother),
             Outcome::TooLarge(error) => return Ok(Completed::TooLarge(error)),
         }
     }
-    Ok(if is_one { Completed::InOnePart } else { Completed::InParts })
+    Ok(if first == last { Completed::InOnePart } else { Completed::InParts { first } })
 }
 
 /// Adds a message to the history of a run that is archived, if what it says is not there.

@@ -182,8 +182,10 @@ pub(crate) async fn archive(world: &World, run: RunId) -> Result<()> {
     let janitor = Process::start(world, &mesh_binary()?, &["orchestrator", "--grace", "0s"])?;
     let begin = Instant::now();
     let mut looks = tokio::time::interval(Duration::from_millis(100));
+    // Reading what is not there costs little.
     let emptied = async {
-        while world.bus.read_run(&run).await?.events.len() > 2 || !world.bus.read_work(&run).await?.is_empty()
+        while world.bus.read_short_run(&run, 2).await?.is_none()
+            || !world.bus.read_work(&run).await?.is_empty()
         {
             looks.tick().await;
         }

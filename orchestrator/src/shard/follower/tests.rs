@@ -256,7 +256,6 @@ async fn late_events_that_are_read_with_their_run_are_settled_with_it() {
 async fn what_is_archived_already_is_removed() {
     let mut desk = Desk::new(1_024).await;
     let one = run("1");
-    let archived = |stored: &StoredMessage| vec![(Stream::Events, stored.clone())];
     desk.complete(one, "a").await;
     let late = desk.bus.at(Stream::Events, 1).await.expect("read").expect("an event");
     let subject = Subject::History {
@@ -264,7 +263,7 @@ async fn what_is_archived_already_is_removed() {
         outcome: mesh_schemas::WorkflowVerb::Completed,
         run: one,
     };
-    for part in mesh_bus::History::default().missing(one, &archived(&late), 1_000) {
+    for part in mesh_bus::History::default().missing(one, &[(Stream::Events, &late)], 1_000) {
         let part = mesh_bus::history::archive(&*desk.bus, &subject, &part);
         desk.bus.publish(Publish::plain(part)).await.expect("stored");
     }
