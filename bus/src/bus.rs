@@ -265,6 +265,10 @@ pub trait Bus: Send + Sync + 'static {
     /// retryable error it is not known whether it was removed; trying again then may find it gone.
     async fn remove(&self, stream: Stream, sequence: u64) -> Result<bool, BusError>;
 
+    /// Removes what was noted of the attempts of a run: advisory events, which otherwise stay for their time. Costs about a
+    /// millisecond, however many there are.
+    async fn remove_notes(&self, run: &RunId) -> Result<(), BusError>;
+
     /// The value of a key.
     async fn get(&self, bucket: Bucket, key: &str) -> Result<Option<Entry>, BusError>;
 

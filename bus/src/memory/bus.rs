@@ -157,6 +157,10 @@ impl Bus for MemoryBus {
         self.read_object(name).await
     }
 
+    async fn remove_notes(&self, run: &RunId) -> Result<(), BusError> {
+        self.forget_notes(run).await
+    }
+
     async fn remove_objects(&self, owner: &ObjectOwner) -> Result<(), BusError> {
         self.forget_owner(owner).await
     }

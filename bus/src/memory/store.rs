@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mesh_schemas::Message;
+use mesh_schemas::{Message, RunId};
 
 use super::connection::MemoryBus;
 use super::message::{self, Unsendable};
@@ -50,6 +50,18 @@ impl MemoryBus {
             state.unschedule(subject);
         }
         Ok(())
+    }
+
+    pub(super) async fn forget_notes(&self, run: &RunId) -> Result<(), BusError> {
+        let run = run.to_string();
+        let operation = || format!("remove the notes of run {run}");
+        self.ask(operation, |state| {
+            let state = self.there(state)?;
+            let gone: Vec<u64> = state.log(Place::Notes).of_run(&run).map(|stored| stored.sequence).collect();
+            gone.into_iter().for_each(|sequence| drop(state.remove(Place::Notes, sequence)));
+            Ok(())
+        })
+        .await
     }
 
     pub(super) async fn remove_message(&self, stream: Stream, sequence: u64) -> Result<bool, BusError> {

@@ -165,6 +165,10 @@ impl Bus for NatsBus {
         self.read_object(name).await
     }
 
+    async fn remove_notes(&self, run: &RunId) -> Result<(), BusError> {
+        self.forget_notes(run).await
+    }
+
     async fn remove_objects(&self, owner: &ObjectOwner) -> Result<(), BusError> {
         self.forget_owner(owner).await
     }

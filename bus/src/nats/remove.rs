@@ -1,17 +1,38 @@
 //! Removing messages.
 
 use async_nats::jetstream::ErrorCode;
+use mesh_schemas::RunId;
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::api::Failure;
 use super::bus::NatsBus;
 use crate::error::BusError;
+use crate::topology::Stream;
 
 impl NatsBus {
     pub(super) async fn remove_message(&self, stream: &str, sequence: u64) -> Result<bool, BusError> {
         let removed = self.delete_from(stream, sequence).await;
         removed
             .map_err(|failure| self.about_stream(failure, format!("remove message {sequence} of {stream}")))
+    }
+
+    pub(super) async fn forget_notes(&self, run: &RunId) -> Result<(), BusError> {
+        let notes = Stream::Notes.name(&self.namespace);
+        let filter = format!("{}.task.*.*.*.{run}.>", self.namespace);
+        self.purge_from(&notes, &filter, &format!("remove the notes of run {run}")).await
+    }
+
+    /// Removes all messages of a stream on subjects that match.
+    pub(super) async fn purge_from(
+        &self,
+        stream: &str,
+        filter: &str,
+        operation: &str,
+    ) -> Result<(), BusError> {
+        let purge = format!("STREAM.PURGE.{stream}");
+        let purged = self.api.call::<IgnoredAny>(&purge, &json!({ "filter": filter })).await;
+        purged.map(drop).map_err(|failure| self.about_stream(failure, operation.to_owned()))
     }
 
     async fn delete_from(&self, stream: &str, sequence: u64) -> Result<bool, Failure> {

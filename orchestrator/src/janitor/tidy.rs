@@ -7,6 +7,7 @@ use mesh_bus::{Bus, BusError, MAX_SHORT_RUN, Publish, RunLog, Stored};
 use mesh_schemas::{Namespace, RunId, StoredMessage, Subject, WorkflowVerb, payload};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::sleep;
+use tracing::debug;
 
 use crate::lease::Lease;
 use crate::service::Shared;
@@ -66,7 +67,14 @@ pub(super) async fn tidy(
             bus.remove_object(&state).await?;
         }
     }
-    remove(bus, &log.events, &work, tidying).await
+    let removed = remove(bus, &log.events, &work, tidying).await?;
+    if tidying == Tidying::Archive
+        && let Err(error) = bus.remove_notes(&run).await
+    {
+        // They go by themselves, only later.
+        debug!(%run, %error, "notes stay for their time");
+    }
+    Ok(removed)
 }
 
 /// All events of a run that has ended, with what follows from them. That is stored before they are acknowledged, so what is

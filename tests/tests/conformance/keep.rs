@@ -15,6 +15,7 @@ use crate::support::{
 
 on_every_bus!(
     what_is_removed_holds_nothing_up,
+    the_notes_of_a_run_are_removed_and_no_others,
     a_consumer_tells_up_to_where_all_is_settled,
     a_message_stands_right_behind_another_or_not_at_all,
     the_work_of_a_run_is_read,
@@ -41,6 +42,22 @@ async fn what_is_removed_holds_nothing_up(server: &impl Server) -> Result<()> {
     assert!(nothing_comes_for(Duration::from_secs(1), &mut work).await);
     let settled = async || Ok(bus.settled(&impatient()).await? >= 3);
     eventually("a message that is gone to hold nothing up", settled).await
+}
+
+async fn the_notes_of_a_run_are_removed_and_no_others(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    let (gone, other) = (run(1), run(2));
+    let rejected = "request.rejected.w.0b5c1f6e-6f5e-5a39-9d0a-5d2f6f0a0001".to_owned();
+    let note = |run, verb: &str| format!("task.{verb}.a.normal.{run}.t.1.1");
+    for subject in [note(gone, "assigned"), note(gone, "released"), note(other, "assigned"), rejected.clone()]
+    {
+        bus.publish(Publish::plain(message(&format!("mesh.{subject}"), ""))).await?;
+    }
+    bus.remove_notes(&gone).await?;
+    bus.remove_notes(&gone).await?;
+    let left = bus.list_subjects(Stream::Notes, "mesh.>").await?;
+    assert_eq!(left, [note(other, "assigned"), rejected].map(|subject| format!("mesh.{subject}")).into());
+    Ok(())
 }
 
 async fn a_consumer_tells_up_to_where_all_is_settled(server: &impl Server) -> Result<()> {

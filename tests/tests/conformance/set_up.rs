@@ -137,6 +137,7 @@ async fn before_it_is_set_up_everything_says_so(server: &impl Server) -> Result<
     not_set_up("remove_objects", bus.remove_objects(name.owner()).await);
     not_set_up("remove_object", bus.remove_object(&name).await);
     not_set_up("objects", bus.objects().await);
+    not_set_up("remove_notes", bus.remove_notes(&run).await);
     for publish in [event(run, 1), task(1), request("w", "x")] {
         let refused = bus.publish(publish).await;
         assert!(matches!(refused, Err(PublishError::Refused(_))), "{refused:?}");

@@ -93,6 +93,15 @@ async fn of_an_ended_run_its_beginning_and_its_end_are_left() -> Result<()> {
     assert_eq!(subjects(&whole.events), all);
     assert_eq!(whole.history.of(Stream::Tasks).count(), 2);
     assert_eq!(whole.history.late(), 0);
+    let notes = format!("{}.task.>", mesh.world.namespace);
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    let noted_no_more = async {
+        while !mesh.world.bus.list_subjects(Stream::Notes, &notes).await?.is_empty() {
+            looks.tick().await;
+        }
+        anyhow::Ok(())
+    };
+    patiently("the notes to be removed", noted_no_more).await??;
     // What is left is among what is archived, as it was.
     ensure!(left.iter().all(|stored| whole.events.contains(stored)), "the same events");
     let RunOutcome::Completed(completed) = mesh.world.ended(run).await? else {

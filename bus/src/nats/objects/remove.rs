@@ -2,8 +2,6 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use mesh_schemas::{ObjectName, ObjectOwner};
-use serde::Deserialize;
-use serde_json::json;
 
 use super::super::bus::NatsBus;
 use crate::error::BusError;
@@ -45,10 +43,6 @@ impl NatsBus {
     }
 
     pub(super) async fn purge(&self, filter: String, operation: &str) -> Result<(), BusError> {
-        #[derive(Deserialize)]
-        struct Purged {}
-        let purge = format!("STREAM.PURGE.{}", self.object_stream());
-        let purged = self.api.call::<Purged>(&purge, &json!({ "filter": filter })).await;
-        purged.map(|Purged {}| ()).map_err(|failure| self.about_stream(failure, operation.to_owned()))
+        self.purge_from(&self.object_stream(), &filter, operation).await
     }
 }

@@ -334,6 +334,11 @@ impl Bus for Link {
         self.party().bus.object(name).await
     }
 
+    async fn remove_notes(&self, run: &RunId) -> Result<(), BusError> {
+        self.read("remove notes").await?;
+        self.party().bus.remove_notes(run).await
+    }
+
     async fn remove_objects(&self, owner: &ObjectOwner) -> Result<(), BusError> {
         self.read("remove objects").await?;
         self.party().bus.remove_objects(owner).await
