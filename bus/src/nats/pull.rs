@@ -152,6 +152,11 @@ impl Pull {
         }
     }
 
+    /// The name of the consumer.
+    pub(super) fn consumer(&self) -> &str {
+        &self.consumer
+    }
+
     /// Tells the server to send nothing more, and takes what it had sent by then.
     pub(super) async fn stop(&mut self) -> Vec<(Received, BootInstant)> {
         let tell = async { self.subscriber.drain().await.is_ok() && self.api.client.flush().await.is_ok() };

@@ -223,7 +223,10 @@ impl NatsBus {
             let next = next.map_err(|_| Failure::Unavailable("the events do not come".to_owned()))??;
             match next {
                 Some(received) => events.push(received.stored),
-                None => return Ok(events),
+                None => {
+                    reader.close().await;
+                    return Ok(events);
+                }
             }
         }
     }

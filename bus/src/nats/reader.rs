@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::IntoConsumerConfig as _;
 use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, pull};
+use serde::de::IgnoredAny;
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -104,6 +105,15 @@ impl Reader {
     fn catch_up(&mut self) {
         if !self.caught_up {
             (self.caught_up, self.announce) = (true, true);
+        }
+    }
+
+    /// Takes the consumer away, which the server would keep for a while: who reads often would make too many.
+    pub(super) async fn close(self) {
+        let Some(pull) = self.pull else { return };
+        let delete = format!("CONSUMER.DELETE.{}.{}", self.stream, pull.consumer());
+        if let Err(failure) = self.api.call::<IgnoredAny>(&delete, &json!({})).await {
+            tracing::debug!(?failure, "the server takes the consumer of a reader away by itself");
         }
     }
 

@@ -51,7 +51,7 @@ async fn the_notes_of_a_run_are_removed_and_no_others(server: &impl Server) -> R
     let note = |run, verb: &str| format!("task.{verb}.a.normal.{run}.t.1.1");
     for subject in [note(gone, "assigned"), note(gone, "released"), note(other, "assigned"), rejected.clone()]
     {
-        bus.publish(Publish::plain(message(&format!("mesh.{subject}"), ""))).await?;
+        bus.publish(Publish::plain(message(format!("mesh.{subject}"), ""))).await?;
     }
     bus.remove_notes(&gone).await?;
     bus.remove_notes(&gone).await?;

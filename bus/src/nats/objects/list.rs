@@ -36,7 +36,10 @@ impl NatsBus {
                 next.unwrap_or_else(|_| Err(Failure::Unavailable("the objects do not come".to_owned())));
             match next.map_err(|failure| self.about_stream(failure, operation()))? {
                 Some(received) => self.note(received.stored, &mut owners),
-                None => return Ok(owners.into_iter().map(owned).collect()),
+                None => {
+                    reader.close().await;
+                    return Ok(owners.into_iter().map(owned).collect());
+                }
             }
         }
     }
