@@ -23,7 +23,21 @@ async fn told(person: &Person, run: RunId) -> Result<[Value; 4]> {
     shown.as_object_mut().map(|shown| shown.remove("archived"));
     let listed = person.says(&["runs", "list", "-o", "json"]).await?.json()?;
     let watched = person.says(&["runs", "watch", &run, "-o", "json"]).await?.json()?;
-    Ok([Value::from(events), shown, listed, watched])
+    let mut told = [Value::from(events), shown, listed, watched];
+    told.iter_mut().for_each(forget_notes);
+    Ok(told)
+}
+
+/// When an attempt was taken is only noted, and notes go when the run is archived.
+fn forget_notes(told: &mut Value) {
+    match told {
+        Value::Object(members) => {
+            members.remove("assigned");
+            members.values_mut().for_each(forget_notes);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_notes),
+        _ => {}
+    }
 }
 
 async fn until_left(world: &World, run: RunId, count: usize) -> Result<()> {
