@@ -28,10 +28,13 @@ pub(crate) async fn is_wanted(
             return Ok(false);
         }
     }
-    let workflow = task.map(|task| task.workflow.parse().ok());
-    let workflow = workflow
-        .as_ref()
-        .map_or("*", |workflow: &Option<WorkflowName>| workflow.as_ref().map_or("-", WorkflowName::as_str));
+    let workflow = match task {
+        None => "*".to_owned(),
+        Some(task) => task
+            .workflow
+            .parse::<WorkflowName>()
+            .map_or_else(|_| "-".to_owned(), |workflow| workflow.to_string()),
+    };
     let life = format!("{}.workflow.*.{workflow}.-.{}", bus.namespace(), key.run);
     let last = bus.last(Stream::Events, &life).await?;
     let last = last.and_then(|last| Subject::parse(bus.namespace(), &last.message.subject).ok());

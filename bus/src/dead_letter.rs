@@ -20,9 +20,9 @@ const ORIGINAL: &str = "original-";
 ///
 /// The letter is a CloudEvent in binary mode: its body is the message, byte by byte, its attributes are those of
 /// [`mesh_schemas::payload::DeadLetter`], and the message's own headers stand beside them: [`original`] makes the
-/// message of it again. Sending the letter again is safe. A message with a body or headers so large that the letter would not fit is left where it is, and the letter
-/// refers to it with `dataref`. Returns how much of the message is in the letter. Acknowledge the message after this, not
-/// before.
+/// message of it again. Sending the letter again is safe. A message with a body or headers so large that the letter would
+/// not fit is left where it is, and the letter refers to it with `dataref`. Returns how much of the message is in the
+/// letter. Acknowledge the message after this, not before.
 ///
 /// # Errors
 /// [`PublishError`]; after a retryable one the message must not be acknowledged.

@@ -209,8 +209,11 @@ fn message(bus: &dyn Bus, subject: &Subject, id: String, data: &payload::History
 
 /// Where the history of a run stands whose events these are, if its end is among them.
 #[must_use]
-pub fn subject(namespace: &Namespace, events: &[StoredMessage]) -> Option<Subject> {
-    events.iter().find_map(|stored| match Subject::parse(namespace, &stored.message.subject) {
+pub fn subject<'a>(
+    namespace: &Namespace,
+    events: impl IntoIterator<Item = &'a StoredMessage>,
+) -> Option<Subject> {
+    events.into_iter().find_map(|stored| match Subject::parse(namespace, &stored.message.subject) {
         Ok(Subject::Workflow { verb, workflow, run }) if is_end(verb) => {
             Some(Subject::History { workflow, outcome: verb, run })
         }
@@ -227,13 +230,33 @@ pub fn is_end(verb: WorkflowVerb) -> bool {
     }
 }
 
-/// Whether a message is the beginning of a run.
+/// Where in its run an event stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It is the beginning.
+    Beginning,
+    /// It is one of all the others.
+    Between,
+    /// It is the end.
+    End,
+}
+
+impl Stage {
+    /// Where an event stands, by its subject.
+    #[must_use]
+    pub fn of(namespace: &Namespace, stored: &StoredMessage) -> Self {
+        match Subject::parse(namespace, &stored.message.subject) {
+            Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. }) => Self::Beginning,
+            Ok(Subject::Workflow { verb, .. }) if is_end(verb) => Self::End,
+            _ => Self::Between,
+        }
+    }
+}
+
+/// Filters for the subjects that hold what is archived of a run, and what came late for it.
 #[must_use]
-pub fn is_beginning(namespace: &Namespace, stored: &StoredMessage) -> bool {
-    matches!(
-        Subject::parse(namespace, &stored.message.subject),
-        Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. })
-    )
+pub fn subjects_of(namespace: &Namespace, run: &RunId) -> [String; 2] {
+    ["history", "history.late"].map(|kind| format!("{namespace}.{kind}.*.*.{run}"))
 }
 
 /// A run as it is in the log and in its history together.
@@ -260,8 +283,8 @@ pub async fn read_whole_run(bus: &dyn Bus, run: &RunId) -> Result<WholeRun, BusE
     let mut log = bus.read_run(run).await?;
     let namespace = bus.namespace();
     log.events.retain(|stored| !is_checkpoint(namespace, stored));
-    let is_started = log.events.iter().any(|stored| is_beginning(namespace, stored));
-    if is_started && subject(namespace, &log.events).is_none() {
+    let has = |place| log.events.iter().any(|stored| Stage::of(namespace, stored) == place);
+    if has(Stage::Beginning) && !has(Stage::End) {
         return Ok(WholeRun { events: log.events, history: History::default() });
     }
     let history = History::read(namespace, &bus.read_history(run).await?);
@@ -271,6 +294,21 @@ pub async fn read_whole_run(bus: &dyn Bus, run: &RunId) -> Result<WholeRun, BusE
     let mut subjects = BTreeSet::new();
     events.retain(|stored| subjects.insert(stored.message.subject.clone()));
     Ok(WholeRun { events, history })
+}
+
+/// What is archived of a run, if that is all of it. Whether it may be is told by little of the log.
+///
+/// # Errors
+/// As [`read_whole_run`].
+pub async fn archived(bus: &dyn Bus, run: &RunId) -> Result<Option<History>, BusError> {
+    let itself = bus.read_run_itself(run).await?.events;
+    let namespace = bus.namespace();
+    let has = |place| itself.iter().any(|stored| Stage::of(namespace, stored) == place);
+    if has(Stage::Beginning) && !has(Stage::End) {
+        return Ok(None);
+    }
+    let history = History::read(namespace, &bus.read_history(run).await?);
+    Ok(Some(history).filter(History::is_archived))
 }
 
 #[cfg(test)]

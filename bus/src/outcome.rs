@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::bus::{Bus, Subscription};
 use crate::error::BusError;
-use crate::history::History;
+use crate::history::{History, Stage};
 use crate::large::{ReferenceError, whole, without_large};
 use crate::patience::for_a_while;
 use crate::topology::Stream;
@@ -184,20 +184,14 @@ fn rejections(namespace: &Namespace, run: &RunId) -> String {
     format!("{namespace}.request.rejected.*.{}", run.uuid())
 }
 
-fn is_beginning(namespace: &Namespace, stored: &StoredMessage) -> bool {
-    matches!(
-        Subject::parse(namespace, &stored.message.subject),
-        Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. })
-    ) && data::<WorkflowStarted>(&without_large(namespace, stored)).is_ok()
+fn is_end(namespace: &Namespace, stored: &StoredMessage) -> bool {
+    Stage::of(namespace, stored) == Stage::End
 }
 
-/// Whether an event ends its run.
-fn is_end(namespace: &Namespace, stored: &StoredMessage) -> bool {
-    use WorkflowVerb::{Cancelled, Completed, Failed};
-    matches!(
-        Subject::parse(namespace, &stored.message.subject),
-        Ok(Subject::Workflow { verb: Completed | Failed | Cancelled, .. })
-    )
+/// Whether an event begins its run, and can be read.
+fn is_beginning(namespace: &Namespace, stored: &StoredMessage) -> bool {
+    Stage::of(namespace, stored) == Stage::Beginning
+        && data::<WorkflowStarted>(&without_large(namespace, stored)).is_ok()
 }
 
 fn data<T: DeserializeOwned>(stored: &StoredMessage) -> Result<T, EnvelopeError> {

@@ -59,9 +59,10 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Every stream.
+    /// Every stream in the order in which they are made. The log comes first: if it has other shards, nothing else is
+    /// touched.
     pub const ALL: [Self; 6] =
-        [Self::Inbox, Self::Events, Self::Tasks, Self::Notes, Self::Dead, Self::History];
+        [Self::Events, Self::Inbox, Self::Tasks, Self::History, Self::Notes, Self::Dead];
 
     /// Its short name, as in the subject of dead letters: `events`.
     #[must_use]

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use mesh_bus::{Acker, BootInstant, Bus, Delivery};
+use mesh_bus::{Acker, BootInstant, Bus, BusError, Delivery};
+use tracing::debug;
 
 /// A delivery in hand.
 pub(crate) struct Lease {
@@ -45,6 +46,23 @@ impl Lease {
 
     pub(crate) async fn nak(&self, pause: Duration) {
         self.acker.nak(pause).await;
+    }
+
+    /// Repeats a read with a pause between until it works; `None` if the lease is lost before that.
+    pub(crate) async fn until_read<T, F: Future<Output = Result<T, BusError>>>(
+        &self,
+        what: &str,
+        pause: Duration,
+        mut read: impl FnMut() -> F,
+    ) -> Option<T> {
+        loop {
+            match read().await {
+                Ok(read) => return Some(read),
+                Err(_) if self.is_lost() => return None,
+                Err(error) => debug!(%error, "{what} cannot be read yet"),
+            }
+            tokio::time::sleep(pause).await;
+        }
     }
 
     /// Does something while telling the bus that we are at it; `None` if the lease was lost meanwhile.

@@ -13,7 +13,7 @@ from .context import Parts
 from .envelope import Unreadable, decode
 from .errors import MeshError, SettingError
 from .link import Link
-from .names import TaskKey, name
+from .names import ENDS, TaskKey, name
 from .store import store
 
 log = logging.getLogger("mesh_agent")
@@ -93,7 +93,7 @@ async def is_wanted(link: Link, key: TaskKey, task: Task | None) -> bool:
         except SettingError:
             workflow = "-"
     last = await link.last("EVENTS", f"{link.namespace}.workflow.*.{workflow}.-.{key.run}")
-    return last is not None and last.subject.split(".")[2] not in ("completed", "failed", "cancelled")
+    return last is not None and last.subject.split(".")[2] not in ENDS
 
 
 async def lost_before(link: Link, key: TaskKey, delivered: int) -> int:

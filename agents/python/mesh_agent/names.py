@@ -12,6 +12,8 @@ from .errors import SettingError
 RUN_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "mesh.run")
 #: The most shards that a namespace may have.
 MAX_SHARDS = 64
+#: What the last event of a run says of it, as in `workflow.completed`.
+ENDS = ("completed", "failed", "cancelled")
 
 _MAX_NAME = 64
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,63}")

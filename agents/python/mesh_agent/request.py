@@ -28,7 +28,6 @@ _SUBMIT_FOR = 30.0
 _SUBMIT_PAUSE = 0.25
 #: Seconds after which to look without having been woken: what wakes may be lost with a connection.
 _LOOK_AGAIN = 2.0
-_ENDS = ("completed", "failed", "cancelled")
 
 
 @dataclass(frozen=True)
@@ -175,11 +174,11 @@ class Waiter:
         events = await self._link.each_last("EVENTS", self._ends)
         for stored in events:
             verb = stored.subject.split(".")[2]
-            if verb in _ENDS:
+            if verb in names.ENDS:
                 return Outcome(verb, await self._data(stored))
         for archived in [] if events else await history.read(self._link, self._run):
             verb = archived.subject.split(".")[2]
-            if archived.subject.split(".")[1] == "workflow" and verb in _ENDS:
+            if archived.subject.split(".")[1] == "workflow" and verb in names.ENDS:
                 stored = Stored(archived.subject, archived.sequence, archived.headers, archived.data)
                 return Outcome(verb, await self._data(stored))
         # A run that began was not rejected, whatever became of earlier tries of its request.

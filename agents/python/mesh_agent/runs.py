@@ -16,11 +16,12 @@ from .envelope import Unreadable, decode
 from .errors import LostData, Unavailable
 from .large import whole
 from .link import Link
+from .names import ENDS
 from .reader import read
 from .request import Outcome, Waiter
 from .store import store, structured
 
-_ENDS = ("workflow.completed", "workflow.failed", "workflow.cancelled")
+_ENDS = tuple(f"workflow.{end}" for end in ENDS)
 #: Seconds without an event of a run that has ended, after which it is looked whether it was archived.
 _SILENCE = 5
 #: Seconds before data that an event refers to is asked for again.

@@ -23,9 +23,7 @@ impl MemoryBus {
         let namespace = self.server.namespace();
         self.ask(|| "look at everything".to_owned(), |state| Ok(look(state, namespace))).await
     }
-}
 
-impl MemoryBus {
     pub(super) async fn fullest(&self) -> Result<Option<Fill>, BusError> {
         let namespace = self.server.namespace();
         let fills = |state: &mut State| {
@@ -77,8 +75,7 @@ fn look(state: &State, namespace: &Namespace) -> Health {
 }
 
 fn streams(state: &State, namespace: &Namespace) -> Vec<StreamHealth> {
-    let order = [Stream::Events, Stream::Inbox, Stream::Tasks, Stream::History, Stream::Notes, Stream::Dead];
-    let streams = order.map(|stream| (stream.name(namespace), Place::from(stream)));
+    let streams = Stream::ALL.map(|stream| (stream.name(namespace), Place::from(stream)));
     let buckets = Bucket::ALL.map(|bucket| (format!("KV_{}", bucket.name(namespace)), Place::from(bucket)));
     let objects = (format!("OBJ_{}", namespace.object_bucket()), Place::Objects);
     let look = |(name, place): (String, Place)| {

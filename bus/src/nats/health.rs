@@ -63,7 +63,7 @@ impl NatsBus {
         let topology = Topology { shards: shards.unwrap_or_default(), ..Topology::default() };
         let wanted = self.stream_config(Stream::Events, &topology);
         let mut streams = vec![stream_health(&wanted, log.map(|log| log.info))];
-        let others = topology::ORDER.into_iter().filter(|stream| *stream != Stream::Events);
+        let others = Stream::ALL.into_iter().filter(|stream| *stream != Stream::Events);
         let others = others.map(|stream| self.stream_config(stream, &topology));
         let buckets = Bucket::ALL.map(|bucket| self.bucket_config(bucket, &topology));
         for wanted in others.chain(buckets).chain([self.objects_config(&topology)]) {

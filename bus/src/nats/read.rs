@@ -15,6 +15,7 @@ use super::reader::Reader;
 use super::wire;
 use crate::bus::RunLog;
 use crate::error::BusError;
+use crate::history;
 use crate::topology::Stream;
 
 #[derive(Serialize)]
@@ -141,7 +142,7 @@ impl NatsBus {
 
     pub(super) async fn history_of(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
         let stream = Stream::History.name(&self.namespace);
-        let filters = ["history", "history.late"].map(|kind| format!("{}.{kind}.*.*.{run}", self.namespace));
+        let filters = history::subjects_of(&self.namespace, run);
         let read = self.read_up_to_the_last(stream, filters, 0).await;
         read.map_err(|failure| self.about_stream(failure, format!("read the history of run {run}")))
     }

@@ -17,11 +17,6 @@ use crate::topology::{
     Topology, janitor_consumer, relay_consumer, shard_consumer, timer_consumer,
 };
 
-/// Every stream in the order in which they are made. The log comes first: if it has other shards, nothing else is
-/// touched.
-pub(super) const ORDER: [Stream; Stream::ALL.len()] =
-    [Stream::Events, Stream::Inbox, Stream::Tasks, Stream::History, Stream::Notes, Stream::Dead];
-
 /// How long a message id is remembered where histories are kept for longer: as long as servers do by default.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(2 * 60);
 /// Where the number of shards is written down: in the metadata of the stream that it cuts up.
@@ -40,7 +35,7 @@ impl NatsBus {
     }
 
     pub(super) async fn make_namespace(&self, topology: &Topology) -> Result<(), BusError> {
-        for stream in ORDER {
+        for stream in Stream::ALL {
             self.make_stream(self.stream_config(stream, topology), |found| {
                 limit(stream, &topology.limits, found)
             })

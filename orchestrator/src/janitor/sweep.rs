@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use mesh_bus::topology::{Stream, relay_consumer};
-use mesh_bus::{Bus, BusError};
+use mesh_bus::{Bus, BusError, history};
 use mesh_schemas::{ObjectOwner, RunId};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -92,8 +92,8 @@ async fn is_known(bus: &dyn Bus, run: &RunId) -> Result<bool, BusError> {
     if bus.read_short_run(run, 1).await?.is_none_or(|log| !log.events.is_empty()) {
         return Ok(true);
     }
-    for kind in ["history", "history.late"] {
-        if bus.last(Stream::History, &format!("{}.{kind}.*.*.{run}", bus.namespace())).await?.is_some() {
+    for archived in history::subjects_of(bus.namespace(), run) {
+        if bus.last(Stream::History, &archived).await?.is_some() {
             return Ok(true);
         }
     }

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-use futures::{StreamExt as _, TryStreamExt as _};
-use mesh_bus::history::{self, History, LEAST_PART_BYTES, PART_BYTES, is_beginning, is_checkpoint, is_end};
+use futures::future::try_join_all;
+use mesh_bus::history::{self, History, LEAST_PART_BYTES, PART_BYTES, Stage, is_checkpoint};
 use mesh_bus::topology::{Stream, Tidying, shard_consumer};
 use mesh_bus::{Bus, BusError, MAX_SHORT_RUN, Publish, RunLog, Stored};
-use mesh_schemas::{Namespace, RunId, StoredMessage, Subject, WorkflowVerb, payload};
+use mesh_schemas::{RunId, StoredMessage, Subject, payload};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::sleep;
 use tracing::debug;
@@ -58,11 +58,11 @@ pub(super) async fn tidy(
     let (log, _turn) = settled(shared, &run, end).await?;
     let work = bus.read_work(&run).await?;
     let (checkpoints, events): (Vec<_>, Vec<_>) =
-        log.events.iter().cloned().partition(|stored| is_checkpoint(bus.namespace(), stored));
+        log.events.iter().partition(|stored| is_checkpoint(bus.namespace(), stored));
     if !archive(bus, lease, run, &events, &work).await? {
         return Ok(0);
     }
-    for stored in &checkpoints {
+    for stored in checkpoints {
         if let Some(state) = checkpoint_object(bus.namespace(), stored) {
             bus.remove_object(&state).await?;
         }
@@ -136,19 +136,20 @@ async fn archive(
     bus: &dyn Bus,
     lease: &Lease,
     run: RunId,
-    events: &[StoredMessage],
+    events: &[&StoredMessage],
     work: &[StoredMessage],
 ) -> Result<bool, NotDone> {
-    let events_of_it = events.iter().map(|stored| (Stream::Events, stored));
+    let events_of_it = events.iter().map(|stored| (Stream::Events, *stored));
     let mut all: Vec<(Stream, &StoredMessage)> =
         events_of_it.chain(work.iter().map(|stored| (Stream::Tasks, stored))).collect();
+    let is_begun = events.iter().any(|stored| Stage::of(bus.namespace(), stored) == Stage::Beginning);
+    let whole = history::subject(bus.namespace(), events.iter().copied()).filter(|_| is_begun);
     // Stable, so that each stream stays in its order.
     all.sort_by_key(|(_, stored)| stored.time);
     let mut part_bytes = PART_BYTES;
     loop {
         let history = History::read(bus.namespace(), &bus.read_history(&run).await?);
-        let whole = history::subject(bus.namespace(), events).filter(|_| is_begun(bus.namespace(), events));
-        let Some(subject) = history.subject.clone().or(whole) else { return Ok(false) };
+        let Some(subject) = history.subject.clone().or_else(|| whole.clone()) else { return Ok(false) };
         if history.is_archived() {
             for (stream, stored) in all {
                 late(bus, lease, &history, run, stream, stored).await?;
@@ -257,33 +258,19 @@ async fn remove(
     work: &[StoredMessage],
     tidying: Tidying,
 ) -> Result<usize, NotDone> {
-    let place = |stored: &StoredMessage| match Subject::parse(bus.namespace(), &stored.message.subject) {
-        Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. }) => Place::Beginning,
-        Ok(Subject::Workflow { verb, .. }) if is_end(verb) => Place::End,
-        _ => Place::Between,
-    };
-    let of = |wanted: Place| events.iter().rev().filter(move |stored| place(stored) == wanted);
+    let of = |wanted| events.iter().rev().filter(move |stored| Stage::of(bus.namespace(), stored) == wanted);
     let work = work.iter().map(|stored| (Stream::Tasks, stored.sequence));
-    let between = work.chain(of(Place::Between).map(|stored| (Stream::Events, stored.sequence)));
-    let removing: Vec<_> = between.map(|(stream, sequence)| bus.remove(stream, sequence)).collect();
-    let removed: Vec<bool> = futures::stream::iter(removing).buffered(REMOVED_AT_ONCE).try_collect().await?;
-    let mut count = removed.into_iter().filter(|removed| *removed).count();
+    let between = work.chain(of(Stage::Between).map(|stored| (Stream::Events, stored.sequence)));
+    let mut count = 0;
+    for some in between.collect::<Vec<_>>().chunks(REMOVED_AT_ONCE) {
+        let removed =
+            try_join_all(some.iter().map(|(stream, sequence)| bus.remove(*stream, *sequence))).await?;
+        count += removed.into_iter().filter(|removed| *removed).count();
+    }
     if tidying == Tidying::Forget {
-        for stored in of(Place::Beginning).chain(of(Place::End)) {
+        for stored in of(Stage::Beginning).chain(of(Stage::End)) {
             count += usize::from(bus.remove(Stream::Events, stored.sequence).await?);
         }
     }
     Ok(count)
-}
-
-/// Where in a run an event stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Beginning,
-    Between,
-    End,
-}
-
-fn is_begun(namespace: &Namespace, events: &[StoredMessage]) -> bool {
-    events.iter().any(|stored| is_beginning(namespace, stored))
 }

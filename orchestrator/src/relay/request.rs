@@ -11,7 +11,7 @@ use mesh_schemas::{
 };
 use mesh_telemetry::{names, propagation, span};
 use serde_json::Value;
-use tracing::{Instrument, Span, debug, info};
+use tracing::{Instrument, Span, info};
 
 use super::reject::{self, Rejection};
 use crate::capabilities;
@@ -201,16 +201,9 @@ async fn start(
 async fn is_archived(shared: &Shared, lease: &Lease, request: &Request) -> Result<bool, Lost> {
     let name = workflow(&request.target).map_or_else(|| "-".to_owned(), |workflow| workflow.to_string());
     let histories = format!("{}.history.{name}.*.{}", shared.bus.namespace(), request.run);
-    loop {
-        match shared.bus.last(Stream::History, &histories).await {
-            Ok(history) => return Ok(history.is_some()),
-            Err(_) if lease.is_lost() => return Err(Lost),
-            Err(error) => {
-                debug!(%error, "the histories cannot be read yet");
-                tokio::time::sleep(RETRY_PAUSE).await;
-            }
-        }
-    }
+    let last = || shared.bus.last(Stream::History, &histories);
+    let last = lease.until_read("the histories", RETRY_PAUSE, last).await;
+    last.map(|last| last.is_some()).ok_or(Lost)
 }
 
 /// The definition that the run is to follow.
@@ -219,27 +212,15 @@ async fn find(
     lease: &Lease,
     target: &Target,
 ) -> Result<Result<Arc<Known>, Rejection>, Lost> {
-    loop {
-        let found = match target {
-            Target::Workflow(name) => latest(shared, name).await,
-            Target::Task(capability) => capabilities::ensure(&*shared.bus, capability).await.map(|()| {
-                shared.definitions.single_task(capability).ok_or_else(|| {
-                    Rejection::new(
-                        rejection::INVALID_CAPABILITY,
-                        format!("'{capability}' cannot be requested"),
-                    )
-                })
-            }),
-        };
-        match found {
-            Ok(found) => return Ok(found),
-            Err(_) if lease.is_lost() => return Err(Lost),
-            Err(error) => {
-                debug!(%error, "the definition cannot be read yet");
-                tokio::time::sleep(RETRY_PAUSE).await;
-            }
-        }
-    }
+    let find = async || match target {
+        Target::Workflow(name) => latest(shared, name).await,
+        Target::Task(capability) => capabilities::ensure(&*shared.bus, capability).await.map(|()| {
+            shared.definitions.single_task(capability).ok_or_else(|| {
+                Rejection::new(rejection::INVALID_CAPABILITY, format!("'{capability}' cannot be requested"))
+            })
+        }),
+    };
+    lease.until_read("the definition", RETRY_PAUSE, find).await.ok_or(Lost)
 }
 
 async fn latest(shared: &Shared, name: &WorkflowName) -> Result<Result<Arc<Known>, Rejection>, BusError> {

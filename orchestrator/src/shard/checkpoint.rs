@@ -181,24 +181,24 @@ pub(super) struct Found {
 
 /// The object that holds the state of a checkpoint, if a message of the log is one.
 pub(crate) fn checkpoint_object(namespace: &Namespace, stored: &StoredMessage) -> Option<ObjectName> {
-    let Ok(Subject::Checkpointed { run, .. }) = Subject::parse(namespace, &stored.message.subject) else {
-        return None;
-    };
-    let decoded = Envelope::decode(&stored.message.headers, &stored.message.payload).ok()?;
-    let data = WorkflowCheckpointed::deserialize(decoded.data()).ok()?;
-    data.state.is_none().then(|| ObjectName::new(ObjectOwner::Run(run), data.digest))
+    Found::decode(namespace, stored)?.place.object
 }
 
 impl Found {
     /// Reads a message of the log; `None` if it is no checkpoint that is of use to who follows these rules.
     pub(super) fn read(namespace: &Namespace, stored: &StoredMessage, rules: u32) -> Option<Self> {
+        Self::decode(namespace, stored)
+            .filter(|found| found.data.rules == rules && found.data.upto < stored.sequence)
+    }
+
+    fn decode(namespace: &Namespace, stored: &StoredMessage) -> Option<Self> {
         let Ok(Subject::Checkpointed { run, upto, .. }) = Subject::parse(namespace, &stored.message.subject)
         else {
             return None;
         };
         let decoded = Envelope::decode(&stored.message.headers, &stored.message.payload).ok()?;
         let data = WorkflowCheckpointed::deserialize(decoded.data()).ok()?;
-        if data.rules != rules || data.upto != upto || upto >= stored.sequence {
+        if data.upto != upto {
             return None;
         }
         let object =

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use mesh_bus::history::Stage;
 use mesh_bus::topology::Stream;
 use mesh_bus::{ConsumerSpec, History};
 use mesh_core::{Action, Decision, Event, Fact, Plan, Replay, Run, Started};
-use mesh_schemas::{RunId, TaskVerb};
+use mesh_schemas::{RunId, StoredMessage, TaskVerb};
 use tokio::sync::OnceCell;
 use tracing::debug;
 
@@ -85,22 +86,16 @@ impl Loader {
 
     /// What is archived of a run. It is read after the log: what is missing in the log was archived before.
     async fn history(&self, lease: &Lease, run: &RunId) -> Option<History> {
-        loop {
-            match self.shared.bus.read_history(run).await {
-                Ok(messages) => return Some(History::read(self.shared.bus.namespace(), &messages)),
-                Err(error) => debug!(%run, %error, "the history cannot be read yet"),
-            }
-            if lease.is_lost() {
-                return None;
-            }
-            tokio::time::sleep(BEHIND_PAUSE).await;
-        }
+        let bus = &self.shared.bus;
+        let messages = lease.until_read("the history", BEHIND_PAUSE, || bus.read_history(run)).await?;
+        Some(History::read(bus.namespace(), &messages))
     }
 
     async fn follow(&self, lease: &Lease, event: &Event, log: Log) -> (Option<Box<Cached>>, Verdict) {
         let Log { started: first, mut bytes, saved, rest, end, places, _turn: turn } = log;
         let (bus, begin) = (&*self.shared.bus, first.sequence);
-        let ended = rest.iter().find(|stored| self.is_end(stored)).map(|stored| stored.time);
+        let is_end = |stored: &&StoredMessage| Stage::of(bus.namespace(), stored) == Stage::End;
+        let ended = rest.iter().find(is_end).map(|stored| stored.time);
         if ended.is_some() {
             let Some(history) = self.history(lease, &event.run).await else { return (None, Verdict::Later) };
             if history.is_archived() {
@@ -122,19 +117,14 @@ impl Loader {
         let lost = log::lost(bus.namespace(), &rest);
         let mut grown = Grown::default();
         for chunk in rest.chunks(AT_A_TIME) {
-            let events = loop {
-                match log::events(bus, chunk, event, &lost).await {
-                    Ok(Ok(events)) => break events,
-                    // What is decided without it may not be what those decide who know it.
-                    Ok(Err(newer)) => return (None, Verdict::Beyond(newer)),
-                    Err(error) => debug!(run = %event.run, %error, "the run cannot be read yet"),
-                }
-                if lease.is_lost() {
-                    return (None, Verdict::Later);
-                }
-                tokio::time::sleep(BEHIND_PAUSE).await;
+            let read = || log::events(bus, chunk, event, &lost);
+            let Events { events, bytes: length } = match lease.until_read("the run", BEHIND_PAUSE, read).await
+            {
+                Some(Ok(events)) => events,
+                // What is decided without it may not be what those decide who know it.
+                Some(Err(newer)) => return (None, Verdict::Beyond(newer)),
+                None => return (None, Verdict::Later),
             };
-            let Events { events, bytes: length } = events;
             bytes += length;
             grown.by(events.len(), length);
             events.iter().for_each(|event| replay.take(event));

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_bus::history::{is_checkpoint, is_end};
+use mesh_bus::history::{Stage, is_checkpoint};
 use mesh_bus::{BusError, RunLog};
 use mesh_core::{Content, Event, Fact, Plan, Run, Started, Unreadable};
-use mesh_schemas::{StoredMessage, Subject, TaskKey, WorkflowVerb};
+use mesh_schemas::{StoredMessage, TaskKey};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::debug;
 
@@ -205,7 +205,7 @@ impl Loader {
         known: &Event,
     ) -> Result<Option<(Box<Event>, usize)>, BusError> {
         let (bus, mut bytes) = (&*self.shared.bus, stored.message.payload.len());
-        if self.verb(stored) != Some(WorkflowVerb::Started) {
+        if Stage::of(bus.namespace(), stored) != Stage::Beginning {
             return Ok(None);
         }
         let event = match Event::read(bus.namespace(), stored) {
@@ -219,17 +219,6 @@ impl Loader {
         };
         let event = event.ok().filter(|event| matches!(event.fact, Fact::Started(_)));
         Ok(event.map(|event| (Box::new(event), bytes)))
-    }
-
-    pub(super) fn is_end(&self, stored: &StoredMessage) -> bool {
-        self.verb(stored).is_some_and(is_end)
-    }
-
-    fn verb(&self, stored: &StoredMessage) -> Option<WorkflowVerb> {
-        match Subject::parse(self.shared.bus.namespace(), &stored.message.subject) {
-            Ok(Subject::Workflow { verb, .. }) => Some(verb),
-            _ => None,
-        }
     }
 }
 

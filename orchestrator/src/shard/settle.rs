@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use mesh_bus::history::is_end;
+use mesh_bus::history::Stage;
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, Content as InLetter, DeadEnd, History, Publish};
 use mesh_core::{Decision, Header};
-use mesh_schemas::{Message, SignalId, StoredMessage, Subject, TraceContext, WorkflowVerb};
+use mesh_schemas::{Message, SignalId, StoredMessage, Subject, TraceContext};
 use mesh_telemetry::propagation;
 use tracing::{Span, debug, warn};
 
@@ -123,10 +123,7 @@ async fn archived(
     history: &History,
 ) -> Result<(), Lost> {
     let Some(run) = history.subject.as_ref().and_then(Subject::run) else { return Ok(()) };
-    let stays = match Subject::parse(bus.namespace(), &stored.message.subject) {
-        Ok(Subject::Workflow { verb, .. }) => verb == WorkflowVerb::Started || is_end(verb),
-        _ => false,
-    };
+    let stays = Stage::of(bus.namespace(), stored) != Stage::Between;
     if stays && history.holds(Stream::Events, stored.sequence) {
         return Ok(());
     }

@@ -132,6 +132,17 @@ fn run(id: &str) -> RunId {
     RunId::for_request("workflow.three", &request, Shards::new(1).expect("one shard"))
 }
 
+/// Two runs that have begun, of which the first was evicted by the other.
+async fn two_runs() -> (Desk, RunId, RunId) {
+    let mut desk = Desk::new(1_024).await;
+    let (one, other) = (run("1"), run("2"));
+    for run in [one, other] {
+        desk.start(run).await;
+        desk.settle().await;
+    }
+    (desk, one, other)
+}
+
 /// What was folded into a run before it was evicted must be in what is read of it later, whichever server answers.
 #[tokio::test(start_paused = true)]
 async fn a_run_is_not_read_from_a_server_that_lacks_what_was_folded() {
@@ -162,13 +173,8 @@ async fn a_run_is_not_read_from_a_server_that_lacks_what_was_folded() {
 /// A run that is read for long keeps nobody waiting but its own events, which follow in their order.
 #[tokio::test(start_paused = true)]
 async fn other_runs_go_on_while_one_is_read() {
-    let mut desk = Desk::new(1_024).await;
-    let (one, other) = (run("1"), run("2"));
-    for run in [one, other] {
-        desk.start(run).await;
-        desk.settle().await;
-    }
-    // The first was evicted by the other. Nothing is read until somebody works at it.
+    let (mut desk, one, other) = two_runs().await;
+    // Nothing is read until somebody works at it.
     desk.complete(one, "a").await;
     let load = desk.take().await.expect("the run is read");
     desk.complete(one, "b").await;
@@ -188,12 +194,7 @@ async fn other_runs_go_on_while_one_is_read() {
 
 #[tokio::test(start_paused = true)]
 async fn events_that_waited_for_their_run_are_settled_with_it() {
-    let mut desk = Desk::new(1_024).await;
-    let (one, other) = (run("1"), run("2"));
-    for run in [one, other] {
-        desk.start(run).await;
-        desk.settle().await;
-    }
+    let (mut desk, one, _) = two_runs().await;
     desk.complete(one, "a").await;
     let load = desk.take().await.expect("the run is read");
     for task in ["b", "c"] {

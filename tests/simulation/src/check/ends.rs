@@ -37,30 +37,23 @@ pub(super) fn judge(
         return Err(differences.join("\n"));
     }
     nothing_came_early(&expected, record)?;
-    early_signals_count(namespace, record, storm)?;
-    strays_are_told(namespace, record, storm)
+    early_signals_count(namespace, record)?;
+    strays_are_told(namespace, record)
 }
 
 /// An outcome of an attempt that the run never had was put aside; one that came after the end of the run may be in its
 /// history instead, among what came late.
-fn strays_are_told(namespace: &Namespace, record: &Record, storm: &Storm) -> Result<(), String> {
+fn strays_are_told(namespace: &Namespace, record: &Record) -> Result<(), String> {
     let upto = if record.found.end.is_some() { record.when.end } else { record.log.len() };
     record.log.iter().take(upto).try_for_each(|event| {
         let subject = &event.message.subject;
-        let is_told =
-            record.put_aside.contains(subject) || (!storm.skew.is_zero() && record.gone.contains(subject));
         match Subject::parse(namespace, subject) {
-            Ok(Subject::Task { key, .. }) if !record.has(&key) && !is_told => {
+            Ok(Subject::Task { key, .. }) if !record.has(&key) && !record.put_aside.contains(subject) => {
                 Err(format!("{subject} is of an attempt that never was, and nobody is told"))
             }
             _ => Ok(()),
         }
     })
-}
-
-/// Whether an event may have been archived before anybody looked at it: janitors whose clocks are wrong do not wait for that.
-fn was_archived_early(record: &Record, storm: &Storm, subject: &str) -> bool {
-    !storm.skew.is_zero() && record.gone.contains(subject)
 }
 
 /// Each decision was stored after the event that it follows from.
@@ -84,9 +77,8 @@ fn nothing_came_early(expected: &Expected, record: &Record) -> Result<(), String
     expected.end.as_ref().map_or(Ok(()), |end| early("the end".to_owned(), end.at, Some(&when.end)))
 }
 
-/// A signal that came before its run began was sent again, or put aside. It is in the history of its run if that had ended
-/// by then and was archived by a janitor whose clock was wrong.
-fn early_signals_count(namespace: &Namespace, record: &Record, storm: &Storm) -> Result<(), String> {
+/// A signal that came before its run began was sent again, or put aside.
+fn early_signals_count(namespace: &Namespace, record: &Record) -> Result<(), String> {
     let parse = |event: &StoredMessage| Subject::parse(namespace, &event.message.subject);
     let early = record.log.iter().take_while(|event| {
         !matches!(parse(event), Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. }))
@@ -95,7 +87,6 @@ fn early_signals_count(namespace: &Namespace, record: &Record, storm: &Storm) ->
         let again = format!(".resent-{}", signal.sequence);
         let subject = &signal.message.subject;
         let is_there = record.put_aside.contains(subject)
-            || was_archived_early(record, storm, subject)
             || record.log.iter().any(|event| event.message.subject.ends_with(&again));
         if !is_there {
             return Err(format!("{subject} came before the run began, and is lost"));

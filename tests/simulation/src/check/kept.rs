@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use mesh_bus::history::is_end;
+use mesh_bus::history::Stage;
 use mesh_bus::topology::Stream;
 use mesh_bus::{History, WholeRun};
-use mesh_schemas::{Namespace, StoredMessage, Subject, WorkflowVerb};
+use mesh_schemas::{Namespace, StoredMessage};
 
 use super::record::Record;
 
@@ -28,12 +28,9 @@ impl Record {
             }
             return Err(format!("{subject} #{} was removed and is in no history", removed.sequence));
         }
-        if let Ok(Subject::Workflow { verb, .. }) = Subject::parse(namespace, subject)
-            && is_end(verb)
-            && self
-                .log
-                .iter()
-                .any(|event| is_beginning(namespace, event) && !self.gone.contains(&event.message.subject))
+        let is_left = |event: &StoredMessage| !self.gone.contains(&event.message.subject);
+        if Stage::of(namespace, removed) == Stage::End
+            && self.log.iter().any(|event| Stage::of(namespace, event) == Stage::Beginning && is_left(event))
         {
             return Err(format!("{subject} was removed, and the beginning of its run is still there"));
         }
@@ -65,11 +62,4 @@ impl Record {
         }
         Err(format!("this work was created:\n{:#?}\nand this is kept:\n{works:#?}", self.works))
     }
-}
-
-fn is_beginning(namespace: &Namespace, event: &StoredMessage) -> bool {
-    matches!(
-        Subject::parse(namespace, &event.message.subject),
-        Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. })
-    )
 }

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use mesh_bus::history::{self, Stage};
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, BusError, Follow, From, read_whole_run};
+use mesh_bus::{Bus, BusError, Follow, From};
 use mesh_schemas::payload::RequestRejected;
-use mesh_schemas::{Namespace, RunId, StoredMessage, Subject, WorkflowVerb};
+use mesh_schemas::{Namespace, RunId, StoredMessage};
 
 use super::state::data;
 use crate::follow::follow;
@@ -40,13 +41,13 @@ impl Beginning {
 
     async fn new(bus: &dyn Bus, run: &RunId, rejections_from: From) -> Result<Self, BusError> {
         let started = vec![format!("{}.workflow.started.*.-.{run}", bus.namespace())];
-        let whole = read_whole_run(bus, run).await?;
-        let is_archived = whole.history.is_archived();
+        let archived = history::archived(bus, run).await?;
+        let begun = archived.and_then(|archived| {
+            let mut events = archived.of(Stream::Events);
+            events.find(|stored| Stage::of(bus.namespace(), stored) == Stage::Beginning).cloned()
+        });
         Ok(Self {
-            archived: whole
-                .events
-                .into_iter()
-                .find(|stored| is_archived && is_beginning(bus.namespace(), stored)),
+            archived: begun,
             started: follow(bus, Stream::Events, started, From::Begin).await?,
             rejected: follow(bus, Stream::Notes, rejections(bus.namespace(), run), rejections_from).await?,
         })
@@ -79,13 +80,6 @@ impl Beginning {
             }
         }
     }
-}
-
-fn is_beginning(namespace: &Namespace, stored: &StoredMessage) -> bool {
-    matches!(
-        Subject::parse(namespace, &stored.message.subject),
-        Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. })
-    )
 }
 
 /// The subjects of rejections of the request for a run.

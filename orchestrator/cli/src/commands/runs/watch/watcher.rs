@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, BusError, Follow, From, Request, RunOutcome, Subscription, read_whole_run, submit};
+use mesh_bus::{
+    Bus, BusError, Follow, From, Request, RunOutcome, Subscription, history, read_whole_run, submit,
+};
 use mesh_orchestrator::log;
 use mesh_schemas::payload::TaskProgress;
 use mesh_schemas::{Envelope, Message, RunId, StoredMessage, Subject, TaskVerb};
@@ -74,9 +76,8 @@ impl Watcher {
     }
 
     async fn watch(&mut self, display: &mut dyn Display) -> anyhow::Result<RunOutcome> {
-        let whole = read_whole_run(&*self.bus, &self.run).await?;
-        if whole.history.is_archived() {
-            for stored in &whole.events {
+        if history::archived(&*self.bus, &self.run).await?.is_some() {
+            for stored in &read_whole_run(&*self.bus, &self.run).await?.events {
                 if let Some(outcome) = self.event(stored, display).await? {
                     return Ok(outcome);
                 }
