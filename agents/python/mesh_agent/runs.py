@@ -24,7 +24,7 @@ from .store import store, structured
 _ENDS = tuple(f"workflow.{end}" for end in ENDS)
 #: Seconds without an event of a run that has ended, after which it is looked whether it was archived.
 _SILENCE = 5
-#: Seconds before data that an event refers to is asked for again.
+#: Seconds before something is asked for again that the server did not answer.
 _RETRY_PAUSE = 0.25
 
 
@@ -130,6 +130,14 @@ class Run:
         body, headers = structured(event)
         await store(self._link, subject, body, headers, once=True)
 
+    async def _history(self) -> list[history.Archived]:
+        """What is archived of the run, over lost connections too."""
+        while True:
+            try:
+                return await history.read(self._link, self._id)
+            except Unavailable:
+                await asyncio.sleep(_RETRY_PAUSE)
+
     async def _first(self, next: asyncio.Future[Msg], outcome: asyncio.Future[Outcome]) -> Msg | None:
         """The next event. None if the run was archived and its end does not come any more; that its request was rejected is
         told instead of waiting for ever."""
@@ -140,7 +148,7 @@ class Run:
                 outcome.result().output(self._id)
             while not next.done():
                 await asyncio.wait([next], timeout=_SILENCE)
-                if not next.done() and await history.read(self._link, self._id):
+                if not next.done() and await self._history():
                     return None
             return await next
         finally:
@@ -150,7 +158,7 @@ class Run:
 
     async def _archived(self, told: set[str]) -> list[Event]:
         """The archived events that were not told yet; they are told by this."""
-        archived = await history.read(self._link, self._id)
+        archived = await self._history()
         new = [event for event in archived if event.subject not in told]
         events = [await _event_of(self._link, self._id, event) for event in new]
         told.update(event.subject for event in events)

@@ -1,8 +1,12 @@
 //! Users that may not publish on a subject: whoever needs it says so and goes on trying, and when the user may,
 //! everything goes on by itself.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
-use mesh_tests::{Process, World};
+use mesh_bus::topology::Stream;
+use mesh_bus::{Bus as _, Role};
+use mesh_tests::{Process, World, patiently};
 
 use crate::support::{Configured, Folder, Mesh};
 
@@ -40,41 +44,108 @@ fn url(url: &str, user: &str) -> String {
     url.replace("nats://", &format!("nats://{user}:{user}@"))
 }
 
+/// A mesh whose orchestrator and agent are users of their own.
+struct Users {
+    folder: Folder,
+    configured: Configured,
+    mesh: Mesh,
+    orchestrator: Process,
+    agent: Process,
+}
+
+impl Users {
+    /// With an orchestrator that is told so.
+    async fn with(arguments: &[&str]) -> Result<Self> {
+        let folder = Folder::new()?;
+        let configured = Configured::start(&folder, &configuration("nobody", "-"))?;
+        let server = configured.server.url();
+        let world = World::on(&url(&server, "client")).await?;
+        let logged = |user: &str, arguments: &[&str]| {
+            let (namespace, bus) = (world.namespace.clone(), world.bus.clone());
+            let as_user = World { url: url(&server, user), namespace, bus };
+            let log = folder.path(&format!("{user}.log"));
+            Process::logged(&as_user, &mesh_tests::mesh_binary()?, arguments, &log)
+        };
+        let orchestrator = logged("orchestrator", &[&["orchestrator"], arguments].concat())?;
+        let agent = logged("agent", &["agent", "exec", "--capability", "work", "--", "cat"])?;
+        let mesh = Mesh::with(world, Folder::new()?).await?;
+        let run = mesh.start(0).await?;
+        mesh.completes(run, 0).await?;
+        Ok(Self { folder, configured, mesh, orchestrator, agent })
+    }
+
+    /// A subject as it is in this namespace.
+    fn own(&self, subject: &str) -> String {
+        let namespace = self.mesh.world.namespace.as_str();
+        subject
+            .replace("NS.", &format!("{namespace}."))
+            .replace("NS_", &format!("{}_", namespace.to_uppercase()))
+    }
+
+    async fn says(&self, user: &str, words: &[&str]) -> Result<()> {
+        crate::support::says(&self.folder.path(&format!("{user}.log")), words).await
+    }
+
+    fn end(self) -> Result<()> {
+        ensure!(self.agent.terminate()?, "the agent did not end well");
+        ensure!(self.orchestrator.terminate()?, "the orchestrator did not end well");
+        Ok(())
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_subject_that_is_denied_is_named_and_missed_no_longer_than_that() -> Result<()> {
-    let folder = Folder::new()?;
-    let configured = Configured::start(&folder, &configuration("nobody", "-"))?;
-    let server = configured.server.url();
-    let world = World::on(&url(&server, "client")).await?;
-    let as_user = |user: &str| World {
-        url: url(&server, user),
-        namespace: world.namespace.clone(),
-        bus: world.bus.clone(),
-    };
-    let logged = |user: &str, arguments: &[&str]| {
-        let log = folder.path(&format!("{user}.log"));
-        Process::logged(&as_user(user), &mesh_tests::mesh_binary()?, arguments, &log)
-    };
-    let orchestrator = logged("orchestrator", &["orchestrator"])?;
-    let agent = logged("agent", &["agent", "exec", "--capability", "work", "--", "cat"])?;
-    let mesh = Mesh::with(world, Folder::new()?).await?;
-    let run = mesh.start(0).await?;
-    mesh.completes(run, 0).await?;
+    let users = Users::with(&[]).await?;
+    let (configured, mesh) = (&users.configured, &users.mesh);
     let rows = ORCHESTRATOR.map(|denied| ("orchestrator", denied)).into_iter();
     for (number, (user, denied)) in (1..).zip(rows.chain(AGENT.map(|denied| ("agent", denied)))) {
-        let denied = denied
-            .replace("NS.", &format!("{}.", mesh.world.namespace))
-            .replace("NS_", &format!("{}_", mesh.world.namespace.as_str().to_uppercase()));
+        let denied = users.own(denied);
         configured.reload(&configuration(user, &denied))?;
         let run = mesh.start(number).await?;
         let subject = denied.trim_end_matches('>');
-        crate::support::says(&folder.path(&format!("{user}.log")), &["Permissions Violation", subject])
-            .await
-            .with_context(|| format!("{user} without {denied}"))?;
+        let said = users.says(user, &["Permissions Violation", subject]).await;
+        said.with_context(|| format!("{user} without {denied}"))?;
         configured.reload(&configuration("nobody", "-"))?;
         mesh.completes(run, number).await.with_context(|| format!("after {user} was without {denied}"))?;
     }
-    ensure!(agent.terminate()?, "the agent did not end well");
-    ensure!(orchestrator.terminate()?, "the orchestrator did not end well");
-    Ok(())
+    users.end()
+}
+
+/// What is kept elsewhere already stays in the log where nobody may remove it, and holds nothing up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_may_not_be_removed_stays_until_it_may() -> Result<()> {
+    let users = Users::with(&["--grace", "2s"]).await?;
+    let (configured, world) = (&users.configured, &users.mesh.world);
+    let denied = users.own("$JS.API.STREAM.MSG.DELETE.NS_EVENTS");
+    configured.reload(&configuration("orchestrator", &denied))?;
+    let run = users.mesh.start(1).await?;
+    users.mesh.completes(run, 1).await?;
+    users.says("orchestrator", &["cannot be tidied up", &run.to_string()]).await?;
+    let nobody = format!("0.{}", uuid::Uuid::new_v4());
+    world.publish(&format!("task.completed.work.normal.{nobody}.t.1"), r#"{"output": 1}"#).await?;
+    users.says("orchestrator", &["stays in the log", &nobody]).await?;
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    let settled = async {
+        loop {
+            looks.tick().await;
+            let consumers = world.bus.health().await?.consumers;
+            let shards = consumers.into_iter().filter(|consumer| matches!(consumer.role, Role::Shard(_)));
+            let mut found = shards.filter_map(|consumer| consumer.found);
+            if found.all(|found| found.pending + found.in_hand == 0) {
+                return anyhow::Ok(());
+            }
+        }
+    };
+    patiently("all events to be dealt with", settled).await??;
+    assert_eq!(world.stored(Stream::Dead, "dead.events.unknown_run").await?.len(), 1);
+    configured.reload(&configuration("nobody", "-"))?;
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    let tidied = async {
+        while world.bus.read_run(&run).await?.events.len() > 2 {
+            looks.tick().await;
+        }
+        anyhow::Ok(())
+    };
+    patiently("the run to be archived", tidied).await??;
+    users.end()
 }
