@@ -330,6 +330,9 @@ pub trait Bus: Send + Sync + 'static {
     /// The fullest of what bounds the log and the work of agents; `None` if nothing does.
     async fn fill(&self) -> Result<Option<Fill>, BusError>;
 
+    /// Bytes that a stream may take; `None` if nothing is said.
+    async fn limit(&self, stream: Stream) -> Result<Option<u64>, BusError>;
+
     /// How the bus and everything of the namespace on it is. Changes nothing, and also tells of a namespace that is
     /// not set up, or only in part.
     async fn health(&self) -> Result<Health, BusError>;

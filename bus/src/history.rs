@@ -75,7 +75,9 @@ impl History {
                 pieces.entry(key).or_default().push(piece);
             }
         }
-        for ((stream, sequence), pieces) in pieces {
+        // A run that begins again once its history is gone may find what came late for the one before.
+        let (late_pieces, pieces): (Vec<_>, Vec<_>) = pieces.into_iter().partition(|(key, _)| late.contains(key));
+        for ((stream, sequence), pieces) in pieces.into_iter().chain(late_pieces) {
             let Some(stored) = Archived::join(pieces) else { continue };
             if history.subjects.insert((stream, stored.message.subject.clone())) {
                 history.late += usize::from(late.contains(&(stream, sequence)));
@@ -92,9 +94,10 @@ impl History {
     }
 
     /// Whether the run was archived, whole, so that what it tells of may be gone from the log: what comes now comes late.
+    /// What came late does not outlive that.
     #[must_use]
     pub fn is_archived(&self) -> bool {
-        if self.parts == 0 { !self.is_empty() } else { self.is_complete && self.there == self.parts }
+        self.is_complete && self.there == self.parts
     }
 
     /// Whether this very message is archived, whole.
@@ -398,6 +401,23 @@ mod tests {
         assert!(History::read(&namespace, &there).is_archived());
         let left = History::read(&namespace, &there[1..]);
         assert!(left.is_complete && !left.is_archived() && !left.is_empty());
+    }
+
+    /// The history of a run goes by age before what came late for it, and by then the run may have been asked for again.
+    #[test]
+    fn what_came_late_before_stands_in_for_nothing_of_a_run_that_began_again() {
+        let server = MemoryServer::new(Namespace::default());
+        let (bus, namespace) = (server.connect(), Namespace::default());
+        let before = stored(20, "task.completed.a.normal", "before".to_owned());
+        let mut messages = late(&*bus, &main(), run(), Stream::Events, &before, PART_BYTES);
+        let left = History::read(&namespace, &kept(messages.clone(), 0));
+        assert!(!left.is_archived() && !left.is_empty(), "the run itself is not archived any more");
+        let now = stored(30, "task.completed.a.normal", "now".to_owned());
+        let all = [(Stream::Events, &now)];
+        messages.extend(left.missing(run(), &all, PART_BYTES).map(|part| archive(&*bus, &main(), &part)));
+        let history = History::read(&namespace, &kept(messages, 0));
+        assert!(history.is_archived());
+        assert_eq!(history.of(Stream::Events).collect::<Vec<_>>(), [&now]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Watches how full the log is. Where it is nearly full, new requests wait in the inbox, so that runs that have begun can
-//! go on to their ends, and ended runs have no grace, so that there will be room.
+//! Watches how full the log is. Where it fills up, ended runs have no grace, so that there will be room. Where it is nearly
+//! full, new requests wait in the inbox, so that runs that have begun can go on to their ends, and archived runs are
+//! forgotten at once: their histories still tell of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+/// From so many thousandths of what is allowed on, the log fills up.
+const FILLING: u64 = 750;
 /// From so many thousandths of what is allowed on, the log is nearly full.
 pub const NEARLY_FULL: u64 = 900;
 /// Below so many it is not any more: far enough from the former that requests do not come in dribs and drabs.
@@ -22,6 +25,10 @@ const PART: u64 = 8;
 /// How full the log is, as the parts of an orchestrator see it.
 #[derive(Clone)]
 pub(crate) struct Pressure {
+    /// Whether the log fills up.
+    pub(crate) is_filling: watch::Receiver<bool>,
+    /// Whether it was nearly full, and fills up still.
+    pub(crate) needs_room: watch::Receiver<bool>,
     /// Whether the log is nearly full.
     pub(crate) is_nearly_full: watch::Receiver<bool>,
     /// Bytes of requests that may be taken until the next look. Each look is a change.
@@ -30,6 +37,8 @@ pub(crate) struct Pressure {
 
 /// Where the watch says what it sees.
 pub(crate) struct Gauge {
+    is_filling: watch::Sender<bool>,
+    needs_room: watch::Sender<bool>,
     is_nearly_full: watch::Sender<bool>,
     budget: watch::Sender<u64>,
 }
@@ -37,9 +46,21 @@ pub(crate) struct Gauge {
 impl Pressure {
     /// Before the first look, nothing is taken.
     pub(crate) fn new() -> (Gauge, Self) {
+        let (is_filling, filling_seen) = watch::channel(false);
+        let (needs_room, need_seen) = watch::channel(false);
         let (is_nearly_full, nearly_full_seen) = watch::channel(false);
         let (budget, budget_seen) = watch::channel(0);
-        (Gauge { is_nearly_full, budget }, Self { is_nearly_full: nearly_full_seen, budget: budget_seen })
+        let pressure = Self {
+            is_filling: filling_seen,
+            needs_room: need_seen,
+            is_nearly_full: nearly_full_seen,
+            budget: budget_seen,
+        };
+        (Gauge { is_filling, needs_room, is_nearly_full, budget }, pressure)
+    }
+
+    pub(crate) fn is_filling(&self) -> bool {
+        *self.is_filling.borrow()
     }
 
     pub(crate) fn is_nearly_full(&self) -> bool {
@@ -80,12 +101,16 @@ impl Gauge {
     fn tell(&self, fill: Option<&Fill>) {
         let fullness = fill.map_or(0, |fill| fill.share.thousandths());
         let what = fill.map_or("", |fill| fill.what.as_str());
+        let is_filling = fullness >= FILLING;
+        self.is_filling.send_if_modified(|was| std::mem::replace(was, is_filling) != is_filling);
+        let needs_room = fullness >= NEARLY_FULL || is_filling && *self.needs_room.borrow();
+        self.needs_room.send_if_modified(|was| std::mem::replace(was, needs_room) != needs_room);
         let was_nearly_full = *self.is_nearly_full.borrow();
         if !was_nearly_full && fullness >= NEARLY_FULL {
             warn!(
                 what,
                 percent = fullness / 10,
-                "the log is nearly full: new requests wait in the inbox, and ended runs are archived at once"
+                "the log is nearly full: new requests wait in the inbox, and ended runs are archived and forgotten at once"
             );
             self.is_nearly_full.send_replace(true);
         } else if was_nearly_full && fullness < ROOM {

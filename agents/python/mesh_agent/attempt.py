@@ -84,7 +84,7 @@ async def is_wanted(link: Link, key: TaskKey, task: Task | None) -> bool:
     """Whether the attempt has no outcome yet and its run goes on. Of a run that has ended, only its beginning and its end
     may be left in the log, and later nothing. Where the task cannot be read, its workflow is not known."""
     for verb in ("completed", "failed"):
-        if await link.last("EVENTS", key.subject(verb)):
+        if await link.last_for_sure("EVENTS", key.subject(verb)):
             return False
     workflow = "*"
     if task is not None:
@@ -92,7 +92,7 @@ async def is_wanted(link: Link, key: TaskKey, task: Task | None) -> bool:
             workflow = name("workflow name", task.workflow)
         except SettingError:
             workflow = "-"
-    last = await link.last("EVENTS", f"{link.namespace}.workflow.*.{workflow}.-.{key.run}")
+    last = await link.last_for_sure("EVENTS", f"{link.namespace}.workflow.*.{workflow}.-.{key.run}")
     return last is not None and last.subject.split(".")[2] not in ENDS
 
 

@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 from nats.aio.msg import Msg
 
 from . import envelope, names
-from .link import ApiError, Link
+from .link import NO_MESSAGE, ApiError, Link
 from .reader import read as read_stream
 
 #: Seconds without a message before it is asked whether there is one.
 _PATIENCE = 5
-_NO_MESSAGE = 10037
 _NO_STREAM = 10059
 
 
@@ -72,7 +71,7 @@ async def _last(link: Link, subject: str) -> int:
     try:
         found = await link.api(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
     except ApiError as error:
-        if error.code in (_NO_MESSAGE, _NO_STREAM):
+        if error.code in (NO_MESSAGE, _NO_STREAM):
             return 0
         raise
     return int(found["message"]["seq"])

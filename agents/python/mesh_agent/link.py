@@ -40,6 +40,8 @@ _DENIED = re.compile(r'permissions violation for publish to "([^"]+)"')
 #: Status after the last message of a direct get, and status of one that finds none.
 _NO_MORE = ("204", "404")
 _STREAM_NOT_FOUND = 10059
+#: How the leader of a stream says that it has no such message.
+NO_MESSAGE = 10037
 
 
 class ApiError(Refused):
@@ -167,6 +169,24 @@ class Link:
     async def last(self, stream: str, subject: str) -> Stored | None:
         """The last message of a stream on a subject, which may have wildcards."""
         return await self.direct_get(names.stream(self.namespace, stream), {"last_by_subj": subject})
+
+    async def last_for_sure(self, stream: str, subject: str) -> Stored | None:
+        """The same; that there is none is known from the leader of the stream, as a copy of it may be behind."""
+        stored = await self.last(stream, subject)
+        if stored is None and self.client._server_info.get("cluster"):
+            if await self.leader_has(names.stream(self.namespace, stream), subject):
+                raise Unavailable(f"the answering server does not have {subject} yet")
+        return stored
+
+    async def leader_has(self, stream: str, subject: str) -> bool:
+        """Whether a stream has a message on a subject, by its leader, which is never behind."""
+        try:
+            await self.api(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
+        except ApiError as error:
+            if error.code == NO_MESSAGE:
+                return False
+            raise
+        return True
 
     async def direct_get(self, stream: str, arguments: dict[str, Any]) -> Stored | None:
         """One message of a stream, by its name on the server."""

@@ -32,7 +32,6 @@ _PAGE = 8 * 1024 * 1024
 #: Age from which on an object that is put again counts as new, so that housekeeping leaves it alone.
 _RENEWED_AFTER = timedelta(hours=1)
 _FIRST = "mesh-first-chunk"
-_NO_MESSAGE = 10037
 
 
 async def put(link: Link, run: str, content: bytes) -> str:
@@ -87,7 +86,7 @@ async def get(link: Link, name: str) -> bytes:
     must know."""
     described = await _described(link, name)
     if described is None:
-        if await _leader_has(link, name):
+        if await link.leader_has(_stream(link), _description(link, name)):
             raise Unavailable(f"the answering server does not have object {name} yet")
         raise LostData(f"object {name} is not there")
     info = _read_info(described)
@@ -168,16 +167,6 @@ async def _is_whole(link: Link, info: dict[str, Any]) -> bool:
     answer = await link.api(f"STREAM.INFO.{_stream(link)}", {"subjects_filter": subject})
     held = (answer["state"].get("subjects") or {}).get(subject, 0)
     return not info.get("deleted") and held == info["chunks"]
-
-
-async def _leader_has(link: Link, name: str) -> bool:
-    try:
-        await link.api(f"STREAM.MSG.GET.{_stream(link)}", {"last_by_subj": _description(link, name)})
-    except ApiError as error:
-        if error.code == _NO_MESSAGE:
-            return False
-        raise
-    return True
 
 
 async def _describe(link: Link, name: str, info: dict[str, Any]) -> None:

@@ -191,6 +191,10 @@ impl Bus for MemoryBus {
         self.fullest().await
     }
 
+    async fn limit(&self, stream: Stream) -> Result<Option<u64>, BusError> {
+        self.limit_of(stream).await
+    }
+
     async fn health(&self) -> Result<Health, BusError> {
         self.look_at_everything().await
     }

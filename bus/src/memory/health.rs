@@ -39,6 +39,14 @@ impl MemoryBus {
         };
         self.ask(|| "look how full the log is".to_owned(), fills).await
     }
+
+    pub(super) async fn limit_of(&self, stream: Stream) -> Result<Option<u64>, BusError> {
+        let limit = |state: &mut State| {
+            self.there(state)?;
+            Ok(state.limited_bytes(Place::from(stream)))
+        };
+        self.ask(|| format!("look at stream {}", stream.name(self.server.namespace())), limit).await
+    }
 }
 
 fn look(state: &State, namespace: &Namespace) -> Health {

@@ -86,6 +86,25 @@ impl Api {
         }
     }
 
+    /// Whether a message is there by the stream's leader, which is never behind.
+    pub(super) async fn leader_holds(&self, stream: &str, sequence: u64) -> Result<bool, Failure> {
+        // A request for sequence 0 is one for no message at all.
+        if sequence == 0 {
+            return Ok(false);
+        }
+        let get = format!("STREAM.MSG.GET.{stream}");
+        match self.call::<serde_json::Value>(&get, &json!({ "seq": sequence })).await {
+            Ok(_) => Ok(true),
+            Err(failure) if failure.code() == Some(ErrorCode::NO_MESSAGE_FOUND) => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Whether the server is one of several, which may have copies of a stream: one of them may be behind.
+    pub(super) fn is_clustered(&self) -> bool {
+        self.client.server_info().cluster.is_some_and(|cluster| !cluster.is_empty())
+    }
+
     /// The same of several subjects, which may have wildcards.
     pub(super) async fn last_of(&self, stream: &str, subjects: &[String]) -> Result<Option<u64>, Failure> {
         let mut last = None;

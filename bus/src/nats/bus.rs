@@ -199,6 +199,10 @@ impl Bus for NatsBus {
         self.fullest().await
     }
 
+    async fn limit(&self, stream: Stream) -> Result<Option<u64>, BusError> {
+        self.limit_of(stream).await
+    }
+
     async fn health(&self) -> Result<Health, BusError> {
         self.look_at_everything().await
     }

@@ -91,10 +91,7 @@ impl NatsBus {
         let mut fills = Vec::new();
         for stream in [Stream::Events, Stream::Tasks] {
             let name = stream.name(&self.namespace);
-            let operation = format!("look at stream {name}");
-            let info =
-                self.stream_info(&name).await.map_err(|failure| self.about_stream(failure, operation))?;
-            let limit = |limit: i64| u64::try_from(limit).ok().filter(|limit| *limit > 0);
+            let info = self.info_of(stream).await?;
             let (bytes, messages) = (limit(info.config.max_bytes), limit(info.config.max_messages));
             let bytes = Share { used: info.state.bytes, limit: bytes };
             let messages = Share { used: info.state.messages, limit: messages };
@@ -110,6 +107,16 @@ impl NatsBus {
         }
         let limited = fills.into_iter().filter(|fill| fill.share.limit.is_some());
         Ok(limited.max_by_key(|fill| fill.share.thousandths()))
+    }
+
+    pub(super) async fn limit_of(&self, stream: Stream) -> Result<Option<u64>, BusError> {
+        Ok(limit(self.info_of(stream).await?.config.max_bytes))
+    }
+
+    async fn info_of(&self, stream: Stream) -> Result<Info, BusError> {
+        let name = stream.name(&self.namespace);
+        let info = self.stream_info(&name).await;
+        info.map_err(|failure| self.about_stream(failure, format!("look at stream {name}")))
     }
 
     /// How many events of archived runs came late and are kept.
@@ -207,6 +214,11 @@ impl NatsBus {
             }
         }
     }
+}
+
+/// What a stream may hold; 0 and less are no limit.
+fn limit(limit: i64) -> Option<u64> {
+    u64::try_from(limit).ok().filter(|limit| *limit > 0)
 }
 
 fn usage(account: &Account) -> Usage {

@@ -18,6 +18,15 @@ use crate::error::BusError;
 use crate::history;
 use crate::topology::Stream;
 
+/// That something is not there is only known from the leader of a stream: whoever answers may have a copy that is behind.
+fn refuse_if_behind(leader_holds: Result<bool, Failure>, operation: &str) -> Result<(), BusError> {
+    match leader_holds {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Failure::Unavailable("the server that answered is behind".to_owned()).during(operation)),
+        Err(failure) => Err(failure.during(operation)),
+    }
+}
+
 #[derive(Serialize)]
 struct MultiLast<'a> {
     multi_last: &'a [String],
@@ -44,7 +53,12 @@ impl NatsBus {
         subject: &str,
         operation: &str,
     ) -> Result<Option<StoredMessage>, BusError> {
-        self.direct_get(stream, &json!({ "last_by_subj": subject }), operation).await
+        let found = self.direct_get(stream, &json!({ "last_by_subj": subject }), operation).await?;
+        if found.is_none() && self.api.is_clustered() {
+            let last = self.api.leader_last(stream, subject).await;
+            refuse_if_behind(last.map(|last| last.is_some()), operation)?;
+        }
+        Ok(found)
     }
 
     pub(super) async fn message_at(
@@ -53,7 +67,11 @@ impl NatsBus {
         sequence: u64,
     ) -> Result<Option<StoredMessage>, BusError> {
         let operation = format!("read message {sequence} of {stream}");
-        self.direct_get(stream, &json!({ "seq": sequence }), &operation).await
+        let found = self.direct_get(stream, &json!({ "seq": sequence }), &operation).await?;
+        if found.is_none() && self.api.is_clustered() {
+            refuse_if_behind(self.api.leader_holds(stream, sequence).await, &operation)?;
+        }
+        Ok(found)
     }
 
     async fn direct_get(

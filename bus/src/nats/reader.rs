@@ -97,6 +97,20 @@ impl Reader {
             self.last = Some(info.delivered.stream_sequence);
         }
         if info.num_pending == 0 {
+            self.look_whether_all_is_read().await?;
+        }
+        Ok(())
+    }
+
+    /// The consumer has nothing more: it is all there is, or the consumer lives with a copy of the stream that is behind.
+    async fn look_whether_all_is_read(&mut self) -> Result<(), Failure> {
+        if self.caught_up || self.end.is_none() || self.last >= self.end || !self.api.is_clustered() {
+            self.catch_up();
+            return Ok(());
+        }
+        // What was the last message may have been removed meanwhile.
+        self.end = Some(self.api.last_of(&self.stream, &self.filters).await?.unwrap_or_default());
+        if self.last.unwrap_or_default() >= self.end.unwrap_or_default() {
             self.catch_up();
         }
         Ok(())

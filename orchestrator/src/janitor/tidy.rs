@@ -144,26 +144,32 @@ async fn archive(
         events_of_it.chain(work.iter().map(|stored| (Stream::Tasks, stored))).collect();
     let is_begun = events.iter().any(|stored| Stage::of(bus.namespace(), stored) == Stage::Beginning);
     let whole = history::subject(bus.namespace(), events.iter().copied()).filter(|_| is_begun);
+    let bytes: u64 = all.iter().map(|(_, stored)| stored.message.payload.len() as u64).sum();
     // Stable, so that each stream stays in its order.
     all.sort_by_key(|(_, stored)| stored.time);
     let mut part_bytes = PART_BYTES;
     loop {
         let history = History::read(bus.namespace(), &bus.read_history(&run).await?);
-        let Some(subject) = history.subject.clone().or_else(|| whole.clone()) else { return Ok(false) };
+        let begun = history.subject.clone().filter(|_| history.parts > 0);
+        let Some(subject) = begun.or_else(|| whole.clone()) else { return Ok(false) };
         if history.is_archived() {
             for (stream, stored) in all {
                 late(bus, lease, &history, run, stream, stored).await?;
             }
             return Ok(true);
         }
-        match complete(bus, lease, &subject, &history, history.missing(run, &all, part_bytes)).await? {
+        let missing = || history.missing(run, &all, part_bytes);
+        if bytes > PART_BYTES as u64
+            && let Some(most) = bus.limit(Stream::History).await?
+            && missing().map(|part| history::archive(bus, &subject, &part).payload.len() as u64).sum::<u64>() > most
+        {
+            // It would push out the histories of others, and its own beginning.
+            return Err(too_large(&run));
+        }
+        match complete(bus, lease, &subject, &history, missing()).await? {
             Completed::InOnePart => return Ok(true),
             Completed::InParts { first } if is_kept(bus, &run, first).await? => return Ok(true),
-            Completed::InParts { .. } => {
-                let operation = format!("archive run {run}");
-                let error = "its history does not stay whole: it needs more than --history-limit allows";
-                return Err(BusError::Refused { operation, error: error.to_owned() }.into());
-            }
+            Completed::InParts { .. } => return Err(too_large(&run)),
             Completed::ByAnother => {}
             Completed::TooLarge(_) if part_bytes > LEAST_PART_BYTES => part_bytes /= 2,
             Completed::TooLarge(error) => {
@@ -171,6 +177,12 @@ async fn archive(
             }
         }
     }
+}
+
+fn too_large(run: &RunId) -> NotDone {
+    let operation = format!("archive run {run}");
+    let error = "its history needs more than --history-limit allows: the run stays in the log until that is raised";
+    BusError::Refused { operation, error: error.to_owned() }.into()
 }
 
 /// Whether the first part of a history is still there, and so all of it: where the histories are limited, the end of a long

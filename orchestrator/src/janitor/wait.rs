@@ -26,7 +26,11 @@ pub(super) async fn until_due(
     ended: DateTime<Utc>,
     stop: &CancellationToken,
 ) -> Wait {
-    let mut pressed = shared.pressure.is_nearly_full.clone();
+    let pressure = &shared.pressure;
+    let mut pressed = match tidying {
+        Tidying::Archive => pressure.is_filling.clone(),
+        Tidying::Forget => pressure.needs_room.clone(),
+    };
     loop {
         let is_pressed = *pressed.borrow_and_update();
         let left = left(shared, tidying, ended, is_pressed);
@@ -45,11 +49,11 @@ pub(super) async fn until_due(
     }
 }
 
-/// How long the run is to be left alone. A log that is nearly full has no grace; but a request is known for as long as was
-/// promised.
+/// How long the run is to be left alone: not at all, where the log needs room. What is forgotten is in its history, by which a
+/// request that comes again is known as well.
 fn left(shared: &Shared, tidying: Tidying, ended: DateTime<Utc>, is_pressed: bool) -> Duration {
     let wait = match tidying {
-        Tidying::Archive if is_pressed => Duration::ZERO,
+        _ if is_pressed => Duration::ZERO,
         Tidying::Archive => shared.retention.grace,
         Tidying::Forget => shared.retention.requests.max(shared.retention.grace),
     };

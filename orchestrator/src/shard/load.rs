@@ -173,7 +173,7 @@ pub(super) fn is_new(shared: &Shared, event: &Event) -> bool {
 
 /// This time or, if that is shorter, the one for which runs that have ended are left alone.
 pub(super) fn spared(shared: &Shared, time: Duration) -> TimeDelta {
-    let grace = if shared.pressure.is_nearly_full() { Duration::ZERO } else { shared.retention.grace };
+    let grace = if shared.pressure.is_filling() { Duration::ZERO } else { shared.retention.grace };
     TimeDelta::from_std(grace.min(time)).unwrap_or_default()
 }
 

@@ -2,6 +2,7 @@
 //! it has in common with every bus is in the target `conformance`.
 
 mod announce;
+mod cluster;
 mod consume;
 mod health;
 mod objects;

@@ -153,6 +153,7 @@ async fn histories_are_dropped_when_they_are_old(server: &impl Server) -> Result
 async fn the_oldest_histories_are_dropped_when_there_are_too_many(server: &impl Server) -> Result<()> {
     let bus = server.connect().await?;
     bus.set_up(&limited(Limits { history_bytes: Some(10_000), ..Limits::default() })).await?;
+    assert_eq!((bus.limit(Stream::History).await?, bus.limit(Stream::Events).await?), (Some(10_000), None));
     for number in 1..=3 {
         store(&*bus, Publish::plain(message(history(run(number)), "x".repeat(4_000)))).await?;
     }

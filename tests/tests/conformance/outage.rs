@@ -144,6 +144,7 @@ async fn what_is_asked_of_a_server_that_is_away_may_be_tried_again(server: &impl
         async { fails("read_history", bus.read_history(&run).await) }.boxed_local(),
         async { fails("remove", bus.remove(Stream::Events, 1).await) }.boxed_local(),
         async { fails("fill", bus.fill().await) }.boxed_local(),
+        async { fails("limit", bus.limit(Stream::History).await) }.boxed_local(),
         async { fails("last", bus.last(Stream::Events, "mesh.>").await) }.boxed_local(),
         async { fails("at", bus.at(Stream::Events, 1).await) }.boxed_local(),
         async { fails("delivered", bus.delivered(&spec).await) }.boxed_local(),

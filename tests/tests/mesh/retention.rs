@@ -193,6 +193,27 @@ async fn a_long_run_of_large_events_is_archived_in_parts() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_run_with_more_history_than_may_be_kept_pushes_out_no_other() -> Result<()> {
+    let limits = Limits { history_bytes: Some(400_000), ..Limits::default() };
+    let mesh = Mesh::that_forgets_after(DAY, limits).await?;
+    let small = mesh.world.start("chain", json!({"n": 1})).await?;
+    mesh.until_left(small, 2).await?;
+    let task = |place: usize| format!("  t{place}: {{agent: echo, with: '${{input.text}}'}}\n");
+    let tasks: String = (0..20).map(task).collect();
+    mesh.world.apply(&format!("mesh: v1\nname: wide\noutput: 1\ntasks:\n{tasks}")).await?;
+    let large = mesh.world.start("wide", json!({"text": "x".repeat(40_000)})).await?;
+    mesh.world.ended(large).await?;
+    let after = mesh.world.start("chain", json!({"n": 2})).await?;
+    mesh.until_left(after, 2).await?;
+    for run in [small, after] {
+        assert_eq!(mesh.whole(run).await?.events.len(), 4);
+    }
+    assert_eq!(mesh.world.bus.read_run(&large).await?.events.len(), 22, "it stays in the log");
+    assert_eq!(mesh.world.bus.read_history(&large).await?.len(), 0);
+    mesh.stop().await
+}
+
+#[tokio::test]
 async fn checkpoints_go_with_their_run() -> Result<()> {
     let options = Options { checkpoint_after: 2, ..Options::default() };
     let mesh = Mesh::with(Duration::from_secs(2), options).await?;
@@ -213,11 +234,11 @@ async fn checkpoints_go_with_their_run() -> Result<()> {
 #[tokio::test]
 async fn where_the_log_is_nearly_full_requests_wait_and_nothing_is_lost() -> Result<()> {
     let limits = Limits { log_bytes: Some(2_000_000), ..Limits::default() };
-    let mesh = Mesh::that_forgets_after(Duration::from_secs(1), limits).await?;
+    // Their beginnings, which are kept for a day, are more than the log may hold.
+    let mesh = Mesh::that_forgets_after(DAY, limits).await?;
     let text = "x".repeat(40_000);
     let mut runs = Vec::new();
-    for _ in 0..24 {
-        // 3.8 MB in the log, and 1.9 MB of work.
+    for _ in 0..28 {
         runs.push(mesh.world.start("chain", json!({"n": text})).await?);
     }
     let consumers = mesh.world.bus.health().await?.consumers;

@@ -376,6 +376,11 @@ impl Bus for Link {
         self.party().bus.fill().await
     }
 
+    async fn limit(&self, stream: Stream) -> Result<Option<u64>, BusError> {
+        self.read("look at a stream").await?;
+        self.party().bus.limit(stream).await
+    }
+
     async fn health(&self) -> Result<Health, BusError> {
         self.read("look at everything").await?;
         self.party().bus.health().await
