@@ -76,7 +76,8 @@ impl History {
             }
         }
         // A run that begins again once its history is gone may find what came late for the one before.
-        let (late_pieces, pieces): (Vec<_>, Vec<_>) = pieces.into_iter().partition(|(key, _)| late.contains(key));
+        let (late_pieces, pieces): (Vec<_>, Vec<_>) =
+            pieces.into_iter().partition(|(key, _)| late.contains(key));
         for ((stream, sequence), pieces) in pieces.into_iter().chain(late_pieces) {
             let Some(stored) = Archived::join(pieces) else { continue };
             if history.subjects.insert((stream, stored.message.subject.clone())) {

@@ -23,6 +23,7 @@ mod outcome;
 mod patience;
 mod persist;
 mod request;
+mod seldom;
 pub mod topology;
 
 pub use bus::{

@@ -4,6 +4,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::error::PublishError;
+use crate::seldom::Seldom;
 
 /// Pause before a message that was not stored is sent again for the first time; it doubles from there.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -13,6 +14,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a message may not be stored before people are told, and how long until they are told again: a server that
 /// starts again is back by then, and one that has no room left is not.
 const SAY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(60));
+
+/// Lines about messages that wait, and about those that were refused.
+static WAITING: Seldom = Seldom::new();
+/// See [`WAITING`].
+static REFUSED: Seldom = Seldom::new();
 
 /// What became of a message that was sent until that was known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +40,7 @@ pub async fn persist<T, F: Future<Output = Result<T, PublishError>>>(
     let mut pause = FIRST_PAUSE;
     let begun = Instant::now();
     let mut say_at = begun + SAY.0;
+    let mut is_told = false;
     while !is_over() {
         match publish().await {
             Ok(stored) => return Persisted::Stored(stored),
@@ -41,14 +48,22 @@ pub async fn persist<T, F: Future<Output = Result<T, PublishError>>>(
             Err(PublishError::Retry(error)) if Instant::now() >= say_at => {
                 say_at = Instant::now() + SAY.1;
                 let seconds = begun.elapsed().as_secs();
-                warn!(
-                    error,
-                    seconds, "a message cannot be stored: trying again until it is; work waits meanwhile"
-                );
+                if WAITING.may_say() {
+                    warn!(
+                        error,
+                        seconds, "a message cannot be stored: trying again until it is; work waits meanwhile"
+                    );
+                }
             }
             Err(PublishError::Retry(error)) => debug!(error, "not stored yet"),
             Err(error @ PublishError::Refused(_)) => {
-                warn!(%error, "trying again until it is mended");
+                // Nobody has to wait to see that somebody has to mend something.
+                if !std::mem::replace(&mut is_told, true) || Instant::now() >= say_at {
+                    say_at = Instant::now() + SAY.1;
+                    if REFUSED.may_say() {
+                        warn!(%error, "trying again until it is mended");
+                    }
+                }
                 pause = LONGEST_PAUSE;
             }
         }

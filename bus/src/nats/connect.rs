@@ -9,9 +9,12 @@ use super::api::{Api, DENIALS, Denials, Link};
 use super::bus::NatsBus;
 use super::options::{Auth, ConnectOptions};
 use crate::error::BusError;
+use crate::seldom::Seldom;
 
 /// How the server begins to say that a user may not publish on a subject, which it then names in quotes.
 const PUBLISH_DENIED: &str = "Permissions Violation for Publish to \"";
+/// Lines about that.
+static DENIED: Seldom = Seldom::new();
 /// How long a server may take to greet.
 const GREETING: Duration = Duration::from_secs(5);
 /// How often to see whether the server is still there; two pings without an answer are a lost connection.
@@ -172,6 +175,12 @@ fn note(link: &watch::Sender<Link>, event: &Event) {
             });
             if lost {
                 tracing::warn!("connection to NATS lost, connecting again");
+            }
+        }
+        // One for each message, and who waits for an answer tells of it, too.
+        Event::ServerError(error) if denied(event).is_some() => {
+            if DENIED.may_say() {
+                tracing::warn!(%error, "NATS reports an error");
             }
         }
         Event::ServerError(error) => tracing::warn!(%error, "NATS reports an error"),

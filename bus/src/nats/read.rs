@@ -22,7 +22,9 @@ use crate::topology::Stream;
 fn refuse_if_behind(leader_holds: Result<bool, Failure>, operation: &str) -> Result<(), BusError> {
     match leader_holds {
         Ok(false) => Ok(()),
-        Ok(true) => Err(Failure::Unavailable("the server that answered is behind".to_owned()).during(operation)),
+        Ok(true) => {
+            Err(Failure::Unavailable("the server that answered is behind".to_owned()).during(operation))
+        }
         Err(failure) => Err(failure.during(operation)),
     }
 }

@@ -161,7 +161,8 @@ async fn archive(
         let missing = || history.missing(run, &all, part_bytes);
         if bytes > PART_BYTES as u64
             && let Some(most) = bus.limit(Stream::History).await?
-            && missing().map(|part| history::archive(bus, &subject, &part).payload.len() as u64).sum::<u64>() > most
+            && missing().map(|part| history::archive(bus, &subject, &part).payload.len() as u64).sum::<u64>()
+                > most
         {
             // It would push out the histories of others, and its own beginning.
             return Err(too_large(&run));
@@ -181,7 +182,8 @@ async fn archive(
 
 fn too_large(run: &RunId) -> NotDone {
     let operation = format!("archive run {run}");
-    let error = "its history needs more than --history-limit allows: the run stays in the log until that is raised";
+    let error =
+        "its history needs more than --history-limit allows: the run stays in the log until that is raised";
     BusError::Refused { operation, error: error.to_owned() }.into()
 }
 

@@ -25,7 +25,10 @@ async fn what_a_copy_that_is_behind_lacks_is_not_held_to_be_missing() -> Result<
 
     assert!(behind.last(Stream::Events, &subject).await.is_err());
     assert!(behind.at(Stream::Events, sequence).await.is_err());
-    assert!(behind.read_run(&run(1)).await.is_ok_and(|log| log.end < sequence) || behind.read_run(&run(1)).await.is_err());
+    assert!(
+        behind.read_run(&run(1)).await.is_ok_and(|log| log.end < sequence)
+            || behind.read_run(&run(1)).await.is_err()
+    );
 
     cluster.isolate(follower, false);
     cluster.until_whole().await?;
