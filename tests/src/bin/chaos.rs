@@ -35,7 +35,8 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<(Campaign, bool)>
             "--seed" => campaign.seed = number()?,
             "--cluster" => {
                 is_cluster = true;
-                campaign.server_pauses = Campaign::on_cluster(campaign.seed).server_pauses;
+                let Campaign { server_pauses, ack_wait, .. } = Campaign::on_cluster(campaign.seed);
+                (campaign.server_pauses, campaign.ack_wait) = (server_pauses, ack_wait);
             }
             "--keep" => campaign.keep = true,
             _ => bail!("{flag} is not known; {USAGE}"),

@@ -47,11 +47,13 @@ impl Account {
         executions: Executions,
     ) -> Self {
         let mut violations = Vec::new();
+        let is_audited = audit.is_ok();
         let audit = audit.unwrap_or_else(|error| {
             violations.push(format!("{error:#}"));
             Audit::default()
         });
-        let lost: Vec<&RunId> = runs.asked.keys().filter(|run| !audit.runs.contains_key(run)).collect();
+        let is_lost = |run: &&RunId| is_audited && !audit.runs.contains_key(run);
+        let lost: Vec<&RunId> = runs.asked.keys().filter(is_lost).collect();
         let stuck: Vec<&RunId> = runs.asked.keys().filter(|run| !runs.ends.contains_key(run)).collect();
         violations.extend(lost.iter().map(|run| format!("run {run} was asked for and never began")));
         violations.extend(stuck.iter().map(|run| format!("run {run} did not end")));
@@ -69,7 +71,7 @@ impl Account {
             executions.unexplained.iter().map(|pair| format!("executed twice for no reason: {pair}")),
         );
         let attempts: usize = runs.asked.values().map(super::load::Asked::attempts).sum();
-        if audit.created.len() != attempts {
+        if is_audited && audit.created.len() != attempts {
             violations.push(format!("{} attempts were created, and {attempts} needed", audit.created.len()));
         }
         let mut counted = BTreeMap::new();

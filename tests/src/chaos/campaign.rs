@@ -18,9 +18,6 @@ use super::{executions, load};
 use crate::audit::Audit;
 use crate::world::{World, patiently};
 
-/// How long an agent of a campaign may be silent about a task. The mesh's own 30 s would be most of what a campaign
-/// waits for.
-pub(super) const ACK_WAIT: Duration = Duration::from_secs(5);
 /// What a campaign is made of.
 #[derive(Debug, Clone)]
 pub struct Campaign {
@@ -38,15 +35,18 @@ pub struct Campaign {
     pub pauses: (u64, u64),
     /// The same for the server.
     pub server_pauses: (u64, u64),
+    /// How long an agent may be silent about a task. The mesh's own 30 s would be most of what a campaign waits for.
+    pub ack_wait: Duration,
     /// Keep logs and records also if all is well.
     pub keep: bool,
 }
 
 impl Campaign {
-    /// A campaign on a cluster, in which each fault of a server is waited out until all of them are whole again.
+    /// A campaign on a cluster, in which each fault of a server is waited out until all of them are whole again. What is
+    /// delivered to agents at a server that is cut off never arrives, so there is more patience before that is poison.
     #[must_use]
     pub fn on_cluster(seed: u64) -> Self {
-        Self { server_pauses: (500, 2_000), ..Self::usual(seed) }
+        Self { server_pauses: (500, 2_000), ack_wait: Duration::from_secs(10), ..Self::usual(seed) }
     }
 
     /// As many runs, processes and faults as a campaign usually has.
@@ -60,6 +60,7 @@ impl Campaign {
             agents: 4,
             pauses: (1_000, 5_000),
             server_pauses: (4_000, 10_000),
+            ack_wait: Duration::from_secs(5),
             keep: false,
         }
     }
@@ -80,7 +81,7 @@ pub async fn run(campaign: &Campaign, mut servers: Servers) -> Result<Account> {
     };
     let mut cast = places(Part::Orchestrator, campaign.orchestrators)?;
     // Before the agents, or they would make their consumer, with the patience that it usually has.
-    set_up(&world).await?;
+    set_up(&world, campaign.ack_wait).await?;
     cast.extend(places(Part::Agent, campaign.agents)?);
     let faults = Faults::default();
     let (over, is_over) = watch::channel(false);
@@ -96,7 +97,7 @@ pub async fn run(campaign: &Campaign, mut servers: Servers) -> Result<Account> {
     let took = begun.elapsed();
     let audit = Audit::when_idle(&world, &["work"]).await;
     let faults = faults.all();
-    let executions = executions::of(&folder.0, &faults)?;
+    let executions = executions::of(&folder.0, &faults, campaign.ack_wait)?;
     let account = Account::new(campaign, took, &runs, &faults, audit, executions);
     if account.violations.is_empty() && !campaign.keep {
         folder.remove();
@@ -105,10 +106,10 @@ pub async fn run(campaign: &Campaign, mut servers: Servers) -> Result<Account> {
 }
 
 /// Waits until an orchestrator has made the namespace, and makes what the campaign needs in it.
-async fn set_up(world: &World) -> Result<()> {
+async fn set_up(world: &World, ack_wait: Duration) -> Result<()> {
     let spec = agent_consumer(&world.namespace, &"work".parse()?, &Lane::Normal);
-    debug_assert!(ACK_WAIT < AGENT_ACK_WAIT, "that is not impatient");
-    let impatient = ConsumerSpec { ack_wait: ACK_WAIT, ..spec };
+    debug_assert!(ack_wait < AGENT_ACK_WAIT, "that is not impatient");
+    let impatient = ConsumerSpec { ack_wait, ..spec };
     let made = async { while world.bus.ensure_consumer(&impatient).await.is_err() {} };
     patiently("the consumer of the agents", made).await?;
     let applied = async { while load::apply(world).await.is_err() {} };

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use mesh_schemas::{Attempt, RunId, TaskId};
 use serde::{Deserialize, Serialize};
 
-use super::campaign::ACK_WAIT;
 use super::faults::{Deed, Fault, Victim};
 
 /// Milliseconds after which a signal has stopped a process for sure.
@@ -44,7 +44,7 @@ pub(super) struct Executions {
 /// stopped or frozen between the two, or the server that keeps account of deliveries was; or the agent had just been
 /// frozen, with the delivery on its way to it; or its second agent was frozen when it was about to begin, which is what it
 /// then does first.
-pub(super) fn of(folder: &Path, faults: &[Fault]) -> Result<Executions> {
+pub(super) fn of(folder: &Path, faults: &[Fault], ack_wait: Duration) -> Result<Executions> {
     let mut attempts: BTreeMap<(RunId, TaskId, Attempt), Vec<Execution>> = BTreeMap::new();
     for file in std::fs::read_dir(folder)? {
         let path = file?.path();
@@ -70,7 +70,7 @@ pub(super) fn of(folder: &Path, faults: &[Fault]) -> Result<Executions> {
             let [before, after] = pair else { continue };
             all.again += 1;
             let is_behind = |fault: &Fault| {
-                let waited = if fault.deed == Deed::Freeze { ACK_WAIT.as_millis() as u64 } else { 0 };
+                let waited = if fault.deed == Deed::Freeze { ack_wait.as_millis() as u64 } else { 0 };
                 fault.touches(before.at - waited, after.at)
                     && (fault.victim == Victim::Server || fault.victim == Victim::Agent(before.pid))
             };
