@@ -19,5 +19,5 @@ mod store;
 
 pub use definitions::Definitions;
 pub use peers::OrchestratorReport;
-pub use pressure::NEARLY_FULL;
+pub use pressure::{NEARLY_FULL, ROOM};
 pub use service::{Folded, Options, OrchestratorError, Retention, SERVICE, run, run_observed, run_with};

@@ -4,6 +4,7 @@ use mesh_orchestrator::OrchestratorReport;
 
 use super::facts::{Facts, lonely_shards};
 use super::finding::Finding;
+use super::room::tight;
 use crate::words::count;
 
 /// What to do when nobody follows the runs.
@@ -14,8 +15,9 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     findings.extend(facts.orchestrators.iter().map(|instance| owner(facts, instance)));
     findings.extend(shards(facts));
     let of = |role: Role| facts.health.consumers.iter().find(move |consumer| consumer.role == role);
-    findings.extend(of(Role::Relay).map(|consumer| relay("requests", "request", consumer)));
-    findings.extend(of(Role::Timers).map(|consumer| relay("timers", "due timer", consumer)));
+    let is_tight = tight(facts.fill.as_ref()).is_some();
+    findings.extend(of(Role::Relay).map(|consumer| relay("requests", "request", consumer, is_tight)));
+    findings.extend(of(Role::Timers).map(|consumer| relay("timers", "due timer", consumer, false)));
     findings.extend(Tidying::ALL.into_iter().filter_map(|tidying| broken(of(Role::Janitor(tidying))?)));
     findings
 }
@@ -127,7 +129,8 @@ fn shards(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-fn relay(about: &'static str, what: &str, consumer: &ConsumerHealth) -> Finding {
+/// That they wait for room is told elsewhere.
+fn relay(about: &'static str, what: &str, consumer: &ConsumerHealth, wait_for_room: bool) -> Finding {
     if let Some(broken) = broken(consumer) {
         return broken;
     }
@@ -135,7 +138,7 @@ fn relay(about: &'static str, what: &str, consumer: &ConsumerHealth) -> Finding 
         return Finding::error(about, "nobody takes them", START);
     };
     let said = format!("{} to be taken, {in_hand} in hand", count(pending, what));
-    if pending > u64::from(RELAY_MAX_ACK_PENDING) {
+    if pending > u64::from(RELAY_MAX_ACK_PENDING) && !wait_for_room {
         let advice = "the orchestrators are behind: wait, or start one more on another machine";
         return Finding::warning(about, said, advice);
     }

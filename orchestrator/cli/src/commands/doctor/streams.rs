@@ -1,4 +1,4 @@
-use mesh_bus::{Fill, Health, StreamHealth, StreamState};
+use mesh_bus::{Health, StreamHealth, StreamState};
 use mesh_schemas::{Namespace, Subject};
 
 use super::facts::Facts;
@@ -56,24 +56,6 @@ fn stream(stream: &StreamHealth) -> Vec<Finding> {
 fn size(found: &StreamState) -> String {
     let limit = found.bytes.limit.map(|limit| format!(" of {}", bytes(limit))).unwrap_or_default();
     format!("{}, {}{limit}", count(found.messages, "message"), bytes(found.bytes.used))
-}
-
-/// Where little room is left for the log, new requests wait: that is no fault, and has to be seen.
-pub(super) fn pressure(fill: Option<&Fill>) -> Option<Finding> {
-    let Fill { what, share } = fill?;
-    let is_full = share.thousandths() >= mesh_orchestrator::NEARLY_FULL;
-    is_full.then(|| {
-        Finding::warning(
-            "requests",
-            format!(
-                "new requests wait in the inbox, as {what} is {} % full; runs that have begun go on, and ended ones are \
-                 archived at once",
-                share.thousandths() / 10
-            ),
-            "wait for runs to end, or give the log more room: `mesh orchestrator --log-limit`. Where the account is full, more \
-             room for it, or less for what has ended: `--history-limit`",
-        )
-    })
 }
 
 /// Events that came after their runs were archived.

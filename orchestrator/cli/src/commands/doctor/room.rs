@@ -1,0 +1,96 @@
+use mesh_bus::topology::{Stream, Tidying};
+use mesh_bus::{ConsumerState, Fill, Health, Role};
+use mesh_orchestrator::{NEARLY_FULL, ROOM};
+use mesh_schemas::Namespace;
+
+use super::facts::Facts;
+use super::finding::Finding;
+use crate::words::count;
+
+/// Where little room is left for the log, new requests wait: that is no fault, and has to be seen.
+pub(super) fn pressure(namespace: &Namespace, facts: &Facts) -> Option<Finding> {
+    let fill = tight(facts.fill.as_ref())?;
+    let waiting = consumer(&facts.health, &Role::Relay).map_or(0, unsettled);
+    let finding = wait(fill, waiting)?;
+    Some(Finding::warning("requests", finding, what_makes_room(namespace, fill, &facts.health)))
+}
+
+/// What bounds the log, if so little room is left that requests may wait.
+pub(super) fn tight(fill: Option<&Fill>) -> Option<&Fill> {
+    fill.filter(|fill| fill.share.thousandths() >= ROOM)
+}
+
+/// Whether requests wait. What orchestrators do between the two marks depends on what was before.
+fn wait(Fill { what, share }: &Fill, waiting: u64) -> Option<String> {
+    let (full, room) = (share.thousandths(), ROOM / 10);
+    let how_full = format!("{what} is {} % full", full / 10);
+    let they_wait =
+        format!("new requests wait in the inbox ({waiting} do) until it is less than {room} % full");
+    match (full >= NEARLY_FULL, waiting) {
+        (true, _) => Some(format!(
+            "{how_full}: {they_wait}; runs that have begun go on, and ended ones are archived at once"
+        )),
+        (false, 0) => None,
+        (false, _) => Some(format!("{how_full}: if it was {} % full before, {they_wait}", NEARLY_FULL / 10)),
+    }
+}
+
+fn what_makes_room(namespace: &Namespace, fill: &Fill, health: &Health) -> String {
+    let streams = [Stream::Events, Stream::Tasks].map(|stream| stream.name(namespace));
+    let more = if streams.contains(&fill.what) {
+        "`--log-limit` gives the log more room"
+    } else {
+        "give the account more room, or let histories take less of it (`--history-limit`)"
+    };
+    let kept = 2 * archived(health);
+    let messages = messages(health, &streams[0]);
+    if fill.what != streams[1] && kept > 0 && kept >= messages / 2 {
+        return format!(
+            "{kept} of the {} of the log are beginnings, with their inputs, and ends of archived runs, which stay for \
+             --keep-requests: a shorter one makes room, as smaller inputs do. {more}",
+            count(messages, "message")
+        );
+    }
+    format!(
+        "runs that end make room, when they are archived: at once if it is nearly full, else after --grace. {more}"
+    )
+}
+
+/// How many runs are archived, and not forgotten yet. Their beginnings and ends stand in the log.
+fn archived(health: &Health) -> u64 {
+    let left = |tidying| consumer(health, &Role::Janitor(tidying)).map_or(0, unsettled);
+    left(Tidying::Forget).saturating_sub(left(Tidying::Archive))
+}
+
+fn unsettled(state: &ConsumerState) -> u64 {
+    state.pending + state.in_hand
+}
+
+fn messages(health: &Health, name: &str) -> u64 {
+    let stream = health.streams.iter().find(|stream| stream.name == name);
+    stream.and_then(|stream| stream.found.as_ref()).map_or(0, |found| found.messages)
+}
+
+fn consumer<'a>(health: &'a Health, role: &Role) -> Option<&'a ConsumerState> {
+    health.consumers.iter().find(|consumer| consumer.role == *role)?.found.as_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh_bus::Share;
+
+    use super::*;
+
+    #[test]
+    fn that_requests_wait_is_told_until_there_is_room() {
+        let told = |used, waiting| {
+            let fill = Fill { what: "MESH_EVENTS".to_owned(), share: Share { used, limit: Some(1_000) } };
+            tight(Some(&fill)).and_then(|fill| wait(fill, waiting))
+        };
+        assert_eq!([told(849, 9), told(850, 0), told(899, 0)], [None, None, None]);
+        let maybe = told(850, 9).expect("they may wait");
+        assert!(maybe.contains("is 85 % full: if it was 90 % full before, new requests wait"), "{maybe}");
+        let surely = told(900, 0).expect("they wait");
+        assert!(surely.contains("is 90 % full: new requests wait in the inbox (0 do) until"), "{surely}");
+    }
+}
