@@ -82,7 +82,7 @@ fn judge(bus: &dyn Bus, facts: &Facts) -> Vec<Finding> {
         ));
         return findings;
     }
-    findings.extend(streams::findings(&facts.health));
+    findings.extend(streams::findings(bus.namespace(), &facts.health));
     findings.extend(room::pressure(bus.namespace(), facts));
     findings.extend(streams::late(&facts.health));
     findings.extend(orchestrators::findings(facts));
