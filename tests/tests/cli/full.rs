@@ -10,6 +10,7 @@ use mesh_tests::{Running, TestServer, World, patiently};
 use serde_json::json;
 
 use crate::doctor::{examined, says, told};
+use crate::spoken::Spoken;
 use crate::support::Person;
 use crate::worker::worker;
 
@@ -85,5 +86,18 @@ async fn doctor_tells_what_fills_the_log_and_what_makes_room() -> Result<()> {
     patiently("doctor to tell it", archived)
         .await
         .map_err(|error| error.context(format!("{report:#}")))??;
+    full.stop().await
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_room_is_told_to() -> Result<()> {
+    let full = Full::of_archived_runs().await?;
+    let person = Person::of(&full.world)?;
+    let waits = "waits for room: ";
+    let said = person.says(&["start", "ballast"]).await?;
+    assert!(said.code == 0 && said.err.contains(waits), "{said:?}");
+    for how in ["--wait", "--watch"] {
+        Spoken::on_stderr(&person, &["start", "ballast", how])?.until(waits).await?;
+    }
     full.stop().await
 }
