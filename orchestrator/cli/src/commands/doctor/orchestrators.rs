@@ -1,6 +1,6 @@
 use mesh_bus::topology::{RELAY_MAX_ACK_PENDING, SHARD_MAX_ACK_PENDING, Tidying};
 use mesh_bus::{ConsumerHealth, ConsumerState, Instance, Role};
-use mesh_orchestrator::OrchestratorReport;
+use mesh_orchestrator::{OrchestratorReport, Untidy};
 
 use super::facts::{Facts, lonely_shards};
 use super::finding::Finding;
@@ -13,6 +13,7 @@ const START: &str = "start one: `mesh orchestrator`, or `mesh up` for a server w
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![presence(facts)];
     findings.extend(facts.orchestrators.iter().map(|instance| owner(facts, instance)));
+    findings.extend(facts.orchestrators.iter().flat_map(untidy));
     findings.extend(shards(facts));
     let of = |role: Role| facts.health.consumers.iter().find(move |consumer| consumer.role == role);
     let is_tight = tight(facts.fill.as_ref()).is_some();
@@ -73,6 +74,21 @@ fn owner(facts: &Facts, instance: &Instance) -> Finding {
     let advice =
         "see what it logs: it may not have them, or does not understand what a newer mesh wrote there";
     Finding::warning("orchestrators", said, advice)
+}
+
+/// Ended runs that an orchestrator cannot tidy up.
+fn untidy(instance: &Instance) -> Vec<Finding> {
+    let report = OrchestratorReport::read(instance.report.clone());
+    let advice = "mend what is in the way, then it goes on by itself: until then their events stay in the log, and count against \
+                  its limit";
+    let told = |untidy: Untidy, what| {
+        let Untidy { runs, error } = untidy;
+        let finding = format!("{} cannot {what} {}: {error}", instance.id, count(runs as u64, "run"));
+        Finding::warning("ended runs", finding, advice)
+    };
+    let archive = report.unarchived.map(|untidy| told(untidy, "archive"));
+    let forget = report.unforgotten.map(|untidy| told(untidy, "forget"));
+    archive.into_iter().chain(forget).collect()
 }
 
 /// Somebody asks for events of a shard now. A pin alone may be what a dead orchestrator left.
@@ -165,4 +181,25 @@ fn broken(consumer: &ConsumerHealth) -> Option<Finding> {
 
 fn numbers(shards: &[u32]) -> String {
     shards.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_an_orchestrator_cannot_tidy_up_is_told() {
+        let told = |report| {
+            untidy(&Instance { id: "o".to_owned(), version: "1".to_owned(), report })
+                .into_iter()
+                .map(|finding| finding.finding)
+                .collect::<Vec<_>>()
+        };
+        assert!(told(json!({})).is_empty());
+        let report =
+            json!({"unarchived": {"runs": 2, "error": "no"}, "unforgotten": {"runs": 1, "error": "never"}});
+        assert_eq!(told(report), ["o cannot archive 2 runs: no", "o cannot forget 1 run: never"]);
+    }
 }
