@@ -1,6 +1,6 @@
 use mesh_bus::topology::{RELAY_MAX_ACK_PENDING, SHARD_MAX_ACK_PENDING, Tidying};
-use mesh_bus::{ConsumerHealth, ConsumerState, Instance, Role};
-use mesh_orchestrator::{OrchestratorReport, Untidy};
+use mesh_bus::{ConsumerHealth, ConsumerState, Fill, Instance, Role};
+use mesh_orchestrator::{NEARLY_FULL, OrchestratorReport, Untidy};
 
 use super::facts::{Facts, lonely_shards};
 use super::finding::Finding;
@@ -119,11 +119,7 @@ fn shards(facts: &Facts) -> Vec<Finding> {
         states().filter(|(_, state)| state.repeated > 0).map(|(shard, _)| shard).collect();
     if !repeated.is_empty() {
         let events: u64 = states().map(|(_, state)| state.repeated).sum();
-        findings.push(Finding::warning(
-            "shards",
-            format!("{} of shard {} come again and again", count(events, "event"), numbers(&repeated)),
-            "if that lasts, a newer mesh wrote them or their definition is missing: update the orchestrators",
-        ));
+        findings.push(again_and_again(events, &repeated, facts.fill.as_ref()));
     }
     let lag: u64 = states().map(|(_, state)| state.pending).sum();
     let in_hand: u64 = states().map(|(_, state)| state.in_hand).sum();
@@ -143,6 +139,25 @@ fn shards(facts: &Facts) -> Vec<Finding> {
         Finding::ok("shards", said)
     });
     findings
+}
+
+/// An event comes again until all that follows from it is stored.
+fn again_and_again(events: u64, shards: &[u32], fill: Option<&Fill>) -> Finding {
+    let said = format!("{} of shard {} come again and again", count(events, "event"), numbers(shards));
+    let Some(Fill { what, share }) = fill.filter(|fill| fill.share.thousandths() >= NEARLY_FULL) else {
+        let advice =
+            "if that lasts, a newer mesh wrote them or their definition is missing: update the orchestrators";
+        return Finding::warning("shards", said, advice);
+    };
+    Finding::warning(
+        "shards",
+        format!(
+            "{said}, and {what} is {} % full: what follows from them may have no room",
+            share.thousandths() / 10
+        ),
+        "give it more room. If they come again when there is room, a newer mesh wrote them or their definition is missing: \
+         update the orchestrators",
+    )
 }
 
 /// That they wait for room is told elsewhere.
@@ -185,9 +200,20 @@ fn numbers(shards: &[u32]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use mesh_bus::Share;
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn events_that_come_again_while_the_log_is_full_want_for_room() {
+        let told = |used| {
+            let fill = Fill { what: "MESH_EVENTS".to_owned(), share: Share { used, limit: Some(1_000) } };
+            again_and_again(7, &[1, 2], Some(&fill)).finding
+        };
+        assert_eq!(told(899), "7 events of shard 1, 2 come again and again");
+        assert!(told(990).contains("MESH_EVENTS is 99 % full: what follows from them may have no room"));
+    }
 
     #[test]
     fn what_an_orchestrator_cannot_tidy_up_is_told() {
