@@ -18,6 +18,6 @@ mod shard;
 mod store;
 
 pub use definitions::Definitions;
-pub use peers::OrchestratorReport;
-pub use pressure::NEARLY_FULL;
+pub use peers::{OrchestratorReport, Untidy};
+pub use pressure::{NEARLY_FULL, ROOM};
 pub use service::{Folded, Options, OrchestratorError, Retention, SERVICE, run, run_observed, run_with};

@@ -15,7 +15,7 @@ const FILLING: u64 = 750;
 /// From so many thousandths of what is allowed on, the log is nearly full.
 pub const NEARLY_FULL: u64 = 900;
 /// Below so many it is not any more: far enough from the former that requests do not come in dribs and drabs.
-const ROOM: u64 = 850;
+pub const ROOM: u64 = 850;
 /// How often to look, where something bounds the log and where nothing does so far.
 const PERIODS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 /// Which part of the room that is left new requests may take between two looks: what follows from a request takes many

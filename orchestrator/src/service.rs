@@ -12,8 +12,8 @@ use tracing::{info, warn};
 
 use crate::capabilities;
 use crate::definitions::Definitions;
-use crate::janitor::{self, Patience};
-use crate::peers::{self, Presence};
+use crate::janitor::{self, Patience, Troubles};
+use crate::peers::{self, OrchestratorReport, Presence};
 use crate::pressure::{self, Pressure};
 use crate::relay;
 use crate::shard::{self, Memory, Reads};
@@ -126,6 +126,7 @@ pub(crate) struct Shared {
     pub(crate) retention: Retention,
     pub(crate) pressure: Pressure,
     pub(crate) patience: Patience,
+    pub(crate) troubles: Troubles,
     /// Room for requests whose input is fetched.
     pub(crate) large_requests: Semaphore,
     /// The newest rules by which runs are followed.
@@ -193,10 +194,17 @@ pub async fn run_observed(
         retention: options.retention,
         pressure,
         patience: Patience::default(),
+        troubles: Troubles::default(),
     });
     let present = Arc::clone(&shared);
-    let report: Report =
-        Arc::new(move || serde_json::to_value(present.presence.report()).unwrap_or_default());
+    let report: Report = Arc::new(move || {
+        let report = OrchestratorReport {
+            unarchived: present.troubles.told(Tidying::Archive),
+            unforgotten: present.troubles.told(Tidying::Forget),
+            ..present.presence.report()
+        };
+        serde_json::to_value(report).unwrap_or_default()
+    });
     let description = "follows workflow runs of the mesh";
     let service = bus.announce(SERVICE, env!("CARGO_PKG_VERSION"), description, report).await?;
     let stop = CancellationToken::new();

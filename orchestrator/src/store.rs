@@ -1,5 +1,6 @@
 //! Stores what was decided, until it is stored or no longer ours to store.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -73,6 +74,30 @@ pub(crate) enum Outcome<T> {
 /// Stores a message, however long it takes, as long as the lease is ours.
 pub(crate) async fn message(bus: &dyn Bus, lease: &Lease, publish: Publish) -> Result<Outcome<Stored>, Lost> {
     until_stored(lease, || bus.publish(publish.clone())).await
+}
+
+/// As [`message`], but tells the reason if the message is refused, and leaves it to the caller to try again.
+pub(crate) async fn unless_refused(
+    bus: &dyn Bus,
+    lease: &Lease,
+    publish: Publish,
+) -> Result<Result<Outcome<Stored>, String>, Lost> {
+    let refused = OnceLock::new();
+    let is_over = || lease.is_lost() || refused.get().is_some();
+    let publish = || async {
+        let stored = bus.publish(publish.clone()).await;
+        if let Err(PublishError::Refused(error)) = &stored {
+            refused.get_or_init(|| error.clone());
+        }
+        stored
+    };
+    let stored = persist(is_over, publish).await;
+    match (stored, refused.into_inner()) {
+        (Persisted::Stored(stored), _) => Ok(Ok(Outcome::Stored(stored))),
+        (Persisted::TooLarge(error), _) => Ok(Ok(Outcome::TooLarge(error))),
+        (Persisted::GivenUp, Some(error)) => Ok(Err(error)),
+        (Persisted::GivenUp, None) => Err(Lost),
+    }
 }
 
 /// Stores an event of a run, with what it cannot carry beside it; else as [`message`].

@@ -6,6 +6,7 @@
 mod patience;
 pub(crate) mod sweep;
 mod tidy;
+mod trouble;
 mod wait;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::service::{Shared, until_it_works};
 pub(crate) use patience::Patience;
 use tidy::tidy;
 pub(crate) use tidy::{NotDone, late};
+pub(crate) use trouble::Troubles;
 use wait::{Wait, until_due};
 
 /// Ends in hand at once in one orchestrator.
@@ -72,7 +74,14 @@ async fn handle(shared: Arc<Shared>, tidying: Tidying, delivery: Delivery, stop:
         Some(Wait::Far(pause)) => return lease.nak(pause).await,
         Some(Wait::Over) => {}
     }
-    match lease.hold(tidy(&shared, &lease, run, &end, tidying)).await {
+    shared.troubles.begin(tidying, run);
+    let tidied = lease.hold(tidy(&shared, &lease, run, &end, tidying)).await;
+    match &tidied {
+        None | Some(Ok(_) | Err(NotDone::Lost)) => shared.troubles.end(tidying, run),
+        Some(Err(NotDone::Unsettled)) => shared.troubles.fail(tidying, run, None),
+        Some(Err(NotDone::Bus(error))) => shared.troubles.fail(tidying, run, Some(error)),
+    }
+    match tidied {
         None | Some(Err(NotDone::Lost)) => {}
         Some(Ok(0)) => lease.ack().await,
         Some(Ok(removed)) => {

@@ -220,13 +220,16 @@ async fn complete(
     let (mut first, mut last) = (history.first, history.last);
     for part in missing {
         let message = history::archive(bus, subject, &part);
-        match store::message(bus, lease, Publish::behind(message, last)).await? {
-            Outcome::Stored(Stored::Now(sequence)) => {
+        match store::unless_refused(bus, lease, Publish::behind(message, last)).await? {
+            Ok(Outcome::Stored(Stored::Now(sequence))) => {
                 last = sequence;
                 first = if first == 0 { sequence } else { first };
             }
-            Outcome::Stored(Stored::Already) => return Ok(Completed::ByAnother),
-            Outcome::TooLarge(error) => return Ok(Completed::TooLarge(error)),
+            Ok(Outcome::Stored(Stored::Already)) => return Ok(Completed::ByAnother),
+            Ok(Outcome::TooLarge(error)) => return Ok(Completed::TooLarge(error)),
+            Err(error) => {
+                return Err(BusError::Refused { operation: "archive runs".to_owned(), error }.into());
+            }
         }
     }
     Ok(if first == last { Completed::InOnePart } else { Completed::InParts { first } })

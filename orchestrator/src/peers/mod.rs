@@ -19,7 +19,7 @@ use tracing::{debug, info};
 
 use crate::service::{SERVICE, Shared};
 pub(crate) use presence::Presence;
-pub use report::OrchestratorReport;
+pub use report::{OrchestratorReport, Untidy};
 use share::Peer;
 
 /// Longest time that an orchestrator which stops waits for others to stand by, on top of the time between two looks.

@@ -43,6 +43,7 @@ impl Presence {
             shards: state.shards.clone(),
             leaves: state.beyond.union(&state.unable).copied().collect(),
             stopping: state.stopping,
+            ..OrchestratorReport::default()
         }
     }
 

@@ -15,6 +15,22 @@ pub struct OrchestratorReport {
     pub leaves: BTreeSet<u32>,
     /// Whether it is about to stop.
     pub stopping: bool,
+    /// Ended runs that it cannot archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unarchived: Option<Untidy>,
+    /// Archived runs that it cannot forget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unforgotten: Option<Untidy>,
+}
+
+/// Runs that could not be tidied up when it was tried last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Untidy {
+    /// How many.
+    pub runs: usize,
+    /// What was in the way of one of them.
+    pub error: String,
 }
 
 impl OrchestratorReport {
@@ -36,6 +52,8 @@ mod tests {
             shards: [(0, Some("p".to_owned())), (11, None)].into(),
             leaves: [4].into(),
             stopping: true,
+            unarchived: Some(Untidy { runs: 2, error: "no".to_owned() }),
+            unforgotten: None,
         };
         let written = serde_json::to_value(&report).expect("JSON");
         assert_eq!(OrchestratorReport::read(written), report);

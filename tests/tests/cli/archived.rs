@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use mesh_bus::Bus as _;
+use mesh_bus::topology::Stream;
 use mesh_orchestrator::{Options, Retention};
 use mesh_schemas::RunId;
 use mesh_tests::{TestServer, World, patiently};
@@ -89,4 +90,69 @@ async fn an_archived_run_is_told_of_like_any_other() -> Result<()> {
         person.says(&["workflow", "test", &tour.to_string_lossy(), "--against", "last:1"]).await?.well()?;
     assert!(tested.contains("1 run: 1 same"), "{tested}");
     agent.stop().await
+}
+
+/// The server drops the oldest histories where they are limited, and it may be that of a run whose end is still known.
+#[tokio::test]
+async fn a_run_whose_history_was_dropped_says_so() -> Result<()> {
+    let server = TestServer::start()?;
+    let world = World::on(&server.url()).await?;
+    let person = Person::of(&world)?;
+    let retention = Retention { grace: Duration::ZERO, requests: Duration::from_secs(3600) };
+    let orchestrator = world.orchestrator_with(Options { retention, ..Options::default() }).await?;
+    let (agent, gate) = worker(&world).await?;
+    gate.open_for_good();
+    world.apply(TOUR).await?;
+    let run = world.start("tour", json!({})).await?;
+    world.ended(run).await?;
+    until_left(&world, run, 2).await?;
+    let context = async_nats::jetstream::new(async_nats::connect(&world.url).await?);
+    context.get_stream(Stream::History.name(&world.namespace)).await?.purge().await?;
+
+    let id = run.to_string();
+    let shown = person.says(&["runs", "show", &id, "-o", "json"]).await?.json()?;
+    assert_eq!((&shown["status"], &shown["events_gone"]), (&json!("completed"), &json!(true)), "{shown:#}");
+    assert_eq!(shown["counts"], json!({"done": 2, "failed": 1, "skipped": 2}), "the end tells: {shown:#}");
+    assert_eq!(
+        shown["tasks"][0],
+        json!({"id": "after", "capability": "work", "status": "unknown"}),
+        "{shown:#}"
+    );
+    let shown = person.says(&["runs", "show", &id]).await?.well()?;
+    assert!(shown.contains("only its beginning and its end are known"), "{shown}");
+    assert!(!shown.contains("cancelled"), "{shown}");
+    let watched = person.says(&["runs", "watch", &id]).await?;
+    assert_eq!(watched.code, 0, "{watched:?}");
+    assert!(watched.err.contains("only its beginning and its end are known"), "{watched:?}");
+    assert!(!watched.err.contains("cancelled"), "{watched:?}");
+    let tour = person.file("tour.yaml", TOUR)?;
+    let tested = person.says(&["workflow", "test", &tour.to_string_lossy(), "--against", "last:1"]).await?;
+    assert_eq!(tested.code, 1, "{tested:?}");
+    assert!(
+        tested.out.contains("that are kept of run") && tested.out.contains("--history-limit"),
+        "{tested:?}"
+    );
+    agent.stop().await?;
+    orchestrator.stop().await
+}
+
+/// An end that somebody wrote is an end of a run whose events are there.
+#[tokio::test]
+async fn a_run_that_somebody_else_ended_is_told_as_it_was() -> Result<()> {
+    let server = TestServer::start()?;
+    let world = World::on(&server.url()).await?;
+    let person = Person::of(&world)?;
+    let orchestrator = world.orchestrator().await?;
+    let (agent, _gate) = worker(&world).await?;
+    world.apply(TOUR).await?;
+    let run = world.start("tour", json!({})).await?;
+    world.first(Stream::Tasks, "task.created.>").await?;
+    let end = json!({"duration_ms": 1, "tasks": {"done": 0, "failed": 0, "skipped": 0, "cancelled": 5}});
+    world.publish(&format!("workflow.cancelled.tour.-.{run}"), end.to_string()).await?;
+    world.ended(run).await?;
+    let shown = person.says(&["runs", "show", &run.to_string(), "-o", "json"]).await?.json()?;
+    assert_eq!((&shown["status"], &shown["events_gone"]), (&json!("cancelled"), &Value::Null), "{shown:#}");
+    assert_eq!(shown["counts"], json!({"cancelled": 5}), "{shown:#}");
+    agent.stop().await?;
+    orchestrator.stop().await
 }

@@ -14,14 +14,14 @@ use crate::agents::{echo, registered};
 use crate::support::{Person, Said};
 
 /// What doctor says, and its exit code.
-async fn examined(person: &Person) -> Result<(i32, Value)> {
+pub(crate) async fn examined(person: &Person) -> Result<(i32, Value)> {
     let said = person.says(&["doctor", "-o", "json"]).await?;
     let report = serde_json::from_str(&said.out).with_context(|| format!("not JSON: {said:?}"))?;
     Ok((said.code, report))
 }
 
 /// The findings of a level, each with its advice.
-fn told(report: &Value, level: &str) -> Vec<String> {
+pub(crate) fn told(report: &Value, level: &str) -> Vec<String> {
     let findings = report["findings"].as_array().into_iter().flatten();
     findings
         .filter(|finding| finding["level"] == level)
@@ -33,7 +33,7 @@ fn told(report: &Value, level: &str) -> Vec<String> {
 }
 
 /// Whether one of them says all of this.
-fn says(told: &[String], parts: &[&str]) -> bool {
+pub(crate) fn says(told: &[String], parts: &[&str]) -> bool {
     told.iter().any(|told| parts.iter().all(|part| told.contains(part)))
 }
 

@@ -10,6 +10,7 @@ mod dead_ends;
 mod doctor;
 mod durable;
 mod events;
+mod full;
 mod local;
 mod mistakes;
 mod new;

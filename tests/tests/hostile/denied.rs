@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus as _, Role};
+use mesh_orchestrator::{OrchestratorReport, SERVICE};
 use mesh_tests::{Process, World, patiently};
 
 use crate::support::{Configured, Folder, Mesh};
@@ -82,6 +83,26 @@ impl Users {
             .replace("NS_", &format!("{}_", namespace.to_uppercase()))
     }
 
+    /// What the orchestrator tells of itself.
+    async fn report(&self) -> Result<OrchestratorReport> {
+        let instances = self.mesh.world.bus.instances(SERVICE).await?;
+        let instance = instances.into_iter().next().context("no orchestrator answers")?;
+        Ok(OrchestratorReport::read(instance.report))
+    }
+
+    /// Waits until the orchestrator tells with these words why it cannot archive a run.
+    async fn cannot_archive(&self, words: &[&str]) -> Result<()> {
+        let told = async {
+            loop {
+                let untidy = self.report().await?.unarchived.unwrap_or_default();
+                if words.iter().all(|word| untidy.error.contains(word)) {
+                    return anyhow::Ok(());
+                }
+            }
+        };
+        patiently(&format!("the orchestrator to tell {words:?}"), told).await?
+    }
+
     async fn says(&self, user: &str, words: &[&str]) -> Result<()> {
         crate::support::says(&self.folder.path(&format!("{user}.log")), words).await
     }
@@ -121,6 +142,7 @@ async fn what_may_not_be_removed_stays_until_it_may() -> Result<()> {
     let run = users.mesh.start(1).await?;
     users.mesh.completes(run, 1).await?;
     users.says("orchestrator", &["cannot be tidied up", &run.to_string()]).await?;
+    users.cannot_archive(&["refused", "DELETE"]).await?;
     let nobody = format!("0.{}", uuid::Uuid::new_v4());
     world.publish(&format!("task.completed.work.normal.{nobody}.t.1"), r#"{"output": 1}"#).await?;
     users.says("orchestrator", &["stays in the log", &nobody]).await?;
@@ -142,6 +164,28 @@ async fn what_may_not_be_removed_stays_until_it_may() -> Result<()> {
     let mut looks = tokio::time::interval(Duration::from_millis(20));
     let tidied = async {
         while world.bus.read_run(&run).await?.events.len() > 2 {
+            looks.tick().await;
+        }
+        anyhow::Ok(())
+    };
+    patiently("the run to be archived", tidied).await??;
+    users.end()
+}
+
+/// What may not be kept elsewhere stays as well, and whoever asks is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_may_not_be_archived_stays_until_it_may() -> Result<()> {
+    let users = Users::with(&["--grace", "2s"]).await?;
+    let (configured, world) = (&users.configured, &users.mesh.world);
+    configured.reload(&configuration("orchestrator", &users.own("NS.history.>")))?;
+    let run = users.mesh.start(1).await?;
+    users.mesh.completes(run, 1).await?;
+    users.cannot_archive(&["refused", ".history."]).await?;
+    assert!(world.bus.read_run(&run).await?.events.len() > 2, "nothing is removed");
+    configured.reload(&configuration("nobody", "-"))?;
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    let tidied = async {
+        while world.bus.read_run(&run).await?.events.len() > 2 || users.report().await?.unarchived.is_some() {
             looks.tick().await;
         }
         anyhow::Ok(())

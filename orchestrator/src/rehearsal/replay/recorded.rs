@@ -18,6 +18,12 @@ pub enum RecordedError {
     /// It has not ended.
     #[error("run {0} has not ended")]
     NotEnded(RunId),
+    /// Its end is known, and not what led to it.
+    #[error(
+        "the events that are kept of run {0} do not lead to its end, so it cannot be played again: the oldest histories are \
+         dropped where --history-limit is reached"
+    )]
+    Gone(RunId),
 }
 
 /// A run that has ended, as its log tells.
@@ -59,7 +65,7 @@ impl Recorded {
     /// Reads the log of a run, in its order, with the definition that the run followed.
     ///
     /// # Errors
-    /// [`RecordedError`] if the run has no beginning or no end.
+    /// [`RecordedError`] if the run has no beginning or no end, or what led to that is not there.
     pub fn read(
         namespace: &Namespace,
         run: RunId,
@@ -77,7 +83,8 @@ impl Recorded {
         for (event, stored) in events {
             reader.take(&event, stored);
         }
-        let (outcome, at) = reader.end.clone().ok_or(RecordedError::NotEnded(run))?;
+        let why_not = if reader.has_ended { RecordedError::Gone(run) } else { RecordedError::NotEnded(run) };
+        let (outcome, at) = reader.end.clone().ok_or(why_not)?;
         // What did not come is known not to have come before all that did.
         let place = reader.place + 1;
         for (timer, due) in reader.due.into_iter().filter(|(_, due)| *due < at) {
@@ -127,6 +134,9 @@ struct Reader {
     answers: BTreeMap<(TaskId, Attempt), Answer>,
     lateness: BTreeMap<Timer, Mark>,
     signals: Vec<(Mark, Message)>,
+    /// Whether its end was recorded.
+    has_ended: bool,
+    /// The end that its events led to.
     end: Option<(RunOutcome, DateTime<Utc>)>,
 }
 
@@ -144,6 +154,7 @@ impl Reader {
             answers: BTreeMap::new(),
             lateness: BTreeMap::new(),
             signals: Vec::new(),
+            has_ended: false,
             end: None,
         }
     }
@@ -151,6 +162,7 @@ impl Reader {
     fn take(&mut self, event: &Event, stored: &StoredMessage) {
         self.now = self.now.max(event.time);
         self.place += 1;
+        self.has_ended |= matches!(event.fact, Fact::Ended);
         let step = self.run.apply(&Event { time: self.now, ..event.clone() });
         if step.stray.is_none() {
             self.note(event, stored);

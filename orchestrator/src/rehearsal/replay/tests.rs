@@ -294,6 +294,8 @@ fn logs_that_are_no_whole_runs_are_refused_and_garbage_is_passed_over() {
     let read = |log: &[StoredMessage]| Recorded::read(&namespace, run, log, &followed.plan).map(drop);
     assert_eq!(read(&log[1..]), Err(RecordedError::NoBeginning(run)));
     assert_eq!(read(&log[..log.len() - 2]), Err(RecordedError::NotEnded(run)));
+    let ends = [log[0].clone(), log[log.len() - 1].clone()];
+    assert_eq!(read(&ends), Err(RecordedError::Gone(run)));
     // A message that nobody can read, one that nobody asked for, and a clock that goes back.
     let strange = |subject: String, payload: &'static str| StoredMessage {
         message: Message { subject, headers: Default::default(), payload: payload.into() },

@@ -55,6 +55,7 @@ impl Desk {
             rules: RULES_VERSION,
             retention: Retention::default(),
             pressure: crate::pressure::Pressure::new().1,
+            troubles: Default::default(),
             patience: crate::janitor::Patience::default(),
             folded: Arc::new(move |run, upto| {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((run.header.run, upto));

@@ -2,6 +2,7 @@ mod agents;
 mod facts;
 mod finding;
 mod orchestrators;
+mod room;
 mod server;
 mod streams;
 mod workflows;
@@ -81,8 +82,8 @@ fn judge(bus: &dyn Bus, facts: &Facts) -> Vec<Finding> {
         ));
         return findings;
     }
-    findings.extend(streams::findings(&facts.health));
-    findings.extend(streams::pressure(facts.fill.as_ref()));
+    findings.extend(streams::findings(bus.namespace(), &facts.health));
+    findings.extend(room::pressure(bus.namespace(), facts));
     findings.extend(streams::late(&facts.health));
     findings.extend(orchestrators::findings(facts));
     findings.extend(workflows::findings(facts));

@@ -1,9 +1,10 @@
 use mesh_bus::topology::{RELAY_MAX_ACK_PENDING, SHARD_MAX_ACK_PENDING, Tidying};
-use mesh_bus::{ConsumerHealth, ConsumerState, Instance, Role};
-use mesh_orchestrator::OrchestratorReport;
+use mesh_bus::{ConsumerHealth, ConsumerState, Fill, Instance, Role};
+use mesh_orchestrator::{NEARLY_FULL, OrchestratorReport, Untidy};
 
 use super::facts::{Facts, lonely_shards};
 use super::finding::Finding;
+use super::room::tight;
 use crate::words::count;
 
 /// What to do when nobody follows the runs.
@@ -12,10 +13,12 @@ const START: &str = "start one: `mesh orchestrator`, or `mesh up` for a server w
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![presence(facts)];
     findings.extend(facts.orchestrators.iter().map(|instance| owner(facts, instance)));
+    findings.extend(facts.orchestrators.iter().flat_map(untidy));
     findings.extend(shards(facts));
     let of = |role: Role| facts.health.consumers.iter().find(move |consumer| consumer.role == role);
-    findings.extend(of(Role::Relay).map(|consumer| relay("requests", "request", consumer)));
-    findings.extend(of(Role::Timers).map(|consumer| relay("timers", "due timer", consumer)));
+    let is_tight = tight(facts.fill.as_ref()).is_some();
+    findings.extend(of(Role::Relay).map(|consumer| relay("requests", "request", consumer, is_tight)));
+    findings.extend(of(Role::Timers).map(|consumer| relay("timers", "due timer", consumer, false)));
     findings.extend(Tidying::ALL.into_iter().filter_map(|tidying| broken(of(Role::Janitor(tidying))?)));
     findings
 }
@@ -73,6 +76,21 @@ fn owner(facts: &Facts, instance: &Instance) -> Finding {
     Finding::warning("orchestrators", said, advice)
 }
 
+/// Ended runs that an orchestrator cannot tidy up.
+fn untidy(instance: &Instance) -> Vec<Finding> {
+    let report = OrchestratorReport::read(instance.report.clone());
+    let advice = "mend what is in the way, then it goes on by itself: until then their events stay in the log, and count against \
+                  its limit";
+    let told = |untidy: Untidy, what| {
+        let Untidy { runs, error } = untidy;
+        let finding = format!("{} cannot {what} {}: {error}", instance.id, count(runs as u64, "run"));
+        Finding::warning("ended runs", finding, advice)
+    };
+    let archive = report.unarchived.map(|untidy| told(untidy, "archive"));
+    let forget = report.unforgotten.map(|untidy| told(untidy, "forget"));
+    archive.into_iter().chain(forget).collect()
+}
+
 /// Somebody asks for events of a shard now. A pin alone may be what a dead orchestrator left.
 fn is_followed(consumer: &ConsumerHealth) -> bool {
     matches!((&consumer.role, &consumer.found), (Role::Shard(_), Some(state)) if state.waiting > 0)
@@ -101,11 +119,7 @@ fn shards(facts: &Facts) -> Vec<Finding> {
         states().filter(|(_, state)| state.repeated > 0).map(|(shard, _)| shard).collect();
     if !repeated.is_empty() {
         let events: u64 = states().map(|(_, state)| state.repeated).sum();
-        findings.push(Finding::warning(
-            "shards",
-            format!("{} of shard {} come again and again", count(events, "event"), numbers(&repeated)),
-            "if that lasts, a newer mesh wrote them or their definition is missing: update the orchestrators",
-        ));
+        findings.push(again_and_again(events, &repeated, facts.fill.as_ref()));
     }
     let lag: u64 = states().map(|(_, state)| state.pending).sum();
     let in_hand: u64 = states().map(|(_, state)| state.in_hand).sum();
@@ -127,7 +141,27 @@ fn shards(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-fn relay(about: &'static str, what: &str, consumer: &ConsumerHealth) -> Finding {
+/// An event comes again until all that follows from it is stored.
+fn again_and_again(events: u64, shards: &[u32], fill: Option<&Fill>) -> Finding {
+    let said = format!("{} of shard {} come again and again", count(events, "event"), numbers(shards));
+    let Some(Fill { what, share }) = fill.filter(|fill| fill.share.thousandths() >= NEARLY_FULL) else {
+        let advice =
+            "if that lasts, a newer mesh wrote them or their definition is missing: update the orchestrators";
+        return Finding::warning("shards", said, advice);
+    };
+    Finding::warning(
+        "shards",
+        format!(
+            "{said}, and {what} is {} % full: what follows from them may have no room",
+            share.thousandths() / 10
+        ),
+        "give it more room. If they come again when there is room, a newer mesh wrote them or their definition is missing: \
+         update the orchestrators",
+    )
+}
+
+/// That they wait for room is told elsewhere.
+fn relay(about: &'static str, what: &str, consumer: &ConsumerHealth, wait_for_room: bool) -> Finding {
     if let Some(broken) = broken(consumer) {
         return broken;
     }
@@ -135,7 +169,7 @@ fn relay(about: &'static str, what: &str, consumer: &ConsumerHealth) -> Finding 
         return Finding::error(about, "nobody takes them", START);
     };
     let said = format!("{} to be taken, {in_hand} in hand", count(pending, what));
-    if pending > u64::from(RELAY_MAX_ACK_PENDING) {
+    if pending > u64::from(RELAY_MAX_ACK_PENDING) && !wait_for_room {
         let advice = "the orchestrators are behind: wait, or start one more on another machine";
         return Finding::warning(about, said, advice);
     }
@@ -162,4 +196,36 @@ fn broken(consumer: &ConsumerHealth) -> Option<Finding> {
 
 fn numbers(shards: &[u32]) -> String {
     shards.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh_bus::Share;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn events_that_come_again_while_the_log_is_full_want_for_room() {
+        let told = |used| {
+            let fill = Fill { what: "MESH_EVENTS".to_owned(), share: Share { used, limit: Some(1_000) } };
+            again_and_again(7, &[1, 2], Some(&fill)).finding
+        };
+        assert_eq!(told(899), "7 events of shard 1, 2 come again and again");
+        assert!(told(990).contains("MESH_EVENTS is 99 % full: what follows from them may have no room"));
+    }
+
+    #[test]
+    fn what_an_orchestrator_cannot_tidy_up_is_told() {
+        let told = |report| {
+            untidy(&Instance { id: "o".to_owned(), version: "1".to_owned(), report })
+                .into_iter()
+                .map(|finding| finding.finding)
+                .collect::<Vec<_>>()
+        };
+        assert!(told(json!({})).is_empty());
+        let report =
+            json!({"unarchived": {"runs": 2, "error": "no"}, "unforgotten": {"runs": 1, "error": "never"}});
+        assert_eq!(told(report), ["o cannot archive 2 runs: no", "o cannot forget 1 run: never"]);
+    }
 }

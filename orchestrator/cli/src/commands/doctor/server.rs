@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use mesh_bus::topology::Stream;
 use mesh_bus::{Health, Share};
 use mesh_schemas::MAX_CARRIED_BYTES;
 
@@ -68,17 +69,24 @@ fn fullness(share: &Share) -> Option<u64> {
     share.limit.filter(|limit| *limit > 0).map(|limit| share.used.saturating_mul(100) / limit)
 }
 
-/// A finding about something that may be full; `None` if it is not.
-pub(super) fn fill(about: &'static str, what: &str, share: &Share) -> Option<Finding> {
+/// A finding about a stream that may be full; `None` if it is not. What the advice depends on is which one it is.
+pub(super) fn fill(stream: Option<Stream>, name: &str, share: &Share) -> Option<Finding> {
     let full = fullness(share).filter(|full| *full >= FULL.0)?;
-    let said = format!("{what} is {full} % full ({} of {})", bytes(share.used), bytes(share.limit?));
-    let advice =
-        "raise its max_bytes (`nats stream edit`): when it is full, nothing is stored in it any more";
-    Some(if full >= FULL.1 {
-        Finding::error(about, said, advice)
-    } else {
-        Finding::warning(about, said, advice)
-    })
+    let said = format!("{name} is {full} % full ({} of {})", bytes(share.used), bytes(share.limit?));
+    let advice = match stream {
+        Some(Stream::History) if full < FULL.1 => return None,
+        Some(Stream::History) => {
+            let said =
+                format!("{said}: the oldest histories are dropped, also before --keep-history is over");
+            return Some(Finding::info("streams", said, "`--history-limit` lets more of them stay"));
+        }
+        Some(Stream::Events | Stream::Tasks) => {
+            "raise `--log-limit`, by which orchestrators set it: when it is full, nothing is stored in it any more"
+        }
+        _ => "raise its max_bytes (`nats stream edit`): when it is full, nothing is stored in it any more",
+    };
+    let level = if full >= FULL.1 { Finding::error } else { Finding::warning };
+    Some(level("streams", said, advice))
 }
 
 fn clock((difference, uncertainty): (TimeDelta, Duration)) -> Finding {
@@ -116,8 +124,24 @@ mod tests {
 
     #[test]
     fn what_is_nearly_full_is_told() {
-        let level = |used| fill("s", "s", &Share { used, limit: Some(1_000) }).map(|finding| finding.level);
+        let told = |stream, used| fill(stream, "s", &Share { used, limit: Some(1_000) });
+        let level = |used| told(None, used).map(|finding| finding.level);
         assert_eq!([level(799), level(800), level(950)], [None, Some(Level::Warning), Some(Level::Error)]);
-        assert_eq!(fill("s", "s", &Share { used: 1, limit: None }), None);
+        assert_eq!(fill(None, "s", &Share { used: 1, limit: None }), None);
+        for (stream, setting) in [(None, "max_bytes"), (Some(Stream::Events), "--log-limit")] {
+            let advice = told(stream, 999).and_then(|finding| finding.advice).expect("it is full");
+            assert!(advice.contains(setting), "{advice}");
+        }
+    }
+
+    /// Its oldest messages make room for new ones.
+    #[test]
+    fn histories_that_are_full_are_no_error() {
+        let told = |used| fill(Some(Stream::History), "s", &Share { used, limit: Some(1_000) });
+        assert_eq!(told(949), None);
+        let told = told(999).expect("it is full");
+        assert_eq!(told.level, Level::Info);
+        assert!(told.finding.contains("the oldest histories are dropped"), "{told:?}");
+        assert!(told.advice.is_some_and(|advice| advice.contains("--history-limit")));
     }
 }

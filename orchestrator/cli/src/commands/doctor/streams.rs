@@ -1,4 +1,5 @@
-use mesh_bus::{Fill, Health, StreamHealth, StreamState};
+use mesh_bus::topology::Stream;
+use mesh_bus::{Health, StreamHealth, StreamState};
 use mesh_schemas::{Namespace, Subject};
 
 use super::facts::Facts;
@@ -7,8 +8,9 @@ use super::server::fill;
 use crate::loss::Disk;
 use crate::words::{bytes, count};
 
-pub(super) fn findings(health: &Health) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = health.streams.iter().flat_map(stream).collect();
+pub(super) fn findings(namespace: &Namespace, health: &Health) -> Vec<Finding> {
+    let mut findings: Vec<Finding> =
+        health.streams.iter().flat_map(|health| stream(namespace, health)).collect();
     let copies = health.streams.iter().filter_map(|stream| stream.found.as_ref()).map(|found| found.copies);
     if let (Some(least), Some(most)) = (copies.clone().min(), copies.max())
         && least != most
@@ -25,9 +27,8 @@ pub(super) fn findings(health: &Health) -> Vec<Finding> {
     findings
 }
 
-fn stream(stream: &StreamHealth) -> Vec<Finding> {
-    let name = &stream.name;
-    let Some(found) = &stream.found else {
+fn stream(namespace: &Namespace, StreamHealth { name, found }: &StreamHealth) -> Vec<Finding> {
+    let Some(found) = found else {
         let advice = "start an orchestrator, or start it anew: it makes what is missing";
         return vec![Finding::error("streams", format!("{name} is missing"), advice)];
     };
@@ -46,7 +47,8 @@ fn stream(stream: &StreamHealth) -> Vec<Finding> {
             "see to these servers: until they are back, fewer of the others may be lost",
         ));
     }
-    findings.extend(fill("streams", name, &found.bytes));
+    let which = Stream::ALL.into_iter().find(|stream| stream.name(namespace) == *name);
+    findings.extend(fill(which, name, &found.bytes));
     if findings.is_empty() {
         findings.push(Finding::ok("streams", format!("{name}: {}", size(found))));
     }
@@ -56,24 +58,6 @@ fn stream(stream: &StreamHealth) -> Vec<Finding> {
 fn size(found: &StreamState) -> String {
     let limit = found.bytes.limit.map(|limit| format!(" of {}", bytes(limit))).unwrap_or_default();
     format!("{}, {}{limit}", count(found.messages, "message"), bytes(found.bytes.used))
-}
-
-/// Where little room is left for the log, new requests wait: that is no fault, and has to be seen.
-pub(super) fn pressure(fill: Option<&Fill>) -> Option<Finding> {
-    let Fill { what, share } = fill?;
-    let is_full = share.thousandths() >= mesh_orchestrator::NEARLY_FULL;
-    is_full.then(|| {
-        Finding::warning(
-            "requests",
-            format!(
-                "new requests wait in the inbox, as {what} is {} % full; runs that have begun go on, and ended ones are \
-                 archived at once",
-                share.thousandths() / 10
-            ),
-            "wait for runs to end, or give the log more room: `mesh orchestrator --log-limit`. Where the account is full, more \
-             room for it, or less for what has ended: `--history-limit`",
-        )
-    })
 }
 
 /// Events that came after their runs were archived.
@@ -92,7 +76,7 @@ pub(super) fn dead_letters(namespace: &Namespace, facts: &Facts) -> Option<Findi
     let Some(newest) = &facts.letter else {
         return Some(Finding::ok("dead letters", "none"));
     };
-    let name = mesh_bus::topology::Stream::Dead.name(namespace);
+    let name = Stream::Dead.name(namespace);
     let stream = facts.health.streams.iter().find(|stream| stream.name == name)?;
     let reason = match Subject::parse(namespace, &newest.message.subject) {
         Ok(Subject::Dead { reason, .. }) => reason.to_string(),
@@ -178,7 +162,10 @@ mod tests {
     #[test]
     fn streams_that_differ_in_copies_are_told() {
         let levels = |copies: &[usize]| -> Vec<Level> {
-            findings(&health(copies, false)).into_iter().map(|finding| finding.level).collect()
+            findings(&Namespace::default(), &health(copies, false))
+                .into_iter()
+                .map(|finding| finding.level)
+                .collect()
         };
         assert_eq!(levels(&[3, 3]), [Level::Ok, Level::Ok]);
         assert_eq!(levels(&[1, 3]), [Level::Ok, Level::Ok, Level::Warning]);

@@ -15,8 +15,8 @@ pub(crate) use begin::{Beginning, Begun};
 pub(crate) use cancel::ask_to_end;
 pub(crate) use list::ended_runs;
 pub(crate) use report::{rejected, report};
-pub(crate) use state::{RunReader, RunState, RunStatus};
-pub(crate) use watch::{Attending, NOT_TAKEN_UP, attend, until_the_end};
+pub(crate) use state::{EVENTS_GONE, RunReader, RunState, RunStatus};
+pub(crate) use watch::{Attending, attend, not_taken_up, until_the_end};
 
 #[derive(Subcommand)]
 pub(crate) enum Runs {

@@ -6,7 +6,7 @@ use clap::Args;
 use mesh_bus::{Bus, RunOutcome, RunWaiter};
 use mesh_schemas::{ErrorCode, RunId};
 
-use super::state::{RunReader, RunState, TaskState, rank};
+use super::state::{EVENTS_GONE, RunReader, RunState, TaskState, rank};
 use crate::connection::Connection;
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -88,7 +88,7 @@ fn print(state: &RunState, left_out: usize) -> anyhow::Result<()> {
     if let Some(reason) = &state.reason {
         output::line(&format!("reason   {}", text::one_line(reason)))?;
     }
-    if left_out > 0 {
+    if left_out > 0 || state.events_gone {
         output::line(&format!("tasks    {}", state.counts))?;
     }
     if state.archived {
@@ -97,6 +97,9 @@ fn print(state: &RunState, left_out: usize) -> anyhow::Result<()> {
             late => format!("; {} came after that", count(late as u64, "event")),
         };
         output::line(&format!("archived{late}"))?;
+    }
+    if state.events_gone {
+        output::line(EVENTS_GONE)?;
     }
     output::line("")?;
     let rows: Vec<_> = state.tasks.iter().map(row).collect();

@@ -10,7 +10,7 @@ use mesh_schemas::{ErrorCode, RequestId, RunId, WorkflowName};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::commands::runs::{Attending, Beginning, Begun, NOT_TAKEN_UP, attend, rejected};
+use crate::commands::runs::{Attending, Beginning, Begun, attend, not_taken_up, rejected};
 use crate::connection::{self, Connection};
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -137,7 +137,7 @@ async fn start(bus: &dyn Bus, run: RunId, request: &Request, output: Output) -> 
         Ok(Begun::Started(_)) => {}
         // The request is stored, so nothing has failed.
         Ok(Begun::NotYet) | Err(_) => {
-            eprintln!("{NOT_TAKEN_UP}");
+            eprintln!("{}", not_taken_up(bus).await);
         }
     }
     output.document(&json!({ "run": run }), || Ok(output::line(&run.to_string())?))?;

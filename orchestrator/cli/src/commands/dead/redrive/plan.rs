@@ -14,7 +14,7 @@ use mesh_schemas::{
 };
 
 use super::super::letter::Letter;
-use crate::commands::runs::{RunReader, RunState, RunStatus};
+use crate::commands::runs::{EVENTS_GONE, RunReader, RunState, RunStatus};
 use crate::failure::Failure;
 
 /// By this header a message that was sent again tells of which letter it is.
@@ -216,6 +216,13 @@ impl Planner {
             Ok(None) => return refuse(no_run(run, number)),
             Err(reason) => return refuse(reason),
         };
+        if state.events_gone {
+            return refuse(format!(
+                "what became of task '{}' of run {run} is not known: {EVENTS_GONE}. If the work is still wanted, `mesh start` \
+                 begins a run; then `mesh dead drop {number}`",
+                key.task
+            ));
+        }
         let Some(task) = state.tasks.iter().find(|task| task.id == key.task) else {
             return refuse(format!(
                 "run {run} has no task '{}', so nothing waits for it: `mesh dead drop {number}`",

@@ -38,7 +38,9 @@ impl RunState {
             tasks,
             archived: false,
             late: 0,
+            events_gone: false,
             outcome: None,
+            is_unexplained: false,
             fold,
             plan,
             early: Default::default(),
@@ -63,6 +65,7 @@ impl RunState {
             && let Some(outcome) = ended(namespace, stored)
         {
             self.end(stored.time, outcome);
+            self.is_unexplained = !was_over;
         }
         if self.fold.has_ended() != was_over {
             // All that were open stand otherwise.
@@ -119,6 +122,17 @@ impl RunState {
 
     fn attempt_mut(&mut self, task: &TaskId, attempt: Attempt) -> Option<&mut AttemptState> {
         self.tasks[self.plan.index(task)?].attempt_mut(attempt)
+    }
+
+    /// Forgets what was made up of tasks of which nothing is known.
+    pub(super) fn forget_tasks(&mut self) {
+        self.events_gone = true;
+        for task in &mut self.tasks {
+            let (id, capability) = (task.id.clone(), task.capability.clone());
+            *task = TaskState::new(id, capability, "unknown");
+        }
+        self.counts =
+            self.outcome.as_ref().and_then(Counts::told_by).unwrap_or_else(|| Counts::of(&self.tasks));
     }
 
     fn end(&mut self, at: DateTime<Utc>, outcome: RunOutcome) {
@@ -232,19 +246,7 @@ impl RunState {
 
 impl TaskState {
     fn from(view: mesh_core::TaskView) -> Self {
-        Self {
-            id: view.id,
-            capability: view.agent,
-            status: view.status,
-            attempt: None,
-            agent: None,
-            started: None,
-            ended: None,
-            duration_ms: None,
-            error: None,
-            waiting: None,
-            attempts: Vec::new(),
-        }
+        Self::new(view.id, view.agent, view.status)
     }
 
     /// Works out what follows from its status and its attempts.

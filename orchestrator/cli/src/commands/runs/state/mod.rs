@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use mesh_bus::RunOutcome;
 use mesh_core::{Plan, Run};
-use mesh_schemas::payload::RunError;
+use mesh_schemas::payload::{RunError, TaskCounts};
 use mesh_schemas::{AgentId, Attempt, Capability, Digest, RequestId, RunId, TaskId, WorkflowName};
 use serde::Serialize;
 use serde_json::Value;
@@ -77,8 +77,15 @@ pub(crate) struct RunState {
     /// How many events came after that. They are kept, and nothing follows from them.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) late: usize,
+    /// Whether its events are gone, so that only its beginning and its end are known: of its tasks, how many ended
+    /// how.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) events_gone: bool,
     #[serde(skip)]
     pub(crate) outcome: Option<RunOutcome>,
+    /// Whether it ended by what its end says, and not by the events before that.
+    #[serde(skip)]
+    is_unexplained: bool,
     #[serde(skip)]
     fold: Run,
     #[serde(skip)]
@@ -87,6 +94,10 @@ pub(crate) struct RunState {
     #[serde(skip)]
     early: BTreeMap<(TaskId, Attempt), (AgentId, DateTime<Utc>)>,
 }
+
+/// Said of a run whose events are gone.
+pub(crate) const EVENTS_GONE: &str = "its events are gone, as the oldest histories are dropped where --history-limit is \
+                                      reached: only its beginning and its end are known";
 
 /// How many tasks of a run stand how, by status.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -97,6 +108,19 @@ impl Counts {
         let mut counts = Self::default();
         tasks.iter().for_each(|task| counts.add(task.status));
         counts
+    }
+
+    /// As the end of the run tells.
+    fn told_by(outcome: &RunOutcome) -> Option<Self> {
+        let TaskCounts { done, failed, skipped, cancelled } = match outcome {
+            RunOutcome::Completed(completed) => completed.tasks,
+            RunOutcome::Failed(failed) => failed.tasks,
+            RunOutcome::Cancelled(cancelled) => cancelled.tasks,
+            RunOutcome::Rejected(_) => return None,
+        };
+        let all = [("done", done), ("failed", failed), ("skipped", skipped), ("cancelled", cancelled)];
+        let told = all.into_iter().filter(|(_, count)| *count > 0);
+        Some(Self(told.map(|(status, count)| (status, count as usize)).collect()))
     }
 
     fn add(&mut self, status: &'static str) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 use mesh_bus::topology::{Bucket, Stream};
-use mesh_bus::{Bus, BusError, From, RunOutcome, read_whole_run, without_large};
+use mesh_bus::{Bus, BusError, From, History, RunOutcome, read_whole_run, without_large};
 use mesh_core::{Content, Event, Fact, Started, Unreadable};
 use mesh_orchestrator::definitions::Known;
 use mesh_orchestrator::{Definitions, log};
@@ -43,8 +43,25 @@ impl RunReader {
         if let Some(state) = &mut state {
             state.tell_needs();
             (state.archived, state.late) = (whole.history.is_archived(), whole.history.late());
+            self.forget_what_is_gone(state).await?;
         }
         Ok(state)
+    }
+
+    /// An end that the events before it do not lead to is that of a run whose events are gone, or one that somebody else
+    /// wrote: the work that the run asked for tells.
+    pub(crate) async fn forget_what_is_gone(&self, state: &mut RunState) -> Result<(), BusError> {
+        if !state.is_unexplained {
+            return Ok(());
+        }
+        let history = History::read(self.bus.namespace(), &self.bus.read_history(&state.run).await?);
+        let is_whole = history.is_empty() || (history.parts > 0 && history.is_archived());
+        let is_work_known =
+            history.of(Stream::Tasks).next().is_some() || !self.bus.read_work(&state.run).await?.is_empty();
+        if !is_whole || !is_work_known {
+            state.forget_tasks();
+        }
+        Ok(())
     }
 
     /// How a run stands, with who is at its tasks, and whether there is anybody for those that nobody has taken.

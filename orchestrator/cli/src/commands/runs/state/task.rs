@@ -11,7 +11,8 @@ use crate::text;
 pub(crate) struct TaskState {
     pub(crate) id: TaskId,
     pub(crate) capability: Capability,
-    /// `pending`, `active`, `retrying`, `done`, `failed`, `skipped` or `cancelled`.
+    /// `pending`, `active`, `retrying`, `done`, `failed`, `skipped` or `cancelled`; `unknown` where the events of its
+    /// run are gone.
     pub(crate) status: &'static str,
     /// The last attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,7 +91,7 @@ pub(crate) enum Served {
 
 /// Whether nothing more becomes of tasks of this status.
 pub(crate) fn has_ended(status: &str) -> bool {
-    matches!(status, "done" | "failed" | "skipped" | "cancelled")
+    matches!(status, "done" | "failed" | "skipped" | "cancelled" | "unknown")
 }
 
 /// Orders statuses by how much people want to know of such tasks, where there are too many to tell of all.
@@ -135,6 +136,23 @@ impl AttemptState {
 }
 
 impl TaskState {
+    /// One of which no more is known than how it stands.
+    pub(super) fn new(id: TaskId, capability: Capability, status: &'static str) -> Self {
+        Self {
+            id,
+            capability,
+            status,
+            attempt: None,
+            agent: None,
+            started: None,
+            ended: None,
+            duration_ms: None,
+            error: None,
+            waiting: None,
+            attempts: Vec::new(),
+        }
+    }
+
     /// Whether nothing more will become of it.
     pub(crate) fn has_ended(&self) -> bool {
         has_ended(self.status)

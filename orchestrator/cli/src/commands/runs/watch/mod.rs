@@ -25,7 +25,7 @@ use crate::select::RunSelector;
 use lines::Lines;
 use live::Live;
 
-pub(crate) use patience::NOT_TAKEN_UP;
+pub(crate) use patience::not_taken_up;
 
 /// Watch the tasks of a run until it ends, then print its output; the exit code tells the outcome
 #[derive(Args)]

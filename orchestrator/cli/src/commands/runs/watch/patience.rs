@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use mesh_bus::{Bus, BusError};
+use mesh_bus::{Bus, BusError, Fill};
+use mesh_orchestrator::ROOM;
 use mesh_schemas::document::nearest;
 use mesh_schemas::{Capability, TaskId};
 
@@ -31,7 +32,7 @@ impl Patience {
     ) -> Result<Vec<String>, BusError> {
         let Some(state) = state else {
             self.before += 1;
-            return Ok(if self.before == LOOKS { vec![NOT_TAKEN_UP.to_owned()] } else { Vec::new() });
+            return Ok(if self.before == LOOKS { vec![not_taken_up(bus).await] } else { Vec::new() });
         };
         let wanted = wanted(state);
         let due = self.due(&wanted);
@@ -61,9 +62,30 @@ impl Patience {
     }
 }
 
-/// Told of a request that is stored and no run yet.
-pub(crate) const NOT_TAKEN_UP: &str = "no orchestrator has taken up the request so far; it is kept until one does: `mesh \
-                            orchestrator` starts one";
+/// What to tell of a request that is stored and no run yet.
+pub(crate) async fn not_taken_up(bus: &dyn Bus) -> String {
+    match waits_for_room(bus).await {
+        Ok(Some(Fill { what, share })) => format!(
+            "the request is kept and waits for room: {what} is {} % full, and orchestrators take requests again when it is \
+             less than {} % full. `mesh doctor` tells what makes room",
+            share.thousandths() / 10,
+            ROOM / 10
+        ),
+        // It may be that this user may not look.
+        Ok(None) | Err(_) => {
+            "no orchestrator has taken up the request so far; it is kept until one does: `mesh \
+                              orchestrator` starts one"
+                .to_owned()
+        }
+    }
+}
+
+/// What is so full that the orchestrators there are let requests wait.
+async fn waits_for_room(bus: &dyn Bus) -> Result<Option<Fill>, BusError> {
+    let tight = bus.fill().await?.filter(|fill| fill.share.thousandths() >= ROOM);
+    let is_taken = tight.is_some() && !bus.instances(mesh_orchestrator::SERVICE).await?.is_empty();
+    Ok(tight.filter(|_| is_taken))
+}
 
 /// The capabilities of tasks that nobody has taken, each with one of its tasks.
 fn wanted(state: &RunState) -> BTreeMap<Capability, TaskId> {

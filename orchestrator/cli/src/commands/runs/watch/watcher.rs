@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::super::begin::rejections;
 use super::super::cancel::BEGINS_WITHIN;
 use super::super::show::unknown;
-use super::super::state::{RunReader, RunState, data, run_filters, task_notes};
+use super::super::state::{EVENTS_GONE, RunReader, RunState, data, run_filters, task_notes};
 use super::Display;
 use super::patience::{LOOK, Patience};
 use crate::follow::follow;
@@ -132,7 +132,13 @@ impl Watcher {
             return Ok(None);
         };
         let changed = state.apply(self.bus.namespace(), stored);
+        if state.outcome.is_some() {
+            self.reader.forget_what_is_gone(state).await?;
+        }
         display.change(state, &changed, stored.time);
+        if state.events_gone {
+            display.say(EVENTS_GONE);
+        }
         if state.outcome.is_some() {
             display.end(state);
         }
