@@ -27,8 +27,9 @@ pub struct Health {
     pub streams: Vec<StreamHealth>,
     /// The consumers that the namespace should have, and those of agents that are there.
     pub consumers: Vec<ConsumerHealth>,
-    /// How many events came after their runs were archived, of the histories that are kept.
-    pub late: u64,
+    /// For how many archived runs events came afterwards, of the histories that are kept. How many events those are is told
+    /// by what they say only, as one may take several messages.
+    pub late_runs: u64,
 }
 
 /// A server.

@@ -263,6 +263,11 @@ pub fn subjects_of(namespace: &Namespace, run: &RunId) -> [String; 2] {
     ["history", "history.late"].map(|kind| format!("{namespace}.{kind}.*.*.{run}"))
 }
 
+/// A filter for the subjects of what came late for any run.
+pub(crate) fn late_histories(namespace: &Namespace) -> String {
+    format!("{namespace}.history.late.*.*.*.*")
+}
+
 /// A run as it is in the log and in its history together.
 #[derive(Debug, Clone, Default)]
 pub struct WholeRun {

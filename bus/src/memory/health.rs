@@ -1,5 +1,6 @@
 //! Looking at everything.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -7,6 +8,7 @@ use mesh_schemas::Namespace;
 
 use super::connection::MemoryBus;
 use super::consumer::Consumer;
+use super::filter::Filter;
 use super::message::MAX_PAYLOAD;
 use super::place::Place;
 use super::state::State;
@@ -14,6 +16,7 @@ use crate::error::BusError;
 use crate::health::{
     ConsumerHealth, ConsumerState, Fill, Health, Role, Server, Share, StreamHealth, StreamState, Usage,
 };
+use crate::history::late_histories;
 use crate::topology::{
     Bucket, Stream, Tidying, janitor_consumer, relay_consumer, shard_consumer, timer_consumer,
 };
@@ -74,12 +77,14 @@ fn look(state: &State, namespace: &Namespace) -> Health {
         synced: state.synced,
         streams: streams(state, namespace),
         consumers: consumers(state, namespace),
-        late: state
-            .log(Stream::History)
-            .subjects()
-            .filter(|subject| subject.contains(".history.late."))
-            .count() as u64,
+        late_runs: late_runs(state, namespace),
     }
+}
+
+fn late_runs(state: &State, namespace: &Namespace) -> u64 {
+    let late = Filter::new(&late_histories(namespace));
+    let subjects = state.log(Stream::History).subjects();
+    subjects.filter(|subject| late.matches(subject)).collect::<BTreeSet<_>>().len() as u64
 }
 
 fn streams(state: &State, namespace: &Namespace) -> Vec<StreamHealth> {

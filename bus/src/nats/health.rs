@@ -19,6 +19,7 @@ use crate::error::BusError;
 use crate::health::{
     ConsumerHealth, ConsumerState, Fill, Health, Role, Server, Share, StreamHealth, StreamState, Usage,
 };
+use crate::history::late_histories;
 use crate::topology::{
     Bucket, Stream, Tidying, Topology, agent_consumer, janitor_consumer, relay_consumer, shard_consumer,
     timer_consumer,
@@ -83,8 +84,8 @@ impl NatsBus {
         let log = shards_there.chain(janitors).collect();
         consumers.extend(self.consumers_of(Stream::Events, log).await?);
         consumers.extend(self.consumers_of(Stream::Tasks, Vec::new()).await?);
-        let late = self.late_events().await?;
-        Ok(Health { server: self.server(), usage, clock, shards, synced, streams, consumers, late })
+        let late_runs = self.late_runs().await?;
+        Ok(Health { server: self.server(), usage, clock, shards, synced, streams, consumers, late_runs })
     }
 
     pub(super) async fn fullest(&self) -> Result<Option<Fill>, BusError> {
@@ -119,13 +120,13 @@ impl NatsBus {
         info.map_err(|failure| self.about_stream(failure, format!("look at stream {name}")))
     }
 
-    /// How many events of archived runs came late and are kept.
-    async fn late_events(&self) -> Result<u64, BusError> {
+    /// For how many archived runs something is kept that came late. Each has a subject.
+    async fn late_runs(&self) -> Result<u64, BusError> {
         let name = Stream::History.name(&self.namespace);
-        match self.api.subjects(&name, &format!("{}.history.late.>", self.namespace)).await {
-            Ok(subjects) => Ok(subjects.into_values().sum()),
+        match self.api.subjects(&name, &late_histories(&self.namespace)).await {
+            Ok(subjects) => Ok(subjects.len() as u64),
             Err(failure) if failure.code() == Some(ErrorCode::STREAM_NOT_FOUND) => Ok(0),
-            Err(failure) => Err(failure.during("count late events")),
+            Err(failure) => Err(failure.during("count runs with late events")),
         }
     }
 

@@ -156,3 +156,15 @@ async fn a_run_that_somebody_else_ended_is_told_as_it_was() -> Result<()> {
     agent.stop().await?;
     orchestrator.stop().await
 }
+
+#[tokio::test]
+async fn an_end_that_cannot_be_read_makes_no_run() -> Result<()> {
+    let server = TestServer::start()?;
+    let world = World::on(&server.url()).await?;
+    world.orchestrator().await?.stop().await?;
+    let run = world.run_of(&world.request("tour", "forgotten", json!({}))?).await?;
+    world.publish(&format!("workflow.failed.tour.-.{run}"), "{}").await?;
+    let said = Person::of(&world)?.says(&["runs", "show", &run.to_string()]).await?;
+    assert!(said.code == 1 && said.err.contains(&format!("the log has no run {run}")), "{said:?}");
+    Ok(())
+}

@@ -82,9 +82,7 @@ async fn doctor_tells_what_fills_the_log_and_what_makes_room() -> Result<()> {
             }
         }
     };
-    patiently("doctor to tell it", told_of)
-        .await
-        .map_err(|error| error.context(format!("{report:#}")))??;
+    patiently("doctor to tell it", told_of).await.map_err(|error| error.context(format!("{report:#}")))??;
     full.stop().await
 }
 

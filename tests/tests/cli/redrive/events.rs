@@ -44,7 +44,8 @@ async fn a_signal_is_sent_under_an_id_of_its_own() -> Result<()> {
 async fn what_names_a_fact_cannot_be_sent_again() -> Result<()> {
     let server = TestServer::start()?;
     let world = World::on(&server.url()).await?;
-    let orchestrator = world.orchestrator().await?;
+    // Nobody puts anything aside but this test.
+    world.orchestrator().await?.stop().await?;
     let person = Person::of(&world)?;
     let id = RequestId { source: "/nobody".to_owned(), id: "1".to_owned() };
     let run = RunId::for_request("workflow.held", &id, Shards::default());
@@ -59,9 +60,11 @@ async fn what_names_a_fact_cannot_be_sent_again() -> Result<()> {
         (DeadEnd::StrayEvent, format!("timer.fired.-.-.{run}.retry-t-1"), "no other waits"),
         (DeadEnd::UnreadableEvent, format!("workflow.started.held.-.{run}"), "under another id"),
         (DeadEnd::UnreadableFact, format!("workflow.completed.held.-.{run}"), "the end of its run"),
-        (DeadEnd::LargeDecision, format!("task.completed.held.normal.{run}.t.1"), "larger messages"),
+        (DeadEnd::LargeDecision, format!("task.completed.held.normal.{run}.u.1"), "larger messages"),
         (DeadEnd::EventType, format!("workflow.exploded.held.-.{run}"), "no subject that the mesh knows"),
+        (DeadEnd::EventType, format!("workflow.paused.held.-.{run}"), "runs cannot be paused yet"),
     ] {
+        world.publish(&subject, "{}").await?;
         let number = bury(&world, end, message(&subject, "{}"), numbers.len() as u64 + 1).await?;
         let reason = refused(&world, &person, number).await?;
         ensure!(
@@ -70,8 +73,14 @@ async fn what_names_a_fact_cannot_be_sent_again() -> Result<()> {
         );
         numbers.push(number);
     }
+    // The orchestrator that wrote the letter has removed the event.
+    let gone = message(format!("task.completed.held.normal.{run}.t.9"), "{}");
+    let number = bury(&world, DeadEnd::EventOfNoRun, gone, numbers.len() as u64 + 1).await?;
+    let reason = refused(&world, &person, number).await?;
+    ensure!(reason.contains("no longer in the log") && !reason.contains("taken for good"), "{reason}");
+    numbers.push(number);
     ensure!(letters(&world).await? == numbers);
-    orchestrator.stop().await
+    Ok(())
 }
 
 /// It stands in the log, for whoever understands it: the run is only to be read again.

@@ -26,9 +26,7 @@ fn wait(Fill { what, share }: &Fill, waiting: u64) -> Option<String> {
     let they_wait =
         format!("new requests wait in the inbox ({waiting} do) until it is less than {room} % full");
     match (full >= NEARLY_FULL, waiting) {
-        (true, _) => Some(format!(
-            "{how_full}: {they_wait}; runs that have begun go on"
-        )),
+        (true, _) => Some(format!("{how_full}: {they_wait}; runs that have begun go on")),
         (false, 0) => None,
         (false, _) => Some(format!("{how_full}: if it was {} % full before, {they_wait}", NEARLY_FULL / 10)),
     }
@@ -41,7 +39,9 @@ fn what_makes_room(namespace: &Namespace, fill: &Fill) -> String {
     } else {
         "give the account more room, or let histories take less of it (`--history-limit`)"
     };
-    format!("runs that end make room: they are archived at once, and forgotten as long as it is so full. {more}")
+    format!(
+        "runs that end make room: they are archived at once, and forgotten as long as it is so full. {more}"
+    )
 }
 
 fn unsettled(state: &ConsumerState) -> u64 {

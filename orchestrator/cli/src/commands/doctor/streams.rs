@@ -62,10 +62,10 @@ fn size(found: &StreamState) -> String {
 
 /// Events that came after their runs were archived.
 pub(super) fn late(health: &Health) -> Option<Finding> {
-    (health.late > 0).then(|| {
+    (health.late_runs > 0).then(|| {
         Finding::info(
             "late events",
-            format!("{} came after their runs were archived", count(health.late, "event")),
+            format!("some came for {} after they were archived", count(health.late_runs, "run")),
             "they are kept in the runs' histories (`mesh runs show`, `mesh events --run`); if they are many, agents work on \
              what nobody waits for: a longer --grace lets their outcomes come in time",
         )
@@ -138,7 +138,7 @@ mod tests {
             synced,
             streams: streams.collect(),
             consumers,
-            late: 0,
+            late_runs: 0,
         }
     }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
-use mesh_bus::{Bus, RunOutcome, RunWaiter};
+use mesh_bus::{Bus, BusError, RunOutcome, RunWaiter};
 use mesh_schemas::{ErrorCode, RunId};
 
 use super::state::{EVENTS_GONE, RunReader, RunState, TaskState, rank};
@@ -55,7 +55,10 @@ pub(super) async fn unknown(bus: Arc<dyn Bus>, run: RunId) -> anyhow::Error {
             let reasons: String = reasons.collect();
             failure(format!("run {run} never began: its request was rejected ({}):{reasons}", rejected.code))
         }
-        Ok(_) => failure(format!("the log has no run {run}: `mesh runs list` shows those it has")),
+        // An end that cannot be read makes no run of what is left of one.
+        Ok(_) | Err(BusError::Refused { .. }) => {
+            failure(format!("the log has no run {run}: `mesh runs list` shows those it has"))
+        }
         Err(error) => error.into(),
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::SecondsFormat;
+use mesh_bus::history::is_end;
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, Reason, Request, Target, run_id};
 use mesh_core::Event;
@@ -111,8 +112,22 @@ impl Planner {
             {
                 self.again(letter, &key).await
             }
-            subject => refuse(taken(letter, &subject)),
+            subject => self.fact(letter, &message, &subject).await,
         }
+    }
+
+    /// What names a fact cannot be sent again, be it in the log or not.
+    async fn fact(&self, letter: &Letter, message: &Message, subject: &Subject) -> anyhow::Result<Plan> {
+        if letter.stream == Stream::Events.short_name()
+            && self.bus.last(Stream::Events, &message.subject).await?.is_none()
+        {
+            return refuse(format!(
+                "it is no longer in the log: it was removed as no run had it, or is archived with its run. Nothing waits for \
+                 it; `mesh start` begins a run if the work is still wanted. `mesh dead drop {}` removes the letter",
+                letter.sequence
+            ));
+        }
+        refuse(taken(letter, subject))
     }
 
     /// A request is sent as it was. One without an identity gets that which it had as it was found, so it names the same
@@ -328,7 +343,10 @@ fn taken(letter: &Letter, subject: &Subject) -> String {
         Subject::Workflow { verb: WorkflowVerb::Started, .. } => {
             "no run can begin there any more; send the request under another id"
         }
-        Subject::Workflow { .. } => "it stands there as the end of its run, however it is to be read",
+        Subject::Workflow { verb, .. } if is_end(*verb) => {
+            "it stands there as the end of its run, however it is to be read"
+        }
+        Subject::Workflow { .. } => "runs cannot be paused yet, so nothing follows from it",
         Subject::Task { .. } if letter.reason == Reason::TooLarge.as_str() => {
             "what follows from it has no room; let the server take larger messages and start an orchestrator anew"
         }
