@@ -12,6 +12,8 @@ use super::faults::{Deed, Fault, Victim};
 
 /// Milliseconds after which a signal has stopped a process for sure.
 const STOPPED_AFTER: u64 = 50;
+/// Milliseconds in which an agent that woke up begins all that it was about to begin.
+const AT_ONCE: u64 = 50;
 
 /// One execution, as the agent that did it wrote it down.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,7 +45,7 @@ pub(super) struct Executions {
 /// Reads the records in a folder, and looks for a fault behind each repeated execution: its first agent was killed,
 /// stopped or frozen between the two, or the server that keeps account of deliveries was; or the agent had just been
 /// frozen, with the delivery on its way to it; or its second agent was frozen when it was about to begin, which is what it
-/// then does first.
+/// then does first, with whatever else it was about to begin.
 pub(super) fn of(folder: &Path, faults: &[Fault], ack_wait: Duration) -> Result<Executions> {
     let mut attempts: BTreeMap<(RunId, TaskId, Attempt), Vec<Execution>> = BTreeMap::new();
     for file in std::fs::read_dir(folder)? {
@@ -75,10 +77,11 @@ pub(super) fn of(folder: &Path, faults: &[Fault], ack_wait: Duration) -> Result<
                     && (fault.victim == Victim::Server || fault.victim == Victim::Agent(before.pid))
             };
             let woke_up = |fault: &Fault| {
+                let first = begun[&after.pid].range(fault.from + STOPPED_AFTER..).next();
                 fault.deed == Deed::Freeze
                     && fault.victim == Victim::Agent(after.pid)
                     && fault.touches(before.at, after.at)
-                    && begun[&after.pid].range(fault.from + STOPPED_AFTER..after.at).next().is_none()
+                    && first.is_some_and(|first| after.at <= first + AT_ONCE)
             };
             if !faults.iter().any(|fault| is_behind(fault) || woke_up(fault)) {
                 all.unexplained.push(format!("{before:?}, then {after:?}"));
