@@ -169,8 +169,11 @@ async fn archive(
         }
         match complete(bus, lease, &subject, &history, missing()).await? {
             Completed::InOnePart => return Ok(true),
-            Completed::InParts { first } if is_kept(bus, &run, first).await? => return Ok(true),
-            Completed::InParts { .. } => return Err(too_large(&run)),
+            // Where histories are limited, the end of a long one may push out its own beginning.
+            Completed::InParts { first } if bus.at(Stream::History, first).await?.is_none() => {
+                return Err(too_large(&run));
+            }
+            Completed::InParts { .. } => return Ok(true),
             Completed::ByAnother => {}
             Completed::TooLarge(_) if part_bytes > LEAST_PART_BYTES => part_bytes /= 2,
             Completed::TooLarge(error) => {
@@ -185,16 +188,6 @@ fn too_large(run: &RunId) -> NotDone {
     let error =
         "its history needs more than --history-limit allows: the run stays in the log until that is raised";
     BusError::Refused { operation, error: error.to_owned() }.into()
-}
-
-/// Whether the first part of a history is still there, and so all of it: where the histories are limited, the end of a long
-/// one may push out its own beginning.
-async fn is_kept(bus: &dyn Bus, run: &RunId, first: u64) -> Result<bool, BusError> {
-    if bus.at(Stream::History, first).await?.is_some() {
-        return Ok(true);
-    }
-    // The server that has answered may be behind.
-    Ok(History::read(bus.namespace(), &bus.read_history(run).await?).is_archived())
 }
 
 /// What became of completing a history.

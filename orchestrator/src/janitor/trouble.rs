@@ -53,10 +53,12 @@ impl Troubles {
         self.troubles().remove(&(tidying, run));
     }
 
-    /// What there is to tell of one of the two tasks.
+    /// What there is to tell of one of the two tasks. Asked often enough to forget here what others have by now.
     pub(crate) fn told(&self, tidying: Tidying) -> Option<Untidy> {
         let mut untidy: Option<Untidy> = None;
-        for ((of, run), trouble) in &*self.troubles() {
+        let mut troubles = self.troubles();
+        troubles.retain(|_, trouble| trouble.is_at_work || trouble.last.elapsed() < FORGOTTEN);
+        for ((of, run), trouble) in &*troubles {
             let error = match &trouble.error {
                 Some((error, true)) => error.clone(),
                 _ if trouble.since.elapsed() < LONG => continue,
@@ -71,9 +73,7 @@ impl Troubles {
     }
 
     fn troubles(&self) -> MutexGuard<'_, BTreeMap<(Tidying, RunId), Trouble>> {
-        let mut troubles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        troubles.retain(|_, trouble| trouble.is_at_work || trouble.last.elapsed() < FORGOTTEN);
-        troubles
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

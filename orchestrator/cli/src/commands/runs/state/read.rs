@@ -55,7 +55,7 @@ impl RunReader {
             return Ok(());
         }
         let history = History::read(self.bus.namespace(), &self.bus.read_history(&state.run).await?);
-        let is_whole = history.is_empty() || (history.parts > 0 && history.is_archived());
+        let is_whole = history.is_empty() || history.is_archived();
         let is_work_known =
             history.of(Stream::Tasks).next().is_some() || !self.bus.read_work(&state.run).await?.is_empty();
         if !is_whole || !is_work_known {
