@@ -124,6 +124,10 @@ impl Pull {
                 return Ok(ready);
             }
             self.mend().await?;
+            if !self.ready.is_empty() {
+                // The old inbox had them; when they were all that was asked for, nothing else would ever come.
+                continue;
+            }
             self.ask().await?;
             let message = match self.subscriber.next().now_or_never() {
                 Some(message) => message,
