@@ -86,15 +86,15 @@ struct Kept {
 
 impl Kept {
     fn put(&mut self, key: Key, known: Arc<Known>) {
-        self.tasks += known.plan.tasks.len();
+        self.tasks += known.plan.size;
         let before = self.known.push(key, known);
-        self.tasks -= before.map_or(0, |(_, before)| before.plan.tasks.len());
+        self.tasks -= before.map_or(0, |(_, before)| before.plan.size);
         let (most, most_tasks) = CACHED;
         while (self.known.len() > most || self.tasks > most_tasks)
             && self.known.len() > 1
             && let Some((_, gone)) = self.known.pop_lru()
         {
-            self.tasks -= gone.plan.tasks.len();
+            self.tasks -= gone.plan.size;
         }
     }
 }

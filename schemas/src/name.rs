@@ -24,7 +24,11 @@ pub struct NameError {
 
 const NAME_RULE: &str =
     "use 1 to 64 characters of a-z, 0-9, '_' and '-', beginning with a letter, a digit or '_'";
-const TASK_RULE: &str = "use at most 64 characters of a-z, 0-9 and '_', beginning with a letter";
+const TASK_RULE: &str = "use at most 64 characters of a-z, 0-9 and '_', beginning with a letter; what belongs to a task \
+                         follows it behind a ':', by its id or by its number";
+
+/// Longest id of a task that belongs to others, with all that it belongs to.
+const MAX_TASK_BYTES: usize = 255;
 
 fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME_BYTES
@@ -33,11 +37,15 @@ fn is_name(text: &str) -> bool {
 }
 
 fn is_task(text: &str) -> bool {
-    let (id, item) = text.split_once(':').map_or((text, None), |(id, item)| (id, Some(item)));
-    text.len() <= MAX_NAME_BYTES
-        && id.bytes().next().is_some_and(|first| first.is_ascii_lowercase())
-        && id.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
-        && item.is_none_or(|item| number::<u64>(item).is_some())
+    let is_id = |id: &str| {
+        id.len() <= MAX_NAME_BYTES
+            && id.bytes().next().is_some_and(|first| first.is_ascii_lowercase())
+            && id.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+    };
+    let mut parts = text.split(':');
+    text.len() <= MAX_TASK_BYTES
+        && parts.next().is_some_and(is_id)
+        && parts.all(|part| is_id(part) || number::<u32>(part).is_some())
 }
 
 /// Reads a number in the one form that we write, without sign or leading zeros: two spellings of a number would
@@ -48,13 +56,13 @@ pub(crate) fn number<T: FromStr>(text: &str) -> Option<T> {
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $type:ident, $what:literal, $valid:expr, $rule:expr, $pattern:literal) => {
+    ($(#[$doc:meta])* $type:ident, $what:literal, $valid:expr, $rule:expr, $max:literal, $pattern:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
         // The conversions would hide the pattern from the schema.
         #[schemars(!try_from, !into)]
-        pub struct $type(#[schemars(regex(pattern = $pattern), length(max = 64))] String);
+        pub struct $type(#[schemars(regex(pattern = $pattern), length(max = $max))] String);
 
         impl $type {
             /// Checks the text and takes it as a name.
@@ -113,33 +121,55 @@ macro_rules! name {
 
 name!(
     /// The first token of every subject (default `mesh`); keeps meshes on one NATS account apart.
-    Namespace, "namespace", is_name, NAME_RULE, r"^[a-z0-9_][a-z0-9_-]{0,63}$"
+    Namespace, "namespace", is_name, NAME_RULE, 64, r"^[a-z0-9_][a-z0-9_-]{0,63}$"
 );
 name!(
     /// The name of a workflow.
-    WorkflowName, "workflow name", is_name, NAME_RULE, r"^[a-z0-9_][a-z0-9_-]{0,63}$"
+    WorkflowName, "workflow name", is_name, NAME_RULE, 64, r"^[a-z0-9_][a-z0-9_-]{0,63}$"
 );
 name!(
     /// What an agent can do, and what a task asks for.
-    Capability, "capability", is_name, NAME_RULE, r"^[a-z0-9_][a-z0-9_-]{0,63}$"
+    Capability, "capability", is_name, NAME_RULE, 64, r"^[a-z0-9_][a-z0-9_-]{0,63}$"
 );
 name!(
     /// One running agent process.
-    AgentId, "agent id", is_name, NAME_RULE, r"^[a-z0-9_][a-z0-9_-]{0,63}$"
+    AgentId, "agent id", is_name, NAME_RULE, 64, r"^[a-z0-9_][a-z0-9_-]{0,63}$"
 );
 name!(
     /// The kind of a signal, what tells apart two signals of one kind to one run, and the stream and reason of a
     /// dead letter: any other token of a subject.
-    SignalId, "signal id", is_name, NAME_RULE, r"^[a-z0-9_][a-z0-9_-]{0,63}$"
+    SignalId, "signal id", is_name, NAME_RULE, 64, r"^[a-z0-9_][a-z0-9_-]{0,63}$"
 );
 name!(
-    /// A task of a workflow, with `:<number>` for one item or iteration of it.
-    TaskId, "task id", is_task, TASK_RULE, r"^[a-z][a-z0-9_]*(:(0|[1-9][0-9]*))?$"
+    /// A task of a workflow. What belongs to a task follows it behind a `:`: the tasks of a group by their ids, items,
+    /// iterations and cases by their numbers.
+    TaskId, "task id", is_task, TASK_RULE, 255, r"^[a-z][a-z0-9_]*(:([a-z][a-z0-9_]*|0|[1-9][0-9]*))*$"
 );
 
 impl Default for Namespace {
     fn default() -> Self {
         Self("mesh".to_owned())
+    }
+}
+
+impl TaskId {
+    /// The id without the numbers of items, iterations and cases: all `each:3:lint` are the task `each:lint`.
+    #[must_use]
+    pub fn without_numbers(&self) -> Self {
+        let ids: Vec<&str> = self.parts().filter(|part| number::<u32>(part).is_none()).collect();
+        Self(ids.join(":"))
+    }
+
+    /// The id of a task of a group.
+    #[must_use]
+    pub fn within(&self, group: Option<&Self>) -> Self {
+        group.map_or_else(|| self.clone(), |group| Self(format!("{group}:{self}")))
+    }
+
+    /// The ids and numbers that it is made of, from the outermost in.
+    #[must_use]
+    pub fn parts(&self) -> std::str::Split<'_, char> {
+        self.0.split(':')
     }
 }
 
@@ -208,6 +238,10 @@ impl FromStr for Lane {
 pub enum Timer {
     /// The end of the time that the whole run may take.
     Deadline,
+    /// The end of the time that a join waits for further tasks, once it has enough of them.
+    Grace(TaskId),
+    /// The end of the time that a join waits for enough tasks.
+    Join(TaskId),
     /// The end of the pause after a failed attempt.
     Retry {
         /// The task to try again.
@@ -221,6 +255,8 @@ impl fmt::Display for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Deadline => f.write_str("deadline"),
+            Self::Grace(task) => write!(f, "grace-{task}"),
+            Self::Join(task) => write!(f, "join-{task}"),
             Self::Retry { task, after } => write!(f, "retry-{task}-{after}"),
         }
     }
@@ -233,10 +269,16 @@ impl FromStr for Timer {
         let error = || NameError {
             what: "timer",
             text: text.to_owned(),
-            rule: "use 'deadline' or 'retry-<task>-<attempt>'",
+            rule: "use 'deadline', 'grace-<task>', 'join-<task>' or 'retry-<task>-<attempt>'",
         };
         if text == "deadline" {
             return Ok(Self::Deadline);
+        }
+        if let Some(task) = text.strip_prefix("grace-") {
+            return task.parse().map(Self::Grace).map_err(|_| error());
+        }
+        if let Some(task) = text.strip_prefix("join-") {
+            return task.parse().map(Self::Join).map_err(|_| error());
         }
         // A task id has no '-', so the text can be split in one way only.
         let (task, after) =

@@ -79,7 +79,8 @@ impl Behaviours {
     /// What the next execution of a task does.
     pub(super) fn next(&mut self, task: &TaskId) -> Option<Behaviour> {
         let next = self.0.iter_mut().find(|behaviour| {
-            behaviour.left != Some(0) && behaviour.task.as_ref().is_none_or(|only| only == task)
+            let is_meant = |only: &TaskId| only == task || *only == task.without_numbers();
+            behaviour.left != Some(0) && behaviour.task.as_ref().is_none_or(is_meant)
         })?;
         next.left = next.left.map(|left| left - 1);
         Some(next.clone())

@@ -1,6 +1,6 @@
 //! Whether there is somebody for everything that is asked for, and something to ask of everybody.
 
-use mesh_schemas::{Capability, TaskId, WorkflowName};
+use mesh_schemas::{Capability, Definition, TaskId, WorkflowName};
 
 use super::inner::Inner;
 use super::pattern::meant;
@@ -16,8 +16,8 @@ impl Inner {
     pub(super) fn check_served(&self, workflow: &WorkflowName) -> Result<(), String> {
         let tasks: Vec<(TaskId, Capability)> = {
             let state = self.lock();
-            let tasks = state.workflows.get(workflow).map(|workflow| &workflow.definition.tasks);
-            tasks.into_iter().flatten().map(|(id, task)| (id.clone(), task.agent.clone())).collect()
+            let workflow = state.workflows.get(workflow);
+            workflow.into_iter().flat_map(|workflow| work(&workflow.definition)).collect()
         };
         match tasks.into_iter().find(|(_, capability)| !self.is_served(capability)) {
             Some((task, capability)) => Err(format!("task '{task}' needs {}", nobody(&capability))),
@@ -28,16 +28,17 @@ impl Inner {
     /// Whether a capability is one that can be asked for here: misspelt ones would never be.
     pub(super) fn check_needed(&self, capability: &Capability) -> Result<(), String> {
         let state = self.lock();
-        let tasks = || state.workflows.values().flat_map(|workflow| &workflow.definition.tasks);
-        let needed = tasks().any(|(_, task)| task.agent == *capability);
+        let tasks: Vec<(TaskId, Capability)> =
+            state.workflows.values().flat_map(|workflow| work(&workflow.definition)).collect();
+        let needed = tasks.iter().any(|(_, agent)| agent == capability);
         let there = state.an_agent_has(capability);
         // A mesh without a workflow is asked for tasks directly.
         if needed || there || state.workflows.is_empty() {
             return Ok(());
         }
-        let hint = match tasks().find(|(id, _)| id.as_str() == capability.as_str()) {
-            Some((_, task)) => format!(": that is a task, which needs the capability '{}'", task.agent),
-            None => meant(capability.as_str(), tasks().map(|(_, task)| task.agent.as_str())),
+        let hint = match tasks.iter().find(|(id, _)| id.as_str() == capability.as_str()) {
+            Some((_, agent)) => format!(": that is a task, which needs the capability '{agent}'"),
+            None => meant(capability.as_str(), tasks.iter().map(|(_, agent)| agent.as_str())),
         };
         Err(format!("no task here needs the capability '{capability}', and no agent here has it{hint}"))
     }
@@ -45,14 +46,21 @@ impl Inner {
     /// Whether some workflow has a task that needs a capability.
     pub(super) fn check_task(&self, capability: &Capability, id: &str) -> Result<(), String> {
         let state = self.lock();
-        let mut needing = state.workflows.values().flat_map(|workflow| &workflow.definition.tasks);
+        let plain = TaskId::new(id).ok().map(|id| id.without_numbers());
+        let mut needing = state.workflows.values().flat_map(|workflow| work(&workflow.definition));
         if state.workflows.is_empty()
-            || needing.any(|(known, task)| known.as_str() == id && task.agent == *capability)
+            || needing.any(|(known, agent)| plain.as_ref() == Some(&known) && agent == *capability)
         {
             return Ok(());
         }
         Err(format!("no workflow here has a task '{id}' that needs the capability '{capability}'"))
     }
+}
+
+/// The tasks of a workflow for agents, and what each asks for.
+fn work(definition: &Definition) -> Vec<(TaskId, Capability)> {
+    let work = definition.work().into_iter();
+    work.filter_map(|(id, body)| Some((id, body.agent.clone()?))).collect()
 }
 
 /// What is to be done about a capability that nobody has.

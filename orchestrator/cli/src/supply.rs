@@ -80,8 +80,8 @@ pub(crate) fn supply(
     }
     for workflow in workflows {
         let definition = workflow.current_version().and_then(|version| version.definition.as_ref());
-        for task in definition.iter().flat_map(|definition| definition.tasks.values()) {
-            let named = &mut all.entry(task.agent.clone()).or_default().workflows;
+        for capability in definition.iter().flat_map(|definition| definition.capabilities()) {
+            let named = &mut all.entry(capability.clone()).or_default().workflows;
             if named.last() != Some(&workflow.name) {
                 named.push(workflow.name.clone());
             }

@@ -17,7 +17,10 @@ mod run;
 
 pub use decision::{Action, Decision, End};
 pub use event::{Content, Event, Fact, Started, Unreadable};
-pub use expression::{Condition, ExpressionError, MAX_EXPRESSION_BYTES, References, Scope, Template};
-pub use plan::{MAX_NEEDS, MAX_TASKS, Plan, PlannedTask, check};
+pub use expression::{
+    Around, Brings, Condition, Ended, ExpressionError, MAX_EXPRESSION_BYTES, References, Scope, Status,
+    Template,
+};
+pub use plan::{MAX_DEPTH, MAX_NEEDS, MAX_TASKS, Plan, check};
 pub use replay::{Replay, given_up_as_lost, replay};
 pub use run::{Header, MAX_STATE_BYTES, NotRestored, Run, Step, TaskView};

@@ -2,20 +2,26 @@
 
 mod checkpoint;
 mod fold;
+mod look;
+mod state;
+mod view;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use mesh_schemas::{Attempt, Capability, Lane, RunId, TaskId, TaskKey, Timer, TraceContext, WorkflowName};
+use mesh_schemas::payload::TaskCounts;
+use mesh_schemas::{Lane, RunId, TaskKey, Timer, TraceContext, WorkflowName};
 use serde_json::{Value, json};
 
 use crate::decision::{Action, Decision};
 use crate::event::{Event, Fact, Started};
-use crate::expression::Scope;
 use crate::plan::Plan;
 pub use checkpoint::{MAX_STATE_BYTES, NotRestored};
-use fold::Fold;
+use fold::Hit;
+use look::Found;
+use state::{Frame, Stand};
+pub use view::TaskView;
+use view::Views;
 
 /// State of a run after some prefix of its log.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,15 +32,10 @@ pub struct Run {
     /// What expressions see as `run`.
     variables: Value,
     input: Value,
-    /// By place in the plan.
-    tasks: Vec<TaskState>,
-    /// How many of them have not ended.
-    open: usize,
-    /// Outputs of tasks that have ended and may still be asked for; null for those that were skipped or failed.
-    outputs: BTreeMap<TaskId, Value>,
-    /// How many may still ask for the output of each task: tasks that have not ended, and the output of the run. So
-    /// a long run does not hold all that it ever made.
-    readers: Vec<u32>,
+    /// How its tasks stand.
+    root: Frame,
+    /// How many of them have ended how.
+    counts: TaskCounts,
     end: EndState,
     /// Sequence of the last event that was taken.
     upto: u64,
@@ -57,31 +58,6 @@ pub struct Header {
     pub deadline: DateTime<Utc>,
 }
 
-/// Where a task stands. Transitions: waiting → active | skipped | failed; active → done | pausing | given up | failed;
-/// given up → pausing | failed; pausing → active.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TaskState {
-    /// Needs that have not ended: this many.
-    Waiting(usize),
-    /// An attempt is with an agent.
-    Active(Attempt),
-    /// The result of the attempt is lost: it fails as soon as that stands in the log.
-    GivenUp(Attempt),
-    /// The attempt failed; another follows when the timer has fired.
-    Pausing(Attempt),
-    /// The last attempt went well.
-    Done(Attempt),
-    /// There is no attempt after this one.
-    Failed(Attempt),
-    Skipped,
-}
-
-impl TaskState {
-    fn has_ended(self) -> bool {
-        matches!(self, Self::Done(_) | Self::Failed(_) | Self::Skipped)
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EndState {
     Open,
@@ -91,20 +67,6 @@ enum EndState {
     Stored,
 }
 
-/// How a task stands.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct TaskView {
-    /// The task.
-    pub id: TaskId,
-    /// The capability that it asks for.
-    pub agent: Capability,
-    /// `pending`, `active`, `retrying`, `done`, `failed`, `skipped`, or `cancelled` when the run ended before it.
-    pub status: &'static str,
-    /// The current attempt of a task that has begun and not ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<Attempt>,
-}
-
 /// What an event leads to.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Step {
@@ -112,31 +74,24 @@ pub struct Step {
     pub decisions: Vec<Decision>,
     /// Why the event means nothing to this run, if it names something that the run does not have.
     pub stray: Option<String>,
-    /// Places in the plan of the tasks that stand otherwise than before, in the order in which that came about; one
-    /// may be there twice. When the run has ended, all that were open stand otherwise without being named.
-    pub changed: Vec<usize>,
+    /// The tasks that stand otherwise than before, in the order in which that came about; one may be there twice.
+    pub changed: Vec<TaskView>,
 }
 
 impl Run {
     /// The run that a `started` event begins, and what follows from it.
     #[must_use]
     pub fn start(event: &Event, started: &Started, plan: Arc<Plan>) -> (Self, Step) {
-        let mut state = Self::new(event, started, plan);
-        let mut fold = Fold::new(&mut state, &event.id, event.time);
-        if let Some(error) = &started.lost {
-            fold.input_lost(error);
-            let step = fold.finish();
-            return (state, step);
-        }
-        let deadline = fold.run.header.deadline;
-        fold.decide(Action::SetTimer(Timer::Deadline, deadline));
-        for task in 0..fold.run.tasks.len() {
-            if fold.run.tasks[task] == TaskState::Waiting(0) {
-                fold.begin(task);
+        let mut run = Self::new(event, started, plan);
+        let deadline = run.header.deadline;
+        let step = run.step(&event.id, event.time, |fold, at, root| match &started.lost {
+            Some(error) => fold.input_lost(at, root, error),
+            None => {
+                fold.decide(Action::SetTimer(Timer::Deadline, deadline));
+                fold.start(at, root);
             }
-        }
-        let step = fold.finish();
-        (state, step)
+        });
+        (run, step)
     }
 
     /// The run before anything follows from its `started`.
@@ -156,15 +111,12 @@ impl Run {
             "correlation_id": header.correlation_id,
             "started_at": at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
         });
-        let tasks: Vec<_> = plan.tasks.iter().map(|task| TaskState::Waiting(task.needs.len())).collect();
         Self {
             header,
             variables,
             input: started.data.input.clone(),
-            open: tasks.len(),
-            tasks,
-            outputs: BTreeMap::new(),
-            readers: plan.readers(|_| true),
+            root: Frame::new(&plan.root),
+            counts: TaskCounts::default(),
             plan,
             end: EndState::Open,
             upto: event.sequence,
@@ -189,17 +141,17 @@ impl Run {
         if self.end != EndState::Open {
             return Step::default();
         }
-        let mut fold = Fold::new(self, &event.id, event.time);
-        match &event.fact {
-            Fact::Completed(key, outcome) => fold.completed(key, outcome),
-            Fact::Failed(key, error) => fold.failed(key, error),
-            Fact::Lost(key, error) => fold.lost(key, error),
-            Fact::Fired(Timer::Retry { task, after }) => fold.retry(task, *after),
-            Fact::Fired(Timer::Deadline) => fold.timed_out(),
-            Fact::Cancel(signal) => fold.cancelled(signal.reason.clone()),
+        self.step(&event.id, event.time, |fold, at, root| match &event.fact {
+            Fact::Completed(key, outcome) => fold.hit(at, root, &key.task, &Hit::Completed(key, outcome)),
+            Fact::Failed(key, error) => fold.hit(at, root, &key.task, &Hit::Failed(key, error)),
+            Fact::Lost(key, error) => fold.hit(at, root, &key.task, &Hit::Lost(key, error)),
+            Fact::Fired(Timer::Retry { task, after }) => fold.hit(at, root, task, &Hit::Retry(*after)),
+            Fact::Fired(Timer::Grace(task)) => fold.hit(at, root, task, &Hit::Grace),
+            Fact::Fired(Timer::Join(task)) => fold.hit(at, root, task, &Hit::Join),
+            Fact::Fired(Timer::Deadline) => fold.timed_out(at, root),
+            Fact::Cancel(signal) => fold.cancelled(at, root, signal.reason.clone()),
             Fact::Started(_) | Fact::Ended | Fact::Check | Fact::Checkpoint => {}
-        }
-        fold.finish()
+        })
     }
 
     /// The plan that it follows.
@@ -208,10 +160,10 @@ impl Run {
         Arc::clone(&self.plan)
     }
 
-    /// How many tasks it has.
+    /// How many tasks its workflow has.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.tasks.len()
+        self.plan.size
     }
 
     /// Sequence of the last event that was taken.
@@ -230,111 +182,80 @@ impl Run {
     /// needed any more, because its consequence is known, is not.
     #[must_use]
     pub fn may_be_missing(&self, decision: &Decision) -> bool {
+        let find =
+            |task| if self.has_ended() { Found::Nothing } else { look::find(&self.plan, &self.root, task) };
         match &decision.action {
-            Action::Create(key, _) => self.task(&key.task) == Some(TaskState::Active(key.attempt)),
+            Action::Create(key, _) => {
+                matches!(find(&key.task), Found::Open(_, Stand::Active(attempt)) if *attempt == key.attempt)
+            }
             Action::SetTimer(Timer::Deadline, _) => !self.has_ended(),
+            Action::SetTimer(Timer::Grace(task), _) => {
+                matches!(find(task), Found::Waiting(_, waiting) if waiting.in_grace)
+            }
+            Action::SetTimer(Timer::Join(task), _) => {
+                matches!(find(task), Found::Waiting(_, waiting) if waiting.is_timed)
+            }
             Action::SetTimer(Timer::Retry { task, after }, _) => {
-                self.task(task) == Some(TaskState::Pausing(*after))
+                matches!(find(task), Found::Open(_, Stand::Pausing(attempt)) if attempt == after)
             }
             Action::GiveUp(..) => true,
             Action::End(_) => self.end != EndState::Stored,
         }
     }
 
-    /// How every task stands, in the order of their ids.
+    /// How every task stands, in the order of their ids, each before what belongs to it.
     #[must_use]
     pub fn tasks(&self) -> Vec<TaskView> {
-        (0..self.tasks.len()).map(|place| self.view(place)).collect()
-    }
-
-    /// How the task at a place in the plan stands.
-    ///
-    /// # Panics
-    /// If the plan has no such place.
-    #[must_use]
-    pub fn view(&self, place: usize) -> TaskView {
-        let (task, state) = (&self.plan.tasks[place], &self.tasks[place]);
-        let (status, attempt) = match *state {
-            TaskState::Waiting(_) => ("pending", None),
-            TaskState::Active(attempt) | TaskState::GivenUp(attempt) => ("active", Some(attempt)),
-            TaskState::Pausing(attempt) => ("retrying", Some(attempt)),
-            TaskState::Done(_) => ("done", None),
-            TaskState::Failed(_) => ("failed", None),
-            TaskState::Skipped => ("skipped", None),
-        };
-        let status = if !state.has_ended() && self.has_ended() { "cancelled" } else { status };
-        TaskView { id: task.id.clone(), agent: task.agent.clone(), status, attempt }
+        let mut views = Views { all: Vec::new(), is_over: self.has_ended() };
+        views.frame(&self.plan.root, &self.root, "");
+        views.all
     }
 
     /// Whether this took an attempt's result into account. If the log has it that the result is lost, the run is not what
     /// it would be for those who read all of its log.
     #[must_use]
     pub fn has_used(&self, key: &TaskKey) -> bool {
-        let state = self.plan.index(&key.task).map(|index| self.tasks[index]);
-        state.is_some_and(
-            |state| matches!(state, TaskState::Done(of) | TaskState::Failed(of) if of == key.attempt),
-        )
-    }
-
-    fn task(&self, task: &TaskId) -> Option<TaskState> {
-        if self.has_ended() { None } else { self.tasks.get(self.plan.index(task)?).copied() }
+        match look::find(&self.plan, &self.root, &key.task) {
+            Found::Ended(_, attempt) => attempt == Some(key.attempt),
+            Found::Over => true,
+            Found::Nothing | Found::Waiting(..) | Found::Unborn(_) | Found::Open(..) => false,
+        }
     }
 
     /// Why an event belongs to nothing that this run has asked for so far, if so. Changes nothing, so that it can
-    /// be asked about an event that was taken already.
+    /// be asked about an event that was taken already. What comes for a part of something that is over is only late.
     #[must_use]
     pub fn stray(&self, event: &Event) -> Option<String> {
-        match &event.fact {
+        let (task, attempt, key) = match &event.fact {
             Fact::Completed(key, _) | Fact::Failed(key, _) | Fact::Lost(key, _) => {
-                self.stray_attempt(&key.task, key.attempt).or_else(|| self.misrouted(key))
+                (&key.task, key.attempt, Some(key))
             }
-            Fact::Fired(Timer::Retry { task, after }) => self.stray_attempt(task, *after),
+            Fact::Fired(Timer::Retry { task, after }) => (task, *after, None),
             Fact::Started(_)
             | Fact::Ended
             | Fact::Check
             | Fact::Checkpoint
             | Fact::Cancel(_)
-            | Fact::Fired(Timer::Deadline) => None,
+            | Fact::Fired(Timer::Deadline | Timer::Grace(_) | Timer::Join(_)) => return None,
+        };
+        let (work, last) = match look::find(&self.plan, &self.root, task) {
+            Found::Nothing | Found::Waiting(None, _) => {
+                return Some(format!("the workflow has no task '{task}'"));
+            }
+            Found::Over => return None,
+            Found::Waiting(Some(work), _) | Found::Unborn(work) => (work, None),
+            Found::Open(work, stand) => (work, stand.attempt()),
+            Found::Ended(work, last) => (work, last),
+        };
+        if last.is_none_or(|last| attempt > last) {
+            return Some(format!("attempt {attempt} of task '{task}' was never created"));
         }
-    }
-
-    fn misrouted(&self, key: &TaskKey) -> Option<String> {
-        let agent = &self.plan.tasks[self.plan.index(&key.task)?].agent;
-        (*agent != key.capability || key.lane != Lane::Normal).then(|| {
+        let agent = &work.agent;
+        key.filter(|key| key.capability != *agent || key.lane != Lane::Normal).map(|key| {
             format!(
-                "task '{}' went to '{agent}' in the lane 'normal', not to '{}' in '{}'",
-                key.task, key.capability, key.lane
+                "task '{task}' went to '{agent}' in the lane 'normal', not to '{}' in '{}'",
+                key.capability, key.lane
             )
         })
-    }
-
-    fn stray_attempt(&self, task: &TaskId, attempt: Attempt) -> Option<String> {
-        let Some(index) = self.plan.index(task) else {
-            return Some(format!("the workflow has no task '{task}'"));
-        };
-        let last = match &self.tasks[index] {
-            TaskState::Waiting(_) | TaskState::Skipped => 0,
-            TaskState::Active(last)
-            | TaskState::GivenUp(last)
-            | TaskState::Pausing(last)
-            | TaskState::Done(last)
-            | TaskState::Failed(last) => last.get(),
-        };
-        (attempt.get() > last).then(|| format!("attempt {attempt} of task '{task}' was never created"))
-    }
-
-    fn key(&self, index: usize, attempt: Attempt) -> TaskKey {
-        let task = &self.plan.tasks[index];
-        TaskKey {
-            capability: task.agent.clone(),
-            lane: Lane::Normal,
-            run: self.header.run,
-            task: task.id.clone(),
-            attempt,
-        }
-    }
-
-    fn scope<'a>(&'a self, result: Option<&'a Value>) -> Scope<'a> {
-        Scope { input: &self.input, outputs: &self.outputs, run: &self.variables, result }
     }
 }

@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mesh_core::{Action, Decision, Event, Fact, Plan, Run, Started, replay};
-use mesh_schemas::definition::{OnFailure, OnSkipped, Retry, Span, TaskBuilder};
+use mesh_schemas::definition::{
+    Foreach, Join, OnFailure, OnMax, OnSkipped, Quorum, Quota, Repeat, Retry, Span, TaskBuilder,
+};
 use mesh_schemas::payload::{CancelSignal, TaskCompleted, TaskError, WorkflowStarted};
-use mesh_schemas::{Attempt, Definition, Lane, RULES_VERSION, RequestId, RunId, Shards, TaskKey, Timer};
+use mesh_schemas::{
+    Attempt, Definition, Lane, RULES_VERSION, RequestId, RunId, Shards, TaskId, TaskKey, Timer,
+};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -22,13 +26,57 @@ struct Shape {
     pauses: bool,
     maps_output: bool,
     looks_far: bool,
+    made_of: Made,
+    join: Join,
+    has_rescuer: bool,
+}
+
+/// What a task is made of.
+#[derive(Debug, Clone, Copy)]
+enum Made {
+    Work,
+    Group,
+    Switch,
+    Each,
+    EachGroup,
+    Loop,
 }
 
 fn shapes() -> impl Strategy<Value = Vec<Shape>> {
-    let shape = (any::<u8>(), any::<[bool; 6]>(), 1..3u32).prop_map(|(needs, flags, attempts)| {
-        let [conditional, runs_when_skipped, continues, pauses, maps_output, looks_far] = flags;
-        Shape { needs, conditional, runs_when_skipped, continues, attempts, pauses, maps_output, looks_far }
-    });
+    let made_of = prop_oneof![
+        4 => Just(Made::Work),
+        1 => Just(Made::Group),
+        1 => Just(Made::Switch),
+        1 => Just(Made::Each),
+        1 => Just(Made::EachGroup),
+        1 => Just(Made::Loop),
+    ];
+    let quorum = |quorum, grace, deadline| Join::Quorum(Quorum { quorum, grace, deadline });
+    let join = prop_oneof![
+        4 => Just(Join::All),
+        1 => Just(Join::Any),
+        1 => Just(quorum(Quota::Percent(60.0), Some(Span::from_secs(1)), None)),
+        1 => Just(quorum(Quota::Percent(60.0), Some(Span::from_secs(1)), Some(Span::from_secs(2)))),
+    ];
+    let shape = (any::<u8>(), any::<[bool; 7]>(), 1..3u32, made_of, join).prop_map(
+        |(needs, flags, attempts, made_of, join)| {
+            let [conditional, runs_when_skipped, continues, pauses, maps_output, looks_far, has_rescuer] =
+                flags;
+            Shape {
+                needs,
+                conditional,
+                runs_when_skipped,
+                continues,
+                attempts,
+                pauses,
+                maps_output,
+                looks_far,
+                made_of,
+                join,
+                has_rescuer,
+            }
+        },
+    );
     prop::collection::vec(shape, 1..7)
 }
 
@@ -37,7 +85,7 @@ fn plan(shapes: &[Shape]) -> Arc<Plan> {
     for (index, shape) in shapes.iter().enumerate() {
         let pause = if shape.pauses { Span::from_secs(1) } else { Span::from_millis(0) };
         let retry = Retry { max_attempts: shape.attempts, initial: pause, ..Retry::default() };
-        let mut task = TaskBuilder::new("worker").unwrap().retry(retry);
+        let mut task = made(index, shape, retry);
         let needs: Vec<usize> = (0..index).filter(|need| shape.needs >> need & 1 == 1).collect();
         for need in &needs {
             task = task.needs(&format!("t{need}")).unwrap();
@@ -46,12 +94,12 @@ fn plan(shapes: &[Shape]) -> Arc<Plan> {
             // False for odd results, and an error when the need was skipped and gave no number.
             task = task.when(format!("tasks.t{need}.output % 2 == 0"));
         }
-        if shape.maps_output {
-            task = task.output(json!("${result + 1}"));
+        if !needs.is_empty() {
+            task = task.join(shape.join);
         }
         // A task far before: what its needs needed. Fractions that JSON has to carry exactly.
         let far = needs.last().and_then(|need| (0..*need).find(|far| shapes[*need].needs >> far & 1 == 1));
-        if let Some(far) = far.filter(|_| shape.looks_far) {
+        if let Some(far) = far.filter(|_| shape.looks_far && matches!(shape.made_of, Made::Work)) {
             task = task.with(json!({"far": format!("${{tasks.t{far}.output}}"), "n": 0.1}));
         }
         if shape.runs_when_skipped {
@@ -59,10 +107,50 @@ fn plan(shapes: &[Shape]) -> Arc<Plan> {
         }
         if shape.continues {
             task = task.on_failure(OnFailure::Continue);
+        } else if shape.has_rescuer {
+            task = task.on_failure(OnFailure::Task(format!("r{index}").parse().unwrap()));
+            let rescuer = TaskBuilder::new("worker").unwrap().on_failure(OnFailure::Continue);
+            workflow = workflow.task(&format!("r{index}"), rescuer).unwrap();
         }
         workflow = workflow.task(&format!("t{index}"), task).unwrap();
     }
     Arc::new(Plan::compile(&workflow.build()).unwrap())
+}
+
+/// A task without what ties it to others.
+fn made(index: usize, shape: &Shape, retry: Retry) -> TaskBuilder {
+    let work = || {
+        let work = TaskBuilder::new("worker").unwrap().retry(retry.clone());
+        if shape.maps_output { work.output(json!("${result + 1}")) } else { work }
+    };
+    let group = || {
+        let second = work().needs(&format!("a{index}")).unwrap();
+        let second = second.when(format!("tasks.a{index}.output > 100"));
+        let third = TaskBuilder::new("worker").unwrap().on_failure(OnFailure::Continue);
+        let group = TaskBuilder::group().task(&format!("a{index}"), work()).unwrap();
+        let group = group.task(&format!("b{index}"), second).unwrap();
+        group.task(&format!("c{index}"), third).unwrap().output(json!(format!("${{tasks.a{index}.output}}")))
+    };
+    let each = Foreach {
+        items: json!([1, 2, 3]),
+        max_parallel: shape.pauses.then_some(2),
+        max_items: None,
+        tolerate: shape.looks_far.then_some(Quota::Count(1)),
+    };
+    match shape.made_of {
+        Made::Work => work(),
+        Made::Group => group(),
+        Made::Switch => {
+            TaskBuilder::switch().case("run.id.contains('7')", work()).case("size(run.id) > 3", group())
+        }
+        Made::Each => work().foreach(each),
+        Made::EachGroup => group().foreach(each),
+        Made::Loop => work().repeat(Repeat {
+            until: "result > 1000".to_owned(),
+            max: 3,
+            on_max: if shape.looks_far { OnMax::Continue } else { OnMax::Fail },
+        }),
+    }
 }
 
 fn run_id() -> RunId {
@@ -259,10 +347,22 @@ proptest! {
         }
         let (run, missing) = replay(&world.plan, &world.log).expect("the log begins with started");
         prop_assert_eq!(format!("{run:?}"), format!("{:?}", world.run));
+        let views = run.tasks();
+        let stands = |task: &TaskId, status: &str| {
+            views.iter().any(|view| view.id == *task && view.status == status)
+        };
         for decision in &world.decided {
             let answered = match &decision.action {
-                Action::Create(key, _) => run.has_ended() || !world.open.contains(key),
-                Action::SetTimer(timer, _) => run.has_ended() || !world.timers.contains(timer),
+                // What a part of the run had open when it was over is given up.
+                Action::Create(key, _) => !world.open.contains(key) || !stands(&key.task, "active"),
+                Action::SetTimer(timer, _) => {
+                    let is_waited_for = match timer {
+                        Timer::Deadline => !run.has_ended(),
+                        Timer::Grace(task) | Timer::Join(task) => stands(task, "pending"),
+                        Timer::Retry { task, .. } => stands(task, "retrying"),
+                    };
+                    !world.timers.contains(timer) || !is_waited_for
+                }
                 Action::GiveUp(..) | Action::End(_) => !world.unstored.contains(decision),
             };
             prop_assert!(answered || missing.contains(decision), "lost: {:?}", decision);
@@ -379,8 +479,8 @@ proptest! {
         for choice in choices {
             world.happen(choice);
         }
-        // Each round answers or wakes something; there are at most six tasks of two attempts, with a pause each.
-        for _ in 0..40 {
+        // Each round answers or wakes something; there are at most six tasks of nine pieces of work, of two attempts, with a pause each.
+        for _ in 0..400 {
             if let Some(key) = world.open.pop() {
                 world.push(Fact::Completed(key, Box::new(completed(json!(2)))));
             } else if let Some(at) = world.timers.iter().rposition(|timer| *timer != Timer::Deadline) {

@@ -130,7 +130,7 @@ pub async fn apply(bus: &dyn Bus, definition: &Definition) -> Result<Applied, Ap
 /// The digest of a definition, if it is sound.
 async fn sound(definition: &Definition) -> Result<Digest, ApplyError> {
     let compile = |definition: &Definition| Known::compile(definition).map(|known| known.plan.digest.clone());
-    let digest = if definition.tasks.len() < MANY_TASKS {
+    let digest = if definition.size() < MANY_TASKS {
         compile(definition)
     } else {
         // It takes seconds, and a connection has to be served meanwhile.

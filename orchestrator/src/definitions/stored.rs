@@ -75,19 +75,26 @@ pub(super) async fn definition(bus: &dyn Bus, entry: Bytes) -> Result<Option<Def
 /// As [`definition`].
 pub(crate) async fn agents(bus: &dyn Bus, entry: Bytes) -> Result<BTreeSet<Capability>, BusError> {
     /// No more of it than that, as it may be large.
-    #[derive(Deserialize)]
-    struct Tasks {
-        tasks: BTreeMap<TaskId, Agent>,
+    #[derive(Default, Deserialize)]
+    struct Part {
+        agent: Option<Capability>,
+        #[serde(default)]
+        tasks: BTreeMap<TaskId, Self>,
+        #[serde(default)]
+        switch: Vec<Self>,
     }
-    #[derive(Deserialize)]
-    struct Agent {
-        agent: Capability,
+    impl Part {
+        fn collect(self, found: &mut BTreeSet<Capability>) {
+            found.extend(self.agent);
+            self.tasks.into_values().chain(self.switch).for_each(|part| part.collect(found));
+        }
     }
     let Some(content) = content(bus, entry).await? else { return Ok(BTreeSet::new()) };
     let size = content.len();
-    let read = move || serde_json::from_slice::<Tasks>(&content).ok();
-    let tasks = aside(size, read).await.flatten().map(|read| read.tasks).unwrap_or_default();
-    Ok(tasks.into_values().map(|task| task.agent).collect())
+    let read = move || serde_json::from_slice::<Part>(&content).ok();
+    let mut found = BTreeSet::new();
+    aside(size, read).await.flatten().unwrap_or_default().collect(&mut found);
+    Ok(found)
 }
 
 /// Does some work that takes long if there is much to read, without keeping anybody else waiting.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Definition, OnFailure, OnSkipped, Retry, Span, Task, Version};
+use super::{
+    Body, Case, Definition, Foreach, Join, OnFailure, OnSkipped, Repeat, Retry, Span, Task, Version,
+};
 use crate::name::{Capability, NameError, TaskId, WorkflowName};
 
 /// Assembles a [`Definition`].
@@ -73,10 +75,64 @@ impl TaskBuilder {
         Ok(Self(plain(Capability::new(agent)?)))
     }
 
+    /// A group of tasks; [`TaskBuilder::task`] adds to it.
+    #[must_use]
+    pub fn group() -> Self {
+        Self::of(Body { tasks: Some(BTreeMap::new()), ..Body::default() })
+    }
+
+    /// A choice between cases; [`TaskBuilder::case`] adds to it.
+    #[must_use]
+    pub fn switch() -> Self {
+        Self::of(Body { switch: Some(Vec::new()), ..Body::default() })
+    }
+
+    fn of(body: Body) -> Self {
+        Self(Task { body, ..Task::default() })
+    }
+
+    /// Adds a task to a group, in place of one with the same id.
+    ///
+    /// # Errors
+    /// [`NameError`] if the id cannot be one.
+    pub fn task(mut self, id: &str, task: Self) -> Result<Self, NameError> {
+        self.0.body.tasks.get_or_insert_default().insert(TaskId::new(id)?, task.0);
+        Ok(self)
+    }
+
+    /// Adds a case to a switch: what is done when a condition in CEL holds and none before. Of the task that is given, only
+    /// what is to be done counts, and neither needs nor loops.
+    #[must_use]
+    pub fn case(mut self, when: impl Into<String>, task: Self) -> Self {
+        self.0.body.switch.get_or_insert_default().push(Case { when: Some(when.into()), body: task.0.body });
+        self
+    }
+
+    /// Adds the last case to a switch, for when no other holds.
+    #[must_use]
+    pub fn otherwise(mut self, task: Self) -> Self {
+        self.0.body.switch.get_or_insert_default().push(Case { when: None, body: task.0.body });
+        self
+    }
+
     /// What the agent is to do.
     #[must_use]
     pub fn action(mut self, action: impl Into<String>) -> Self {
-        self.0.action = Some(action.into());
+        self.0.body.action = Some(action.into());
+        self
+    }
+
+    /// For each item of a list or an object.
+    #[must_use]
+    pub fn foreach(mut self, foreach: Foreach) -> Self {
+        self.0.foreach = Some(foreach);
+        self
+    }
+
+    /// Again and again.
+    #[must_use]
+    pub fn repeat(mut self, repeat: Repeat) -> Self {
+        self.0.repeat = Some(repeat);
         self
     }
 
@@ -87,6 +143,13 @@ impl TaskBuilder {
     pub fn needs(mut self, id: &str) -> Result<Self, NameError> {
         self.0.needs.push(TaskId::new(id)?);
         Ok(self)
+    }
+
+    /// How many of the tasks that it needs must have ended.
+    #[must_use]
+    pub fn join(mut self, join: Join) -> Self {
+        self.0.join = join;
+        self
     }
 
     /// Condition, in CEL.
@@ -106,28 +169,28 @@ impl TaskBuilder {
     /// Input of the task, with `${…}`.
     #[must_use]
     pub fn with(mut self, with: Value) -> Self {
-        self.0.with = Some(with);
+        self.0.body.with = Some(with);
         self
     }
 
     /// Output of the task, with `${…}`.
     #[must_use]
     pub fn output(mut self, output: Value) -> Self {
-        self.0.output = Some(output);
+        self.0.body.output = Some(output);
         self
     }
 
     /// How failed attempts are repeated.
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
-        self.0.retry = retry;
+        self.0.body.retry = retry;
         self
     }
 
     /// Longest time of one execution.
     #[must_use]
     pub fn timeout(mut self, timeout: Span) -> Self {
-        self.0.timeout = Some(timeout);
+        self.0.body.timeout = Some(timeout);
         self
     }
 
@@ -160,16 +223,5 @@ fn empty(name: WorkflowName) -> Definition {
 }
 
 fn plain(agent: Capability) -> Task {
-    Task {
-        agent,
-        action: None,
-        needs: Vec::new(),
-        when: None,
-        on_skipped: OnSkipped::default(),
-        with: None,
-        output: None,
-        retry: Retry::default(),
-        timeout: None,
-        on_failure: OnFailure::default(),
-    }
+    Task { body: Body { agent: Some(agent), ..Body::default() }, ..Task::default() }
 }

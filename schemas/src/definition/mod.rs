@@ -3,10 +3,11 @@
 mod builder;
 mod duration;
 mod parse;
+mod quota;
 mod task;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,8 @@ use serde_json::Value;
 pub use builder::{DefinitionBuilder, TaskBuilder};
 pub use duration::{DurationError, Span};
 pub use parse::{Reading, parse, read};
-pub use task::{OnFailure, OnSkipped, Retry, Task};
+pub use quota::{Quota, QuotaError};
+pub use task::{Body, Case, Foreach, Join, OnFailure, OnMax, OnSkipped, Quorum, Repeat, Retry, Task};
 
 use crate::id::Digest;
 use crate::name::{Capability, NameError, TaskId, WorkflowName};
@@ -109,11 +111,62 @@ impl Definition {
         text
     }
 
+    /// The work for agents in it, each with the id of its task behind those of the groups around, without numbers of items,
+    /// iterations and cases.
+    #[must_use]
+    pub fn work(&self) -> Vec<(TaskId, &Body)> {
+        let mut found = Vec::new();
+        work_of(&self.tasks, None, &mut found);
+        found
+    }
+
+    /// The capabilities that its tasks ask for.
+    #[must_use]
+    pub fn capabilities(&self) -> BTreeSet<&Capability> {
+        self.work().into_iter().filter_map(|(_, body)| body.agent.as_ref()).collect()
+    }
+
+    /// How many tasks it has, those in groups and cases included.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        size_of(&self.tasks)
+    }
+
     /// The content digest.
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(self.canonical_json().as_bytes())
     }
+}
+
+fn work_of<'a>(
+    tasks: &'a BTreeMap<TaskId, Task>,
+    group: Option<&TaskId>,
+    found: &mut Vec<(TaskId, &'a Body)>,
+) {
+    for (id, task) in tasks {
+        work_of_body(&task.body, &id.within(group), found);
+    }
+}
+
+fn work_of_body<'a>(body: &'a Body, id: &TaskId, found: &mut Vec<(TaskId, &'a Body)>) {
+    for case in body.switch.iter().flatten() {
+        work_of_body(&case.body, id, found);
+    }
+    if let Some(tasks) = &body.tasks {
+        work_of(tasks, Some(id), found);
+    }
+    if body.agent.is_some() {
+        found.push((id.clone(), body));
+    }
+}
+
+fn size_of(tasks: &BTreeMap<TaskId, Task>) -> usize {
+    fn in_body(body: &Body) -> usize {
+        let cases: usize = body.switch.iter().flatten().map(|case| in_body(&case.body)).sum();
+        cases + body.tasks.as_ref().map_or(0, size_of)
+    }
+    tasks.values().map(|task| 1 + in_body(&task.body)).sum()
 }
 
 /// Appends an entry to an object that has begun. A key of a definition, or the id of a task, needs no escapes.

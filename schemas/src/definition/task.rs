@@ -1,45 +1,166 @@
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::duration::Span;
+use super::quota::Quota;
 use crate::name::{Capability, TaskId};
 
-/// One task of a workflow.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// One task of a workflow: what is to be done, how often, and when.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
-    /// The capability that an agent must have to do it.
-    pub agent: Capability,
-    /// What the agent is to do, for agents that can do several things.
+    /// What is to be done.
+    #[serde(flatten)]
+    pub body: Body,
+    /// Does it for each item of a list or of an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub action: Option<String>,
+    pub foreach: Option<Foreach>,
+    /// Does it again and again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<Repeat>,
     /// Tasks that must have ended first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<TaskId>,
+    /// How many of them must have ended.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub join: Join,
     /// Condition, a CEL expression with or without `${…}`; the task is skipped if it is false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
     /// What becomes of the task when one of its needs was skipped.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_skipped: OnSkipped,
-    /// Input of the task, with `${…}` over `input`, `tasks.<id>.output` of its needs, and `run`. Without it, the
-    /// input of the run.
+    /// What becomes of the run when the task failed for good.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_failure: OnFailure,
+}
+
+/// What is to be done: exactly one of `agent`, `tasks` and `switch`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Body {
+    /// The capability that an agent must have to do it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Capability>,
+    /// What the agent is to do, for agents that can do several things.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// Input for the agent, with `${…}` over `input`, `tasks.<id>.output` of what has ended before, `run`, and what loops
+    /// around bring along. Without it, the item of the loop around, or else the input of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with: Option<Value>,
-    /// Output of the task, with `${…}` over `result` (what the agent returned) and all that `with` may use.
-    /// Without it, what the agent returned.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output: Option<Value>,
     /// How failed attempts are repeated.
     #[serde(default, skip_serializing_if = "is_default")]
     pub retry: Retry,
     /// Longest time that one execution may take, from the start of the handler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
-    /// What becomes of the run when the task failed for good.
+    /// A group: tasks that are done in place of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<BTreeMap<TaskId, Task>>,
+    /// The first case whose condition holds is done; none of them, and the task is skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switch: Option<Vec<Case>>,
+    /// Output: for an agent with `${…}` over `result` (what it returned) and all that `with` may use, without it what the
+    /// agent returned; for a group as the output of a workflow. A switch has that of its case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+}
+
+/// One case of a `switch`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// Condition, a CEL expression with or without `${…}`. Only the last case may go without: it is done when no other is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// What is to be done.
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+/// For each item of a list, or of an object in the order of its keys. Expressions see it as `item`, its place from 0 as
+/// `index` and, for an object, its key as `key`. The output is the list of all outputs, or an object with the same keys; in
+/// place of what failed stands `{"error": {"code", "message"}}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Foreach {
+    /// The list or object, as one `${…}` or written out.
+    #[serde(rename = "in")]
+    pub items: Value,
+    /// How many are under way at a time at most; all if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_parallel: Option<u32>,
+    /// How many items there may be: the task fails with the code `too_many_items` if there are more. 10 000 if nothing is
+    /// said, at most 100 000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub max_items: Option<u32>,
+    /// How many items may fail, as a number or as a share of all, before the task fails with the code `too_many_failures`.
+    /// None if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerate: Option<Quota>,
+}
+
+/// Again and again, one iteration after the other. Expressions see the number of the iteration from 1 as `iteration`, and
+/// the output of the one before as `previous`, null in the first. The output is that of the last one; those of all are
+/// `tasks.<id>.iterations`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Repeat {
+    /// Condition to end, a CEL expression with or without `${…}` over `result` (the output of the iteration that has just
+    /// ended) and what the iteration could use.
+    pub until: String,
+    /// How many iterations there are at most.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max: u32,
+    /// What becomes of the task when the condition does not hold after the last of them.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub on_failure: OnFailure,
+    pub on_max: OnMax,
+}
+
+/// What becomes of a `repeat` whose condition never held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnMax {
+    /// The task fails with the code `repeat_exhausted`.
+    #[default]
+    Fail,
+    /// The task is done, with the output of the last iteration.
+    Continue,
+}
+
+/// How many of the tasks that a task needs must have ended before it begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Join {
+    /// All of them.
+    #[default]
+    All,
+    /// One that went well. The output of those that have not ended is null.
+    Any,
+    /// Enough that went well.
+    #[serde(untagged)]
+    Quorum(Quorum),
+}
+
+/// Enough of the tasks that are needed. If all have ended and too few went well, the task fails with the code
+/// `quorum_missed`. The others go on, and what they come to is recorded; when everything else has ended they are given up.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Quorum {
+    /// How many must have gone well, as a number or as a share of all.
+    pub quorum: Quota,
+    /// How long it waits for the others once there are enough. Not at all if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace: Option<Span>,
+    /// How long it waits for enough of them, from the beginning of the first: then it begins if there are enough, or else
+    /// fails with the code `quorum_missed`. As long as the run lasts if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Span>,
 }
 
 /// How failed attempts are repeated: after attempt n, a pause of `initial` × `factor`ⁿ⁻¹, at most `max`.
@@ -89,14 +210,17 @@ pub enum OnSkipped {
 }
 
 /// What becomes of a run when one of its tasks failed for good.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
-    /// The run fails.
+    /// What the task belongs to fails: the group, or else the run.
     #[default]
     Fail,
-    /// The run goes on; the failed task's output is null.
+    /// All goes on; the failed task's output is null.
     Continue,
+    /// This task is done, which nobody else needs to wait for: its output stands in place of that of the failed one. It is
+    /// skipped if the other does not fail.
+    Task(TaskId),
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -7,6 +7,8 @@ use super::{Content, Entry, Node, Position, Problem, join, nearest};
 #[derive(Debug)]
 pub struct Object<'n, 'p> {
     entries: &'n [Entry],
+    /// Keys that are kept for what cannot be done yet.
+    planned: &'p [&'p str],
     path: String,
     at: Position,
     has_unknown: bool,
@@ -30,7 +32,7 @@ impl<'n, 'p> Object<'n, 'p> {
         node: &'n Node,
         path: impl Into<String>,
         known: &[&str],
-        planned: &[&str],
+        planned: &'p [&'p str],
         problems: &'p mut Vec<Problem>,
     ) -> Option<Self> {
         let path = path.into();
@@ -47,7 +49,7 @@ impl<'n, 'p> Object<'n, 'p> {
                 problems.push(Problem { code, path: path.clone(), position: Some(*at), message });
             }
         }
-        Some(Self { entries, path, at: node.at, has_unknown, problems })
+        Some(Self { entries, planned, path, at: node.at, has_unknown, problems })
     }
 
     /// The same object, with the place where a missing key is told: that of its own key, which in YAML stands a line
@@ -143,6 +145,26 @@ impl<'n, 'p> Object<'n, 'p> {
             }
         }
         values
+    }
+
+    /// The value of a key that may be absent, read as an object with these keys.
+    pub fn part_with<T>(
+        &mut self,
+        key: &str,
+        known: &[&str],
+        read: impl FnOnce(Object<'n, '_>) -> Option<T>,
+    ) -> Option<T> {
+        let node = self.optional(key, Ok)?;
+        let path = self.path_of(key);
+        let at = self.entry(key).map_or(self.at, |entry| entry.at);
+        let part = Object::with_planned(node, path, known, self.planned, self.problems)?;
+        read(part.found_at(at))
+    }
+
+    /// The problems of the text, to go on with what is no key of the object.
+    #[must_use]
+    pub fn into_problems(self) -> &'p mut Vec<Problem> {
+        self.problems
     }
 
     fn problem(&mut self, code: ErrorCode, path: String, position: Position, message: String) {

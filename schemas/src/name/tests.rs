@@ -15,11 +15,25 @@ fn a_name_is_one_plain_token() {
 }
 
 #[test]
-fn a_task_id_may_name_one_item() {
-    for good in ["a", "assess_risk", "a1", "a:0", "a:17"] {
+fn a_task_id_may_name_what_belongs_to_a_task() {
+    for good in ["a", "assess_risk", "a1", "a:0", "a:17", "a:b", "a:1:2", "each:3:lint", "g:b:12:c_d"] {
         assert!(TaskId::new(good).is_ok(), "{good}");
     }
-    for bad in ["", "1a", "_a", "a-b", "A", "a:", "a:x", "a:01", "a:+1", "a:1:2", ":1", &"a".repeat(65)] {
+    for bad in [
+        "",
+        "1a",
+        "_a",
+        "a-b",
+        "A",
+        "a:",
+        "a:X",
+        "a:01",
+        "a:+1",
+        "a::1",
+        ":1",
+        &"a".repeat(65),
+        &format!("a{}", ":b".repeat(128)),
+    ] {
         assert!(TaskId::new(bad).is_err(), "{bad}");
     }
 }
@@ -56,7 +70,23 @@ fn only_known_timers_are_timers() {
     assert_eq!(retry.to_string(), "retry-assess_risk-1");
     assert_eq!("retry-assess_risk-1".parse(), Ok(retry));
     assert_eq!("deadline".parse(), Ok(Timer::Deadline));
-    for text in ["", "retry", "retry-a", "retry-a-0", "retry-a-01", "retry-a-1-2", "deadline-1", "retry--1"] {
+    for timer in
+        [Timer::Grace(TaskId::new("a:1:b").expect("a task")), Timer::Join(TaskId::new("a").expect("a task"))]
+    {
+        assert_eq!(timer.to_string().parse(), Ok(timer));
+    }
+    for text in [
+        "",
+        "retry",
+        "retry-a",
+        "retry-a-0",
+        "retry-a-01",
+        "retry-a-1-2",
+        "deadline-1",
+        "retry--1",
+        "grace-",
+        "join-A",
+    ] {
         assert_eq!(text.parse::<Timer>().expect_err(text).what, "timer");
     }
 }

@@ -10,7 +10,7 @@ use super::function::Function;
 use super::node::{Loop, LoopKind, Node};
 use super::operator::Operator;
 use super::references::References;
-use super::scope::Scope;
+use super::scope::{Local, Member, Scope};
 use super::syntax;
 use super::value::Val;
 
@@ -24,7 +24,7 @@ const MAX_LOOPS: usize = 2;
 const MAX_PATTERN_BYTES: usize = 256 * 1024;
 
 /// What every expression sees.
-const ROOTS: [&str; 4] = ["input", "tasks", "run", "result"];
+const ROOTS: [&str; 9] = ["input", "tasks", "run", "result", "item", "index", "key", "iteration", "previous"];
 
 /// A checked expression.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl Compiler {
             Expr::Literal(literal) => self.literal(literal),
             Expr::Ident(name) => self.name(name),
             Expr::Select(select) => match task(&select.operand.expr) {
-                Some(id) => self.output(id, &select.field),
+                Some(id) => self.member(id, &select.field),
                 None => Some(Node::Field(self.boxed(&select.operand)?, select.field.clone())),
             },
             Expr::List(list) => Some(Node::List(self.nodes(&list.elements)?)),
@@ -150,6 +150,13 @@ impl Compiler {
         if let Some(slot) = self.variables.iter().rposition(|variable| variable == name) {
             return Some(Node::Variable(slot, name.to_owned()));
         }
+        if let Some(local) = Local::named(name) {
+            match local {
+                Local::Item | Local::Index | Local::Key => self.references.item = true,
+                Local::Iteration | Local::Previous => self.references.iteration = true,
+            }
+            return Some(Node::Local(local));
+        }
         Some(match name {
             "input" => {
                 self.references.input = true;
@@ -175,17 +182,25 @@ impl Compiler {
         })
     }
 
-    fn output(&mut self, id: Option<&str>, member: &str) -> Option<Node> {
+    fn member(&mut self, id: Option<&str>, name: &str) -> Option<Node> {
         let Some(id) = id else {
             return self.refuse("a task must be named in the expression: write tasks.<id>.output");
         };
-        if member != "output" {
-            return self.refuse(format!("a task has no '{member}': write tasks.{id}.output"));
-        }
+        let Some(member) = Member::named(name) else {
+            let others = Member::NAMES.join(", ");
+            let message = match nearest(name, Member::NAMES) {
+                Some(near) => format!("a task has no '{name}': did you mean tasks.{id}.{near}?"),
+                None => format!("a task has no '{name}', but {others}: write tasks.{id}.output"),
+            };
+            return self.refuse(message);
+        };
         match TaskId::new(id) {
             Ok(id) => {
                 self.references.tasks.insert(id.clone());
-                Some(Node::Output(id))
+                if member == Member::Iterations {
+                    self.references.iterations.insert(id.clone());
+                }
+                Some(Node::Task(id, member))
             }
             Err(error) => self.refuse(error.to_string()),
         }
@@ -231,7 +246,7 @@ impl Compiler {
     /// `tasks['risk']` is not a value either, so what stands before `[…]` is looked at like that before a dot.
     fn index(&mut self, of: &IdedExpr, index: &IdedExpr) -> Option<Node> {
         if let (Some(id), Expr::Literal(LiteralValue::String(member))) = (task(&of.expr), &index.expr) {
-            return self.output(id, member.inner());
+            return self.member(id, member.inner());
         }
         let (of, index) = (self.boxed(of), self.boxed(index));
         Some(Node::Index(of?, index?))
@@ -243,7 +258,7 @@ impl Compiler {
         };
         if task(&select.operand.expr).is_some() {
             return self.refuse(
-                "an output is always there, if only as null: compare it with null instead of has(…)",
+                "what a task has is always there, if only as null: compare it with null instead of has(…)",
             );
         }
         Some(Node::Has(self.boxed(&select.operand)?, select.field.clone()))

@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
 
+use mesh_schemas::TaskId;
+
 use super::error::Fault;
 use super::node::{Loop, LoopKind, Node};
-use super::scope::Scope;
+use super::scope::{Local, Member, Scope};
 use super::value::{Key, List, Map, Val};
 
 /// Most work of one rendering, in steps: a step is a node evaluated, an item looked at, or a chunk of text handled.
@@ -68,7 +70,8 @@ impl<'a, 'm> Evaluator<'a, 'm> {
             Node::Input => Ok(Val::of(self.scope.input)),
             Node::Run => Ok(Val::of(self.scope.run)),
             Node::Result => Ok(self.scope.result.map_or(Val::Null, Val::of)),
-            Node::Output(task) => Ok(self.scope.outputs.get(task).map_or(Val::Null, Val::of)),
+            Node::Task(task, member) => Ok(self.member(task, *member)),
+            Node::Local(local) => Ok(self.local(*local)),
             Node::Variable(slot, _) => Ok(self.variables.get(*slot).cloned().unwrap_or(Val::Null)),
             Node::Field(of, field) => self.field(of, field),
             Node::Has(of, field) => self.has(of, field),
@@ -99,6 +102,29 @@ impl<'a, 'm> Evaluator<'a, 'm> {
                 other => Fault::error(format!("matches(…) takes a string, not {}", other.described())),
             },
             Node::Loop(walk) => self.walk(walk),
+        }
+    }
+
+    fn member(&self, task: &TaskId, member: Member) -> Val<'a> {
+        let Some(ended) = self.scope.around.ended(task) else { return Val::Null };
+        match member {
+            Member::Output => Val::of(&ended.output),
+            Member::Status => Val::text(ended.status.as_str()),
+            Member::Error => ended.error.as_deref().map_or(Val::Null, Val::of),
+            Member::Iterations => ended.iterations.as_deref().map_or(Val::Null, Val::of),
+        }
+    }
+
+    fn local(&self, local: Local) -> Val<'a> {
+        // Places and numbers are far below what an int holds.
+        let int = |number: usize| Val::Int(i64::try_from(number).unwrap_or(i64::MAX));
+        match (local, self.scope.around.item(), self.scope.around.iteration()) {
+            (Local::Item, Some((item, _, _)), _) => Val::of(item),
+            (Local::Index, Some((_, index, _)), _) => int(index),
+            (Local::Key, Some((_, _, Some(key))), _) => Val::text(key),
+            (Local::Iteration, _, Some((number, _))) => Val::Int(i64::from(number)),
+            (Local::Previous, _, Some((_, previous))) => Val::of(previous),
+            _ => Val::Null,
         }
     }
 

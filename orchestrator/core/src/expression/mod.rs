@@ -32,7 +32,7 @@ mod tests;
 pub use condition::Condition;
 pub use error::ExpressionError;
 pub use references::References;
-pub use scope::Scope;
+pub use scope::{Around, Brings, Ended, Scope, Status};
 pub use template::Template;
 
 /// Longest expression, in bytes.

@@ -3,6 +3,7 @@ use regex::Regex;
 
 use super::function::Function;
 use super::operator::Operator;
+use super::scope::{Local, Member};
 use super::value::Val;
 
 /// A checked expression: every name is resolved, and only forms that can be evaluated are left.
@@ -12,8 +13,10 @@ pub(super) enum Node {
     Input,
     Run,
     Result,
-    /// `tasks.<id>.output`.
-    Output(TaskId),
+    /// `tasks.<id>.output`, or something else of a task.
+    Task(TaskId, Member),
+    /// What a loop of the definition brings along.
+    Local(Local),
     /// The variable of a loop around, counted from the outermost.
     Variable(usize, String),
     Field(Box<Node>, String),
@@ -74,7 +77,8 @@ impl Node {
             Self::Input => "input".to_owned(),
             Self::Run => "run".to_owned(),
             Self::Result => "result".to_owned(),
-            Self::Output(task) => format!("tasks.{task}.output"),
+            Self::Task(task, member) => format!("tasks.{task}.{}", member.name()),
+            Self::Local(local) => local.name().to_owned(),
             Self::Variable(_, name) => name.clone(),
             Self::Field(of, field) => format!("{}.{field}", of.place()),
             Self::Index(of, index) => match &**index {

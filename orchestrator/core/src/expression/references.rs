@@ -11,6 +11,12 @@ pub struct References {
     pub run: bool,
     /// It uses `result`.
     pub result: bool,
-    /// The tasks whose outputs it uses.
+    /// It uses `item`, `index` or `key`.
+    pub item: bool,
+    /// It uses `iteration` or `previous`.
+    pub iteration: bool,
+    /// The tasks that it uses something of.
     pub tasks: BTreeSet<TaskId>,
+    /// The tasks of which it uses the outputs of all iterations.
+    pub iterations: BTreeSet<TaskId>,
 }

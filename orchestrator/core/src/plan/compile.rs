@@ -1,34 +1,30 @@
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use mesh_schemas::definition::Task;
+use mesh_schemas::definition::{Body, Foreach, Quota, Repeat, Task};
 use mesh_schemas::document::Problem;
 use mesh_schemas::{Definition, ErrorCode, TaskId};
 use serde_json::Value;
 
-use super::graph::{self, Graph};
-use super::order::Precedence;
-use super::{Plan, PlannedTask, limits, problem};
+use super::block::{Block, Case, Each, Loop, Node, Recurring, Step, Work};
+use super::graph::Graph;
+use super::names::{Level, Names, Place};
+use super::{MAX_DEPTH, Plan, fit, limits, problem};
 use crate::expression::{Condition, References, Template};
+
+/// Most items of a `foreach` that says nothing of it.
+const DEFAULT_MAX_ITEMS: u32 = 10_000;
 
 pub(super) fn plan(definition: Cow<'_, Definition>) -> Result<Plan, Vec<Problem>> {
     let mut problems = Vec::new();
-    limits::check(&definition, &mut problems);
-    let ids: Vec<&TaskId> = definition.tasks.keys().collect();
-    let graph = Graph::new(&definition, &ids, &mut problems);
-    let mut compiler = Compiler { ids: &ids, graph, problems };
-    let tasks = definition
-        .tasks
-        .iter()
-        .enumerate()
-        .map(|(place, (id, task))| compiler.task(place, id, task))
-        .collect();
-    let output = compiler.run_output(&definition);
+    let size = limits::check(&definition, &mut problems);
+    let mut compiler = Compiler { names: Names::default(), problems, depth: 0 };
+    let root = compiler.block(&definition.tasks, "tasks", definition.output.as_ref(), "output");
     let mut problems = compiler.problems;
-    match output {
-        Some((output, uses)) if problems.is_empty() => {
+    match root {
+        Some(root) if problems.is_empty() => {
             let digest = definition.digest();
-            Ok(Plan { definition: definition.into_owned(), digest, tasks, output, uses })
+            Ok(Plan { definition: definition.into_owned(), digest, root, size })
         }
         _ => {
             problems.sort_by(|a, b| a.path.cmp(&b.path));
@@ -37,123 +33,202 @@ pub(super) fn plan(definition: Cow<'_, Definition>) -> Result<Plan, Vec<Problem>
     }
 }
 
+/// Compiles blocks within blocks. What is wrong is noted, and leads to `None` or to a part that nobody will use.
 struct Compiler<'a> {
-    ids: &'a [&'a TaskId],
-    graph: Graph,
+    names: Names<'a>,
     problems: Vec<Problem>,
+    depth: usize,
 }
 
-impl Compiler<'_> {
-    fn task(&mut self, place: usize, id: &TaskId, task: &Task) -> PlannedTask {
-        let path = |key: &str| format!("tasks.{id}.{key}");
-        let when = task.when.as_ref().and_then(|text| self.condition(&path("when"), text));
-        let mut with = task.with.as_ref().and_then(|data| self.template(&path("with"), data));
-        let mut output = task.output.as_ref().and_then(|data| self.template(&path("output"), data));
-        let mut uses = BTreeSet::new();
-        if let Some(when) = &when {
-            self.references(path("when"), when.references(), Some(place), false, &mut uses);
-        }
-        for (key, template) in [("with", &with), ("output", &output)] {
-            for (at, references) in template.iter().flat_map(Template::references) {
-                self.references(path(key) + at, references, Some(place), key == "output", &mut uses);
-            }
-        }
-        with.iter_mut().chain(&mut output).for_each(Template::forget_references);
-        PlannedTask {
-            id: id.clone(),
-            agent: task.agent.clone(),
-            action: task.action.clone(),
-            on_skipped: task.on_skipped,
-            retry: task.retry.clone(),
-            timeout: task.timeout,
-            on_failure: task.on_failure,
-            when,
-            with,
-            output,
-            needs: self.graph.needs[place].clone(),
-            dependents: self.graph.dependents[place].clone(),
-            uses: uses.into_iter().collect(),
-        }
-    }
-
-    /// The output of a run: as defined, or an object with the outputs of the tasks that nobody needs.
-    fn run_output(&mut self, definition: &Definition) -> Option<(Template, Vec<usize>)> {
-        let mut template = match &definition.output {
-            Some(output) => self.template("output", output)?,
-            None => {
-                let last = self.ids.iter().zip(&self.graph.dependents).filter(|(_, after)| after.is_empty());
-                let outputs =
-                    last.map(|(id, _)| (id.to_string(), Value::from(format!("${{tasks.{id}.output}}"))));
-                let outputs: Vec<_> = outputs.filter(|(id, _)| !id.contains(':')).collect();
-                self.template("output", &Value::Object(outputs.into_iter().collect()))?
-            }
-        };
-        let mut uses = BTreeSet::new();
-        for (at, references) in template.references() {
-            self.references(format!("output{at}"), references, None, false, &mut uses);
-        }
-        template.forget_references();
-        Some((template, uses.into_iter().collect()))
-    }
-
-    fn condition(&mut self, path: &str, text: &str) -> Option<Condition> {
-        let compiled = Condition::compile(text);
-        compiled
-            .map_err(|messages| {
-                self.problems.extend(messages.into_iter().map(|m| problem(ErrorCode::Expression, path, m)))
-            })
-            .ok()
-    }
-
-    fn template(&mut self, path: &str, data: &Value) -> Option<Template> {
-        // Absent and null are written alike in JSON, so null could not be told from an absent key.
-        if data.is_null() {
-            self.problems.push(problem(
-                ErrorCode::MissingKey,
-                path,
-                "has no value: write one, or leave the key out",
-            ));
+impl<'a> Compiler<'a> {
+    /// The tasks that stand at a path, and the output that stands at another.
+    fn block(
+        &mut self,
+        tasks: &'a BTreeMap<TaskId, Task>,
+        path: &str,
+        output: Option<&Value>,
+        output_path: &str,
+    ) -> Option<Block> {
+        if self.depth > MAX_DEPTH {
+            let message = format!("groups and cases are nested deeper than {MAX_DEPTH}");
+            self.refuse(ErrorCode::WrongValue, path, message);
             return None;
         }
-        let compiled = Template::compile(data);
-        let located =
-            |(at, message): (String, String)| problem(ErrorCode::Expression, format!("{path}{at}"), message);
-        compiled.map_err(|problems| self.problems.extend(problems.into_iter().map(located))).ok()
+        self.depth += 1;
+        let ids: Vec<&TaskId> = tasks.keys().collect();
+        let graph = Graph::new(tasks, path, &ids, &mut self.problems);
+        let shadowing: Vec<&TaskId> = ids.iter().copied().filter(|id| self.names.knows(id)).collect();
+        for id in shadowing {
+            let message = format!("'{id}' is also a task around this one: expressions could mean either");
+            self.refuse(ErrorCode::Duplicate, &format!("{path}.{id}"), message);
+        }
+        self.names.enter(Level::new(ids, graph));
+        let nodes = tasks.iter().enumerate().map(|(place, (id, task))| self.node(place, id, task, path));
+        let nodes: Vec<Option<Node>> = nodes.collect();
+        self.names.stand_at(None);
+        let output = match output {
+            Some(output) => self.template(output_path, output, Place::Output),
+            None => self.template(output_path, &self.names.last_outputs(tasks), Place::Output),
+        };
+        let uses = self.names.take_uses();
+        let level = self.names.leave();
+        self.depth -= 1;
+        let mut nodes: Vec<Node> = nodes.into_iter().collect::<Option<_>>()?;
+        for place in level.iterations {
+            nodes[place].keeps_iterations = true;
+        }
+        Some(Block { nodes, output: output?, uses: uses.into_iter().collect() })
     }
 
-    /// Whether everything that an expression uses is there when it is evaluated. `task` is none for the output
-    /// of the run. Notes the places of the tasks that it uses.
-    fn references(
-        &mut self,
-        path: String,
-        references: &References,
-        task: Option<usize>,
-        result: bool,
-        uses: &mut BTreeSet<usize>,
-    ) {
-        if references.result && !result {
-            let message = "'result' is what the agent returned: only the output of a task can use it";
-            self.problems.push(problem(ErrorCode::Expression, path.as_str(), message));
+    fn node(&mut self, place: usize, id: &TaskId, task: &'a Task, path: &str) -> Option<Node> {
+        let path = format!("{path}.{id}");
+        fit::task(task, &path, &mut self.problems);
+        self.names.stand_at(Some(place));
+        let when = task.when.as_ref().map(|text| self.condition(&format!("{path}.when"), text, Place::Task));
+        let recurring = match (&task.foreach, &task.repeat) {
+            (Some(foreach), _) => self.each(foreach, &format!("{path}.foreach")).map(Recurring::Each),
+            (_, Some(repeat)) => self.repeated(repeat, &format!("{path}.repeat")).map(Recurring::Loop),
+            (None, None) => Some(Recurring::Once),
+        };
+        self.names.in_loop(task.foreach.is_some(), task.repeat.is_some());
+        let step = self.step(&task.body, &path);
+        self.names.out_of_loop(task.foreach.is_some(), task.repeat.is_some());
+        let uses = self.names.take_uses();
+        let graph = &self.names.level()?.graph;
+        Some(Node {
+            id: id.clone(),
+            needs: graph.needs[place].clone(),
+            dependents: graph.dependents[place].clone(),
+            uses: uses.into_iter().collect(),
+            join: task.join,
+            when: when.sound()?,
+            on_skipped: task.on_skipped,
+            on_failure: task.on_failure.clone(),
+            rescuer: graph.rescuers[place],
+            rescues: graph.rescues[place],
+            recurring: recurring?,
+            step: step?,
+            keeps_iterations: false,
+        })
+    }
+
+    fn each(&mut self, foreach: &Foreach, path: &str) -> Option<Each> {
+        let items = self.template(&format!("{path}.in"), &foreach.items, Place::Task);
+        Some(Each {
+            max_parallel: foreach.max_parallel.map_or(usize::MAX, |most| most as usize),
+            max_items: foreach.max_items.unwrap_or(DEFAULT_MAX_ITEMS) as usize,
+            tolerate: foreach.tolerate.unwrap_or(Quota::Count(0)),
+            items: items?,
+        })
+    }
+
+    fn repeated(&mut self, repeat: &Repeat, path: &str) -> Option<Loop> {
+        self.names.in_loop(false, true);
+        let until = self.condition(&format!("{path}.until"), &repeat.until, Place::Result);
+        self.names.out_of_loop(false, true);
+        Some(Loop { until: until?, max: repeat.max, on_max: repeat.on_max })
+    }
+
+    fn step(&mut self, body: &'a Body, path: &str) -> Option<Step> {
+        let output_path = format!("{path}.output");
+        if let Some(tasks) = &body.tasks {
+            return self
+                .block(tasks, &format!("{path}.tasks"), body.output.as_ref(), &output_path)
+                .map(Step::Group);
         }
-        for used in &references.tasks {
-            let (code, message) = match (self.ids.binary_search(&used), task) {
-                (Err(_), _) => (ErrorCode::UnknownTask, graph::unknown(used, self.ids, self.problems.len())),
-                (Ok(other), Some(task)) if other == task => {
-                    let message = "a task cannot use its own output: use 'result' in its output".to_owned();
-                    (ErrorCode::Expression, message)
+        if let Some(cases) = &body.switch {
+            if self.depth > MAX_DEPTH {
+                let message = format!("groups and cases are nested deeper than {MAX_DEPTH}");
+                self.refuse(ErrorCode::WrongValue, path, message);
+                return None;
+            }
+            self.depth += 1;
+            let cases = cases.iter().enumerate().map(|(number, case)| {
+                let path = format!("{path}.switch[{number}]");
+                let when = case.when.as_ref();
+                let when = when.map(|text| self.condition(&format!("{path}.when"), text, Place::Task));
+                let step = self.step(&case.body, &path);
+                Some(Case { when: when.sound()?, step: step? })
+            });
+            // Each is compiled, so that the problems of all are told.
+            let cases: Vec<Option<Case>> = cases.collect();
+            self.depth -= 1;
+            return cases.into_iter().collect::<Option<_>>().map(Step::Switch);
+        }
+        let with = body.with.as_ref().map(|data| self.template(&format!("{path}.with"), data, Place::Task));
+        let output = body.output.as_ref().map(|data| self.template(&output_path, data, Place::Result));
+        Some(Step::Work(Box::new(Work {
+            agent: body.agent.clone()?,
+            action: body.action.clone(),
+            retry: body.retry.clone(),
+            timeout: body.timeout,
+            with: with.sound()?,
+            output: output.sound()?,
+        })))
+    }
+
+    fn condition(&mut self, path: &str, text: &str, place: Place) -> Option<Condition> {
+        match Condition::compile(text) {
+            Ok(condition) => {
+                self.references(path, condition.references(), place);
+                Some(condition)
+            }
+            Err(messages) => {
+                for message in messages {
+                    self.refuse(ErrorCode::Expression, path, message);
                 }
-                (Ok(other), task) => {
-                    uses.insert(other);
-                    let why = match task.map(|task| self.graph.precedes(other, task)) {
-                        None | Some(Precedence::Before) => continue,
-                        Some(Precedence::Unsure) => "which may not have ended",
-                        Some(Precedence::TooFar) => "and it would take too long to see that it has ended",
-                    };
-                    let message = format!("uses the output of '{used}', {why}: add '{used}' to needs");
-                    (ErrorCode::MissingNeed, message)
+                None
+            }
+        }
+    }
+
+    fn template(&mut self, path: &str, data: &Value, place: Place) -> Option<Template> {
+        // Absent and null are written alike in JSON, so null could not be told from an absent key.
+        if data.is_null() {
+            self.refuse(ErrorCode::MissingKey, path, "has no value: write one, or leave the key out");
+            return None;
+        }
+        match Template::compile(data) {
+            Ok(mut template) => {
+                for (at, references) in template.references() {
+                    self.references(&format!("{path}{at}"), references, place);
                 }
-            };
-            self.problems.push(problem(code, path.as_str(), message));
+                template.forget_references();
+                Some(template)
+            }
+            Err(problems) => {
+                for (at, message) in problems {
+                    self.refuse(ErrorCode::Expression, &format!("{path}{at}"), message);
+                }
+                None
+            }
+        }
+    }
+
+    /// Whether everything that an expression uses is there when it is evaluated.
+    fn references(&mut self, path: &str, references: &References, place: Place) {
+        let told = self.problems.len();
+        let problems = self.names.check(references, place, told);
+        self.problems.extend(problems.into_iter().map(|(code, message)| problem(code, path, message)));
+    }
+
+    fn refuse(&mut self, code: ErrorCode, path: &str, message: impl Into<String>) {
+        self.problems.push(problem(code, path, message));
+    }
+}
+
+/// What may be absent, but not wrong.
+trait Sound<T> {
+    fn sound(self) -> Option<Option<T>>;
+}
+
+impl<T> Sound<T> for Option<Option<T>> {
+    /// `None` if there is one that could not be compiled.
+    fn sound(self) -> Option<Option<T>> {
+        match self {
+            None => Some(None),
+            Some(None) => None,
+            Some(sound) => Some(sound),
         }
     }
 }

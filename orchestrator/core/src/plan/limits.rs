@@ -1,65 +1,73 @@
-use mesh_schemas::definition::{Retry, Span};
+use std::collections::BTreeMap;
+
+use mesh_schemas::definition::{Body, Task};
 use mesh_schemas::document::Problem;
-use mesh_schemas::{Definition, ErrorCode};
+use mesh_schemas::{Definition, ErrorCode, TaskId};
 
 use super::{MAX_NEEDS, MAX_TASKS, problem};
 
-/// What is out of its documented range.
-pub(super) fn check(definition: &Definition, problems: &mut Vec<Problem>) {
-    match definition.tasks.len() {
-        0 => problems.push(problem(ErrorCode::MissingKey, "tasks", "a workflow has at least one task")),
-        count if count > MAX_TASKS => {
-            problems.push(problem(
-                ErrorCode::WrongValue,
-                "tasks",
-                format!("a workflow has at most {MAX_TASKS} tasks, this one {count}"),
-            ));
-        }
-        _ => {}
+/// Longest id of a task together with what it belongs to, and with the numbers of items.
+const MAX_PATH_BYTES: usize = 200;
+
+/// Digits of the number of an item, with the sign before it.
+const NUMBER_BYTES: usize = 7;
+
+/// Notes where a definition is too large, and tells how many tasks it has.
+pub(super) fn check(definition: &Definition, problems: &mut Vec<Problem>) -> usize {
+    let mut count = Count { tasks: 0, needs: 0, longest: 0 };
+    count.tasks(&definition.tasks, 0);
+    let mut refuse = |code, path: &str, message: String| problems.push(problem(code, path, message));
+    if definition.tasks.is_empty() {
+        refuse(ErrorCode::MissingKey, "tasks", "a workflow has at least one task".to_owned());
     }
-    let needs: usize = definition.tasks.values().map(|task| task.needs.len()).sum();
-    if needs > MAX_NEEDS {
+    if count.tasks > MAX_TASKS {
+        let message = format!("a workflow has at most {MAX_TASKS} tasks, this one {}", count.tasks);
+        refuse(ErrorCode::WrongValue, "tasks", message);
+    }
+    if count.needs > MAX_NEEDS {
+        let needs = count.needs;
         let message = format!("the tasks of a workflow have at most {MAX_NEEDS} needs in all, these {needs}");
-        problems.push(problem(ErrorCode::WrongValue, "tasks", message));
+        refuse(ErrorCode::WrongValue, "tasks", message);
     }
-    not_zero("timeout", definition.timeout, problems);
-    for (id, task) in &definition.tasks {
-        let path = format!("tasks.{id}");
-        if id.as_str().contains(':') {
-            problems.push(problem(
-                ErrorCode::InvalidName,
-                &path,
-                "a task id has no ':': that marks the items of a task",
-            ));
-        }
-        not_zero(&format!("{path}.timeout"), task.timeout, problems);
-        retry(&format!("{path}.retry"), &task.retry, problems);
-    }
-}
-
-fn not_zero(path: &str, timeout: Option<Span>, problems: &mut Vec<Problem>) {
-    if timeout.is_some_and(|timeout| timeout.get().is_zero()) {
-        problems.push(problem(ErrorCode::WrongValue, path, "a timeout is longer than 0s"));
-    }
-}
-
-fn retry(path: &str, retry: &Retry, problems: &mut Vec<Problem>) {
-    let mut refuse = |key: &str, message: String| {
-        problems.push(problem(ErrorCode::WrongValue, format!("{path}.{key}"), message))
-    };
-    if !(1..=1_000).contains(&retry.max_attempts) {
-        refuse("max_attempts", format!("must be from 1 to 1000, not {}", retry.max_attempts));
-    }
-    if !(1.0..=100.0).contains(&retry.factor) {
-        refuse("factor", format!("must be from 1 to 100, not {}", retry.factor));
-    }
-    if !(0.0..=1.0).contains(&retry.jitter) {
-        refuse("jitter", format!("must be from 0 to 1, not {}", retry.jitter));
-    }
-    if retry.initial > retry.max {
-        refuse(
-            "initial",
-            format!("the first pause ({}) is longer than the longest ({})", retry.initial, retry.max),
+    if count.longest > MAX_PATH_BYTES {
+        let message = format!(
+            "the id of a task with the ids of all groups around it has at most {MAX_PATH_BYTES} characters, here {}: \
+             choose shorter ids",
+            count.longest
         );
+        refuse(ErrorCode::WrongValue, "tasks", message);
+    }
+    if definition.timeout.is_some_and(|timeout| timeout.get().is_zero()) {
+        refuse(ErrorCode::WrongValue, "timeout", "a timeout is longer than 0s".to_owned());
+    }
+    count.tasks
+}
+
+struct Count {
+    tasks: usize,
+    needs: usize,
+    longest: usize,
+}
+
+impl Count {
+    fn tasks(&mut self, tasks: &BTreeMap<TaskId, Task>, before: usize) {
+        self.tasks += tasks.len();
+        for (id, task) in tasks {
+            self.needs += task.needs.len();
+            let is_loop = task.foreach.is_some() || task.repeat.is_some();
+            let length = before + 1 + id.as_str().len() + if is_loop { NUMBER_BYTES } else { 0 };
+            self.longest = self.longest.max(length - 1);
+            self.body(&task.body, length);
+        }
+    }
+
+    fn body(&mut self, body: &Body, length: usize) {
+        if let Some(tasks) = &body.tasks {
+            self.tasks(tasks, length);
+        }
+        for case in body.switch.iter().flatten() {
+            self.longest = self.longest.max(length + NUMBER_BYTES);
+            self.body(&case.body, length + NUMBER_BYTES);
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! Plans: definitions that were checked as a whole and compiled once, for all runs that follow them.
 
+mod block;
 mod check;
 mod compile;
+mod fit;
 mod graph;
 mod limits;
+mod names;
 mod order;
 
 #[cfg(test)]
@@ -12,13 +15,12 @@ mod tests;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use mesh_schemas::definition::{DEFAULT_RUN_TIMEOUT, OnFailure, OnSkipped, Retry, Span};
+use mesh_schemas::definition::{DEFAULT_RUN_TIMEOUT, Span};
 use mesh_schemas::document::Problem;
-use mesh_schemas::{Capability, Definition, Digest, ErrorCode, TaskId};
+use mesh_schemas::{Definition, Digest, ErrorCode};
 
+pub(crate) use block::{Block, Each, Loop, Node, Recurring, Step, Work};
 pub use check::check;
-
-use crate::expression::{Condition, Template};
 
 /// Most tasks of a workflow, in sequence or side by side. At about 100 bytes a task that is a definition of ten
 /// megabytes, a plan of some 150, and a log of a hundred: what one orchestrator holds, reads and stores in seconds.
@@ -28,6 +30,9 @@ pub const MAX_TASKS: usize = 100_000;
 /// run once.
 pub const MAX_NEEDS: usize = 1_000_000;
 
+/// How deep groups and cases may stand inside each other: each is a part of the ids of the tasks in it.
+pub const MAX_DEPTH: usize = 8;
+
 /// A definition, ready to be followed. Immutable; share it in an `Arc`.
 #[derive(Debug)]
 pub struct Plan {
@@ -35,43 +40,10 @@ pub struct Plan {
     pub definition: Definition,
     /// Content digest of the definition.
     pub digest: Digest,
-    /// The tasks in the order of their ids; places in this list name tasks elsewhere in the plan.
-    pub tasks: Vec<PlannedTask>,
-    /// Output of a run.
-    pub output: Template,
-    /// Places of the tasks whose outputs the output of a run uses, each once, in order.
-    pub(crate) uses: Vec<usize>,
-}
-
-/// A task of a plan.
-#[derive(Debug)]
-pub struct PlannedTask {
-    /// Its id.
-    pub id: TaskId,
-    /// The capability that an agent must have to do it.
-    pub agent: Capability,
-    /// What the agent is to do.
-    pub action: Option<String>,
-    /// What becomes of it when one of its needs was skipped.
-    pub on_skipped: OnSkipped,
-    /// How failed attempts are repeated.
-    pub retry: Retry,
-    /// Longest time that one execution may take.
-    pub timeout: Option<Span>,
-    /// What becomes of the run when it failed for good.
-    pub on_failure: OnFailure,
-    /// Condition; without one, the task runs.
-    pub when: Option<Condition>,
-    /// Input; without one, the input of the run.
-    pub with: Option<Template>,
-    /// Output; without one, what the agent returned.
-    pub output: Option<Template>,
-    /// Places of the tasks that must have ended first, each once, in order.
-    pub needs: Vec<usize>,
-    /// Places of the tasks that need this one, each once, in order.
-    pub dependents: Vec<usize>,
-    /// Places of the tasks whose outputs its expressions use, each once, in order.
-    pub(crate) uses: Vec<usize>,
+    /// The tasks, and the output of a run.
+    pub(crate) root: Block,
+    /// How many tasks it has, those in groups and cases included.
+    pub size: usize,
 }
 
 /// Plans of the same digest are the same.
@@ -96,23 +68,6 @@ impl Plan {
     /// As [`Plan::compile`].
     pub fn of(definition: Definition) -> Result<Self, Vec<Problem>> {
         compile::plan(Cow::Owned(definition))
-    }
-
-    /// The place of a task.
-    #[must_use]
-    pub fn index(&self, task: &TaskId) -> Option<usize> {
-        self.tasks.binary_search_by(|planned| planned.id.cmp(task)).ok()
-    }
-
-    /// How many may ask for the output of each task: the tasks, by their places, that are `open`, and the output of
-    /// the run.
-    pub(crate) fn readers(&self, open: impl Fn(usize) -> bool) -> Vec<u32> {
-        let mut readers = vec![0; self.tasks.len()];
-        let open = self.tasks.iter().enumerate().filter(|(place, _)| open(*place));
-        for &used in open.flat_map(|(_, task)| &task.uses).chain(&self.uses) {
-            readers[used] += 1;
-        }
-        readers
     }
 
     /// Longest time that a run may take.

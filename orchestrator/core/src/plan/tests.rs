@@ -7,7 +7,7 @@ use mesh_schemas::{Definition, TaskId};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::expression::Scope;
+use crate::expression::{Around, Ended, Scope};
 
 const HEAD: &str = "mesh: v1\nname: w\n";
 
@@ -35,24 +35,26 @@ fn a_plan_knows_its_graph() {
          c: {{agent: x, needs: [a], when: tasks.a.output.ok}}\n"
     );
     let plan = compile(&text).unwrap();
-    let ids: Vec<_> = plan.tasks.iter().map(|task| task.id.as_str()).collect();
+    let ids: Vec<_> = plan.root.nodes.iter().map(|task| task.id.as_str()).collect();
     assert_eq!(ids, ["a", "b", "c", "d"]);
-    let needs: Vec<_> = plan.tasks.iter().map(|task| task.needs.clone()).collect();
+    let needs: Vec<_> = plan.root.nodes.iter().map(|task| task.needs.clone()).collect();
     assert_eq!(needs, [vec![], vec![0], vec![0], vec![1, 2]]);
-    let dependents: Vec<_> = plan.tasks.iter().map(|task| task.dependents.clone()).collect();
+    let dependents: Vec<_> = plan.root.nodes.iter().map(|task| task.dependents.clone()).collect();
     assert_eq!(dependents, [vec![1, 2], vec![3], vec![3], vec![]]);
-    assert_eq!(plan.index(&TaskId::new("c").unwrap()), Some(2));
-    assert_eq!(plan.index(&TaskId::new("z").unwrap()), None);
-    assert!(plan.tasks[2].when.is_some() && plan.tasks[1].when.is_none());
+    assert_eq!(plan.root.index("c"), Some(2));
+    assert_eq!(plan.root.index("z"), None);
+    assert!(plan.root.nodes[2].when.is_some() && plan.root.nodes[1].when.is_none());
     assert_eq!(plan.timeout(), Duration::from_secs(7200));
     assert_eq!(plan.digest, plan.definition.digest());
     assert_eq!(compile(&chain("")).unwrap().timeout(), DEFAULT_RUN_TIMEOUT.get());
 }
 
 fn output(plan: &Plan) -> Value {
-    let outputs = plan.tasks.iter().map(|task| (task.id.clone(), json!(task.id.as_str()))).collect();
+    let ended = |id: &TaskId| Ended { output: json!(id.as_str()), ..Ended::default() };
+    let outputs = plan.root.nodes.iter().map(|task| (task.id.clone(), ended(&task.id))).collect();
     let (input, run) = (json!({"n": 1}), json!({"id": "0.x"}));
-    plan.output.render(&Scope { input: &input, outputs: &outputs, run: &run, result: None }).unwrap()
+    let around = Around::tasks(&outputs);
+    plan.root.output.render(&Scope { input: &input, run: &run, around: &around, result: None }).unwrap()
 }
 
 #[test]
@@ -91,6 +93,79 @@ fn every_refusal_names_its_place() {
             "3:23: tasks.b.needs: tasks need each other in a cycle: b → c → d → b",
         ),
         (tasks("{'a:1': {agent: x}}"), "tasks.a:1: a task id has no ':'"),
+        (
+            chain("tasks: {d: {agent: x}}"),
+            "tasks.c.tasks: a task has one thing to do, and this one has 'agent' already",
+        ),
+        (tasks("{b: {tasks: {}}}"), "tasks.b.tasks: a group has at least one task"),
+        (
+            tasks("{b: {timeout: 3s, tasks: {c: {agent: x}}}}"),
+            "tasks.b.timeout: 'timeout' goes with an agent: write it with the tasks of the group",
+        ),
+        (
+            tasks("{b: {output: 1, switch: [{agent: x}]}}"),
+            "'output' goes with an agent: write it with the cases of the switch",
+        ),
+        (tasks("{b: {switch: []}}"), "tasks.b.switch: a switch has at least one case"),
+        (
+            tasks("{b: {switch: [{agent: x}, {when: 'true', agent: y}]}}"),
+            "tasks.b.switch[0]: only the last case may go without 'when'",
+        ),
+        (
+            chain("foreach: {in: 5}"),
+            "tasks.c.foreach.in: must be a list or an object, or one ${…} that gives one",
+        ),
+        (chain("foreach: {in: [1], max_parallel: 0}"), "tasks.c.foreach.max_parallel: must be at least 1"),
+        (
+            chain("foreach: {in: [1], max_items: 0}"),
+            "tasks.c.foreach.max_items: must be from 1 to 100000, not 0",
+        ),
+        (chain("repeat: {until: 'true', max: 0}"), "tasks.c.repeat.max: must be from 1 to 10000, not 0"),
+        (
+            chain("foreach: [1]\nrepeat: {until: 'true', max: 1}")
+                .replace("foreach: [1]", "foreach: {in: [1]}"),
+            "tasks.c.repeat: a task has one loop: put the other one around a group",
+        ),
+        (tasks(&format!("{{{a}, b: {{agent: x, join: any}}}}")), "tasks.b.join: there is nothing to join"),
+        (chain("join: {quorum: 2}"), "tasks.c.join.quorum: must be from 1 to 1, as many as it needs, not 2"),
+        (chain("join: {quorum: 0%}"), "tasks.c.join.quorum: must be more than 0%"),
+        (chain("with: '${item}'"), "tasks.c.with: there is no loop over items around"),
+        (chain("foreach: {in: '${item}'}"), "tasks.c.foreach.in: there is no loop over items around"),
+        (chain("with: '${previous}'"), "tasks.c.with: there is no loop that repeats around"),
+        (chain("on_failure: {task: d}"), "tasks.c.on_failure.task: there is no task 'd'"),
+        (chain("on_failure: {task: c}"), "tasks.c.on_failure.task: a task cannot stand in for itself"),
+        (
+            tasks("{b: {agent: x, on_failure: {task: c}}, c: {agent: x, needs: [b]}}"),
+            "tasks.b.on_failure.task: 'c' waits for 'b' anyway: take 'b' out of its needs",
+        ),
+        (
+            tasks(
+                "{b: {agent: x, on_failure: {task: d}}, c: {agent: x, on_failure: {task: d}}, d: {agent: x}}",
+            ),
+            "tasks.c.on_failure.task: 'd' stands in for 'b' already",
+        ),
+        (
+            tasks(
+                "{b: {agent: x, on_failure: {task: d}}, c: {agent: x, needs: [b]}, d: {agent: x, needs: [c]}}",
+            ),
+            "tasks need each other in a cycle: c → d → c",
+        ),
+        (
+            tasks("{b: {tasks: {b: {agent: x}}}}"),
+            "tasks.b.tasks.b: 'b' is also a task around this one: expressions could mean either",
+        ),
+        (
+            tasks("{b: {tasks: {c: {agent: x, with: '${tasks.d.output}'}}}, d: {agent: x}}"),
+            "tasks.b.tasks.c.with: uses the output of 'd', which may not have ended: add 'd' to needs of 'b'",
+        ),
+        (
+            tasks("{b: {tasks: {c: {agent: x, with: '${tasks.b.output}'}}}}"),
+            "tasks.b.tasks.c.with: a task cannot use its own output",
+        ),
+        (
+            tasks("{b: {tasks: {c: {agent: x}}}, d: {agent: x, needs: [b], with: '${tasks.c.output}'}}"),
+            "tasks.d.with: there is no task 'c'",
+        ),
         (chain("when: tasks.x.output"), "9:11: tasks.c.when: there is no task 'x'"),
         (
             chain("needs: []\nwhen: tasks.b.output"),

@@ -1,21 +1,23 @@
 //! A run's state, written down: a cache of the log up to some event, so that a long log need not be folded again.
 
+mod frame;
+pub(super) mod nodes;
+
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 
-use mesh_schemas::{Attempt, Digest, RunId, TaskId};
+use mesh_schemas::payload::TaskCounts;
+use mesh_schemas::{Digest, RunId};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Run, TaskState};
+use super::Run;
+use super::state::Frame;
 use crate::event::{Event, Started};
 use crate::plan::Plan;
 
 /// Version of the form in which a state is written. One more with every change of what is written, or of what it means.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Largest state that is written. A run that holds more is folded from its log: writing it down again and again would
 /// cost more than that.
@@ -43,11 +45,8 @@ struct State<'a> {
     digest: Cow<'a, Digest>,
     /// Sequence of the last event that it knows.
     upto: u64,
-    /// A letter for each task in the order of the plan, equal ones counted: `d1024aw98975`.
-    tasks: String,
-    /// The last attempts of tasks, if they are not the first, by place.
-    attempts: BTreeMap<usize, Attempt>,
-    outputs: Cow<'a, BTreeMap<TaskId, Value>>,
+    counts: TaskCounts,
+    root: Cow<'a, Frame>,
 }
 
 /// Only what every version writes.
@@ -65,22 +64,13 @@ impl Run {
         if self.has_ended() {
             return None;
         }
-        let attempts = self.tasks.iter().enumerate().filter_map(|(place, task)| match *task {
-            TaskState::Active(attempt)
-            | TaskState::GivenUp(attempt)
-            | TaskState::Pausing(attempt)
-            | TaskState::Done(attempt)
-            | TaskState::Failed(attempt) => Some((place, attempt)),
-            TaskState::Waiting(_) | TaskState::Skipped => None,
-        });
         let state = State {
             format: FORMAT,
             run: self.header.run,
             digest: Cow::Borrowed(&self.plan.digest),
             upto: self.upto,
-            tasks: letters(&self.tasks),
-            attempts: attempts.filter(|(_, attempt)| *attempt != Attempt::FIRST).collect(),
-            outputs: Cow::Borrowed(&self.outputs),
+            counts: self.counts,
+            root: Cow::Borrowed(&self.root),
         };
         let mut bytes = Bounded(Vec::new());
         serde_json::to_writer(&mut bytes, &state).ok()?;
@@ -112,86 +102,16 @@ impl Run {
     }
 
     fn fill(&mut self, state: State<'_>) -> Result<(), &'static str> {
-        self.tasks = tasks(&state.tasks, &state.attempts, &self.plan)?;
-        let ended: Vec<bool> = self.tasks.iter().map(|task| task.has_ended()).collect();
-        self.open = ended.iter().filter(|ended| !**ended).count();
-        if self.open == 0 || state.upto < self.upto {
+        let mut root = state.root.into_owned();
+        root.complete(&self.plan.root)?;
+        if root.open == 0 || state.upto < self.upto {
             return Err("it is not that of a run that goes on");
         }
-        for (place, task) in self.tasks.iter_mut().enumerate() {
-            let needs = self.plan.tasks[place].needs.iter().filter(|need| !ended[**need]).count();
-            match (task, needs) {
-                (TaskState::Waiting(open), 1..) => *open = needs,
-                (TaskState::Waiting(_), 0) | (_, 1..) => {
-                    return Err("a task stands otherwise than its needs allow");
-                }
-                _ => {}
-            }
-        }
-        self.readers = self.plan.readers(|place| !ended[place]);
-        self.outputs = state.outputs.into_owned();
-        let kept = (0..ended.len()).filter(|place| ended[*place] && self.readers[*place] > 0);
-        let kept: Vec<&TaskId> = kept.map(|place| &self.plan.tasks[place].id).collect();
-        if kept.len() != self.outputs.len() || !kept.into_iter().eq(self.outputs.keys()) {
-            return Err("it lacks an output, or has one that nobody can ask for");
-        }
+        self.root = root;
+        self.counts = state.counts;
         self.upto = state.upto;
         Ok(())
     }
-}
-
-fn letter(task: TaskState) -> char {
-    match task {
-        TaskState::Waiting(_) => 'w',
-        TaskState::Active(_) => 'a',
-        TaskState::Pausing(_) => 'p',
-        TaskState::GivenUp(_) => 'g',
-        TaskState::Done(_) => 'd',
-        TaskState::Failed(_) => 'f',
-        TaskState::Skipped => 's',
-    }
-}
-
-fn letters(tasks: &[TaskState]) -> String {
-    let mut text = String::new();
-    for equal in tasks.chunk_by(|a, b| letter(*a) == letter(*b)) {
-        text.extend(equal.first().map(|task| letter(*task)));
-        if equal.len() > 1 {
-            let _ = write!(text, "{}", equal.len());
-        }
-    }
-    text
-}
-
-/// The tasks of a plan by their letters.
-fn tasks(
-    letters: &str,
-    attempts: &BTreeMap<usize, Attempt>,
-    plan: &Plan,
-) -> Result<Vec<TaskState>, &'static str> {
-    let mut tasks = Vec::with_capacity(plan.tasks.len());
-    let mut rest = letters;
-    while let Some(letter) = rest.chars().next() {
-        rest = &rest[letter.len_utf8()..];
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        let count = if digits == 0 { Ok(1) } else { rest[..digits].parse::<usize>() };
-        let count = count.ok().filter(|count| *count <= plan.tasks.len() - tasks.len());
-        for place in tasks.len()..tasks.len() + count.ok_or("it has more tasks than the plan")? {
-            let attempt = attempts.get(&place).copied().unwrap_or(Attempt::FIRST);
-            tasks.push(match letter {
-                'w' => TaskState::Waiting(0),
-                'a' => TaskState::Active(attempt),
-                'p' => TaskState::Pausing(attempt),
-                'g' => TaskState::GivenUp(attempt),
-                'd' => TaskState::Done(attempt),
-                'f' => TaskState::Failed(attempt),
-                's' => TaskState::Skipped,
-                _ => return Err("a task stands in a way that there is not"),
-            });
-        }
-        rest = &rest[digits..];
-    }
-    if tasks.len() == plan.tasks.len() { Ok(tasks) } else { Err("it has fewer tasks than the plan") }
 }
 
 /// Takes up to [`MAX_STATE_BYTES`].

@@ -94,7 +94,9 @@ fn play(known: &Known, case: &Case) -> Result<Played, Unreadable> {
             match asked {
                 Asked::Wait(timer, due) => agenda.plan(due, Coming::Fired(timer)),
                 Asked::Work(work) => {
-                    let answers = case.mocks.get(&work.key.task);
+                    let task = &work.key.task;
+                    // Each item may have its own answers, or all of them the same.
+                    let answers = case.mocks.get(task).or_else(|| case.mocks.get(&task.without_numbers()));
                     let Some(mock) = answers.and_then(|answers| answers.to(work.key.attempt.get())) else {
                         return Ok(Played::Unmocked(rehearsal.course(), work));
                     };

@@ -142,13 +142,18 @@ impl Reader<'_> {
         found
     }
 
-    /// The task of that name.
+    /// The task of that name: one of the workflow, or one in a group of it, with or without numbers of items.
     pub(super) fn task(&self, name: &str) -> Result<TaskId, String> {
         let tasks: &BTreeMap<TaskId, Task> = &self.definition.tasks;
-        let known = || tasks.keys().map(TaskId::as_str);
-        if let Some((task, _)) = tasks.iter().find(|(task, _)| task.as_str() == name) {
-            return Ok(task.clone());
+        let named = name.parse::<TaskId>().ok();
+        let is_there = |task: &TaskId| {
+            let plain = task.without_numbers();
+            tasks.contains_key(&plain) || self.definition.work().iter().any(|(known, _)| *known == plain)
+        };
+        if let Some(task) = named.filter(is_there) {
+            return Ok(task);
         }
+        let known = || tasks.keys().map(TaskId::as_str);
         let hint = match nearest(name, known()) {
             Some(near) => format!("did you mean '{near}'?"),
             None => {

@@ -1,5 +1,5 @@
 /// Keys that the format reserves for what the mesh cannot do yet.
-pub(super) const PLANNED: [&str; 18] = [
+pub(super) const PLANNED: [&str; 13] = [
     "approval",
     "await_event",
     "cache",
@@ -8,14 +8,9 @@ pub(super) const PLANNED: [&str; 18] = [
     "emit",
     "escalate",
     "finally",
-    "foreach",
-    "join",
     "match",
     "plan",
     "priority",
-    "quorum",
-    "repeat",
-    "switch",
     "triggers",
     "workflow",
 ];

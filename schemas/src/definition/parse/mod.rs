@@ -5,6 +5,7 @@
 
 mod keys;
 mod read;
+mod task;
 
 #[cfg(test)]
 mod tests;

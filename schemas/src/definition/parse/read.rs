@@ -1,17 +1,32 @@
 use std::collections::BTreeMap;
 
-use serde_json::{Number, Value};
+use serde_json::Value;
 
 use super::keys::PLANNED;
+use super::task::{body, foreach, join, on_failure, repeat};
 use crate::ErrorCode;
-use crate::definition::{Definition, OnFailure, OnSkipped, Retry, Task, Version};
-use crate::document::{Content, Entry, Node, Object, Position, Problem, join};
+use crate::definition::{Definition, OnSkipped, Task, Version};
+use crate::document::{Content, Entry, Node, Object, Position, Problem, join as join_path};
 use crate::name::TaskId;
 
 const DEFINITION: [&str; 7] = ["mesh", "name", "description", "input", "output", "timeout", "tasks"];
-const TASK: [&str; 10] =
-    ["agent", "action", "needs", "when", "on_skipped", "with", "output", "retry", "timeout", "on_failure"];
-const RETRY: [&str; 6] = ["max_attempts", "initial", "factor", "max", "jitter", "fatal_on"];
+const TASK: [&str; 15] = [
+    "agent",
+    "action",
+    "tasks",
+    "switch",
+    "foreach",
+    "repeat",
+    "needs",
+    "join",
+    "when",
+    "on_skipped",
+    "with",
+    "output",
+    "retry",
+    "timeout",
+    "on_failure",
+];
 
 /// Reads a tree against the model. The result is of use only if no problem was added.
 pub(super) fn definition(root: &Node, problems: &mut Vec<Problem>) -> Option<Definition> {
@@ -29,7 +44,11 @@ pub(super) fn definition(root: &Node, problems: &mut Vec<Problem>) -> Option<Def
 }
 
 /// The tasks, if each could be read: one that is missing would make others wrong that refer to it.
-fn read_tasks(node: &Node, path: &str, problems: &mut Vec<Problem>) -> Option<BTreeMap<TaskId, Task>> {
+pub(super) fn read_tasks(
+    node: &Node,
+    path: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<BTreeMap<TaskId, Task>> {
     let Content::Map(entries) = &node.content else {
         let message = node.unlike("an object with a task for each id");
         problems.push(Problem {
@@ -44,7 +63,7 @@ fn read_tasks(node: &Node, path: &str, problems: &mut Vec<Problem>) -> Option<BT
     let mut tasks = BTreeMap::new();
     for Entry { key, at, value } in entries {
         let mut path = path.to_owned();
-        join(&mut path, key);
+        join_path(&mut path, key);
         let id = TaskId::new(key.as_str()).map_err(|error| {
             problems.push(Problem {
                 code: ErrorCode::InvalidName,
@@ -63,56 +82,25 @@ fn read_tasks(node: &Node, path: &str, problems: &mut Vec<Problem>) -> Option<BT
 
 fn read_task(node: &Node, path: String, at: Position, problems: &mut Vec<Problem>) -> Option<Task> {
     let mut fields = Object::with_planned(node, path, &TASK, &PLANNED, problems)?.found_at(at);
-    let agent = fields.required("agent", "name the capability that does the task", Node::parsed);
-    let action = fields.optional("action", Node::text);
     let needs = fields.items("needs", Node::parsed);
     let when = fields.optional("when", Node::text);
     let on_skipped = fields
         .optional("on_skipped", |node| node.one_of(&[("skip", OnSkipped::Skip), ("run", OnSkipped::Run)]));
-    let with = fields.optional("with", data);
-    let output = fields.optional("output", data);
-    let timeout = fields.optional("timeout", Node::span);
-    let on_failure = fields.optional("on_failure", |node| {
-        node.one_of(&[("fail", OnFailure::Fail), ("continue", OnFailure::Continue)])
-    });
-    let retry = fields.optional("retry", Ok);
-    let path = fields.path_of("retry");
-    let retry = retry.and_then(|node| read_retry(node, path, problems));
+    let (foreach, repeat) = (foreach(&mut fields), repeat(&mut fields));
+    let (join, on_failure) = (join(&mut fields), on_failure(&mut fields));
     Some(Task {
-        agent: agent?,
-        action,
+        body: body(fields)?,
+        foreach,
+        repeat,
         needs,
+        join: join.unwrap_or_default(),
         when,
         on_skipped: on_skipped.unwrap_or_default(),
-        with,
-        output,
-        retry: retry.unwrap_or_default(),
-        timeout,
         on_failure: on_failure.unwrap_or_default(),
     })
 }
 
-fn read_retry(node: &Node, path: String, problems: &mut Vec<Problem>) -> Option<Retry> {
-    let mut fields = Object::with_planned(node, path, &RETRY, &PLANNED, problems)?;
-    let default = Retry::default();
-    let whole = |number: &Number| number.as_u64().and_then(|number| u32::try_from(number).ok());
-    Some(Retry {
-        max_attempts: fields
-            .optional("max_attempts", |node| node.number("a whole number", whole))
-            .unwrap_or(default.max_attempts),
-        initial: fields.optional("initial", Node::span).unwrap_or(default.initial),
-        factor: fields
-            .optional("factor", |node| node.number("a number", Number::as_f64))
-            .unwrap_or(default.factor),
-        max: fields.optional("max", Node::span).unwrap_or(default.max),
-        jitter: fields
-            .optional("jitter", |node| node.number("a number", Number::as_f64))
-            .unwrap_or(default.jitter),
-        fatal_on: fields.items("fatal_on", Node::text),
-    })
-}
-
-fn data(node: &Node) -> Result<Value, String> {
+pub(super) fn data(node: &Node) -> Result<Value, String> {
     Ok(node.to_value())
 }
 

@@ -2,7 +2,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::definition::{OnFailure, OnSkipped, Retry, Span, TaskBuilder};
+use crate::definition::{
+    Foreach, Join, OnFailure, OnMax, OnSkipped, Quorum, Quota, Repeat, Retry, Span, TaskBuilder,
+};
 use crate::document::MAX_TEXT_BYTES;
 use crate::name::TaskId;
 
@@ -93,6 +95,92 @@ fn yaml_json_and_builder_make_one_definition() {
     }
 }
 
+const MADE_OF_OTHERS: &str = r#"
+mesh: v1
+name: release
+tasks:
+  build: {agent: builder}
+  check:
+    needs: [build]
+    foreach: {in: "${input.targets}", max_parallel: 4, max_items: 50, tolerate: 12.5%}
+    output: ${tasks.smoke.output}
+    tasks:
+      install: {agent: installer, with: "${item}"}
+      smoke: {agent: tester, needs: [install], timeout: 5m}
+  notes:
+    needs: [build]
+    repeat: {until: result.approved, max: 3, on_max: continue}
+    agent: writer
+    on_failure: {task: plain}
+  plain: {agent: writer, foreach: "${input.commits}"}
+  publish:
+    needs: [check, notes]
+    join: {quorum: 1, grace: 10s, deadline: 1h}
+    switch:
+      - {when: input.beta, agent: publisher, action: beta}
+      - tasks: {one: {agent: publisher, join: any, needs: [two]}, two: {agent: publisher}}
+"#;
+
+#[test]
+fn what_is_made_of_others_is_one_model_too() {
+    let task = |agent: &str| TaskBuilder::new(agent).unwrap();
+    let foreach =
+        |items: &str| Foreach { items: json!(items), max_parallel: None, max_items: None, tolerate: None };
+    let each = Foreach {
+        max_parallel: Some(4),
+        max_items: Some(50),
+        tolerate: Some(Quota::Percent(12.5)),
+        ..foreach("${input.targets}")
+    };
+    let smoke = task("tester").needs("install").unwrap().timeout(Span::from_secs(300));
+    let check = TaskBuilder::group()
+        .task("install", task("installer").with(json!("${item}")))
+        .and_then(|group| group.task("smoke", smoke))
+        .and_then(|group| group.needs("build"))
+        .unwrap()
+        .foreach(each)
+        .output(json!("${tasks.smoke.output}"));
+    let repeat = Repeat { until: "result.approved".to_owned(), max: 3, on_max: OnMax::Continue };
+    let instead = OnFailure::Task(TaskId::new("plain").unwrap());
+    let notes = task("writer").needs("build").unwrap().repeat(repeat).on_failure(instead);
+    let pair = TaskBuilder::group()
+        .task("one", task("publisher").join(Join::Any).needs("two").unwrap())
+        .and_then(|group| group.task("two", task("publisher")))
+        .unwrap();
+    let (grace, deadline) = (Some(Span::from_secs(10)), Some(Span::from_secs(3600)));
+    let publish = TaskBuilder::switch()
+        .case("input.beta", task("publisher").action("beta"))
+        .otherwise(pair)
+        .needs("check")
+        .and_then(|switch| switch.needs("notes"))
+        .unwrap()
+        .join(Join::Quorum(Quorum { quorum: Quota::Count(1), grace, deadline }));
+    let built = Definition::builder("release")
+        .and_then(|workflow| workflow.task("build", task("builder")))
+        .and_then(|workflow| workflow.task("check", check))
+        .and_then(|workflow| workflow.task("notes", notes))
+        .and_then(|workflow| workflow.task("plain", task("writer").foreach(foreach("${input.commits}"))))
+        .and_then(|workflow| workflow.task("publish", publish))
+        .unwrap()
+        .build();
+    let definition = parse(MADE_OF_OTHERS, Format::Yaml).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(definition, built);
+    for (text, format) in [
+        (definition.to_yaml(), Format::Yaml),
+        (definition.to_json(), Format::Json),
+        (definition.canonical_json(), Format::Json),
+    ] {
+        assert_eq!(parse(&text, format).unwrap_or_else(|problems| panic!("{text}\n{problems}")), definition);
+        assert_eq!(parse(&text, format).unwrap().digest(), definition.digest());
+    }
+    let read: Definition = serde_json::from_str(&definition.canonical_json()).unwrap();
+    assert_eq!(read, definition);
+    let ids: Vec<String> = definition.work().into_iter().map(|(id, _)| id.to_string()).collect();
+    let expected =
+        ["build", "check:install", "check:smoke", "notes", "plain", "publish", "publish:one", "publish:two"];
+    assert_eq!((ids, definition.size()), (expected.map(str::to_owned).to_vec(), 9));
+}
+
 #[test]
 fn a_minimal_definition_takes_the_defaults() {
     let definition = parse("mesh: v1\nname: a\ntasks: {b: {agent: c}}", Format::Yaml).unwrap();
@@ -133,7 +221,7 @@ fn every_problem_names_its_place_and_the_way_out() {
     let tasks = "tasks: {b: {agent: c}}\n";
     let cases: &[(String, &str)] = &[
         (with_task("agnet: x"), "6:5: tasks.b: unknown key 'agnet': did you mean 'agent'?"),
-        (with_task("foreach: x"), "6:5: tasks.b: 'foreach' is not supported yet: leave it out"),
+        (with_task("cache: x"), "6:5: tasks.b: 'cache' is not supported yet: leave it out"),
         (
             with_task("retry: {colour: red}"),
             "6:13: tasks.b.retry: unknown key 'colour': the keys here are max_attempts, initial, factor, max, \
@@ -146,7 +234,7 @@ fn every_problem_names_its_place_and_the_way_out() {
         (head.to_owned(), "1:1: the key 'tasks' is missing: a workflow has at least one task"),
         (
             format!("{head}tasks:\n  b:\n    needs: []"),
-            "4:3: tasks.b: the key 'agent' is missing: name the capability that does the task",
+            "4:3: tasks.b: the key 'agent' is missing: name the capability that does the task, or write 'tasks' or 'switch'",
         ),
         (format!("{head}tasks: [b]"), "3:8: tasks: expected an object with a task for each id, found a list"),
         (
@@ -168,6 +256,50 @@ fn every_problem_names_its_place_and_the_way_out() {
         (with_task("needs: [a, 3]"), "6:16: tasks.b.needs[1]: expected text, found a number"),
         (with_task("on_failure: contnue"), "did you mean 'continue'?"),
         (with_task("on_skipped: x"), "6:17: tasks.b.on_skipped: unknown value 'x': write one of skip, run"),
+        (
+            with_task("foreach: {max_items: 3}"),
+            "6:5: tasks.b.foreach: the key 'in' is missing: name the list, as in 'in: ${input.items}'",
+        ),
+        (
+            with_task("foreach: {in: [], tolerate: most}"),
+            "\"most\" is neither a number nor a share: write a whole number",
+        ),
+        (
+            with_task("foreach: {in: [], max_items: -1}"),
+            "6:34: tasks.b.foreach.max_items: expected a whole number, found -1",
+        ),
+        (
+            with_task("repeat: {max: 3}"),
+            "6:5: tasks.b.repeat: the key 'until' is missing: write the condition to end",
+        ),
+        (
+            with_task("repeat: 3"),
+            "6:13: tasks.b.repeat: expected an object with the keys until, max, on_max, found a number",
+        ),
+        (
+            with_task("join: most"),
+            "6:11: tasks.b.join: unknown value 'most': write one of all, any, or a quorum, as in",
+        ),
+        (
+            with_task("join: {quorum: 3.5}"),
+            "tasks.b.join.quorum: expected a whole number, found 3.5: write a whole number or",
+        ),
+        (
+            with_task("on_failure: {tsak: c}"),
+            "6:18: tasks.b.on_failure: unknown key 'tsak': did you mean 'task'?",
+        ),
+        (
+            with_task("switch: {a: b}"),
+            "6:13: tasks.b.switch: expected a list, such as [first, second], found an object",
+        ),
+        (
+            format!("{head}tasks:\n  b:\n    switch:\n      - {{when: a}}"),
+            "tasks.b.switch[0]: the key 'agent' is missing: name the capability that does the task, or write",
+        ),
+        (
+            format!("{head}tasks:\n  b:\n    tasks:\n      c: {{agnet: d}}"),
+            "6:11: tasks.b.tasks.c: unknown key 'agnet': did you mean 'agent'?",
+        ),
         (with_task("when:"), "6:5: tasks.b.when: has no value: write one, or leave the key out"),
         (with_task("when: [a]"), "6:11: tasks.b.when: expected text, found a list"),
         (
@@ -309,7 +441,7 @@ proptest! {
         let mut definition = built();
         let id = TaskId::new("check").unwrap();
         definition.description = Some(text);
-        definition.tasks.get_mut(&id).unwrap().with = Some(with);
+        definition.tasks.get_mut(&id).unwrap().body.with = Some(with);
         prop_assert_eq!(&parse(&definition.to_yaml(), Format::Yaml).unwrap(), &definition);
         prop_assert_eq!(&parse(&definition.to_json(), Format::Json).unwrap(), &definition);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mesh_core::{Condition, Scope, Template};
+use mesh_core::{Around, Condition, Ended, Scope, Template};
 use mesh_schemas::TaskId;
 use mesh_simulation::workload::{self, Choices, NoValue, Workload};
 use serde_json::{Value, json};
@@ -66,7 +66,12 @@ fn expressions_have_the_value_that_the_mesh_gives_them() {
                     workflow.tasks.keys().map(|id| (id.clone(), any(choices))).collect();
                 let (input, result) = (any(choices), any(choices));
                 let ours = workload::Scope { input: &input, outputs: &outputs, run: &run, result: &result };
-                let theirs = Scope { input: &input, outputs: &outputs, run: &run, result: Some(&result) };
+                let ended = |(id, output): (&TaskId, &Value)| {
+                    (id.clone(), Ended { output: output.clone(), ..Ended::default() })
+                };
+                let ended = outputs.iter().map(ended).collect();
+                let around = &Around::tasks(&ended);
+                let theirs = Scope { input: &input, run: &run, around, result: Some(&result) };
                 for (when, condition) in &conditions {
                     let told = condition.evaluate(&theirs).map_err(|_| NoValue);
                     assert_eq!(when.truth(&ours), told, "{when}\n{ours:?}");

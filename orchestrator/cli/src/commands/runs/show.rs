@@ -70,8 +70,12 @@ fn leave_out(tasks: &mut Vec<TaskState>, limit: usize) -> usize {
         // Of tasks that ended well, the last ones tell more than the first.
         tasks.sort_by_key(|task| (rank(task.status), task.has_ended().then_some(Reverse(task.ended))));
         tasks.truncate(limit);
-        tasks.sort_by(|a, b| a.id.cmp(&b.id));
     }
+    // What belongs to a task behind it, items by their numbers.
+    tasks.sort_by_cached_key(|task| {
+        let parts = task.id.parts().map(|part| part.parse::<u64>().map_err(|_| part.to_owned()));
+        parts.collect::<Vec<_>>()
+    });
     left_out
 }
 
@@ -120,7 +124,7 @@ fn exact(time: DateTime<Utc>) -> String {
 fn row(task: &TaskState) -> [String; 8] {
     [
         task.id.to_string(),
-        task.capability.to_string(),
+        task.capability.as_ref().map(ToString::to_string).unwrap_or_default(),
         task.status.to_owned(),
         task.attempt.map(|attempt| attempt.to_string()).unwrap_or_default(),
         task.agent.as_ref().map(ToString::to_string).unwrap_or_default(),

@@ -44,7 +44,7 @@ fn listed(workflow: &Registered) -> Option<Listed> {
     let current = workflow.current_version();
     Some(Listed {
         name: workflow.name.clone(),
-        tasks: current.and_then(|version| Some(version.definition.as_ref()?.tasks.len())),
+        tasks: current.and_then(|version| Some(version.definition.as_ref()?.size())),
         digest,
         since,
         older_versions: workflow.versions.len() - usize::from(current.is_some()),

@@ -94,7 +94,7 @@ pub(super) fn read_all(sources: &[Source]) -> anyhow::Result<Option<Vec<(&Source
 
 /// What a definition is, in one line.
 pub(super) fn summary(definition: &Definition) -> String {
-    let tasks = definition.tasks.len();
+    let tasks = definition.size();
     let plural = if tasks == 1 { "" } else { "s" };
     format!("{} ({tasks} task{plural}, {})", definition.name, definition.digest())
 }

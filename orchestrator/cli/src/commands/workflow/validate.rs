@@ -32,7 +32,7 @@ impl Validate {
                 file: source.to_string(),
                 name: definition.name.clone(),
                 digest: definition.digest(),
-                tasks: definition.tasks.len(),
+                tasks: definition.size(),
             };
             let line = || Ok(output::line(&format!("{source} is valid: {}", summary(&definition)))?);
             self.output.item(&valid, line)?;

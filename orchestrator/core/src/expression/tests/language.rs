@@ -126,8 +126,11 @@ fn what_cannot_work_is_refused_when_it_is_compiled() {
         ("tasks", "'tasks' is not a value: write tasks.<id>.output"),
         ("size(tasks)", "'tasks' is not a value"),
         ("tasks.risk", "'tasks' is not a value"),
-        ("tasks.risk.status", "a task has no 'status': write tasks.risk.output"),
-        ("tasks['risk']['input']", "a task has no 'input': write tasks.risk.output"),
+        ("tasks.risk.stats", "a task has no 'stats': did you mean tasks.risk.status?"),
+        (
+            "tasks['risk']['input']",
+            "a task has no 'input', but output, status, error, iterations: write tasks.risk.output",
+        ),
         ("tasks[input.name].output", "a task must be named in the expression"),
         ("tasks.Risk.output", "\"Risk\" is not a valid task id"),
         ("has(tasks.risk.output)", "compare it with null instead of has(…)"),

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use mesh_schemas::TaskId;
 use serde_json::{Value, json};
 
-use super::{Condition, ExpressionError, Scope, Template};
+use super::{Around, Condition, Ended, ExpressionError, Scope, Status, Template};
 
 /// The data that the tests evaluate on.
 struct Data {
     input: Value,
-    outputs: BTreeMap<TaskId, Value>,
+    around: Around<'static>,
     run: Value,
     result: Value,
 }
@@ -24,9 +24,15 @@ impl Data {
             ("risk", json!({"score": 0.8, "level": "low", "reasons": ["a", "b"]})),
             ("skipped", Value::Null),
         ];
+        let ended = |output: Value| {
+            let status = if output.is_null() { Status::Skipped } else { Status::Done };
+            Ended { output, status, ..Ended::default() }
+        };
+        let outputs = outputs.into_iter().map(|(id, output)| (TaskId::new(id).unwrap(), ended(output)));
+        let outputs: &BTreeMap<TaskId, Ended> = Box::leak(Box::new(outputs.collect()));
         Self {
             input,
-            outputs: outputs.into_iter().map(|(id, output)| (TaskId::new(id).unwrap(), output)).collect(),
+            around: Around::tasks(outputs),
             run: json!({"id": "3.x", "workflow": "w", "correlation_id": "c", "started_at": "2026-01-02T03:04:05Z"}),
             result: json!({"value": 7}),
         }
@@ -42,7 +48,7 @@ impl Data {
     }
 
     fn scope(&self) -> Scope<'_> {
-        Scope { input: &self.input, outputs: &self.outputs, run: &self.run, result: Some(&self.result) }
+        Scope { input: &self.input, around: &self.around, run: &self.run, result: Some(&self.result) }
     }
 
     fn render(&self, template: &Value) -> Result<Value, ExpressionError> {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use mesh_bus::RunOutcome;
-use mesh_core::{Action, Decision, Event, Fact, Plan, Run, Started, Step};
+use mesh_core::{Action, Decision, Event, Fact, Plan, Run, Started, Step, TaskView};
 use mesh_schemas::payload::{TaskAssigned, TaskProgress, TaskReleased};
-use mesh_schemas::{AgentId, Attempt, Namespace, StoredMessage, Subject, TaskId, TaskKey, Timer};
+use mesh_schemas::{AgentId, Attempt, Capability, Namespace, StoredMessage, Subject, TaskId, TaskKey, Timer};
 
 use super::read::{data, ended};
 use super::task::{AttemptState, Served, TaskState, Waiting};
@@ -35,6 +35,7 @@ impl RunState {
             error: None,
             reason: None,
             counts: Counts::of(&tasks),
+            places: tasks.iter().enumerate().map(|(place, task)| (task.id.clone(), place)).collect(),
             tasks,
             archived: false,
             late: 0,
@@ -46,6 +47,7 @@ impl RunState {
             early: Default::default(),
         };
         state.decided(&step);
+        state.stand(&step.changed);
         state.refresh(event.time, (0..state.tasks.len()).collect());
         state
     }
@@ -56,7 +58,7 @@ impl RunState {
         let Ok(event) = Event::read(namespace, stored) else { return Vec::new() };
         let was_over = self.fold.has_ended();
         let step = self.fold.apply(&event);
-        let mut touched = step.changed.clone();
+        let mut touched = self.stand(&step.changed);
         if step.stray.is_none() {
             touched.extend(self.outcome_of_attempt(&event, stored));
         }
@@ -69,6 +71,7 @@ impl RunState {
         }
         if self.fold.has_ended() != was_over {
             // All that were open stand otherwise.
+            self.stand(&self.fold.tasks());
             touched = (0..self.tasks.len()).collect();
         }
         self.refresh(stored.time, touched)
@@ -84,7 +87,7 @@ impl RunState {
         let agent = data::<serde_json::Value>(stored)
             .and_then(|data| data.get("agent")?.as_str()?.parse::<AgentId>().ok());
         self.attempt_mut(&key.task, key.attempt)?.end(event.time, agent, result);
-        self.plan.index(&key.task)
+        self.places.get(&key.task).copied()
     }
 
     fn decided(&mut self, step: &Step) {
@@ -109,19 +112,48 @@ impl RunState {
                         attempt.retry_at = Some(*due);
                     }
                 }
-                Action::GiveUp(..) | Action::SetTimer(Timer::Deadline, _) | Action::End(_) => {}
+                Action::GiveUp(..) | Action::SetTimer(..) | Action::End(_) => {}
             }
         }
     }
 
     fn add(&mut self, key: &TaskKey, attempt: AttemptState) {
-        if let Some(place) = self.plan.index(&key.task) {
-            self.tasks[place].attempts.push(attempt);
+        let place = self.place_of(&key.task, Some(&key.capability));
+        self.tasks[place].attempts.push(attempt);
+    }
+
+    /// Takes over how tasks stand by the fold. Returns their places.
+    fn stand(&mut self, views: &[TaskView]) -> Vec<usize> {
+        let mut touched = Vec::new();
+        for view in views {
+            let place = self.place_of(&view.id, view.agent.as_ref());
+            let task = &mut self.tasks[place];
+            if task.status != view.status {
+                self.counts.change(task.status, view.status);
+                task.status = view.status;
+            }
+            touched.push(place);
         }
+        touched
+    }
+
+    /// The place of a task, which it gets when it is first heard of: what loops and groups are made of comes about while
+    /// the run goes on.
+    fn place_of(&mut self, task: &TaskId, capability: Option<&Capability>) -> usize {
+        if let Some(place) = self.places.get(task) {
+            return *place;
+        }
+        let place = self.tasks.len();
+        let view =
+            TaskView { id: task.clone(), agent: capability.cloned(), status: "pending", attempt: None };
+        self.counts.add(view.status);
+        self.tasks.push(TaskState::from(view));
+        self.places.insert(task.clone(), place);
+        place
     }
 
     fn attempt_mut(&mut self, task: &TaskId, attempt: Attempt) -> Option<&mut AttemptState> {
-        self.tasks[self.plan.index(task)?].attempt_mut(attempt)
+        self.tasks[*self.places.get(task)?].attempt_mut(attempt)
     }
 
     /// Forgets what was made up of tasks of which nothing is known.
@@ -153,23 +185,20 @@ impl RunState {
         self.outcome = Some(outcome);
     }
 
-    /// Takes over how the fold has the tasks at these places. Returns those that stand otherwise than before.
+    /// Works out what follows for the tasks at these places. Returns those that stand otherwise than was told before.
     fn refresh(&mut self, at: DateTime<Utc>, mut touched: Vec<usize>) -> Vec<usize> {
         touched.sort_unstable();
         touched.dedup();
         let mut changed = Vec::new();
         for place in touched {
-            let view = self.fold.view(place);
             let task = &mut self.tasks[place];
-            let before = (task.status, task.attempt);
-            task.status = view.status;
             task.refresh();
             if task.has_ended() && task.ended.is_none() {
                 task.ended = Some(at);
                 task.duration_ms = task.started.map(|started| text::millis(started, at));
             }
-            if before != (task.status, task.attempt) {
-                self.counts.change(before.0, task.status);
+            let now = (task.status, task.attempt);
+            if task.told.replace(now) != Some(now) {
                 changed.push(place);
             }
         }
@@ -184,14 +213,18 @@ impl RunState {
 
     /// Tells of every task that has not begun which of its needs have not ended.
     pub(super) fn tell_needs(&mut self) {
-        let is_open: Vec<bool> = self.tasks.iter().map(|task| !task.has_ended()).collect();
-        for (task, defined) in self.tasks.iter_mut().zip(self.plan.definition.tasks.values()) {
-            if task.status == "pending" {
+        let is_open =
+            |need: &&TaskId| self.places.get(*need).is_some_and(|place| !self.tasks[*place].has_ended());
+        let mut waiting = Vec::new();
+        for (id, defined) in &self.plan.definition.tasks {
+            if let Some(&place) = self.places.get(id).filter(|place| self.tasks[**place].status == "pending")
+            {
                 // In the order in which the definition names them.
-                let needs = defined.needs.iter();
-                let is_open = |need: &&TaskId| self.plan.index(need).is_some_and(|place| is_open[place]);
-                task.waiting = Some(Waiting::Needs(needs.filter(is_open).cloned().collect()));
+                waiting.push((place, defined.needs.iter().filter(is_open).cloned().collect()));
             }
+        }
+        for (place, needs) in waiting {
+            self.tasks[place].waiting = Some(Waiting::Needs(needs));
         }
     }
 
@@ -236,7 +269,7 @@ impl RunState {
     }
 
     fn of_open_attempt(&mut self, key: &TaskKey, change: impl FnOnce(&mut AttemptState)) -> Option<usize> {
-        let place = self.plan.index(&key.task)?;
+        let place = *self.places.get(&key.task)?;
         let task = &mut self.tasks[place];
         change(task.attempt_mut(key.attempt).filter(|attempt| attempt.ended.is_none())?);
         task.refresh();

@@ -69,8 +69,11 @@ pub(crate) struct RunState {
     pub(crate) reason: Option<String>,
     /// How many tasks stand how.
     pub(crate) counts: Counts,
-    /// By id.
+    /// By id; what belongs to a task behind it.
     pub(crate) tasks: Vec<TaskState>,
+    /// Where each task is.
+    #[serde(skip)]
+    places: BTreeMap<TaskId, usize>,
     /// Whether it was moved from the log to its history.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) archived: bool,

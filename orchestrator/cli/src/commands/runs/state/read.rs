@@ -75,7 +75,7 @@ impl RunReader {
         let registered = registered(&*self.bus).await?;
         for task in &mut state.tasks {
             if let Some(Waiting::Agent(served)) = &mut task.waiting {
-                let is_served = registered.contains(&task.capability);
+                let is_served = task.capability.as_ref().is_some_and(|needed| registered.contains(needed));
                 *served = if is_served { Served::BySomebody } else { Served::ByNobody };
             }
         }

@@ -10,7 +10,9 @@ use crate::text;
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct TaskState {
     pub(crate) id: TaskId,
-    pub(crate) capability: Capability,
+    /// What it asks of an agent; none for what is made of other tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) capability: Option<Capability>,
     /// `pending`, `active`, `retrying`, `done`, `failed`, `skipped` or `cancelled`; `unknown` where the events of its
     /// run are gone.
     pub(crate) status: &'static str,
@@ -35,6 +37,9 @@ pub(crate) struct TaskState {
     pub(crate) waiting: Option<Waiting>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) attempts: Vec<AttemptState>,
+    /// How it stood when it was told of last.
+    #[serde(skip)]
+    pub(super) told: Option<(&'static str, Option<Attempt>)>,
 }
 
 /// How an attempt of a task stands.
@@ -137,7 +142,7 @@ impl AttemptState {
 
 impl TaskState {
     /// One of which no more is known than how it stands.
-    pub(super) fn new(id: TaskId, capability: Capability, status: &'static str) -> Self {
+    pub(super) fn new(id: TaskId, capability: Option<Capability>, status: &'static str) -> Self {
         Self {
             id,
             capability,
@@ -150,6 +155,7 @@ impl TaskState {
             error: None,
             waiting: None,
             attempts: Vec::new(),
+            told: None,
         }
     }
 
@@ -178,7 +184,7 @@ impl TaskState {
 
 impl Waiting {
     fn describe(&self, task: &TaskState) -> String {
-        let capability = &task.capability;
+        let capability = task.capability.as_ref().map_or("-", Capability::as_str);
         match self {
             Self::Needs(tasks) => {
                 let tasks: Vec<&str> = tasks.iter().map(TaskId::as_str).collect();

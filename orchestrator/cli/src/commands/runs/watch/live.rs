@@ -49,6 +49,8 @@ impl Live {
     }
 
     fn show(&mut self, state: &RunState, place: usize) {
+        // Loops and groups bring tasks of which nothing was known in the beginning.
+        self.tasks.resize(state.tasks.len().max(self.tasks.len()), None);
         let task = &state.tasks[place];
         if self.has_many && !is_in_trouble(task) {
             return;

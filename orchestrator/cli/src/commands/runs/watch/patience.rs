@@ -90,7 +90,7 @@ async fn waits_for_room(bus: &dyn Bus) -> Result<Option<Fill>, BusError> {
 /// The capabilities of tasks that nobody has taken, each with one of its tasks.
 fn wanted(state: &RunState) -> BTreeMap<Capability, TaskId> {
     let open = state.tasks.iter().filter(|task| task.status == "active" && task.agent.is_none());
-    open.map(|task| (task.capability.clone(), task.id.clone())).collect()
+    open.filter_map(|task| Some((task.capability.clone()?, task.id.clone()))).collect()
 }
 
 fn nobody(capability: &Capability, task: &TaskId, registered: &BTreeSet<Capability>) -> String {

@@ -13,9 +13,11 @@ const NAMED: usize = 3;
 
 /// Tells all that is missing and all that is too much at once.
 pub(super) fn check(definition: &Definition, doers: &[Doer]) -> Result<(), Failure> {
-    let mut needed: BTreeMap<&Capability, Vec<&TaskId>> = BTreeMap::new();
-    for (id, task) in &definition.tasks {
-        needed.entry(&task.agent).or_default().push(id);
+    let mut needed: BTreeMap<&Capability, Vec<TaskId>> = BTreeMap::new();
+    for (id, body) in definition.work() {
+        if let Some(agent) = &body.agent {
+            needed.entry(agent).or_default().push(id);
+        }
     }
     let mut given: BTreeMap<&Capability, usize> = BTreeMap::new();
     for doer in doers {
@@ -39,7 +41,7 @@ pub(super) fn check(definition: &Definition, doers: &[Doer]) -> Result<(), Failu
     Err(Failure::new(ErrorCode::UnfitAgents, message))
 }
 
-fn lacks(capability: &Capability, tasks: &[&TaskId]) -> String {
+fn lacks(capability: &Capability, tasks: &[TaskId]) -> String {
     let named: Vec<String> = tasks.iter().take(NAMED).map(|task| format!("'{task}'")).collect();
     let more = if tasks.len() > NAMED { ", …" } else { "" };
     let plural = if tasks.len() > 1 { "s" } else { "" };

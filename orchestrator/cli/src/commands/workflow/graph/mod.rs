@@ -2,11 +2,11 @@ mod dot;
 mod mermaid;
 mod text;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Args, ValueEnum};
-use mesh_schemas::definition::{OnFailure, OnSkipped, Task};
-use mesh_schemas::{Definition, ErrorCode, TaskId, WorkflowName};
+use mesh_schemas::definition::{Body, Case, Join, OnFailure, OnMax, OnSkipped, Task};
+use mesh_schemas::{ErrorCode, TaskId, WorkflowName};
 
 use super::registered::definition;
 use super::source::Source;
@@ -70,9 +70,9 @@ impl Graph {
     }
 }
 
-/// The tasks by steps: each in the first step in which all that it needs have gone before.
-fn steps(definition: &Definition) -> Vec<Vec<(&TaskId, &Task)>> {
-    let tasks: Vec<(&TaskId, &Task)> = definition.tasks.iter().collect();
+/// The tasks of a block by steps: each in the first step in which all that it needs have gone before.
+fn steps(block: &BTreeMap<TaskId, Task>) -> Vec<Vec<(&TaskId, &Task)>> {
+    let tasks: Vec<(&TaskId, &Task)> = block.iter().collect();
     let place = |id: &TaskId| tasks.binary_search_by_key(&id, |(id, _)| *id).ok();
     let needs = |task: &Task| task.needs.iter().filter_map(place).collect::<BTreeSet<usize>>();
     let mut dependents = vec![Vec::new(); tasks.len()];
@@ -101,19 +101,64 @@ fn steps(definition: &Definition) -> Vec<Vec<(&TaskId, &Task)>> {
     steps
 }
 
+/// What a body is made of, if it is not work.
+enum Parts<'a> {
+    Group(&'a BTreeMap<TaskId, Task>),
+    Cases(&'a [Case]),
+}
+
+fn parts(body: &Body) -> Option<Parts<'_>> {
+    let cases = || body.switch.as_deref().map(Parts::Cases);
+    body.tasks.as_ref().map(Parts::Group).or_else(cases)
+}
+
+/// What does it: the capability of an agent, or what it is.
+fn doer(body: &Body) -> String {
+    match (&body.agent, parts(body)) {
+        (Some(agent), _) => agent.to_string(),
+        (None, Some(Parts::Cases(_))) => "(switch)".to_owned(),
+        (None, _) => "(group)".to_owned(),
+    }
+}
+
 /// What is special about a task.
 fn notes(task: &Task) -> Vec<String> {
     let mut notes = Vec::new();
+    if let Some(foreach) = &task.foreach {
+        let most = foreach.max_parallel.map_or_else(String::new, |most| format!(", {most} at a time"));
+        let items = foreach.items.as_str().map_or_else(|| "a list".to_owned(), condition);
+        notes.push(format!("foreach {items}{most}"));
+    }
+    if let Some(repeat) = &task.repeat {
+        let on_max = if repeat.on_max == OnMax::Continue { ", then goes on" } else { "" };
+        notes.push(format!(
+            "repeat until {}, {} times at most{on_max}",
+            condition(&repeat.until),
+            repeat.max
+        ));
+    }
+    match task.join {
+        Join::All => {}
+        Join::Any => notes.push("join any".to_owned()),
+        Join::Quorum(quorum) => notes.push(format!("join {}", quorum.quorum)),
+    }
     if let Some(when) = &task.when {
         notes.push(format!("when {}", condition(when)));
     }
     if task.on_skipped == OnSkipped::Run {
         notes.push("on_skipped: run".to_owned());
     }
-    if task.on_failure == OnFailure::Continue {
-        notes.push("on_failure: continue".to_owned());
+    match &task.on_failure {
+        OnFailure::Fail => {}
+        OnFailure::Continue => notes.push("on_failure: continue".to_owned()),
+        OnFailure::Task(rescuer) => notes.push(format!("on_failure: {rescuer}")),
     }
     notes
+}
+
+/// When a case is done.
+fn case_note(case: &Case) -> String {
+    case.when.as_deref().map_or_else(|| "otherwise".to_owned(), |when| format!("when {}", condition(when)))
 }
 
 /// A condition in one line, without the `${…}` that may stand around it.

@@ -1,0 +1,169 @@
+//! What follows when a task is over.
+
+use mesh_schemas::Attempt;
+use mesh_schemas::definition::OnFailure;
+use serde_json::{Value, json};
+
+use super::{At, Fold};
+use crate::expression::{Around, Brings, Ended, Status};
+use crate::plan::{Node, Recurring, Step};
+use crate::run::state::{Failure, Frame, NodeState, Outcome};
+
+impl Fold<'_> {
+    /// A task is over. An error if its block fails with it.
+    pub(super) fn over(
+        &mut self,
+        at: At<'_>,
+        frame: &mut Frame,
+        queue: &mut Vec<usize>,
+        place: usize,
+        outcome: Outcome,
+    ) -> Result<(), Failure> {
+        let node = &at.block.nodes[place];
+        let attempt = frame.nodes[place].attempt();
+        self.count(node, &frame.nodes[place], &outcome);
+        let iterations = match &mut frame.nodes[place] {
+            NodeState::Loop(state) if node.keeps_iterations => {
+                Some(Box::new(Value::Array(std::mem::take(&mut state.outputs))))
+            }
+            _ => None,
+        };
+        match outcome {
+            Outcome::Done(output) => {
+                let ended = Ended { output, status: Status::Done, error: None, iterations };
+                self.finish(at, frame, queue, place, NodeState::Done(attempt), ended);
+            }
+            Outcome::Skipped => {
+                if let Some(failure) = unrescued(node, frame) {
+                    frame.nodes[place] = NodeState::Skipped;
+                    return Err(failure);
+                }
+                let ended = Ended { status: Status::Skipped, ..Ended::default() };
+                self.finish(at, frame, queue, place, NodeState::Skipped, ended);
+            }
+            Outcome::Failed(failure) => {
+                let error = Some(Box::new(json!({ "code": failure.code, "message": failure.message })));
+                let ended = Ended { output: Value::Null, status: Status::Failed, error, iterations };
+                let tolerated = node.on_failure == OnFailure::Continue || frame.released.contains(&place);
+                if tolerated {
+                    self.finish(at, frame, queue, place, NodeState::Failed(attempt), ended);
+                } else if node.rescuer.is_some() {
+                    frame.nodes[place] = NodeState::Recovering(Box::new(failure), attempt);
+                    // The one that stands in for it may ask what went wrong.
+                    if frame.readers[place] > 0 {
+                        frame.ended.insert(node.id.clone(), ended);
+                    }
+                    self.note(&at.path(place), &node.step, "failed", None);
+                    queue.push(place);
+                } else {
+                    frame.nodes[place] = NodeState::Failed(attempt);
+                    self.note(&at.path(place), &node.step, "failed", None);
+                    return Err(failure);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes how a task ended for good, and that those behind it are to be told.
+    fn finish(
+        &mut self,
+        at: At<'_>,
+        frame: &mut Frame,
+        queue: &mut Vec<usize>,
+        place: usize,
+        state: NodeState,
+        ended: Ended,
+    ) {
+        let node = &at.block.nodes[place];
+        let output = node.rescues.map(|_| ended.output.clone());
+        self.note(&at.path(place), &node.step, ended.status.as_str(), None);
+        frame.nodes[place] = state;
+        if !frame.released.remove(&place) {
+            frame.open -= 1;
+        }
+        if frame.readers[place] > 0 {
+            frame.ended.insert(node.id.clone(), ended);
+        }
+        for &used in &node.uses {
+            frame.readers[used] -= 1;
+            if frame.readers[used] == 0 {
+                frame.ended.remove(&at.block.nodes[used].id);
+            }
+        }
+        queue.push(place);
+        if let Some((failed, (failure, attempt))) = recovering(node, frame) {
+            let error = Some(Box::new(json!({ "code": failure.code, "message": failure.message })));
+            let output = output.unwrap_or_default();
+            let ended = Ended { output, status: Status::Failed, error, iterations: None };
+            self.finish(at, frame, queue, failed, NodeState::Failed(attempt), ended);
+        }
+    }
+
+    /// Tells those behind a task that it is over.
+    pub(super) fn tell(
+        &mut self,
+        at: At<'_>,
+        frame: &mut Frame,
+        queue: &mut Vec<usize>,
+        place: usize,
+    ) -> Result<(), Failure> {
+        let node = &at.block.nodes[place];
+        if let (NodeState::Recovering(..), Some(rescuer)) = (&frame.nodes[place], node.rescuer) {
+            return self.arrive(at, frame, queue, rescuer, false);
+        }
+        if let Some(rescuer) = node.rescuer
+            && let NodeState::Waiting(_) = &frame.nodes[rescuer]
+        {
+            self.over(at, frame, queue, rescuer, Outcome::Skipped)?;
+        }
+        let went_well = matches!(frame.nodes[place], NodeState::Done(_));
+        for &dependent in &node.dependents {
+            self.arrive(at, frame, queue, dependent, went_well)?;
+        }
+        Ok(())
+    }
+
+    /// What a block of which all is over comes to.
+    pub(super) fn block_output(&self, at: At<'_>, frame: &Frame) -> Outcome {
+        let around = Around { parent: at.around, brings: Brings::Tasks(&frame.ended) };
+        match at.block.output.render(&self.scope(&around, None)) {
+            Ok(output) => Outcome::Done(output),
+            Err(error) => Outcome::Failed(Failure {
+                task: None,
+                code: error.code().to_owned(),
+                message: format!("output: {error}"),
+            }),
+        }
+    }
+
+    /// Counts work, and what never began; what is made of other tasks is counted by those.
+    fn count(&mut self, node: &Node, state: &NodeState, outcome: &Outcome) {
+        let is_work = matches!((&node.recurring, &node.step), (Recurring::Once, Step::Work(_)));
+        if is_work || matches!(state, NodeState::Waiting(_)) {
+            self.count_one(outcome);
+        }
+    }
+
+    pub(super) fn count_one(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Done(_) => self.counts.done += 1,
+            Outcome::Failed(_) => self.counts.failed += 1,
+            Outcome::Skipped => self.counts.skipped += 1,
+        }
+    }
+}
+
+/// The failure that a task should have made up for.
+fn unrescued(node: &Node, frame: &Frame) -> Option<Failure> {
+    recovering(node, frame).map(|(_, (failure, _))| failure)
+}
+
+/// The task whose failure a task is for, if it did fail and that is not settled.
+fn recovering(node: &Node, frame: &Frame) -> Option<(usize, (Failure, Option<Attempt>))> {
+    let failed = node.rescues?;
+    match &frame.nodes[failed] {
+        NodeState::Recovering(failure, attempt) => Some((failed, ((**failure).clone(), *attempt))),
+        _ => None,
+    }
+}
