@@ -5,10 +5,12 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use mesh_bus::Publish;
 use mesh_core::{Action, Decision, End, Header};
-use mesh_schemas::payload::{TaskError, TaskFailed, TimerFired, WorkflowCheckpointed, WorkflowStarted};
+use mesh_schemas::payload::{
+    TaskError, TaskFailed, TaskRouted, TimerFired, WorkflowCheckpointed, WorkflowStarted,
+};
 use mesh_schemas::{
-    Envelope, Message, Namespace, RunId, Subject, TaskKey, TaskVerb, Timer, TraceContext, WorkflowName,
-    WorkflowVerb,
+    Attempt, Envelope, Message, Namespace, RunId, Subject, TaskId, TaskKey, TaskVerb, Timer, TraceContext,
+    WorkflowName, WorkflowVerb,
 };
 use serde::Serialize;
 
@@ -33,6 +35,7 @@ pub(crate) fn decision(
     };
     match &decision.action {
         Action::Create(key, data) => Publish::once(frame.message(&key.subject(TaskVerb::Created), data)),
+        Action::Route(..) => unreachable!("a choice is made before it is written: see `routed`"),
         Action::GiveUp(key, error) => {
             let data = TaskFailed { error: error.clone(), agent: None };
             Publish::once(frame.message(&key.subject(TaskVerb::Failed), &data))
@@ -46,6 +49,19 @@ pub(crate) fn decision(
         Action::End(End::Failed(data)) => end(WorkflowVerb::Failed, json(data)),
         Action::End(End::Cancelled(data)) => end(WorkflowVerb::Cancelled, json(data)),
     }
+}
+
+/// The message that stores how many items of a loop are under way at a time.
+pub(crate) fn routed(
+    namespace: &Namespace,
+    header: &Header,
+    decision: &Decision,
+    task: &TaskId,
+    routed: &TaskRouted,
+    hop: Option<&TraceContext>,
+) -> Publish {
+    let subject = Subject::TaskRouted { run: header.run, task: task.clone(), attempt: Attempt::FIRST };
+    Publish::once(frame(namespace, header, decision, hop).message(&subject, routed))
 }
 
 /// Tells the agent at work on an attempt that nobody waits for it any more.

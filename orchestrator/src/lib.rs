@@ -13,6 +13,7 @@ mod peers;
 mod pressure;
 pub mod rehearsal;
 mod relay;
+mod route;
 mod service;
 mod shard;
 mod store;

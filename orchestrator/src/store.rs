@@ -7,14 +7,15 @@ use futures::StreamExt;
 use mesh_bus::{
     Bus, Content as InLetter, DeadEnd, Persisted, Publish, PublishError, Stored, persist, publish_event,
 };
-use mesh_core::{Action, Content, Decision, End, Header};
-use mesh_schemas::payload::{RunError, TaskError, WorkflowCancelled, WorkflowFailed, code};
+use mesh_core::{Action, Content, Decision, End, Header, Route};
+use mesh_schemas::payload::{RunError, TaskError, TaskRouted, WorkflowCancelled, WorkflowFailed, code};
 use mesh_schemas::{DataRef, RunId, StoredMessage, TraceContext};
 use tracing::{debug, warn};
 
 use crate::encode;
 use crate::lease::Lease;
 use crate::log;
+use crate::route;
 
 /// Decisions of one event that are on their way at once: a wide fan-out must not take the whole connection.
 const AT_ONCE: usize = 512;
@@ -50,7 +51,13 @@ async fn one(
     decision: Decision,
     hop: Option<&TraceContext>,
 ) -> Result<Option<String>, Lost> {
-    let publish = encode::decision(bus.namespace(), header, &decision, hop);
+    let publish = match &decision.action {
+        Action::Route(task, route) => {
+            let routed = chosen(bus, lease, route).await?;
+            encode::routed(bus.namespace(), header, &decision, task, &routed, hop)
+        }
+        _ => encode::decision(bus.namespace(), header, &decision, hop),
+    };
     if let Outcome::TooLarge(error) = event(bus, lease, &header.run, publish).await? {
         let Some(smaller) = without_content(decision.clone(), &error) else {
             return Ok(Some(error));
@@ -62,6 +69,18 @@ async fn one(
     }
     tell(bus, header, &decision).await;
     Ok(None)
+}
+
+/// A choice that is no function of the log, however long it takes to make it, as long as the lease is ours.
+async fn chosen(bus: &dyn Bus, lease: &Lease, route: &Route) -> Result<TaskRouted, Lost> {
+    while !lease.is_lost() {
+        match route::choose(bus, route).await {
+            Ok(routed) => return Ok(routed),
+            Err(error) => debug!(%error, "it cannot be told yet what agents there are"),
+        }
+        tokio::time::sleep(FETCH_PAUSE).await;
+    }
+    Err(Lost)
 }
 
 /// What became of a message that is no longer ours to send.
@@ -185,7 +204,7 @@ fn without_content(decision: Decision, error: &str) -> Option<Decision> {
             let reason = end.reason.as_deref().map(shorten);
             Action::End(End::Cancelled(WorkflowCancelled { reason, ..end }))
         }
-        Action::GiveUp(..) | Action::SetTimer(..) => return None,
+        Action::Route(..) | Action::GiveUp(..) | Action::SetTimer(..) => return None,
     };
     Some(Decision { action, ..decision })
 }
@@ -205,6 +224,6 @@ async fn tell(bus: &dyn Bus, header: &Header, decision: &Decision) {
         Action::End(_) => {
             let _ = bus.unschedule(&encode::deadline_subject(bus.namespace(), header)).await;
         }
-        Action::Create(..) | Action::SetTimer(..) => {}
+        Action::Create(..) | Action::Route(..) | Action::SetTimer(..) => {}
     }
 }

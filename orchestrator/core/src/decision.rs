@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use mesh_schemas::payload::{TaskCreated, TaskError, WorkflowCancelled, WorkflowCompleted, WorkflowFailed};
-use mesh_schemas::{TaskKey, Timer};
+use mesh_schemas::{Capability, TaskId, TaskKey, Timer};
 
 /// Something that follows from an event and is to be stored. Storing it twice has no second effect.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,12 +20,27 @@ pub struct Decision {
 pub enum Action {
     /// Work for an agent.
     Create(TaskKey, Box<TaskCreated>),
+    /// How many items of this loop are under way at a time: chosen by whoever stores it first.
+    Route(TaskId, Box<Route>),
     /// The `failed` of an attempt that nobody waits for any more, or that could not even be created.
     GiveUp(TaskKey, TaskError),
     /// A wait that is over at a time.
     SetTimer(Timer, DateTime<Utc>),
     /// The end of the run.
     End(End),
+}
+
+/// What the choice is made from, beside what agents could take on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// How complex the work is, from 0 to 1.
+    pub complexity: f64,
+    /// How much its parts depend on each other, from 0 to 1.
+    pub dependency: f64,
+    /// How many there may be at most.
+    pub most: u32,
+    /// The capabilities that the work asks for.
+    pub capabilities: Vec<Capability>,
 }
 
 /// How a run ended.

@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use mesh_schemas::payload::{
-    CancelSignal, TaskCompleted, TaskError, TaskFailed, TimerFired, WorkflowCancelled, WorkflowCompleted,
-    WorkflowFailed, WorkflowStarted, code,
+    CancelSignal, TaskCompleted, TaskError, TaskFailed, TaskRouted, TimerFired, WorkflowCancelled,
+    WorkflowCompleted, WorkflowFailed, WorkflowStarted, code,
 };
 use mesh_schemas::{
     DataRef, Decoded, Envelope, Namespace, ObjectOwner, RunId, SCHEMA_VERSION, StoredMessage, Subject,
-    SubjectError, TaskKey, TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
+    SubjectError, TaskId, TaskKey, TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
 };
 use serde_json::Value;
 
@@ -48,6 +48,8 @@ pub enum Fact {
     Lost(TaskKey, TaskError),
     /// An attempt did not go well.
     Failed(TaskKey, TaskError),
+    /// It was chosen how many items of this loop are under way at a time.
+    Routed(TaskId, u32),
     /// A wait is over.
     Fired(Timer),
 }
@@ -235,6 +237,11 @@ fn fact(
         Subject::Task { verb: TaskVerb::Failed, key } => {
             outcome(payload, key, |key, data: TaskFailed| Fact::Failed(key, data.error))
         }
+        Subject::TaskRouted { task, .. } => match data::<TaskRouted>(payload) {
+            Ok(routed) => (Fact::Routed(task, routed.width), None),
+            // Its subject is taken for good, and the loop has to go on.
+            Err(error) => (Fact::Routed(task, 1), Some(error.to_string())),
+        },
         Subject::TimerFired { timer, .. } => {
             (Fact::Fired(timer), data::<TimerFired>(payload).err().map(|error| error.to_string()))
         }

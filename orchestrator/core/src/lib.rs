@@ -15,11 +15,11 @@ mod plan;
 mod replay;
 mod run;
 
-pub use decision::{Action, Decision, End};
+pub use decision::{Action, Decision, End, Route};
 pub use event::{Content, Event, Fact, Started, Unreadable};
 pub use expression::{
-    Around, Brings, Condition, Ended, ExpressionError, MAX_EXPRESSION_BYTES, References, Scope, Status,
-    Template,
+    Around, Brings, Condition, Ended, ExpressionError, MAX_EXPRESSION_BYTES, Measure, Measures, References,
+    Scope, Status, Template,
 };
 pub use plan::{MAX_DEPTH, MAX_NEEDS, MAX_TASKS, Plan, check};
 pub use replay::{Replay, given_up_as_lost, replay};

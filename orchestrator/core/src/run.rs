@@ -84,7 +84,7 @@ impl Run {
     pub fn start(event: &Event, started: &Started, plan: Arc<Plan>) -> (Self, Step) {
         let mut run = Self::new(event, started, plan);
         let deadline = run.header.deadline;
-        let step = run.step(&event.id, event.time, |fold, at, root| match &started.lost {
+        let step = run.step(event, |fold, at, root| match &started.lost {
             Some(error) => fold.input_lost(at, root, error),
             None => {
                 fold.decide(Action::SetTimer(Timer::Deadline, deadline));
@@ -141,13 +141,14 @@ impl Run {
         if self.end != EndState::Open {
             return Step::default();
         }
-        self.step(&event.id, event.time, |fold, at, root| match &event.fact {
+        self.step(event, |fold, at, root| match &event.fact {
             Fact::Completed(key, outcome) => fold.hit(at, root, &key.task, &Hit::Completed(key, outcome)),
             Fact::Failed(key, error) => fold.hit(at, root, &key.task, &Hit::Failed(key, error)),
             Fact::Lost(key, error) => fold.hit(at, root, &key.task, &Hit::Lost(key, error)),
             Fact::Fired(Timer::Retry { task, after }) => fold.hit(at, root, task, &Hit::Retry(*after)),
             Fact::Fired(Timer::Grace(task)) => fold.hit(at, root, task, &Hit::Grace),
             Fact::Fired(Timer::Join(task)) => fold.hit(at, root, task, &Hit::Join),
+            Fact::Routed(task, width) => fold.hit(at, root, task, &Hit::Routed(*width)),
             Fact::Fired(Timer::Deadline) => fold.timed_out(at, root),
             Fact::Cancel(signal) => fold.cancelled(at, root, signal.reason.clone()),
             Fact::Started(_) | Fact::Ended | Fact::Check | Fact::Checkpoint => {}
@@ -198,6 +199,7 @@ impl Run {
             Action::SetTimer(Timer::Retry { task, after }, _) => {
                 matches!(find(task), Found::Open(_, Stand::Pausing(attempt)) if attempt == after)
             }
+            Action::Route(task, _) => matches!(find(task), Found::Unrouted),
             Action::GiveUp(..) => true,
             Action::End(_) => self.end != EndState::Stored,
         }
@@ -217,8 +219,11 @@ impl Run {
     pub fn has_used(&self, key: &TaskKey) -> bool {
         match look::find(&self.plan, &self.root, &key.task) {
             Found::Ended(_, attempt) => attempt == Some(key.attempt),
+            Found::Open(_, Stand::Planned(planned)) => planned.attempt == key.attempt,
             Found::Over => true,
-            Found::Nothing | Found::Waiting(..) | Found::Unborn(_) | Found::Open(..) => false,
+            Found::Nothing | Found::Unrouted | Found::Waiting(..) | Found::Unborn(_) | Found::Open(..) => {
+                false
+            }
         }
     }
 
@@ -236,10 +241,11 @@ impl Run {
             | Fact::Check
             | Fact::Checkpoint
             | Fact::Cancel(_)
+            | Fact::Routed(..)
             | Fact::Fired(Timer::Deadline | Timer::Grace(_) | Timer::Join(_)) => return None,
         };
         let (work, last) = match look::find(&self.plan, &self.root, task) {
-            Found::Nothing | Found::Waiting(None, _) => {
+            Found::Nothing | Found::Unrouted | Found::Waiting(None, _) => {
                 return Some(format!("the workflow has no task '{task}'"));
             }
             Found::Over => return None,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use mesh_core::{Action, Decision, Event, Fact, Plan, Run, Started, replay};
 use mesh_schemas::definition::{
-    Foreach, Join, OnFailure, OnMax, OnSkipped, Quorum, Quota, Repeat, Retry, Span, TaskBuilder,
+    Adaptive, Foreach, Join, Merge, MergeBy, OnFailure, OnMax, OnSkipped, Planner, Quorum, Quota, Repeat,
+    Retry, Span, TaskBuilder,
 };
 use mesh_schemas::payload::{CancelSignal, TaskCompleted, TaskError, WorkflowStarted};
 use mesh_schemas::{
@@ -40,6 +41,9 @@ enum Made {
     Each,
     EachGroup,
     Loop,
+    Merge,
+    Plan,
+    EachPlan,
 }
 
 fn shapes() -> impl Strategy<Value = Vec<Shape>> {
@@ -50,6 +54,9 @@ fn shapes() -> impl Strategy<Value = Vec<Shape>> {
         1 => Just(Made::Each),
         1 => Just(Made::EachGroup),
         1 => Just(Made::Loop),
+        1 => Just(Made::Merge),
+        1 => Just(Made::Plan),
+        1 => Just(Made::EachPlan),
     ];
     let quorum = |quorum, grace, deadline| Join::Quorum(Quorum { quorum, grace, deadline });
     let join = prop_oneof![
@@ -134,11 +141,19 @@ fn made(index: usize, shape: &Shape, retry: Retry) -> TaskBuilder {
     let each = Foreach {
         items: json!([1, 2, 3]),
         max_parallel: shape.pauses.then_some(2),
+        adaptive: shape.conditional.then(|| Adaptive { complexity: json!(0.5), dependency: json!(0.1) }),
         max_items: None,
         tolerate: shape.looks_far.then_some(Quota::Count(1)),
     };
+    let plan = || TaskBuilder::new("planner").unwrap().retry(retry.clone()).plan(Planner::Plain(true));
+    let by = [MergeBy::Quality, MergeBy::Collect, MergeBy::First, MergeBy::Object][index % 4];
     match shape.made_of {
-        Made::Work => work(),
+        Made::Merge if (0..index).any(|need| shape.needs >> need & 1 == 1) => {
+            TaskBuilder::merge(Merge::by(by))
+        }
+        Made::Work | Made::Merge => work(),
+        Made::Plan => plan(),
+        Made::EachPlan => plan().foreach(each),
         Made::Group => group(),
         Made::Switch => {
             TaskBuilder::switch().case("run.id.contains('7')", work()).case("size(run.id) > 3", group())
@@ -169,6 +184,8 @@ struct World {
     /// Attempts that agents may still answer, timers that may still fire.
     open: Vec<TaskKey>,
     timers: Vec<Timer>,
+    /// Loops whose width is not chosen yet.
+    routes: Vec<TaskId>,
     now: DateTime<Utc>,
 }
 
@@ -198,6 +215,7 @@ impl World {
             unstored: Vec::new(),
             open: Vec::new(),
             timers: vec![Timer::Deadline],
+            routes: Vec::new(),
             now,
         };
         world.take(step.decisions);
@@ -209,6 +227,7 @@ impl World {
             match &decision.action {
                 Action::Create(key, _) => self.open.push(key.clone()),
                 Action::SetTimer(timer, _) => self.timers.push(timer.clone()),
+                Action::Route(task, _) => self.routes.push(task.clone()),
                 Action::GiveUp(..) | Action::End(_) => self.unstored.push(decision.clone()),
             }
         }
@@ -232,7 +251,10 @@ impl World {
                 let whole = choice / 16;
                 let output =
                     if choice.is_multiple_of(5) { json!(f64::from(whole) / 7.0) } else { json!(whole) };
-                self.push(Fact::Completed(key, Box::new(completed(output))));
+                let output = if key.capability.as_str() == "planner" { planned(whole) } else { output };
+                let quality = choice.is_multiple_of(3).then(|| f64::from(whole % 11) / 10.0);
+                let outcome = TaskCompleted { quality, ..completed(output) };
+                self.push(Fact::Completed(key, Box::new(outcome)));
             }
             6 if !self.open.is_empty() => {
                 // Its result is lost: it is given up, and fails when that is stored.
@@ -258,6 +280,10 @@ impl World {
                 _ => self.push(Fact::Ended),
             },
             13 if (choice / 16).is_multiple_of(8) => self.push(Fact::Cancel(CancelSignal::default())),
+            13..=14 if !self.routes.is_empty() => {
+                let task = self.routes.remove(pick(self.routes.len()));
+                self.push(Fact::Routed(task, u32::from(choice / 16) % 4));
+            }
             14 => self.push(Fact::Check),
             15 => {
                 let task = format!("t{}", pick(9)).parse().unwrap();
@@ -276,6 +302,19 @@ impl World {
             _ => self.push(Fact::Check),
         }
     }
+}
+
+/// What a planner returns: sometimes what cannot be followed, and sometimes with a planner in it.
+fn planned(number: u16) -> serde_json::Value {
+    let second = match number % 4 {
+        0 => json!({"agent": "worker", "needs": ["nobody"]}),
+        1 => json!({"agent": "planner", "plan": true, "needs": ["x"]}),
+        _ => json!({"agent": "worker", "needs": ["x"], "when": "tasks.x.output > 100"}),
+    };
+    json!({
+        "tasks": {"x": {"agent": "worker", "retry": {"initial": "0s"}}, "y": second, "z": {"agent": "worker"}},
+        "output": "${tasks.x.output}",
+    })
 }
 
 fn event(sequence: u64, time: DateTime<Utc>, fact: Fact) -> Event {
@@ -306,6 +345,7 @@ fn place(decision: &Decision) -> String {
         Action::Create(key, _) => format!("created {key:?}"),
         Action::GiveUp(key, _) => format!("failed {key:?}"),
         Action::SetTimer(timer, _) => format!("timer {timer}"),
+        Action::Route(task, _) => format!("routed {task}"),
         Action::End(_) => "end".to_owned(),
     }
 }
@@ -363,6 +403,7 @@ proptest! {
                     };
                     !world.timers.contains(timer) || !is_waited_for
                 }
+                Action::Route(task, _) => !world.routes.contains(task) || !stands(task, "active"),
                 Action::GiveUp(..) | Action::End(_) => !world.unstored.contains(decision),
             };
             prop_assert!(answered || missing.contains(decision), "lost: {:?}", decision);
@@ -488,6 +529,8 @@ proptest! {
                 world.push(Fact::Fired(timer));
             } else if let Some(Decision { action: Action::GiveUp(key, error), .. }) = world.unstored.pop() {
                 world.push(Fact::Failed(key, error));
+            } else if let Some(task) = world.routes.pop() {
+                world.push(Fact::Routed(task, 1));
             }
         }
         prop_assert!(world.run.has_ended(), "{:?}", world.run);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use mesh_bus::topology::Bucket;
 use mesh_bus::{Bus, BusError};
+use mesh_schemas::definition::Planner;
 use mesh_schemas::{Capability, Definition, Digest, ObjectName, ObjectOwner, TaskId, WorkflowName};
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +70,7 @@ pub(super) async fn definition(bus: &dyn Bus, entry: Bytes) -> Result<Option<Def
     })
 }
 
-/// The capabilities that the tasks of the definition in an entry ask for; none if the entry is no definition.
+/// The capabilities that the tasks of the definition in an entry ask for, or may plan to; none if the entry is no definition.
 ///
 /// # Errors
 /// As [`definition`].
@@ -78,6 +79,7 @@ pub(crate) async fn agents(bus: &dyn Bus, entry: Bytes) -> Result<BTreeSet<Capab
     #[derive(Default, Deserialize)]
     struct Part {
         agent: Option<Capability>,
+        plan: Option<Planner>,
         #[serde(default)]
         tasks: BTreeMap<TaskId, Self>,
         #[serde(default)]
@@ -86,6 +88,13 @@ pub(crate) async fn agents(bus: &dyn Bus, entry: Bytes) -> Result<BTreeSet<Capab
     impl Part {
         fn collect(self, found: &mut BTreeSet<Capability>) {
             found.extend(self.agent);
+            found.extend(
+                self.plan
+                    .and_then(|plan| plan.limits())
+                    .map(|limits| limits.capabilities)
+                    .into_iter()
+                    .flatten(),
+            );
             self.tasks.into_values().chain(self.switch).for_each(|part| part.collect(found));
         }
     }

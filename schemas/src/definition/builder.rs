@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    Body, Case, Definition, Foreach, Join, OnFailure, OnSkipped, Repeat, Retry, Span, Task, Version,
+    Body, Case, Definition, Foreach, Join, Merge, OnFailure, OnSkipped, Planner, Repeat, Retry, Span, Task,
+    Version,
 };
 use crate::name::{Capability, NameError, TaskId, WorkflowName};
 
@@ -87,6 +88,12 @@ impl TaskBuilder {
         Self::of(Body { switch: Some(Vec::new()), ..Body::default() })
     }
 
+    /// One output of those of the tasks that it needs.
+    #[must_use]
+    pub fn merge(merge: Merge) -> Self {
+        Self::of(Body { merge: Some(merge), ..Body::default() })
+    }
+
     fn of(body: Body) -> Self {
         Self(Task { body, ..Task::default() })
     }
@@ -119,6 +126,13 @@ impl TaskBuilder {
     #[must_use]
     pub fn action(mut self, action: impl Into<String>) -> Self {
         self.0.body.action = Some(action.into());
+        self
+    }
+
+    /// The agent plans: what it returns are tasks that are done in place of one.
+    #[must_use]
+    pub fn plan(mut self, planner: Planner) -> Self {
+        self.0.body.plan = Some(planner);
         self
     }
 

@@ -1,8 +1,11 @@
 //! Workflow definitions, version 1: one model that is written as YAML by people, sent as JSON, and built in Rust.
 
+mod adaptive;
 mod builder;
 mod duration;
+mod merge;
 mod parse;
+mod planner;
 mod quota;
 mod task;
 mod write;
@@ -13,9 +16,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use adaptive::Adaptive;
 pub use builder::{DefinitionBuilder, TaskBuilder};
 pub use duration::{DurationError, Span};
-pub use parse::{Reading, parse, read};
+pub use merge::{Merge, MergeBy, Weights};
+pub use parse::{Graph, Reading, graph, parse, read};
+pub use planner::{Limits, Planner};
 pub use quota::{Quota, QuotaError};
 pub use task::{Body, Case, Foreach, Join, OnFailure, OnMax, OnSkipped, Quorum, Repeat, Retry, Task};
 
@@ -120,10 +126,17 @@ impl Definition {
         found
     }
 
-    /// The capabilities that its tasks ask for.
+    /// The capabilities that its tasks ask for, and those that plans of its agents may ask for.
     #[must_use]
     pub fn capabilities(&self) -> BTreeSet<&Capability> {
-        self.work().into_iter().filter_map(|(_, body)| body.agent.as_ref()).collect()
+        let mut all = BTreeSet::new();
+        for (_, body) in self.work() {
+            all.extend(&body.agent);
+            if let Some(Planner::Limited(limits)) = &body.plan {
+                all.extend(&limits.capabilities);
+            }
+        }
+        all
     }
 
     /// How many tasks it has, those in groups and cases included.

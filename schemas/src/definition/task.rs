@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::adaptive::Adaptive;
 use super::duration::Span;
+use super::merge::Merge;
+use super::planner::Planner;
 use super::quota::Quota;
 use crate::name::{Capability, TaskId};
 
@@ -38,7 +41,7 @@ pub struct Task {
     pub on_failure: OnFailure,
 }
 
-/// What is to be done: exactly one of `agent`, `tasks` and `switch`.
+/// What is to be done: exactly one of `agent`, `tasks`, `switch` and `merge`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Body {
     /// The capability that an agent must have to do it.
@@ -57,14 +60,20 @@ pub struct Body {
     /// Longest time that one execution may take, from the start of the handler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
+    /// The agent plans: what it returns are tasks that are done in place of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Planner>,
     /// A group: tasks that are done in place of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tasks: Option<BTreeMap<TaskId, Task>>,
     /// The first case whose condition holds is done; none of them, and the task is skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub switch: Option<Vec<Case>>,
-    /// Output: for an agent with `${…}` over `result` (what it returned) and all that `with` may use, without it what the
-    /// agent returned; for a group as the output of a workflow. A switch has that of its case.
+    /// Makes one output of those of the tasks that it needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge: Option<Merge>,
+    /// Output: for an agent with `${…}` over `result` (what it returned, or what its plan came to) and all that `with`
+    /// may use, without it that result itself; for a group as the output of a workflow. A switch has that of its case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
 }
@@ -94,6 +103,9 @@ pub struct Foreach {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub max_parallel: Option<u32>,
+    /// Chooses how many are under way at a time when the loop begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adaptive: Option<Adaptive>,
     /// How many items there may be: the task fails with the code `too_many_items` if there are more. 10 000 if nothing is
     /// said, at most 100 000.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,8 +4,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::payload::{
     AgentDeregistered, AgentRegistered, CancelSignal, History, RequestRejected, TaskAssigned, TaskCompleted,
-    TaskCreated, TaskFailed, TaskProgress, TaskReleased, TimerFired, WorkflowCancelled, WorkflowCheckpointed,
-    WorkflowCompleted, WorkflowFailed, WorkflowStarted,
+    TaskCreated, TaskFailed, TaskProgress, TaskReleased, TaskRouted, TimerFired, WorkflowCancelled,
+    WorkflowCheckpointed, WorkflowCompleted, WorkflowFailed, WorkflowStarted,
 };
 
 /// A type of event.
@@ -210,6 +210,16 @@ pub const EVENTS: &[EventType] = &[
         description: "An agent took an attempt. Advisory: nothing is decided by it.",
         body: Body::Event(schema::<TaskAssigned>),
         operation: Some((Action::Send, Role::Agent)),
+    },
+    EventType {
+        name: "task.routed",
+        subject: "task.routed.-.-.{shard}.{run}.{task}.{attempt}",
+        stream: Some("EVENTS"),
+        writers: &[Writer::Orchestrator],
+        description: "How many items of a loop are under way at a time, where that depends on what agents could take on. \
+                      The first that is stored counts.",
+        body: Body::Event(schema::<TaskRouted>),
+        operation: None,
     },
     EventType {
         name: "task.released",

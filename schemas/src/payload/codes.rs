@@ -35,6 +35,8 @@ codes! {
         TOO_MANY_ITEMS "too_many_items" "A loop has more items than its `max_items`."
         TOO_MANY_FAILURES "too_many_failures" "More items of a loop failed than it tolerates."
         REPEAT_EXHAUSTED "repeat_exhausted" "The condition to end a loop did not hold after its last iteration."
+        INVALID_PLAN "invalid_plan" "The agent was to plan, and what it returned is no plan that can be followed."
+        NOTHING_TO_MERGE "nothing_to_merge" "None of the tasks went well whose outputs were to be merged."
         CANCELLED "cancelled" "A task that a handler called for was cancelled."
         PROGRAM_UNAVAILABLE "program_unavailable" "The program of `mesh agent exec` could not be started."
         OUTPUT_TOO_LARGE "output_too_large" "A program or service wrote more than its agent takes."

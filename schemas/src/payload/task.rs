@@ -90,6 +90,37 @@ pub struct TaskAssigned {
     pub delivery: u64,
 }
 
+/// Data of `task.routed`: how many items of a loop are under way at a time, where that depends on what agents could take on
+/// when it began. The first that is stored counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskRouted {
+    /// Why so many.
+    pub mode: Mode,
+    /// How many are under way at a time at most.
+    #[schemars(range(min = 1))]
+    pub width: u32,
+    /// How complex the work is, from 0 to 1.
+    pub complexity: f64,
+    /// How much its parts depend on each other, from 0 to 1.
+    pub dependency: f64,
+    /// How many more tasks agents of the scarcest capability could take.
+    pub free: u32,
+    /// How many tasks these agents run at once.
+    pub capacity: u64,
+}
+
+/// Why a loop is as wide as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// The work is complex, and most agents are idle.
+    Parallel,
+    /// Its parts depend on each other.
+    Sequential,
+    /// Neither.
+    Usual,
+}
+
 /// Data of `task.released`: an agent gave a delivery back in order, without an outcome. Advisory: it is not part of a
 /// run's log, but it keeps the attempt from being taken for poison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -72,6 +72,43 @@ async fn a_workflow_of_everything_goes_through() -> Result<()> {
     orchestrator.stop().await
 }
 
+const REVIEW: &str = "
+mesh: v1
+name: review
+output: {best: '${tasks.best.output.primary}', failed: '${tasks.best.output.failed[0].source}', report: '${tasks.review.output}'}
+tasks:
+  review: {agent: planner, plan: {capabilities: [echo, double], max_tasks: 4}}
+  one: {agent: echo, with: one, needs: [review]}
+  two: {agent: double, needs: [review], on_failure: continue}
+  best: {needs: [one, two], merge: quality}
+";
+
+/// Plans to double what it is given, and to repeat that.
+async fn plan(_ctx: Context, input: Value) -> Result<Value, TaskFailure> {
+    Ok(json!({
+        "tasks": {
+            "twice": { "agent": "double", "with": input["number"] },
+            "again": { "agent": "echo", "needs": ["twice"], "with": { "was": "${tasks.twice.output}" } },
+        },
+        "output": "${tasks.again.output.was}",
+    }))
+}
+
+#[tokio::test]
+async fn what_an_agent_plans_is_done_and_results_are_merged() -> Result<()> {
+    let server = TestServer::start()?;
+    let world = World::on(&server.url()).await?;
+    let orchestrator = world.orchestrator().await?;
+    let able = Agent::builder("able").capability("echo", echo).capability("double", double);
+    let agent = world.agent(able.capability("planner", plan)).await?;
+    world.apply(REVIEW).await?;
+    let output = world.output("review", json!({"number": 21})).await?;
+    assert_eq!(output, json!({"best": "one", "failed": "two", "report": 42}));
+    Audit::when_idle(&world, &["echo", "double", "planner"]).await?;
+    agent.stop().await?;
+    orchestrator.stop().await
+}
+
 #[tokio::test]
 async fn ten_thousand_items_harm_nobody() -> Result<()> {
     let server = TestServer::start()?;

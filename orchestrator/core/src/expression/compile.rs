@@ -200,6 +200,9 @@ impl Compiler {
                 if member == Member::Iterations {
                     self.references.iterations.insert(id.clone());
                 }
+                if member == Member::Quality {
+                    self.references.measures.insert(id.clone());
+                }
                 Some(Node::Task(id, member))
             }
             Err(error) => self.refuse(error.to_string()),

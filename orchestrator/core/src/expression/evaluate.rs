@@ -111,6 +111,9 @@ impl<'a, 'm> Evaluator<'a, 'm> {
             Member::Output => Val::of(&ended.output),
             Member::Status => Val::text(ended.status.as_str()),
             Member::Error => ended.error.as_deref().map_or(Val::Null, Val::of),
+            Member::Quality => {
+                ended.measures.as_ref().and_then(|measures| measures.quality()).map_or(Val::Null, Val::Double)
+            }
             Member::Iterations => ended.iterations.as_deref().map_or(Val::Null, Val::of),
         }
     }

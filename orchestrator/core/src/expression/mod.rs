@@ -17,6 +17,7 @@ mod condition;
 mod error;
 mod evaluate;
 mod function;
+mod measure;
 mod node;
 mod operator;
 mod references;
@@ -31,6 +32,7 @@ mod tests;
 
 pub use condition::Condition;
 pub use error::ExpressionError;
+pub use measure::{Measure, Measures};
 pub use references::References;
 pub use scope::{Around, Brings, Ended, Scope, Status};
 pub use template::Template;

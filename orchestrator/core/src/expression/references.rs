@@ -19,4 +19,6 @@ pub struct References {
     pub tasks: BTreeSet<TaskId>,
     /// The tasks of which it uses the outputs of all iterations.
     pub iterations: BTreeSet<TaskId>,
+    /// The tasks of which it uses how good or how fast they were.
+    pub measures: BTreeSet<TaskId>,
 }

@@ -4,6 +4,8 @@ use mesh_schemas::TaskId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::measure::Measures;
+
 /// What an expression can see.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'a> {
@@ -62,6 +64,9 @@ pub struct Ended {
     /// `iterations`: the outputs of all of them, if anybody asks for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iterations: Option<Box<Value>>,
+    /// How good and how fast it was, if anybody asks for that: `quality`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measures: Option<Box<Measures>>,
 }
 
 /// How a task has ended.
@@ -96,10 +101,11 @@ pub(super) enum Member {
     Status,
     Error,
     Iterations,
+    Quality,
 }
 
 impl Member {
-    pub(super) const NAMES: [&'static str; 4] = ["output", "status", "error", "iterations"];
+    pub(super) const NAMES: [&'static str; 5] = ["output", "status", "error", "iterations", "quality"];
 
     pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {
@@ -107,6 +113,7 @@ impl Member {
             "status" => Self::Status,
             "error" => Self::Error,
             "iterations" => Self::Iterations,
+            "quality" => Self::Quality,
             _ => return None,
         })
     }
@@ -117,6 +124,7 @@ impl Member {
             Self::Status => "status",
             Self::Error => "error",
             Self::Iterations => "iterations",
+            Self::Quality => "quality",
         }
     }
 }
@@ -167,7 +175,7 @@ impl<'a> Around<'a> {
     }
 
     /// A task that has ended. No two blocks around have a task of the same id.
-    pub(super) fn ended(&'a self, task: &TaskId) -> Option<&'a Ended> {
+    pub(crate) fn ended(&'a self, task: &TaskId) -> Option<&'a Ended> {
         self.all().find_map(|brings| match brings {
             Brings::Tasks(ended) => ended.get(task),
             Brings::Item { .. } | Brings::Iteration { .. } => None,

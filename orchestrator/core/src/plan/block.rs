@@ -1,6 +1,8 @@
 //! What a plan is made of.
 
-use mesh_schemas::definition::{Join, OnFailure, OnMax, OnSkipped, Quota, Retry, Span};
+use std::collections::BTreeSet;
+
+use mesh_schemas::definition::{Join, MergeBy, OnFailure, OnMax, OnSkipped, Quota, Retry, Span, Weights};
 use mesh_schemas::{Capability, TaskId};
 
 use crate::expression::{Condition, Template};
@@ -45,6 +47,8 @@ pub(crate) struct Node {
     pub(crate) step: Step,
     /// Whether expressions ask for the outputs of all iterations.
     pub(crate) keeps_iterations: bool,
+    /// Whether anybody asks how good or how fast it was.
+    pub(crate) is_measured: bool,
 }
 
 /// How often a task is done.
@@ -67,8 +71,21 @@ pub(crate) struct Each {
     pub(crate) max_parallel: usize,
     /// How many items there may be.
     pub(crate) max_items: usize,
+    /// What says how many of them are under way, if that is chosen when the loop begins.
+    pub(crate) adaptive: Option<Adaptive>,
     /// How many may fail.
     pub(crate) tolerate: Quota,
+    /// Whether anybody asks how good or how fast each was.
+    pub(crate) is_measured: bool,
+}
+
+/// What it is chosen from how many items are under way at a time.
+#[derive(Debug)]
+pub(crate) struct Adaptive {
+    /// How complex the work is.
+    pub(crate) complexity: Template,
+    /// How much its parts depend on each other.
+    pub(crate) dependency: Template,
 }
 
 /// Again and again.
@@ -91,6 +108,8 @@ pub(crate) enum Step {
     Group(Block),
     /// The first case whose condition holds.
     Switch(Vec<Case>),
+    /// One output of those of others.
+    Merge(Box<Merge>),
 }
 
 /// Work for an agent.
@@ -104,10 +123,38 @@ pub(crate) struct Work {
     pub(crate) retry: Retry,
     /// Longest time that one execution may take.
     pub(crate) timeout: Option<Span>,
+    /// What the agent returns are tasks to be done.
+    pub(crate) planner: Option<Planner>,
     /// Input; without one, the item of the loop around, or else the input of the run.
     pub(crate) with: Option<Template>,
     /// Output; without one, what the agent returned.
     pub(crate) output: Option<Template>,
+}
+
+/// What a plan of an agent may have in it.
+#[derive(Debug)]
+pub(crate) struct Planner {
+    /// What its tasks may ask for.
+    pub(crate) capabilities: BTreeSet<Capability>,
+    /// How many there may be.
+    pub(crate) max_tasks: usize,
+    /// How deep plans may stand in each other, this one included.
+    pub(crate) max_depth: u32,
+    /// How deep the task that plans stands in groups and cases.
+    pub(crate) depth: usize,
+}
+
+/// One output of those of others.
+#[derive(Debug)]
+pub(crate) struct Merge {
+    /// How.
+    pub(crate) by: MergeBy,
+    /// Whose outputs.
+    pub(crate) from: Vec<TaskId>,
+    /// What counts for how much.
+    pub(crate) weights: Weights,
+    /// Quality of what nobody said anything of.
+    pub(crate) default_quality: f64,
 }
 
 /// One case of a switch.
@@ -120,12 +167,22 @@ pub(crate) struct Case {
 }
 
 impl Step {
+    /// The capabilities that it asks for.
+    pub(crate) fn capabilities(&self, found: &mut Vec<Capability>) {
+        match self {
+            Self::Work(work) if !found.contains(&work.agent) => found.push(work.agent.clone()),
+            Self::Group(block) => block.nodes.iter().for_each(|node| node.step.capabilities(found)),
+            Self::Switch(cases) => cases.iter().for_each(|case| case.step.capabilities(found)),
+            Self::Work(_) | Self::Merge(_) => {}
+        }
+    }
+
     /// The capability that it asks for, if it is work.
     #[must_use]
     pub(crate) fn agent(&self) -> Option<&Capability> {
         match self {
             Self::Work(work) => Some(&work.agent),
-            Self::Group(_) | Self::Switch(_) => None,
+            Self::Group(_) | Self::Switch(_) | Self::Merge(_) => None,
         }
     }
 }

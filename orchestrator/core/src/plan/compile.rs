@@ -1,24 +1,27 @@
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use mesh_schemas::definition::{Body, Foreach, Quota, Repeat, Task};
+use mesh_schemas::definition::{self, Body, Foreach, Quota, Repeat, Task};
 use mesh_schemas::document::Problem;
-use mesh_schemas::{Definition, ErrorCode, TaskId};
+use mesh_schemas::{Capability, Definition, ErrorCode, TaskId};
 use serde_json::Value;
 
-use super::block::{Block, Case, Each, Loop, Node, Recurring, Step, Work};
+use super::block::{Adaptive, Block, Case, Each, Loop, Merge, Node, Planner, Recurring, Step, Work};
 use super::graph::Graph;
 use super::names::{Level, Names, Place};
 use super::{MAX_DEPTH, Plan, fit, limits, problem};
 use crate::expression::{Condition, References, Template};
 
+/// Most items of a `foreach` that are under way at a time, where it is chosen how many.
+const DEFAULT_WIDTH: usize = 5;
 /// Most items of a `foreach` that says nothing of it.
 const DEFAULT_MAX_ITEMS: u32 = 10_000;
 
 pub(super) fn plan(definition: Cow<'_, Definition>) -> Result<Plan, Vec<Problem>> {
     let mut problems = Vec::new();
     let size = limits::check(&definition, &mut problems);
-    let mut compiler = Compiler { names: Names::default(), problems, depth: 0 };
+    let within = Within::Definition(&definition);
+    let mut compiler = Compiler { names: Names::default(), problems, depth: 0, within };
     let root = compiler.block(&definition.tasks, "tasks", definition.output.as_ref(), "output");
     let mut problems = compiler.problems;
     match root {
@@ -33,11 +36,37 @@ pub(super) fn plan(definition: Cow<'_, Definition>) -> Result<Plan, Vec<Problem>
     }
 }
 
+/// The tasks that an agent planned, for the task at a path.
+pub(crate) fn graph(planner: &Planner, path: &str, planned: &Value) -> Result<Block, Vec<Problem>> {
+    let graph = definition::graph(planned)?;
+    let mut problems = Vec::new();
+    limits::check_plan(&graph.tasks, path, planner.max_tasks, &mut problems);
+    let (names, within) = (Names::default(), Within::Plan(planner));
+    let mut compiler = Compiler { names, problems, depth: planner.depth, within };
+    let block = compiler.block(&graph.tasks, "tasks", graph.output.as_ref(), "output");
+    let mut problems = compiler.problems;
+    match block {
+        Some(block) if problems.is_empty() => Ok(block),
+        _ => {
+            problems.sort_by(|a, b| a.path.cmp(&b.path));
+            Err(problems)
+        }
+    }
+}
+
+/// What is compiled, which says what its tasks may ask for.
+#[derive(Clone, Copy)]
+enum Within<'a> {
+    Definition(&'a Definition),
+    Plan(&'a Planner),
+}
+
 /// Compiles blocks within blocks. What is wrong is noted, and leads to `None` or to a part that nobody will use.
 struct Compiler<'a> {
     names: Names<'a>,
     problems: Vec<Problem>,
     depth: usize,
+    within: Within<'a>,
 }
 
 impl<'a> Compiler<'a> {
@@ -77,6 +106,12 @@ impl<'a> Compiler<'a> {
         for place in level.iterations {
             nodes[place].keeps_iterations = true;
         }
+        for place in level.measures {
+            nodes[place].is_measured = true;
+            if let Recurring::Each(each) = &mut nodes[place].recurring {
+                each.is_measured = true;
+            }
+        }
         Some(Block { nodes, output: output?, uses: uses.into_iter().collect() })
     }
 
@@ -91,7 +126,7 @@ impl<'a> Compiler<'a> {
             (None, None) => Some(Recurring::Once),
         };
         self.names.in_loop(task.foreach.is_some(), task.repeat.is_some());
-        let step = self.step(&task.body, &path);
+        let step = self.step(task, &task.body, &path);
         self.names.out_of_loop(task.foreach.is_some(), task.repeat.is_some());
         let uses = self.names.take_uses();
         let graph = &self.names.level()?.graph;
@@ -109,16 +144,27 @@ impl<'a> Compiler<'a> {
             recurring: recurring?,
             step: step?,
             keeps_iterations: false,
+            is_measured: false,
         })
     }
 
     fn each(&mut self, foreach: &Foreach, path: &str) -> Option<Each> {
         let items = self.template(&format!("{path}.in"), &foreach.items, Place::Task);
+        let adaptive = foreach.adaptive.as_ref().map(|adaptive| {
+            let complexity =
+                self.template(&format!("{path}.adaptive.complexity"), &adaptive.complexity, Place::Task);
+            let dependency =
+                self.template(&format!("{path}.adaptive.dependency"), &adaptive.dependency, Place::Task);
+            Some(Adaptive { complexity: complexity?, dependency: dependency? })
+        });
+        let most = foreach.adaptive.as_ref().map_or(usize::MAX, |_| DEFAULT_WIDTH);
         Some(Each {
-            max_parallel: foreach.max_parallel.map_or(usize::MAX, |most| most as usize),
+            max_parallel: foreach.max_parallel.map_or(most, |most| most as usize),
+            adaptive: adaptive.sound()?,
             max_items: foreach.max_items.unwrap_or(DEFAULT_MAX_ITEMS) as usize,
             tolerate: foreach.tolerate.unwrap_or(Quota::Count(0)),
             items: items?,
+            is_measured: false,
         })
     }
 
@@ -129,7 +175,7 @@ impl<'a> Compiler<'a> {
         Some(Loop { until: until?, max: repeat.max, on_max: repeat.on_max })
     }
 
-    fn step(&mut self, body: &'a Body, path: &str) -> Option<Step> {
+    fn step(&mut self, task: &Task, body: &'a Body, path: &str) -> Option<Step> {
         let output_path = format!("{path}.output");
         if let Some(tasks) = &body.tasks {
             return self
@@ -147,7 +193,7 @@ impl<'a> Compiler<'a> {
                 let path = format!("{path}.switch[{number}]");
                 let when = case.when.as_ref();
                 let when = when.map(|text| self.condition(&format!("{path}.when"), text, Place::Task));
-                let step = self.step(&case.body, &path);
+                let step = self.step(task, &case.body, &path);
                 Some(Case { when: when.sound()?, step: step? })
             });
             // Each is compiled, so that the problems of all are told.
@@ -155,6 +201,12 @@ impl<'a> Compiler<'a> {
             self.depth -= 1;
             return cases.into_iter().collect::<Option<_>>().map(Step::Switch);
         }
+        if let Some(merge) = &body.merge {
+            return Some(Step::Merge(Box::new(self.merge(task, merge, path))));
+        }
+        let planner = body.plan.as_ref().and_then(definition::Planner::limits);
+        let planner = planner.map(|limits| self.planner(limits, path));
+        self.may_ask_for(body.agent.as_ref()?, path);
         let with = body.with.as_ref().map(|data| self.template(&format!("{path}.with"), data, Place::Task));
         let output = body.output.as_ref().map(|data| self.template(&output_path, data, Place::Result));
         Some(Step::Work(Box::new(Work {
@@ -162,9 +214,62 @@ impl<'a> Compiler<'a> {
             action: body.action.clone(),
             retry: body.retry.clone(),
             timeout: body.timeout,
+            planner: planner.sound()?,
             with: with.sound()?,
             output: output.sound()?,
         })))
+    }
+
+    fn merge(&mut self, task: &Task, merge: &definition::Merge, path: &str) -> Merge {
+        let from = if merge.from.is_empty() { &task.needs } else { &merge.from };
+        let used = from.iter().filter(|task| self.names.knows(task)).cloned();
+        let tasks: BTreeSet<TaskId> = used.collect();
+        let references = References { measures: tasks.clone(), tasks, ..References::default() };
+        self.references(&format!("{path}.merge"), &references, Place::Task);
+        Merge {
+            by: merge.by,
+            from: from.clone(),
+            weights: merge.weights,
+            default_quality: merge.default_quality,
+        }
+    }
+
+    /// What the plan of a task may have in it: no more than the plan that the task is in.
+    fn planner(&mut self, limits: definition::Limits, path: &str) -> Option<Planner> {
+        let definition::Limits { mut capabilities, max_tasks, max_depth } = limits;
+        let (mut max_tasks, mut max_depth) = (max_tasks as usize, max_depth);
+        match self.within {
+            Within::Definition(definition) if capabilities.is_empty() => {
+                capabilities = definition.capabilities().into_iter().cloned().collect();
+            }
+            Within::Definition(_) => {}
+            Within::Plan(outer) => {
+                if outer.max_depth <= 1 {
+                    let message =
+                        "this plan may have no task that plans: see 'max_depth' of the task that it is of";
+                    self.refuse(ErrorCode::WrongValue, &format!("{path}.plan"), message);
+                    return None;
+                }
+                max_depth = max_depth.min(outer.max_depth - 1);
+                max_tasks = max_tasks.min(outer.max_tasks);
+                if capabilities.is_empty() {
+                    capabilities.clone_from(&outer.capabilities);
+                }
+                for capability in capabilities.difference(&outer.capabilities) {
+                    let problem = not_allowed(capability, outer, &format!("{path}.plan.capabilities"));
+                    self.problems.push(problem);
+                }
+            }
+        }
+        Some(Planner { capabilities, max_tasks, max_depth, depth: self.depth })
+    }
+
+    fn may_ask_for(&mut self, capability: &Capability, path: &str) {
+        if let Within::Plan(planner) = self.within
+            && !planner.capabilities.contains(capability)
+        {
+            self.problems.push(not_allowed(capability, planner, &format!("{path}.agent")));
+        }
     }
 
     fn condition(&mut self, path: &str, text: &str, place: Place) -> Option<Condition> {
@@ -215,6 +320,12 @@ impl<'a> Compiler<'a> {
     fn refuse(&mut self, code: ErrorCode, path: &str, message: impl Into<String>) {
         self.problems.push(problem(code, path, message));
     }
+}
+
+fn not_allowed(capability: &Capability, planner: &Planner, path: &str) -> Problem {
+    let allowed: Vec<&str> = planner.capabilities.iter().map(Capability::as_str).collect();
+    let message = format!("a plan may not ask for '{capability}' here, but for {}", allowed.join(", "));
+    problem(ErrorCode::WrongValue, path, message)
 }
 
 /// What may be absent, but not wrong.

@@ -1,6 +1,8 @@
 //! Which keys of a task go together.
 
-use mesh_schemas::definition::{Body, Foreach, Join, Quota, Repeat, Retry, Span, Task};
+use mesh_schemas::definition::{
+    Body, Foreach, Join, Merge, MergeBy, Planner, Quota, Repeat, Retry, Span, Task, Weights,
+};
 use mesh_schemas::document::Problem;
 use mesh_schemas::{ErrorCode, TaskId};
 use serde_json::Value;
@@ -9,12 +11,16 @@ use super::problem;
 
 /// Most items of a `foreach`.
 const MAX_ITEMS: u32 = 100_000;
+/// Most tasks of a plan.
+const MAX_PLANNED: u32 = 1_000;
+/// Deepest that plans may stand in each other.
+const MAX_PLAN_DEPTH: u32 = 4;
 /// Most iterations of a `repeat`.
 const MAX_ITERATIONS: u32 = 10_000;
 
 /// Notes what is wrong with a task by itself, apart from its expressions and its needs.
 pub(super) fn task(task: &Task, path: &str, problems: &mut Vec<Problem>) {
-    let mut fit = Fit { path, problems };
+    let mut fit = Fit { path, needs: &task.needs, problems };
     fit.body(&task.body);
     if task.foreach.is_some() && task.repeat.is_some() {
         fit.refuse("repeat", "a task has one loop: put the other one around a group with this task in it");
@@ -30,6 +36,7 @@ pub(super) fn task(task: &Task, path: &str, problems: &mut Vec<Problem>) {
 
 struct Fit<'a> {
     path: &'a str,
+    needs: &'a [TaskId],
     problems: &'a mut Vec<Problem>,
 }
 
@@ -39,13 +46,18 @@ impl Fit<'_> {
     }
 
     fn body(&mut self, body: &Body) {
-        let Body { agent, action, with, retry, timeout, tasks, switch, output } = body;
-        let said = [("agent", agent.is_some()), ("tasks", tasks.is_some()), ("switch", switch.is_some())];
+        let Body { agent, action, with, retry, timeout, plan, tasks, switch, merge, output } = body;
+        let said = [
+            ("agent", agent.is_some()),
+            ("tasks", tasks.is_some()),
+            ("switch", switch.is_some()),
+            ("merge", merge.is_some()),
+        ];
         let said: Vec<&str> =
             said.into_iter().filter(|(_, is_there)| *is_there).map(|(key, _)| key).collect();
         match said.as_slice() {
             [] => {
-                let message = "it says nothing that is to be done: write one of agent, tasks, switch";
+                let message = "it says nothing that is to be done: write one of agent, tasks, switch, merge";
                 self.problems.push(problem(ErrorCode::MissingKey, self.path, message));
             }
             [first, others @ ..] => {
@@ -61,15 +73,35 @@ impl Fit<'_> {
                 ("with", with.is_some()),
                 ("retry", *retry != Retry::default()),
                 ("timeout", timeout.is_some()),
+                ("plan", plan.is_some()),
                 ("output", output.is_some() && tasks.is_none()),
             ];
-            let whose = if tasks.is_some() { "the tasks of the group" } else { "the cases of the switch" };
+            let instead = if tasks.is_some() {
+                ": write it with the tasks of the group"
+            } else if switch.is_some() {
+                ": write it with the cases of the switch"
+            } else {
+                ", and here is none"
+            };
             for (key, _) in only.into_iter().filter(|(_, is_there)| *is_there && !said.is_empty()) {
-                self.refuse(key, format!("'{key}' goes with an agent: write it with {whose}"));
+                self.refuse(key, format!("'{key}' goes with an agent{instead}"));
             }
         }
         self.timeout("timeout", *timeout);
         self.retry(retry);
+        if let Some(Planner::Limited(limits)) = plan {
+            if !(1..=MAX_PLANNED).contains(&limits.max_tasks) {
+                let message = format!("must be from 1 to {MAX_PLANNED}, not {}", limits.max_tasks);
+                self.refuse("plan.max_tasks", message);
+            }
+            if !(1..=MAX_PLAN_DEPTH).contains(&limits.max_depth) {
+                let message = format!("must be from 1 to {MAX_PLAN_DEPTH}, not {}", limits.max_depth);
+                self.refuse("plan.max_depth", message);
+            }
+        }
+        if let Some(merge) = merge {
+            self.merge(merge);
+        }
         if tasks.as_ref().is_some_and(std::collections::BTreeMap::is_empty) {
             self.refuse("tasks", "a group has at least one task");
         }
@@ -84,8 +116,37 @@ impl Fit<'_> {
                     self.refuse(&format!("switch[{number}]"), message);
                 }
                 let path = format!("{}.switch[{number}]", self.path);
-                Fit { path: &path, problems: self.problems }.body(&case.body);
+                Fit { path: &path, needs: self.needs, problems: self.problems }.body(&case.body);
             }
+        }
+    }
+
+    fn merge(&mut self, merge: &Merge) {
+        if self.needs.is_empty() {
+            self.refuse("merge", "there is nothing to merge: name the tasks in needs");
+        }
+        for (place, task) in merge.from.iter().enumerate() {
+            if !self.needs.contains(task) {
+                self.refuse(
+                    &format!("merge.from[{place}]"),
+                    format!("add '{task}' to needs: it is not there"),
+                );
+            } else if merge.from[..place].contains(task) {
+                self.refuse(&format!("merge.from[{place}]"), format!("'{task}' is already in the list"));
+            }
+        }
+        let Weights { quality, speed } = merge.weights;
+        if merge.by != MergeBy::Quality && merge.weights != Weights::default() {
+            self.refuse("merge.weights", "weights count only where it is 'by: quality'");
+        }
+        if ![quality, speed].iter().all(|weight| weight.is_finite() && *weight >= 0.0)
+            || quality + speed <= 0.0
+        {
+            self.refuse("merge.weights", "weights are 0 or more, and one of them is more");
+        }
+        if !(0.0..=1.0).contains(&merge.default_quality) {
+            let message = format!("must be from 0 to 1, not {}", merge.default_quality);
+            self.refuse("merge.default_quality", message);
         }
     }
 
@@ -117,6 +178,16 @@ impl Fit<'_> {
             && !foreach.items.as_str().is_some_and(|text| text.trim().starts_with("${"))
         {
             self.refuse("foreach.in", "must be a list or an object, or one ${…} that gives one");
+        }
+        if let Some(adaptive) = &foreach.adaptive {
+            for (key, score) in [("complexity", &adaptive.complexity), ("dependency", &adaptive.dependency)] {
+                let is_score = score.as_f64().is_some_and(|score| (0.0..=1.0).contains(&score));
+                let is_expression = score.as_str().is_some_and(|text| text.trim().starts_with("${"));
+                if !is_score && !is_expression && !score.is_null() {
+                    let message = "must be a number from 0 to 1, or one ${…} that gives one";
+                    self.refuse(&format!("foreach.adaptive.{key}"), message);
+                }
+            }
         }
         if foreach.max_parallel == Some(0) {
             self.refuse("foreach.max_parallel", "must be at least 1");

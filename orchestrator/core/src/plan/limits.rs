@@ -43,6 +43,30 @@ pub(super) fn check(definition: &Definition, problems: &mut Vec<Problem>) -> usi
     count.tasks
 }
 
+/// Notes where the plan of an agent for the task at a path is too large.
+pub(super) fn check_plan(
+    tasks: &BTreeMap<TaskId, Task>,
+    path: &str,
+    max_tasks: usize,
+    problems: &mut Vec<Problem>,
+) {
+    let mut count = Count { tasks: 0, needs: 0, longest: 0 };
+    count.tasks(tasks, path.len() + 1);
+    let mut refuse = |message: String| problems.push(problem(ErrorCode::WrongValue, "tasks", message));
+    if tasks.is_empty() {
+        refuse("a plan has at least one task".to_owned());
+    }
+    if count.tasks > max_tasks {
+        refuse(format!("the plan may have at most {max_tasks} tasks, and has {}", count.tasks));
+    }
+    if count.longest > MAX_PATH_BYTES {
+        let longest = count.longest;
+        refuse(format!(
+            "an id with all that is around it has at most {MAX_PATH_BYTES} characters, here {longest}"
+        ));
+    }
+}
+
 struct Count {
     tasks: usize,
     needs: usize,

@@ -19,8 +19,9 @@ use mesh_schemas::definition::{DEFAULT_RUN_TIMEOUT, Span};
 use mesh_schemas::document::Problem;
 use mesh_schemas::{Definition, Digest, ErrorCode};
 
-pub(crate) use block::{Block, Each, Loop, Node, Recurring, Step, Work};
+pub(crate) use block::{Adaptive, Block, Each, Loop, Merge, Node, Planner, Recurring, Step, Work};
 pub use check::check;
+pub(crate) use compile::graph;
 
 /// Most tasks of a workflow, in sequence or side by side. At about 100 bytes a task that is a definition of ten
 /// megabytes, a plan of some 150, and a log of a hundred: what one orchestrator holds, reads and stores in seconds.

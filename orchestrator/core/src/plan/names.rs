@@ -41,11 +41,20 @@ pub(super) struct Level<'a> {
     uses: BTreeSet<usize>,
     /// Tasks of which all iterations are used.
     pub(super) iterations: BTreeSet<usize>,
+    /// Tasks of which it is used how good or how fast they were.
+    pub(super) measures: BTreeSet<usize>,
 }
 
 impl<'a> Level<'a> {
     pub(super) fn new(ids: Vec<&'a TaskId>, graph: Graph) -> Self {
-        Self { ids, graph, node: None, uses: BTreeSet::new(), iterations: BTreeSet::new() }
+        Self {
+            ids,
+            graph,
+            node: None,
+            uses: BTreeSet::new(),
+            iterations: BTreeSet::new(),
+            measures: BTreeSet::new(),
+        }
     }
 }
 
@@ -139,6 +148,9 @@ impl<'a> Names<'a> {
             level.uses.insert(other);
             if references.iterations.contains(used) {
                 level.iterations.insert(other);
+            }
+            if references.measures.contains(used) {
+                level.measures.insert(other);
             }
             let why = match level.node.map(|node| level.graph.precedes(other, node)) {
                 None | Some(Precedence::Before) => return None,

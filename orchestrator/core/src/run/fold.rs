@@ -1,11 +1,14 @@
 //! What one event leads to.
 
+mod adaptive;
 mod begin;
 mod close;
 mod deliver;
 mod joins;
 mod loops;
+mod merge;
 mod over;
+mod planned;
 mod work;
 
 use std::borrow::Cow;
@@ -22,6 +25,7 @@ use serde_json::Value;
 use super::state::{Failure, Frame, Outcome};
 use super::{EndState, Run, Step, TaskView};
 use crate::decision::{Action, Decision, End};
+use crate::event::{Event, Fact};
 use crate::expression::{Around, Scope};
 use crate::plan::{Block, Plan, Step as PlanStep};
 
@@ -40,6 +44,10 @@ pub(super) struct Fold<'a> {
     id: &'a str,
     /// Store time of the event.
     time: DateTime<Utc>,
+    /// Its place in the log.
+    sequence: u64,
+    /// The quality that an agent says in it.
+    quality: Option<f64>,
     decisions: Vec<Decision>,
     changed: Vec<TaskView>,
 }
@@ -65,8 +73,7 @@ impl Run {
     /// Takes one event, if the run is open.
     pub(super) fn step(
         &mut self,
-        id: &str,
-        time: DateTime<Utc>,
+        event: &Event,
         take: impl FnOnce(&mut Fold<'_>, At<'_>, &mut Frame),
     ) -> Step {
         let plan = std::sync::Arc::clone(&self.plan);
@@ -77,8 +84,13 @@ impl Run {
             variables: &self.variables,
             counts: &mut self.counts,
             end: &mut self.end,
-            id,
-            time,
+            id: &event.id,
+            time: event.time,
+            sequence: event.sequence,
+            quality: match &event.fact {
+                Fact::Completed(_, outcome) => outcome.quality.map(|quality| quality.clamp(0.0, 1.0)),
+                _ => None,
+            },
             decisions: Vec::new(),
             changed: Vec::new(),
         };

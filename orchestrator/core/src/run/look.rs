@@ -10,6 +10,8 @@ use crate::plan::{Block, Node, Plan, Recurring, Step, Work};
 pub(super) enum Found<'a> {
     /// The workflow has no such task, or it is made of others.
     Nothing,
+    /// A loop of which it is not chosen yet how many items are under way at a time.
+    Unrouted,
     /// A task that waits; work, or something that is made of it.
     Waiting(Option<&'a Work>, Waiting),
     /// Work that has not begun, and may never.
@@ -35,6 +37,7 @@ fn in_frame<'a>(block: &'a Block, frame: &'a Frame, parts: &[&str]) -> Found<'a>
         NodeState::Waiting(waiting) if rest.is_empty() => Found::Waiting(work(node), *waiting),
         NodeState::Waiting(_) | NodeState::Skipped => unborn_node(node, rest),
         NodeState::Once(stand) => in_step(&node.step, stand, rest),
+        NodeState::Each(each) if each.width == 0 && rest.is_empty() => Found::Unrouted,
         NodeState::Each(each) => in_item(&node.step, each, rest),
         NodeState::Loop(state) => match number(rest) {
             Some((number, rest)) if number == state.number as usize => {
@@ -47,8 +50,8 @@ fn in_frame<'a>(block: &'a Block, frame: &'a Frame, parts: &[&str]) -> Found<'a>
         NodeState::Recovering(_, attempt) | NodeState::Done(attempt) | NodeState::Failed(attempt) => {
             match work(node) {
                 Some(work) if rest.is_empty() => Found::Ended(work, *attempt),
-                Some(_) => Found::Nothing,
-                None => Found::Over,
+                Some(work) if work.planner.is_none() => Found::Nothing,
+                Some(_) | None => Found::Over,
             }
         }
     }
@@ -57,6 +60,10 @@ fn in_frame<'a>(block: &'a Block, frame: &'a Frame, parts: &[&str]) -> Found<'a>
 fn in_step<'a>(step: &'a Step, stand: &'a Stand, parts: &[&str]) -> Found<'a> {
     match (step, stand) {
         (Step::Work(work), stand) if parts.is_empty() => Found::Open(work, stand),
+        (Step::Work(_), Stand::Planned(planned)) => match &planned.block {
+            Some(block) => in_frame(block, &planned.frame, parts),
+            None => Found::Nothing,
+        },
         (Step::Group(block), Stand::Group(frame)) => in_frame(block, frame, parts),
         (Step::Switch(cases), Stand::Case(chosen, stand)) => match number(parts) {
             Some((number, rest)) if number == *chosen => in_step(&cases[number].step, stand, rest),
@@ -78,7 +85,7 @@ fn in_item<'a>(step: &'a Step, each: &'a EachState, parts: &[&str]) -> Found<'a>
         (ItemEnd::Done(attempt) | ItemEnd::Failed(attempt), Step::Work(work)) if rest.is_empty() => {
             Found::Ended(work, attempt)
         }
-        (ItemEnd::Done(_) | ItemEnd::Failed(_), Step::Work(_)) => Found::Nothing,
+        (ItemEnd::Done(_) | ItemEnd::Failed(_), Step::Work(work)) if work.planner.is_none() => Found::Nothing,
         (ItemEnd::Done(_) | ItemEnd::Failed(_), _) => Found::Over,
     }
 }
@@ -95,7 +102,7 @@ fn unborn_node<'a>(node: &'a Node, parts: &[&str]) -> Found<'a> {
 fn unborn_step<'a>(step: &'a Step, parts: &[&str]) -> Found<'a> {
     match step {
         Step::Work(work) if parts.is_empty() => Found::Unborn(work),
-        Step::Work(_) => Found::Nothing,
+        Step::Work(_) | Step::Merge(_) => Found::Nothing,
         Step::Group(block) => match enter(block, parts) {
             Some((place, rest)) => unborn_node(&block.nodes[place], rest),
             None => Found::Nothing,

@@ -1,13 +1,15 @@
 //! How the parts of a run stand.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use mesh_schemas::{Attempt, TaskId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::checkpoint::nodes;
-use crate::expression::Ended;
+use crate::expression::{Ended, Measure};
 use crate::plan::Block;
 
 /// A block under way: the tasks of a run, or of a group.
@@ -28,6 +30,9 @@ pub(super) struct Frame {
     /// How many may still ask for each: tasks that have not ended, and the output of the block.
     #[serde(skip)]
     pub(super) readers: Vec<u32>,
+    /// When those began, by place, that are under way and measured.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) began: BTreeMap<usize, DateTime<Utc>>,
 }
 
 /// Where a task stands. Transitions: waiting → under way | recovering | done | failed | skipped; under way → recovering |
@@ -72,8 +77,36 @@ pub(super) enum Stand {
     /// The attempt failed; another follows when the timer has fired.
     Pausing(Attempt),
     Group(Box<Frame>),
+    /// An attempt went well, and returned tasks to be done.
+    Planned(Box<Planned>),
     /// The case of this number.
     Case(usize, Box<Stand>),
+}
+
+/// Tasks under way that an agent planned.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Planned {
+    /// The attempt that returned them.
+    pub(super) attempt: Attempt,
+    /// What it returned.
+    pub(super) source: Value,
+    /// That, compiled; always there but while a state is read.
+    #[serde(skip)]
+    pub(super) block: Option<Arc<Block>>,
+    pub(super) frame: Frame,
+}
+
+/// A block is a function of what was returned.
+impl PartialEq for Planned {
+    fn eq(&self, other: &Self) -> bool {
+        self.attempt == other.attempt && self.source == other.source && self.frame == other.frame
+    }
+}
+
+impl Planned {
+    pub(super) fn block(&self) -> Arc<Block> {
+        self.block.clone().unwrap_or_else(|| unreachable!("a plan is compiled when it is taken or read"))
+    }
 }
 
 /// A loop over items under way.
@@ -83,6 +116,8 @@ pub(super) struct EachState {
     pub(super) keys: Option<Vec<String>>,
     /// The items, as long as they are of use.
     pub(super) items: Vec<Value>,
+    /// How many are under way at a time; 0 as long as that is not chosen.
+    pub(super) width: usize,
     /// The first that has not begun.
     pub(super) next: usize,
     /// Those under way.
@@ -92,6 +127,12 @@ pub(super) struct EachState {
     /// Their outputs.
     pub(super) outputs: Vec<Value>,
     pub(super) failed: usize,
+    /// When those under way began, if they are measured.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) began: BTreeMap<usize, DateTime<Utc>>,
+    /// The measures of those that went well, if they are measured.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) measures: BTreeMap<usize, Measure>,
 }
 
 /// What became of an item; with the last attempt of work.
@@ -148,6 +189,7 @@ impl Frame {
             released: BTreeSet::new(),
             ended: BTreeMap::new(),
             readers: block.readers(|_| true),
+            began: BTreeMap::new(),
         }
     }
 }
@@ -171,6 +213,7 @@ impl Stand {
     pub(super) fn attempt(&self) -> Option<Attempt> {
         match self {
             Self::Active(attempt) | Self::GivenUp(attempt) | Self::Pausing(attempt) => Some(*attempt),
+            Self::Planned(planned) => Some(planned.attempt),
             Self::Group(_) | Self::Case(..) => None,
         }
     }

@@ -68,6 +68,10 @@ impl Views {
                 self.push(path, step, "active", Some(*attempt));
             }
             (_, Stand::Pausing(attempt)) => self.push(path, step, "retrying", Some(*attempt)),
+            (_, Stand::Planned(planned)) => {
+                self.push(path, step, "active", None);
+                self.frame(&planned.block(), &planned.frame, &format!("{path}:"));
+            }
             (Step::Group(block), Stand::Group(frame)) => {
                 self.push(path, step, "active", None);
                 self.frame(block, frame, &format!("{path}:"));

@@ -1,3 +1,4 @@
+use mesh_core::Fact;
 use mesh_schemas::{Attempt, Timer};
 use serde_json::{Value, json};
 
@@ -169,4 +170,34 @@ fn a_loop_ends_after_its_last_iteration() {
     let mut story = Story::of(&revise(""), json!({}));
     let (code, _, message) = story.done("draft:1", json!(1)).failure();
     assert!(code == "expression" && message.contains("tasks.draft.repeat.until: "), "{message}");
+}
+
+fn adaptive(rule: &str) -> String {
+    let each = format!("{{in: '${{input.items}}', adaptive: {rule}}}");
+    format!("output: '${{tasks.fan.output}}'\ntasks:\n  fan: {{foreach: {each}, agent: worker}}\n")
+}
+
+#[test]
+fn how_many_items_are_under_way_is_chosen_and_stored_first() {
+    let rule = "{complexity: '${input.complexity}', dependency: 0.2}";
+    let mut story = Story::of(&adaptive(rule), json!({"items": [1, 2, 3, 4], "complexity": 0.9}));
+    let route = story.route("fan");
+    assert_eq!((route.complexity, route.dependency, route.most), (0.9, 0.2, 5));
+    assert_eq!(route.capabilities.iter().map(ToString::to_string).collect::<Vec<_>>(), ["worker"]);
+    assert_eq!(story.push(Fact::Routed(task("fan"), 2)).new_work(), ["fan:0", "fan:1"]);
+    // The first choice counts.
+    assert_eq!(story.push(Fact::Routed(task("fan"), 4)).new_work(), Vec::<String>::new());
+    assert_eq!(story.done("fan:0", json!(1)).new_work(), ["fan:2"]);
+    story.done("fan:1", json!(2)).done("fan:2", json!(3)).done("fan:3", json!(4));
+    assert_eq!(story.output(), json!([1, 2, 3, 4]));
+}
+
+#[test]
+fn scores_are_numbers_from_0_to_1_and_no_items_need_none() {
+    let rule = "{complexity: '${input.complexity}'}";
+    let (code, failed, message) =
+        Story::of(&adaptive(rule), json!({"items": [1], "complexity": "high"})).failure();
+    assert_eq!((code.as_str(), failed.as_str()), ("expression", "fan"));
+    assert!(message.ends_with("foreach.adaptive.complexity: expected a number from 0 to 1, found \"high\""));
+    assert_eq!(Story::of(&adaptive(rule), json!({"items": [], "complexity": 2})).output(), json!([]));
 }

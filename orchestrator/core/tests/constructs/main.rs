@@ -4,4 +4,6 @@ mod failures;
 mod groups;
 mod joins;
 mod loops;
+mod merges;
+mod plans;
 mod support;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use mesh_core::{Action, Decision, End, Event, Fact, Plan, Replay, Run, Started, check};
+use mesh_core::{Action, Decision, End, Event, Fact, Plan, Replay, Route, Run, Started, check};
 use mesh_schemas::document::Format;
 use mesh_schemas::payload::{TaskCompleted, TaskError, WorkflowStarted};
 use mesh_schemas::{Attempt, Lane, RULES_VERSION, RequestId, RunId, Shards, TaskId, TaskKey, Timer};
@@ -51,20 +51,30 @@ impl Story {
 
     /// An attempt went well.
     pub(crate) fn done(&mut self, task: &str, output: Value) -> &mut Self {
+        self.done_with(task, output, None)
+    }
+
+    /// An attempt went well, and its agent says how well.
+    pub(crate) fn done_with(&mut self, task: &str, output: Value, quality: Option<f64>) -> &mut Self {
         let (key, _) = self.created(task);
-        let outcome = TaskCompleted { output, quality: None, usage: None, agent: None };
+        let outcome = TaskCompleted { output, quality, usage: None, agent: None };
         self.push(Fact::Completed(key, Box::new(outcome)))
     }
 
     /// An attempt failed for good.
     pub(crate) fn failed(&mut self, task: &str, code: &str) -> &mut Self {
+        self.fails(task, code, false)
+    }
+
+    /// An attempt failed, and another may go well.
+    pub(crate) fn fails_for_now(&mut self, task: &str, code: &str) -> &mut Self {
+        self.fails(task, code, true)
+    }
+
+    fn fails(&mut self, task: &str, code: &str, retryable: bool) -> &mut Self {
         let (key, _) = self.created(task);
-        let error = TaskError {
-            code: code.to_owned(),
-            message: "no".to_owned(),
-            retryable: false,
-            retry_after: None,
-        };
+        let error =
+            TaskError { code: code.to_owned(), message: "no".to_owned(), retryable, retry_after: None };
         self.push(Fact::Failed(key, error))
     }
 
@@ -121,6 +131,15 @@ impl Story {
             _ => None,
         });
         found.unwrap_or_else(|| panic!("{task} was not created"))
+    }
+
+    /// What a choice is to be made from.
+    pub(crate) fn route(&self, task: &str) -> Route {
+        let found = self.decided.iter().find_map(|decision| match &decision.action {
+            Action::Route(of, route) if of.as_str() == task => Some((**route).clone()),
+            _ => None,
+        });
+        found.unwrap_or_else(|| panic!("nothing is to be chosen for {task}"))
     }
 
     pub(crate) fn timers(&self) -> Vec<Timer> {

@@ -213,6 +213,7 @@ impl Reader {
                     let work = Work { key: key.clone(), created: (**created).clone(), at: self.now };
                     self.work.push(work);
                 }
+                Action::Route(..) => {}
                 Action::GiveUp(key, error) => self.given_up.push((key.clone(), error.clone())),
                 Action::SetTimer(timer, due) => {
                     self.due.insert(timer.clone(), *due);

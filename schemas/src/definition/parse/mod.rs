@@ -10,8 +10,13 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-use super::Definition;
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Definition, Task};
 use crate::document::{Format, Positions, Problem, Problems, tree};
+use crate::name::TaskId;
 
 /// Reads a definition.
 ///
@@ -48,4 +53,27 @@ pub fn read(text: &str, format: Format) -> Reading {
     let (positions, mut problems) = root.survey();
     let definition = read::definition(&root, &mut problems);
     Reading { definition, positions, problems }
+}
+
+/// What an agent returned that plans.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Graph {
+    /// The tasks by id.
+    pub tasks: BTreeMap<TaskId, Task>,
+    /// What they come to, as the output of a workflow.
+    pub output: Option<Value>,
+}
+
+/// Reads what an agent returned that plans.
+///
+/// # Errors
+/// Everything that is wrong with it, each with its path and without a position: nobody has the text.
+pub fn graph(value: &Value) -> Result<Graph, Vec<Problem>> {
+    let nowhere = |problem: Problem| Problem { position: None, ..problem };
+    let root = tree(&value.to_string(), Format::Json).map_err(|problem| vec![nowhere(problem)])?;
+    let (_, mut problems) = root.survey();
+    match read::graph(&root, &mut problems) {
+        Some(graph) if problems.is_empty() => Ok(graph),
+        _ => Err(problems.into_iter().map(nowhere).collect()),
+    }
 }

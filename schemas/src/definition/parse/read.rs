@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::Graph;
 use super::keys::PLANNED;
 use super::task::{body, foreach, join, on_failure, repeat};
 use crate::ErrorCode;
@@ -10,11 +11,14 @@ use crate::document::{Content, Entry, Node, Object, Position, Problem, join as j
 use crate::name::TaskId;
 
 const DEFINITION: [&str; 7] = ["mesh", "name", "description", "input", "output", "timeout", "tasks"];
-const TASK: [&str; 15] = [
+const GRAPH: [&str; 2] = ["tasks", "output"];
+const TASK: [&str; 17] = [
     "agent",
     "action",
+    "plan",
     "tasks",
     "switch",
+    "merge",
     "foreach",
     "repeat",
     "needs",
@@ -41,6 +45,16 @@ pub(super) fn definition(root: &Node, problems: &mut Vec<Problem>) -> Option<Def
     let path = fields.path_of("tasks");
     let tasks = tasks.and_then(|node| read_tasks(node, &path, problems));
     Some(Definition { mesh: mesh?, name: name?, description, input, output, timeout, tasks: tasks? })
+}
+
+/// Reads what an agent returned that plans.
+pub(super) fn graph(root: &Node, problems: &mut Vec<Problem>) -> Option<Graph> {
+    let mut fields = Object::new(root, "", &GRAPH, problems)?;
+    let output = fields.optional("output", data);
+    let tasks = fields.required("tasks", "a plan has at least one task", Ok);
+    let path = fields.path_of("tasks");
+    let tasks = tasks.and_then(|node| read_tasks(node, &path, problems));
+    Some(Graph { tasks: tasks?, output })
 }
 
 /// The tasks, if each could be read: one that is missing would make others wrong that refer to it.

@@ -4,16 +4,30 @@ use serde_json::Number;
 
 use super::keys::PLANNED;
 use super::read::{data, read_tasks};
+use crate::definition::adaptive::nothing;
 use crate::definition::{
-    Body, Case, Foreach, Join, OnFailure, OnMax, Quorum, Quota, QuotaError, Repeat, Retry,
+    Adaptive, Body, Case, Foreach, Join, Limits, Merge, MergeBy, OnFailure, OnMax, Planner, Quorum, Quota,
+    QuotaError, Repeat, Retry, Weights,
 };
 use crate::document::{Content, Node, Object};
 
 const RETRY: [&str; 6] = ["max_attempts", "initial", "factor", "max", "jitter", "fatal_on"];
-const FOREACH: [&str; 4] = ["in", "max_parallel", "max_items", "tolerate"];
+const FOREACH: [&str; 5] = ["in", "max_parallel", "adaptive", "max_items", "tolerate"];
+const ADAPTIVE: [&str; 2] = ["complexity", "dependency"];
 const REPEAT: [&str; 3] = ["until", "max", "on_max"];
 const QUORUM: [&str; 3] = ["quorum", "grace", "deadline"];
-const CASE: [&str; 9] = ["when", "agent", "action", "tasks", "switch", "with", "output", "retry", "timeout"];
+const MERGE: [&str; 4] = ["by", "from", "weights", "default_quality"];
+const WEIGHTS: [&str; 2] = ["quality", "speed"];
+const PLAN: [&str; 3] = ["capabilities", "max_tasks", "max_depth"];
+const CASE: [&str; 11] =
+    ["when", "agent", "action", "plan", "tasks", "switch", "merge", "with", "output", "retry", "timeout"];
+/// The ways to merge.
+const BY: [(&str, MergeBy); 4] = [
+    ("quality", MergeBy::Quality),
+    ("collect", MergeBy::Collect),
+    ("first", MergeBy::First),
+    ("object", MergeBy::Object),
+];
 
 /// What is to be done. Which keys go together is looked at when the whole is compiled.
 pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
@@ -22,11 +36,16 @@ pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
     let with = fields.optional("with", data);
     let output = fields.optional("output", data);
     let timeout = fields.optional("timeout", Node::span);
-    let says_nothing = !["agent", "tasks", "switch"].into_iter().any(|key| fields.has(key));
+    let says_nothing = !["agent", "tasks", "switch", "merge"].into_iter().any(|key| fields.has(key));
     if says_nothing {
-        fields.required("agent", "name the capability that does the task, or write 'tasks' or 'switch'", Ok);
+        let hint = "name the capability that does the task, or write 'tasks', 'switch' or 'merge'";
+        fields.required("agent", hint, Ok);
     }
-    let is_whole = !says_nothing && (agent.is_some() || !fields.has("agent"));
+    let merge = merge(&mut fields);
+    let plan = planner(&mut fields);
+    let is_whole = !says_nothing
+        && (agent.is_some() || !fields.has("agent"))
+        && (merge.is_some() || !fields.has("merge"));
     let retry = fields.part_with("retry", &RETRY, |fields| Some(retry(fields)));
     let (tasks, switch) = (fields.optional("tasks", Ok), fields.optional("switch", Node::items));
     let (tasks_at, switch_at) = (fields.path_of("tasks"), fields.path_of("switch"));
@@ -45,7 +64,50 @@ pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
         return None;
     }
     let (tasks, switch) = (tasks.flatten(), switch.flatten());
-    Some(Body { agent, action, with, output, retry: retry.unwrap_or_default(), timeout, tasks, switch })
+    let retry = retry.unwrap_or_default();
+    Some(Body { agent, action, with, output, retry, timeout, plan, tasks, switch, merge })
+}
+
+/// `merge: collect` is short for `merge: {by: collect}`.
+fn merge(fields: &mut Object<'_, '_>) -> Option<Merge> {
+    let how = |node: &Node| node.one_of(&BY);
+    if !fields.entry("merge").is_some_and(|entry| matches!(entry.value.content, Content::Map(_))) {
+        return fields.optional("merge", how).map(Merge::by);
+    }
+    fields.part_with("merge", &MERGE, |mut fields| {
+        let by = fields.required("by", "write how, as in 'by: quality'", how);
+        let from = fields.items("from", Node::parsed);
+        let default_quality = fields.optional("default_quality", number);
+        let weights = fields.part_with("weights", &WEIGHTS, |mut fields| {
+            let default = Weights::default();
+            Some(Weights {
+                quality: fields.optional("quality", number).unwrap_or(default.quality),
+                speed: fields.optional("speed", number).unwrap_or(default.speed),
+            })
+        });
+        let merge = Merge::by(by?);
+        let default_quality = default_quality.unwrap_or(merge.default_quality);
+        Some(Merge { from, weights: weights.unwrap_or_default(), default_quality, ..merge })
+    })
+}
+
+/// `plan: true` is short for a plan with the limits that hold if nothing is said.
+fn planner(fields: &mut Object<'_, '_>) -> Option<Planner> {
+    if !fields.entry("plan").is_some_and(|entry| matches!(entry.value.content, Content::Map(_))) {
+        let word = |node: &Node| match node.content {
+            Content::Bool(plans) => Ok(plans),
+            _ => Err(node.unlike("true, false, or the limits of the plan, as in {max_tasks: 20}")),
+        };
+        return fields.optional("plan", word).map(Planner::Plain);
+    }
+    fields.part_with("plan", &PLAN, |mut fields| {
+        let default = Limits::default();
+        Some(Planner::Limited(Limits {
+            capabilities: fields.items("capabilities", Node::parsed).into_iter().collect(),
+            max_tasks: fields.optional("max_tasks", count).unwrap_or(default.max_tasks),
+            max_depth: fields.optional("max_depth", count).unwrap_or(default.max_depth),
+        }))
+    })
 }
 
 fn case(mut fields: Object<'_, '_>) -> Option<Case> {
@@ -59,7 +121,7 @@ pub(super) fn foreach(fields: &mut Object<'_, '_>) -> Option<Foreach> {
         fields.entry("foreach").is_some_and(|entry| matches!(entry.value.content, Content::Text(_)));
     if is_short {
         let items = fields.optional("foreach", data)?;
-        return Some(Foreach { items, max_parallel: None, max_items: None, tolerate: None });
+        return Some(Foreach { items, max_parallel: None, adaptive: None, max_items: None, tolerate: None });
     }
     fields.part_with("foreach", &FOREACH, |mut fields| {
         let items = fields.required("in", "name the list, as in 'in: ${input.items}'", data);
@@ -67,6 +129,12 @@ pub(super) fn foreach(fields: &mut Object<'_, '_>) -> Option<Foreach> {
             max_parallel: fields.optional("max_parallel", count),
             max_items: fields.optional("max_items", count),
             tolerate: fields.optional("tolerate", quota),
+            adaptive: fields.part_with("adaptive", &ADAPTIVE, |mut fields| {
+                let hint = "write how complex the work is, as in 'complexity: ${input.complexity}'";
+                let complexity = fields.required("complexity", hint, data)?;
+                let dependency = fields.optional("dependency", data).unwrap_or_else(nothing);
+                Some(Adaptive { complexity, dependency })
+            }),
             items: items?,
         })
     })

@@ -134,6 +134,10 @@ impl Record {
                     found.created.contains_key(&attempt) || found.given_up.contains_key(&attempt)
                 }
                 Action::GiveUp(key, _) => has_outcome(key),
+                Action::Route(task, _) => self.log.iter().any(|event| {
+                    let subject = Subject::parse(namespace, &event.message.subject);
+                    matches!(subject, Ok(Subject::TaskRouted { task: of, .. }) if of == *task)
+                }),
                 Action::SetTimer(timer, _) => self.found.timers.contains_key(timer),
                 Action::End(_) => false,
             };

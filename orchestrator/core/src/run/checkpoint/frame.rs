@@ -1,19 +1,21 @@
 //! What a state does not write down, as it follows from the rest; and whether the rest fits the plan.
 
+use std::sync::Arc;
+
 use mesh_schemas::TaskId;
 use mesh_schemas::definition::Join;
 
-use crate::plan::{Block, Node, Recurring, Step};
+use crate::plan::{Block, Node, Recurring, Step, graph};
 use crate::run::state::{Frame, NodeState, Stand};
 
 impl Frame {
     /// Fills in what was not written.
-    pub(super) fn complete(&mut self, block: &Block) -> Result<(), &'static str> {
+    pub(super) fn complete(&mut self, block: &Block, prefix: &str) -> Result<(), &'static str> {
         if self.nodes.len() != block.nodes.len() {
             return Err("it has more or fewer tasks than the plan");
         }
         for (node, state) in block.nodes.iter().zip(&mut self.nodes) {
-            complete_node(node, state)?;
+            complete_node(node, state, &format!("{prefix}{}", node.id))?;
         }
         let ended: Vec<bool> = self.nodes.iter().map(NodeState::has_ended).collect();
         for (place, node) in block.nodes.iter().enumerate() {
@@ -60,22 +62,27 @@ impl Frame {
     }
 }
 
-fn complete_node(node: &Node, state: &mut NodeState) -> Result<(), &'static str> {
+fn complete_node(node: &Node, state: &mut NodeState, path: &str) -> Result<(), &'static str> {
     match (state, &node.recurring) {
-        (NodeState::Once(stand), Recurring::Once) => complete_stand(&node.step, stand),
+        (NodeState::Once(stand), Recurring::Once) => complete_stand(&node.step, stand, path),
         (NodeState::Each(each), Recurring::Each(_)) => {
             let count = each.items.len();
             let fits = each.ends.len() == count
                 && each.outputs.len() == count
                 && each.next <= count
+                && (each.width > 0 || each.next == 0)
                 && each.keys.as_ref().is_none_or(|keys| keys.len() == count)
                 && each.running.keys().all(|number| *number < each.next);
             if !fits {
                 return Err("a loop does not fit its items");
             }
-            each.running.values_mut().try_for_each(|stand| complete_stand(&node.step, stand))
+            each.running.iter_mut().try_for_each(|(number, stand)| {
+                complete_stand(&node.step, stand, &format!("{path}:{number}"))
+            })
         }
-        (NodeState::Loop(state), Recurring::Loop(_)) => complete_stand(&node.step, &mut state.stand),
+        (NodeState::Loop(state), Recurring::Loop(_)) => {
+            complete_stand(&node.step, &mut state.stand, &format!("{path}:{}", state.number))
+        }
         (NodeState::Once(_) | NodeState::Each(_) | NodeState::Loop(_), _) => {
             Err("a task is done otherwise than planned")
         }
@@ -83,12 +90,19 @@ fn complete_node(node: &Node, state: &mut NodeState) -> Result<(), &'static str>
     }
 }
 
-fn complete_stand(step: &Step, stand: &mut Stand) -> Result<(), &'static str> {
+fn complete_stand(step: &Step, stand: &mut Stand, path: &str) -> Result<(), &'static str> {
     match (step, stand) {
         (Step::Work(_), Stand::Active(_) | Stand::GivenUp(_) | Stand::Pausing(_)) => Ok(()),
-        (Step::Group(block), Stand::Group(frame)) => frame.complete(block),
+        (Step::Group(block), Stand::Group(frame)) => frame.complete(block, &format!("{path}:")),
+        (Step::Work(work), Stand::Planned(planned)) => {
+            let planner = work.planner.as_ref().ok_or("a task has a plan, and none was to be made")?;
+            let block = graph(planner, path, &planned.source).map_err(|_| "a plan cannot be followed")?;
+            planned.frame.complete(&block, &format!("{path}:"))?;
+            planned.block = Some(Arc::new(block));
+            Ok(())
+        }
         (Step::Switch(cases), Stand::Case(number, stand)) => match cases.get(*number) {
-            Some(case) => complete_stand(&case.step, stand),
+            Some(case) => complete_stand(&case.step, stand, &format!("{path}:{number}")),
             None => Err("a switch has fewer cases"),
         },
         _ => Err("a task is done otherwise than planned"),

@@ -97,7 +97,7 @@ fn letter(node: &NodeState) -> char {
         NodeState::Failed(Some(_)) => 'f',
         NodeState::Failed(None) => 'F',
         NodeState::Skipped => 's',
-        NodeState::Once(Stand::Group(_) | Stand::Case(..))
+        NodeState::Once(Stand::Group(_) | Stand::Planned(_) | Stand::Case(..))
         | NodeState::Each(_)
         | NodeState::Loop(_)
         | NodeState::Recovering(..) => INSIDE,

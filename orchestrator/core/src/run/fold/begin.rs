@@ -4,6 +4,7 @@ use mesh_schemas::Attempt;
 use mesh_schemas::definition::{Join, OnSkipped};
 
 use super::close::Ending;
+use super::merge::merge;
 use super::{At, Fold, task_id};
 use crate::expression::{Around, Brings, ExpressionError};
 use crate::plan::{Node, Recurring, Step};
@@ -57,6 +58,9 @@ impl Fold<'_> {
         };
         if let Some(state) = state {
             frame.nodes[place] = state;
+        }
+        if node.is_measured {
+            frame.began.insert(place, self.time);
         }
         match outcome {
             Some(outcome) => self.over(at, frame, queue, place, outcome),
@@ -115,6 +119,7 @@ impl Fold<'_> {
                 }
                 (None, Some(Outcome::Skipped))
             }
+            Step::Merge(rule) => (None, Some(merge(rule, path, around))),
         }
     }
 

@@ -97,6 +97,13 @@ impl Fold<'_> {
                 self.counts.cancelled += 1;
                 self.note(path, step, "cancelled", None);
             }
+            (Step::Work(_), Stand::Planned(planned)) => {
+                self.counts.cancelled += 1;
+                self.note(path, step, "cancelled", None);
+                let (block, prefix) = (planned.block(), format!("{path}:"));
+                let at = At { block: &block, prefix: &prefix, around: None };
+                self.close_frame(at, &mut planned.frame, unborn, ending);
+            }
             (Step::Group(block), Stand::Group(frame)) => {
                 let prefix = format!("{path}:");
                 self.close_frame(At { block, prefix: &prefix, around: None }, frame, unborn, ending);
@@ -134,6 +141,7 @@ impl Fold<'_> {
                 unborn.insert(key.task.clone());
                 false
             }
+            Action::Route(task, _) => !belongs(Some(task)),
             Action::SetTimer(timer, _) => !belongs(task_of(timer)),
             Action::Create(..) | Action::GiveUp(..) | Action::End(_) => true,
         }));

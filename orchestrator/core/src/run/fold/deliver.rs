@@ -23,6 +23,8 @@ pub(in crate::run) enum Hit<'a> {
     Retry(Attempt),
     /// The time is over that it waits for the last of what it needs.
     Grace,
+    /// It was chosen how many of its items are under way at a time.
+    Routed(u32),
     /// The time is over that it waits for enough of what it needs.
     Join,
 }
@@ -55,6 +57,12 @@ impl Fold<'_> {
             (NodeState::Once(stand), Recurring::Once) => {
                 self.deliver_step(&node.step, stand, &path, &around, parts, hit)
             }
+            (NodeState::Each(state), Recurring::Each(each))
+                if let Hit::Routed(width) = hit
+                    && parts.clone().next().is_none() =>
+            {
+                self.width_chosen(each, &node.step, state, &path, &around, *width)
+            }
             (NodeState::Each(state), Recurring::Each(each)) => {
                 self.deliver_item(each, &node.step, state, &path, &around, parts, hit)
             }
@@ -78,10 +86,12 @@ impl Fold<'_> {
         hit: &Hit<'_>,
     ) -> Option<Outcome> {
         match (step, stand) {
-            (Step::Work(work), stand) => match parts.next() {
-                None => self.work(work, stand, path, around, hit),
-                Some(_) => None,
-            },
+            (Step::Work(work), stand) if parts.clone().next().is_none() => {
+                self.work(work, stand, path, around, hit)
+            }
+            (Step::Work(work), Stand::Planned(planned)) => {
+                self.deliver_planned(work, planned, path, around, parts, hit)
+            }
             (Step::Group(block), Stand::Group(frame)) => {
                 let prefix = format!("{path}:");
                 let at = At { block, prefix: &prefix, around: Some(around) };

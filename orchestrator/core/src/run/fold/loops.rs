@@ -41,16 +41,23 @@ impl Fold<'_> {
                 format!("there are {} items, and at most {} are allowed", items.len(), each.max_items);
             return (None, Some(failure(path, code::TOO_MANY_ITEMS, message)));
         }
+        let is_chosen = each.adaptive.is_none() || items.is_empty();
         let mut state = Box::new(EachState {
             keys,
+            width: if is_chosen { each.max_parallel } else { 0 },
             next: 0,
             running: BTreeMap::new(),
             ends: vec![ItemEnd::None; items.len()],
             outputs: vec![Value::Null; items.len()],
             items,
             failed: 0,
+            began: BTreeMap::new(),
+            measures: BTreeMap::new(),
         });
-        let outcome = self.fill(each, step, &mut state, path, around, self.decisions.len());
+        let outcome = match &each.adaptive {
+            Some(adaptive) if !is_chosen => self.ask_for_width(each, adaptive, step, path, around),
+            _ => self.fill(each, step, &mut state, path, around, self.decisions.len()),
+        };
         (Some(NodeState::Each(state)), outcome)
     }
 
@@ -80,7 +87,7 @@ impl Fold<'_> {
     }
 
     /// Begins as many items as may be under way; what the loop comes to, if it is over.
-    fn fill(
+    pub(super) fn fill(
         &mut self,
         each: &Each,
         step: &Step,
@@ -89,7 +96,7 @@ impl Fold<'_> {
         around: &Around<'_>,
         mark: usize,
     ) -> Option<Outcome> {
-        while state.next < state.items.len() && state.running.len() < each.max_parallel {
+        while state.next < state.items.len() && state.running.len() < state.width {
             let number = state.next;
             state.next += 1;
             let key = state.keys.as_ref().map(|keys| keys[number].as_str());
@@ -98,6 +105,9 @@ impl Fold<'_> {
             let (stand, outcome) = self.start_step(step, &format!("{path}:{number}"), &inside);
             if let Some(stand) = stand {
                 state.running.insert(number, stand);
+            }
+            if each.is_measured {
+                state.began.insert(number, self.time);
             }
             if let Some(outcome) = outcome
                 && let Some(outcome) = self.item_over(each, step, state, path, number, outcome, mark)
@@ -132,8 +142,13 @@ impl Fold<'_> {
         self.count_recurring(step, stand.as_ref(), &outcome);
         state.items[number] = Value::Null;
         self.note_recurring(step, &format!("{path}:{number}"), &outcome);
+        let began = state.began.remove(&number);
         let failure = match outcome {
             Outcome::Done(output) => {
+                if each.is_measured {
+                    let quality = self.quality(step, stand.as_ref(), &output);
+                    state.measures.insert(number, self.measure(quality, began));
+                }
                 state.outputs[number] = output;
                 state.ends[number] = ItemEnd::Done(attempt);
                 return None;

@@ -1,13 +1,14 @@
 //! What follows when a task is over.
 
+use chrono::{DateTime, Utc};
 use mesh_schemas::Attempt;
-use mesh_schemas::definition::OnFailure;
+use mesh_schemas::definition::{MergeBy, OnFailure};
 use serde_json::{Value, json};
 
 use super::{At, Fold};
-use crate::expression::{Around, Brings, Ended, Status};
+use crate::expression::{Around, Brings, Ended, Measure, Measures, Status};
 use crate::plan::{Node, Recurring, Step};
-use crate::run::state::{Failure, Frame, NodeState, Outcome};
+use crate::run::state::{Failure, Frame, NodeState, Outcome, Stand};
 
 impl Fold<'_> {
     /// A task is over. An error if its block fails with it.
@@ -28,9 +29,10 @@ impl Fold<'_> {
             }
             _ => None,
         };
+        let measures = self.measures(node, frame, place, &outcome);
         match outcome {
             Outcome::Done(output) => {
-                let ended = Ended { output, status: Status::Done, error: None, iterations };
+                let ended = Ended { output, status: Status::Done, error: None, iterations, measures };
                 self.finish(at, frame, queue, place, NodeState::Done(attempt), ended);
             }
             Outcome::Skipped => {
@@ -43,7 +45,8 @@ impl Fold<'_> {
             }
             Outcome::Failed(failure) => {
                 let error = Some(Box::new(json!({ "code": failure.code, "message": failure.message })));
-                let ended = Ended { output: Value::Null, status: Status::Failed, error, iterations };
+                let ended =
+                    Ended { output: Value::Null, status: Status::Failed, error, iterations, measures };
                 let tolerated = node.on_failure == OnFailure::Continue || frame.released.contains(&place);
                 if tolerated {
                     self.finish(at, frame, queue, place, NodeState::Failed(attempt), ended);
@@ -95,7 +98,7 @@ impl Fold<'_> {
         if let Some((failed, (failure, attempt))) = recovering(node, frame) {
             let error = Some(Box::new(json!({ "code": failure.code, "message": failure.message })));
             let output = output.unwrap_or_default();
-            let ended = Ended { output, status: Status::Failed, error, iterations: None };
+            let ended = Ended { output, status: Status::Failed, error, ..Ended::default() };
             self.finish(at, frame, queue, failed, NodeState::Failed(attempt), ended);
         }
     }
@@ -134,6 +137,45 @@ impl Fold<'_> {
                 code: error.code().to_owned(),
                 message: format!("output: {error}"),
             }),
+        }
+    }
+
+    /// How good and how fast a task was that is over, if anybody asks for it.
+    fn measures(
+        &self,
+        node: &Node,
+        frame: &mut Frame,
+        place: usize,
+        outcome: &Outcome,
+    ) -> Option<Box<Measures>> {
+        let began = frame.began.remove(&place);
+        let (true, Outcome::Done(output)) = (node.is_measured, outcome) else { return None };
+        let stand = match &mut frame.nodes[place] {
+            NodeState::Each(state) => {
+                return Some(Box::new(Measures::Items(std::mem::take(&mut state.measures))));
+            }
+            NodeState::Once(stand) => Some(&*stand),
+            NodeState::Loop(state) => Some(&state.stand),
+            _ => None,
+        };
+        let quality = self.quality(&node.step, stand, output);
+        Some(Box::new(Measures::One(self.measure(quality, began))))
+    }
+
+    pub(super) fn measure(&self, quality: Option<f64>, began: Option<DateTime<Utc>>) -> Measure {
+        let took = began.map_or(0, |began| (self.time - began).num_milliseconds());
+        Measure { quality, millis: u64::try_from(took).unwrap_or_default(), order: self.sequence }
+    }
+
+    /// The quality of what has just been done, if its agent says it or a merge has reckoned it.
+    pub(super) fn quality(&self, step: &Step, stand: Option<&Stand>, output: &Value) -> Option<f64> {
+        match (step, stand) {
+            (Step::Work(_), Some(Stand::Active(_))) => self.quality,
+            (Step::Switch(cases), Some(Stand::Case(number, stand))) => {
+                self.quality(&cases[*number].step, Some(stand), output)
+            }
+            (Step::Merge(merge), _) if merge.by == MergeBy::Quality => output.get("quality")?.as_f64(),
+            _ => None,
         }
     }
 

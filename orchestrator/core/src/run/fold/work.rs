@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mesh_schemas::definition::Span;
-use mesh_schemas::payload::{TaskCompleted, TaskCreated, TaskError};
+use mesh_schemas::payload::{TaskCreated, TaskError};
 use mesh_schemas::{Attempt, Lane, TaskKey, Timer, WorkflowName};
 
 use super::begin::failed;
@@ -80,7 +80,13 @@ impl Fold<'_> {
     ) -> Option<Outcome> {
         match (hit, &*stand) {
             (Hit::Completed(key, outcome), Stand::Active(attempt)) if *attempt == key.attempt => {
-                Some(self.completed(work, path, around, outcome))
+                match &work.planner {
+                    Some(planner) => {
+                        let attempt = key.attempt;
+                        self.graft(work, planner, stand, path, around, attempt, &outcome.output)
+                    }
+                    None => Some(self.rendered(work, path, around, outcome.output.clone())),
+                }
             }
             (Hit::Failed(key, error), Stand::Active(attempt) | Stand::GivenUp(attempt))
                 if *attempt == key.attempt =>
@@ -98,14 +104,6 @@ impl Fold<'_> {
             }
             _ => None,
         }
-    }
-
-    fn completed(&self, work: &Work, path: &str, around: &Around<'_>, outcome: &TaskCompleted) -> Outcome {
-        let output = match &work.output {
-            Some(output) => output.render(&self.scope(around, Some(&outcome.output))),
-            None => Ok(outcome.output.clone()),
-        };
-        output.map_or_else(|error| failed(path, "output", &error), Outcome::Done)
     }
 
     fn failed(

@@ -112,7 +112,7 @@ impl RunState {
                         attempt.retry_at = Some(*due);
                     }
                 }
-                Action::GiveUp(..) | Action::SetTimer(..) | Action::End(_) => {}
+                Action::Route(..) | Action::GiveUp(..) | Action::SetTimer(..) | Action::End(_) => {}
             }
         }
     }

@@ -5,7 +5,9 @@ mod text;
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Args, ValueEnum};
-use mesh_schemas::definition::{Body, Case, Join, OnFailure, OnMax, OnSkipped, Task};
+use mesh_schemas::definition::{
+    Body, Case, Join, Merge, MergeBy, OnFailure, OnMax, OnSkipped, Planner, Task,
+};
 use mesh_schemas::{ErrorCode, TaskId, WorkflowName};
 
 use super::registered::definition;
@@ -117,13 +119,26 @@ fn doer(body: &Body) -> String {
     match (&body.agent, parts(body)) {
         (Some(agent), _) => agent.to_string(),
         (None, Some(Parts::Cases(_))) => "(switch)".to_owned(),
-        (None, _) => "(group)".to_owned(),
+        (None, _) => body.merge.as_ref().map_or_else(|| "(group)".to_owned(), merged),
     }
+}
+
+fn merged(merge: &Merge) -> String {
+    let how = match merge.by {
+        MergeBy::Quality => "by quality",
+        MergeBy::Collect => "collect",
+        MergeBy::First => "first",
+        MergeBy::Object => "object",
+    };
+    format!("(merge {how})")
 }
 
 /// What is special about a task.
 fn notes(task: &Task) -> Vec<String> {
     let mut notes = Vec::new();
+    if let Some(limits) = task.body.plan.as_ref().and_then(Planner::limits) {
+        notes.push(format!("plans up to {} tasks", limits.max_tasks));
+    }
     if let Some(foreach) = &task.foreach {
         let most = foreach.max_parallel.map_or_else(String::new, |most| format!(", {most} at a time"));
         let items = foreach.items.as_str().map_or_else(|| "a list".to_owned(), condition);
