@@ -230,7 +230,7 @@ pub fn subject<'a>(
 pub fn is_end(verb: WorkflowVerb) -> bool {
     match verb {
         WorkflowVerb::Completed | WorkflowVerb::Failed | WorkflowVerb::Cancelled => true,
-        WorkflowVerb::Started | WorkflowVerb::Paused | WorkflowVerb::Resumed => false,
+        WorkflowVerb::Started => false,
     }
 }
 

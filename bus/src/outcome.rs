@@ -49,7 +49,7 @@ impl RunOutcome {
             WorkflowVerb::Completed => Some(Self::Completed(data(stored)?)),
             WorkflowVerb::Failed => Some(Self::Failed(data(stored)?)),
             WorkflowVerb::Cancelled => Some(Self::Cancelled(data(stored)?)),
-            WorkflowVerb::Started | WorkflowVerb::Paused | WorkflowVerb::Resumed => None,
+            WorkflowVerb::Started => None,
         })
     }
 }

@@ -6,11 +6,11 @@ use chrono::{DateTime, Utc};
 use mesh_bus::Publish;
 use mesh_core::{Action, Decision, End, Header};
 use mesh_schemas::payload::{
-    TaskError, TaskFailed, TaskRouted, TimerFired, WorkflowCheckpointed, WorkflowStarted,
+    TaskError, TaskFailed, TaskRouted, TimerFired, WorkflowCheckpointed, WorkflowResumed, WorkflowStarted,
 };
 use mesh_schemas::{
-    Attempt, Envelope, Message, Namespace, RunId, Subject, TaskId, TaskKey, TaskVerb, Timer, TraceContext,
-    WorkflowName, WorkflowVerb,
+    Attempt, Envelope, Message, Namespace, PauseVerb, RunId, Subject, TaskId, TaskKey, TaskVerb, Timer,
+    TraceContext, WorkflowName, WorkflowVerb,
 };
 use serde::Serialize;
 
@@ -45,10 +45,21 @@ pub(crate) fn decision(
             let target = Subject::TimerDue { run, timer: timer.clone() }.render(namespace);
             Publish::at(frame.message(&set, &TimerFired { due: *due }), *due, target)
         }
+        Action::Pause(number, data) => {
+            Publish::once(frame.message(&pause(header, PauseVerb::Paused, *number), data))
+        }
+        Action::Resume(number) => {
+            let data = WorkflowResumed::default();
+            Publish::once(frame.message(&pause(header, PauseVerb::Resumed, *number), &data))
+        }
         Action::End(End::Completed(data)) => end(WorkflowVerb::Completed, json(data)),
         Action::End(End::Failed(data)) => end(WorkflowVerb::Failed, json(data)),
         Action::End(End::Cancelled(data)) => end(WorkflowVerb::Cancelled, json(data)),
     }
+}
+
+fn pause(header: &Header, verb: PauseVerb, number: u64) -> Subject {
+    Subject::Pause { verb, workflow: header.workflow.clone(), run: header.run, number }
 }
 
 /// The message that stores how many items of a loop are under way at a time.

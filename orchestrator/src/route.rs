@@ -1,8 +1,7 @@
 //! How many items of a loop are under way at a time, chosen from what agents could take on right now.
 
-use mesh_bus::health::Role;
 use mesh_bus::topology::Bucket;
-use mesh_bus::{Bus, BusError};
+use mesh_bus::{Bus, BusError, Role};
 use mesh_core::Route;
 use mesh_schemas::Capability;
 use mesh_schemas::payload::{AgentRegistered, Mode, TaskRouted};

@@ -8,7 +8,9 @@ use mesh_bus::{
     Bus, Content as InLetter, DeadEnd, Persisted, Publish, PublishError, Stored, persist, publish_event,
 };
 use mesh_core::{Action, Content, Decision, End, Header, Route};
-use mesh_schemas::payload::{RunError, TaskError, TaskRouted, WorkflowCancelled, WorkflowFailed, code};
+use mesh_schemas::payload::{
+    RunError, TaskError, TaskRouted, WorkflowCancelled, WorkflowFailed, WorkflowPaused, code,
+};
 use mesh_schemas::{DataRef, RunId, StoredMessage, TraceContext};
 use tracing::{debug, warn};
 
@@ -204,7 +206,11 @@ fn without_content(decision: Decision, error: &str) -> Option<Decision> {
             let reason = end.reason.as_deref().map(shorten);
             Action::End(End::Cancelled(WorkflowCancelled { reason, ..end }))
         }
-        Action::Route(..) | Action::GiveUp(..) | Action::SetTimer(..) => return None,
+        Action::Pause(number, data) => {
+            let reason = data.reason.as_deref().map(shorten);
+            Action::Pause(number, WorkflowPaused { reason, ..data })
+        }
+        Action::Route(..) | Action::GiveUp(..) | Action::SetTimer(..) | Action::Resume(_) => return None,
     };
     Some(Decision { action, ..decision })
 }
@@ -224,6 +230,10 @@ async fn tell(bus: &dyn Bus, header: &Header, decision: &Decision) {
         Action::End(_) => {
             let _ = bus.unschedule(&encode::deadline_subject(bus.namespace(), header)).await;
         }
-        Action::Create(..) | Action::Route(..) | Action::SetTimer(..) => {}
+        Action::Create(..)
+        | Action::Route(..)
+        | Action::SetTimer(..)
+        | Action::Pause(..)
+        | Action::Resume(_) => {}
     }
 }

@@ -29,7 +29,7 @@ pub use id::{Attempt, Digest, RequestId, RunId, Shards};
 pub use message::{CONTENT_TYPE, Headers, Message, StoredMessage};
 pub use name::{AgentId, Capability, Lane, NameError, Namespace, SignalId, TaskId, Timer, WorkflowName};
 pub use object::{ObjectName, ObjectOwner};
-pub use subject::{AgentVerb, Subject, SubjectError, TaskKey, TaskVerb, WorkflowVerb};
+pub use subject::{AgentVerb, PauseVerb, Subject, SubjectError, TaskKey, TaskVerb, WorkflowVerb};
 pub use trace::TraceContext;
 
 /// Version of the rules by which a run is folded, pinned in `workflow.started`.

@@ -238,6 +238,8 @@ impl FromStr for Lane {
 pub enum Timer {
     /// The end of the time that the whole run may take.
     Deadline,
+    /// The end of the time for what is done when the end of the run is decided.
+    Finally,
     /// The end of the time that a join waits for further tasks, once it has enough of them.
     Grace(TaskId),
     /// The end of the time that a join waits for enough tasks.
@@ -255,6 +257,7 @@ impl fmt::Display for Timer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Deadline => f.write_str("deadline"),
+            Self::Finally => f.write_str("finally"),
             Self::Grace(task) => write!(f, "grace-{task}"),
             Self::Join(task) => write!(f, "join-{task}"),
             Self::Retry { task, after } => write!(f, "retry-{task}-{after}"),
@@ -269,10 +272,13 @@ impl FromStr for Timer {
         let error = || NameError {
             what: "timer",
             text: text.to_owned(),
-            rule: "use 'deadline', 'grace-<task>', 'join-<task>' or 'retry-<task>-<attempt>'",
+            rule: "use 'deadline', 'finally', 'grace-<task>', 'join-<task>' or 'retry-<task>-<attempt>'",
         };
         if text == "deadline" {
             return Ok(Self::Deadline);
+        }
+        if text == "finally" {
+            return Ok(Self::Finally);
         }
         if let Some(task) = text.strip_prefix("grace-") {
             return task.parse().map(Self::Grace).map_err(|_| error());

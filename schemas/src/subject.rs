@@ -87,7 +87,13 @@ verbs! {
         Failed => "failed",
         /// It was ended by a cancel signal.
         Cancelled => "cancelled",
-        /// No new task is created until it is resumed.
+    }
+}
+
+verbs! {
+    /// What happened to a run that goes on.
+    PauseVerb {
+        /// Nothing new is begun until it is resumed.
         Paused => "paused",
         /// It goes on after a pause.
         Resumed => "resumed",
@@ -149,6 +155,8 @@ pub enum Subject {
     Workflow { verb: WorkflowVerb, workflow: Option<WorkflowName>, run: RunId },
     /// `workflow.signalled.<workflow or ->.-.<shard>.<run>.<signal>.<id>`
     Signalled { workflow: Option<WorkflowName>, run: RunId, signal: SignalId, id: SignalId },
+    /// `workflow.<verb>.<workflow or ->.-.<shard>.<run>.<which pause, from 1>`
+    Pause { verb: PauseVerb, workflow: Option<WorkflowName>, run: RunId, number: u64 },
     /// `workflow.checkpointed.<workflow or ->.-.<shard>.<run>.<sequence of the last event that it knows>`
     Checkpointed { workflow: Option<WorkflowName>, run: RunId, upto: u64 },
     /// `task.<verb>.<capability>.<lane>.<shard>.<run>.<task>.<attempt>`
@@ -192,6 +200,7 @@ impl Subject {
             Self::Workflow { run, .. }
             | Self::Signalled { run, .. }
             | Self::Checkpointed { run, .. }
+            | Self::Pause { run, .. }
             | Self::TaskRouted { run, .. }
             | Self::TimerSet { run, .. }
             | Self::TimerDue { run, .. }
@@ -233,6 +242,7 @@ impl Subject {
                 write!(out, ".{}.-.{run}.{signal}.{id}", name(workflow))
             }
             Self::Checkpointed { workflow, run, upto } => write!(out, ".{}.-.{run}.{upto}", name(workflow)),
+            Self::Pause { workflow, run, number, .. } => write!(out, ".{}.-.{run}.{number}", name(workflow)),
             Self::Task { key, .. } => key.write_tail(out),
             Self::TaskAssigned { key, delivery } | Self::TaskReleased { key, delivery } => {
                 key.write_tail(out)?;
@@ -287,6 +297,7 @@ impl Subject {
             Self::TaskRequested { .. } => ("task", "requested"),
             Self::Workflow { verb, .. } => ("workflow", verb.as_str()),
             Self::Signalled { .. } => ("workflow", "signalled"),
+            Self::Pause { verb, .. } => ("workflow", verb.as_str()),
             Self::Checkpointed { .. } => ("workflow", "checkpointed"),
             Self::Task { verb, .. } => ("task", verb.as_str()),
             Self::TaskAssigned { .. } => ("task", "assigned"),
@@ -361,6 +372,10 @@ fn parse_tokens(tokens: &[&str]) -> Result<Option<Subject>, NameError> {
         ["workflow", "checkpointed", workflow, NONE, shard, uuid, upto] => {
             let Some(upto) = number(upto) else { return Ok(None) };
             Subject::Checkpointed { workflow: optional(workflow)?, run: run(shard, uuid)?, upto }
+        }
+        ["workflow", verb, workflow, NONE, shard, uuid, pause] => {
+            let (Some(verb), Some(number)) = (PauseVerb::parse(verb), number(pause)) else { return Ok(None) };
+            Subject::Pause { verb, workflow: optional(workflow)?, run: run(shard, uuid)?, number }
         }
         ["workflow", verb, workflow, NONE, shard, uuid] => {
             let Some(verb) = WorkflowVerb::parse(verb) else { return Ok(None) };

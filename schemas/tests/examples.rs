@@ -9,8 +9,9 @@ use mesh_schemas::generate::catalogue::{Body, EVENTS, EventType};
 use mesh_schemas::generate::files;
 use mesh_schemas::payload::{
     AgentDeregistered, AgentRegistered, CancelSignal, DeadLetter, History, RequestRejected, TaskAssigned,
-    TaskCompleted, TaskCreated, TaskFailed, TaskProgress, TaskReleased, TimerFired, WorkflowCancelled,
-    WorkflowCheckpointed, WorkflowCompleted, WorkflowFailed, WorkflowStarted,
+    TaskCompleted, TaskCreated, TaskFailed, TaskProgress, TaskReleased, TaskRouted, TimerFired,
+    WorkflowCancelled, WorkflowCheckpointed, WorkflowCompleted, WorkflowFailed, WorkflowPaused,
+    WorkflowResumed, WorkflowStarted,
 };
 use mesh_schemas::{Decoded, Definition, Envelope, Headers, Namespace, RequestId, RunId, Shards, Subject};
 use serde::Serialize;
@@ -69,10 +70,13 @@ fn assert_data_round_trip(event: &str, data: &Value) {
         "workflow.failed" => assert_round_trip::<WorkflowFailed>,
         "workflow.cancelled" => assert_round_trip::<WorkflowCancelled>,
         "workflow.checkpointed" => assert_round_trip::<WorkflowCheckpointed>,
+        "workflow.paused" => assert_round_trip::<WorkflowPaused>,
+        "workflow.resumed" => assert_round_trip::<WorkflowResumed>,
         "workflow.signalled" => assert_round_trip::<CancelSignal>,
         "task.created" => assert_round_trip::<TaskCreated>,
         "task.completed" => assert_round_trip::<TaskCompleted>,
         "task.failed" => assert_round_trip::<TaskFailed>,
+        "task.routed" => assert_round_trip::<TaskRouted>,
         "task.assigned" => assert_round_trip::<TaskAssigned>,
         "task.released" => assert_round_trip::<TaskReleased>,
         "task.cancelled" => assert_round_trip::<TaskFailed>,

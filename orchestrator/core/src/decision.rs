@@ -1,7 +1,11 @@
 //! What the fold wants to be stored.
 
 use chrono::{DateTime, Utc};
-use mesh_schemas::payload::{TaskCreated, TaskError, WorkflowCancelled, WorkflowCompleted, WorkflowFailed};
+use mesh_schemas::payload::{
+    TaskCreated, TaskError, WorkflowCancelled, WorkflowCompleted, WorkflowFailed, WorkflowPaused,
+};
+use serde::{Deserialize, Serialize};
+
 use mesh_schemas::{Capability, TaskId, TaskKey, Timer};
 
 /// Something that follows from an event and is to be stored. Storing it twice has no second effect.
@@ -26,12 +30,16 @@ pub enum Action {
     GiveUp(TaskKey, TaskError),
     /// A wait that is over at a time.
     SetTimer(Timer, DateTime<Utc>),
+    /// Nothing new is begun: which pause this is, from 1, and why.
+    Pause(u64, WorkflowPaused),
+    /// The run goes on after this pause.
+    Resume(u64),
     /// The end of the run.
     End(End),
 }
 
 /// What the choice is made from, beside what agents could take on.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Route {
     /// How complex the work is, from 0 to 1.
     pub complexity: f64,

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use mesh_schemas::payload::{
-    CancelSignal, TaskCompleted, TaskError, TaskFailed, TaskRouted, TimerFired, WorkflowCancelled,
-    WorkflowCompleted, WorkflowFailed, WorkflowStarted, code,
+    CancelSignal, RetrySignal, TaskCompleted, TaskError, TaskFailed, TaskRouted, TimerFired,
+    WorkflowCancelled, WorkflowCompleted, WorkflowFailed, WorkflowStarted, code,
 };
 use mesh_schemas::{
     DataRef, Decoded, Envelope, Namespace, ObjectOwner, RunId, SCHEMA_VERSION, StoredMessage, Subject,
@@ -37,6 +37,14 @@ pub enum Fact {
     Ended,
     /// Somebody wants the run to end.
     Cancel(CancelSignal),
+    /// Somebody wants the run to begin nothing new for now.
+    Pause(CancelSignal),
+    /// Somebody wants the run to go on.
+    Resume,
+    /// Somebody wants work to be tried again that failed for good.
+    Retry(RetrySignal),
+    /// The run was paused or resumed, as decided from an earlier event.
+    Told,
     /// Somebody wants the run to be looked at again.
     Check,
     /// An orchestrator wrote down how the run stood: nothing follows from that.
@@ -191,7 +199,7 @@ fn whole(
     let (content, lost) = match (subject, content) {
         // The ends of runs, and what has nothing that could be large.
         (Subject::Workflow { verb, .. }, _) if *verb != WorkflowVerb::Started => (Value::Null, None),
-        (Subject::Checkpointed { .. }, _) => (Value::Null, None),
+        (Subject::Checkpointed { .. } | Subject::Pause { .. }, _) => (Value::Null, None),
         (Subject::Task { verb: TaskVerb::Failed, .. }, _) => {
             return Err(malformed(&"dataref: an error is carried by its event"));
         }
@@ -219,15 +227,19 @@ fn fact(
         Subject::Workflow { verb: WorkflowVerb::Failed, .. } => end::<WorkflowFailed>(payload),
         Subject::Workflow { verb: WorkflowVerb::Cancelled, .. } => end::<WorkflowCancelled>(payload),
         Subject::Signalled { signal, .. } => match signal.as_str() {
-            "cancel" => (Fact::Cancel(cancel(stored, payload)?), None),
+            "cancel" => (Fact::Cancel(signal_data(stored, payload)?), None),
+            "pause" => (Fact::Pause(signal_data(stored, payload)?), None),
+            "resume" => (Fact::Resume, None),
+            "retry" => (Fact::Retry(signal_data(stored, payload)?), None),
             "check" => (Fact::Check, None),
             _ => {
                 return Err(Unreadable::UnknownType(format!(
-                    "unknown signal '{signal}': use cancel or check"
+                    "unknown signal '{signal}': use cancel, pause, resume, retry or check"
                 )));
             }
         },
         Subject::Checkpointed { .. } => (Fact::Checkpoint, None),
+        Subject::Pause { .. } => (Fact::Told, None),
         Subject::Task { verb: TaskVerb::Completed, key } if lost.is_some() => {
             (Fact::Lost(key, lost_output(&lost.unwrap_or_default())), None)
         }
@@ -253,7 +265,7 @@ impl Event {
     /// Whether a client sent it, at a time of its own choosing.
     #[must_use]
     pub fn is_signal(&self) -> bool {
-        matches!(self.fact, Fact::Cancel(_) | Fact::Check)
+        matches!(self.fact, Fact::Cancel(_) | Fact::Pause(_) | Fact::Resume | Fact::Retry(_) | Fact::Check)
     }
 
     /// The attempt that this says was given up because its result is lost.
@@ -300,9 +312,12 @@ fn end<T: serde::de::DeserializeOwned>(payload: Payload<'_>) -> (Fact, Option<St
     (Fact::Ended, data::<T>(payload).err().map(|error| error.to_string()))
 }
 
-/// A cancel without a body is a cancel without a reason.
-fn cancel(stored: &StoredMessage, payload: Payload<'_>) -> Result<CancelSignal, Unreadable> {
-    if stored.message.payload.is_empty() { Ok(CancelSignal::default()) } else { data(payload) }
+/// A signal without a body says no more than its name.
+fn signal_data<T: serde::de::DeserializeOwned + Default>(
+    stored: &StoredMessage,
+    payload: Payload<'_>,
+) -> Result<T, Unreadable> {
+    if stored.message.payload.is_empty() { Ok(T::default()) } else { data(payload) }
 }
 
 /// Why an attempt failed whose result is lost.

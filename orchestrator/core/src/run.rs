@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod fold;
+mod hold;
 mod look;
 mod state;
 mod view;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use mesh_schemas::payload::TaskCounts;
-use mesh_schemas::{Lane, RunId, TaskKey, Timer, TraceContext, WorkflowName};
+use mesh_schemas::{Lane, RunId, TaskId, TaskKey, Timer, TraceContext, WorkflowName};
 use serde_json::{Value, json};
 
 use crate::decision::{Action, Decision};
@@ -18,8 +19,9 @@ use crate::event::{Event, Fact, Started};
 use crate::plan::Plan;
 pub use checkpoint::{MAX_STATE_BYTES, NotRestored};
 use fold::Hit;
+use hold::Hold;
 use look::Found;
-use state::{Frame, Stand};
+use state::{Closing, Frame, Stand};
 pub use view::TaskView;
 use view::Views;
 
@@ -34,9 +36,13 @@ pub struct Run {
     input: Value,
     /// How its tasks stand.
     root: Frame,
+    /// What it keeps back.
+    hold: Hold,
     /// How many of them have ended how.
     counts: TaskCounts,
     end: EndState,
+    /// What is done at the end, once that is decided.
+    closing: Option<Box<Closing>>,
     /// Sequence of the last event that was taken.
     upto: u64,
 }
@@ -110,15 +116,18 @@ impl Run {
             "workflow": header.workflow.as_ref().map_or("-", WorkflowName::as_str),
             "correlation_id": header.correlation_id,
             "started_at": at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+            "outcome": null,
         });
         Self {
             header,
             variables,
             input: started.data.input.clone(),
             root: Frame::new(&plan.root),
+            hold: Hold::default(),
             counts: TaskCounts::default(),
             plan,
             end: EndState::Open,
+            closing: None,
             upto: event.sequence,
         }
     }
@@ -141,18 +150,30 @@ impl Run {
         if self.end != EndState::Open {
             return Step::default();
         }
+        let is_closing = self.closing.is_some();
+        if let Some((task, hit)) = hit(&event.fact) {
+            return self.step(event, |fold, at, root| {
+                if is_closing {
+                    fold.hit_at_the_end(root, task, &hit)
+                } else {
+                    fold.hit(at, root, task, &hit)
+                }
+            });
+        }
         self.step(event, |fold, at, root| match &event.fact {
-            Fact::Completed(key, outcome) => fold.hit(at, root, &key.task, &Hit::Completed(key, outcome)),
-            Fact::Failed(key, error) => fold.hit(at, root, &key.task, &Hit::Failed(key, error)),
-            Fact::Lost(key, error) => fold.hit(at, root, &key.task, &Hit::Lost(key, error)),
-            Fact::Fired(Timer::Retry { task, after }) => fold.hit(at, root, task, &Hit::Retry(*after)),
-            Fact::Fired(Timer::Grace(task)) => fold.hit(at, root, task, &Hit::Grace),
-            Fact::Fired(Timer::Join(task)) => fold.hit(at, root, task, &Hit::Join),
-            Fact::Routed(task, width) => fold.hit(at, root, task, &Hit::Routed(*width)),
-            Fact::Fired(Timer::Deadline) => fold.timed_out(at, root),
+            Fact::Fired(Timer::Finally) if is_closing => fold.end_timed_out(root),
+            Fact::Fired(Timer::Deadline) if !is_closing => fold.timed_out(at, root),
+            Fact::Cancel(signal) if is_closing => fold.cancelled_at_the_end(root, signal.reason.clone()),
             Fact::Cancel(signal) => fold.cancelled(at, root, signal.reason.clone()),
-            Fact::Started(_) | Fact::Ended | Fact::Check | Fact::Checkpoint => {}
+            Fact::Pause(signal) => fold.pause(signal.reason.clone(), None),
+            Fact::Resume => fold.resumed(at, root),
+            Fact::Retry(signal) => fold.retry(at, root, signal),
+            _ => {}
         })
+    }
+
+    fn find(&self, task: &TaskId) -> Found<'_> {
+        look::find(&self.plan, &self.root, self.closing.as_deref(), task)
     }
 
     /// The plan that it follows.
@@ -165,6 +186,24 @@ impl Run {
     #[must_use]
     pub fn size(&self) -> usize {
         self.plan.size
+    }
+
+    /// Whether it is paused: nothing new is begun.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.hold.is_paused && !self.has_ended()
+    }
+
+    /// The work that failed for good and that somebody may have tried again.
+    #[must_use]
+    pub fn stuck(&self) -> Vec<TaskId> {
+        if self.has_ended() { Vec::new() } else { self.hold.stuck.iter().cloned().collect() }
+    }
+
+    /// Whether its end is decided but for what is done then.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_some() && !self.has_ended()
     }
 
     /// Sequence of the last event that was taken.
@@ -183,13 +222,12 @@ impl Run {
     /// needed any more, because its consequence is known, is not.
     #[must_use]
     pub fn may_be_missing(&self, decision: &Decision) -> bool {
-        let find =
-            |task| if self.has_ended() { Found::Nothing } else { look::find(&self.plan, &self.root, task) };
+        let find = |task| if self.has_ended() { Found::Nothing } else { self.find(task) };
         match &decision.action {
             Action::Create(key, _) => {
                 matches!(find(&key.task), Found::Open(_, Stand::Active(attempt)) if *attempt == key.attempt)
             }
-            Action::SetTimer(Timer::Deadline, _) => !self.has_ended(),
+            Action::SetTimer(Timer::Deadline | Timer::Finally, _) => !self.has_ended(),
             Action::SetTimer(Timer::Grace(task), _) => {
                 matches!(find(task), Found::Waiting(_, waiting) if waiting.in_grace)
             }
@@ -200,6 +238,10 @@ impl Run {
                 matches!(find(task), Found::Open(_, Stand::Pausing(attempt)) if attempt == after)
             }
             Action::Route(task, _) => matches!(find(task), Found::Unrouted),
+            Action::Pause(number, _) => self.is_paused() && self.hold.pauses == *number,
+            Action::Resume(number) => {
+                !self.has_ended() && !self.hold.is_paused && self.hold.pauses == *number
+            }
             Action::GiveUp(..) => true,
             Action::End(_) => self.end != EndState::Stored,
         }
@@ -208,8 +250,20 @@ impl Run {
     /// How every task stands, in the order of their ids, each before what belongs to it.
     #[must_use]
     pub fn tasks(&self) -> Vec<TaskView> {
-        let mut views = Views { all: Vec::new(), is_over: self.has_ended() };
+        let is_over = self.has_ended();
+        let mut views = Views { all: Vec::new(), is_over: is_over || self.closing.is_some() };
         views.frame(&self.plan.root, &self.root, "");
+        if let Some(finally) = &self.plan.finally {
+            views.is_over = is_over;
+            let unborn = || Frame::new(&finally.block);
+            let frame = self.closing.as_ref().map_or_else(unborn, |closing| closing.frame.clone());
+            views.frame(&finally.block, &frame, fold::FINALLY);
+        }
+        for view in &mut views.all {
+            if view.attempt.is_some() && self.hold.keeps(&view.id) {
+                view.status = "held";
+            }
+        }
         views.all
     }
 
@@ -217,7 +271,7 @@ impl Run {
     /// it would be for those who read all of its log.
     #[must_use]
     pub fn has_used(&self, key: &TaskKey) -> bool {
-        match look::find(&self.plan, &self.root, &key.task) {
+        match self.find(&key.task) {
             Found::Ended(_, attempt) => attempt == Some(key.attempt),
             Found::Open(_, Stand::Planned(planned)) => planned.attempt == key.attempt,
             Found::Over => true,
@@ -241,10 +295,16 @@ impl Run {
             | Fact::Check
             | Fact::Checkpoint
             | Fact::Cancel(_)
+            | Fact::Pause(_)
+            | Fact::Resume
+            | Fact::Retry(_)
+            | Fact::Told
             | Fact::Routed(..)
-            | Fact::Fired(Timer::Deadline | Timer::Grace(_) | Timer::Join(_)) => return None,
+            | Fact::Fired(Timer::Deadline | Timer::Finally | Timer::Grace(_) | Timer::Join(_)) => {
+                return None;
+            }
         };
-        let (work, last) = match look::find(&self.plan, &self.root, task) {
+        let (work, last) = match self.find(task) {
             Found::Nothing | Found::Unrouted | Found::Waiting(None, _) => {
                 return Some(format!("the workflow has no task '{task}'"));
             }
@@ -264,4 +324,18 @@ impl Run {
             )
         })
     }
+}
+
+/// What happened to a task.
+fn hit(fact: &Fact) -> Option<(&TaskId, Hit<'_>)> {
+    Some(match fact {
+        Fact::Completed(key, outcome) => (&key.task, Hit::Completed(key, outcome)),
+        Fact::Failed(key, error) => (&key.task, Hit::Failed(key, error)),
+        Fact::Lost(key, error) => (&key.task, Hit::Lost(key, error)),
+        Fact::Fired(Timer::Retry { task, after }) => (task, Hit::Retry(*after)),
+        Fact::Fired(Timer::Grace(task)) => (task, Hit::Grace),
+        Fact::Fired(Timer::Join(task)) => (task, Hit::Join),
+        Fact::Routed(task, width) => (task, Hit::Routed(*width)),
+        _ => return None,
+    })
 }

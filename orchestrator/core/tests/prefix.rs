@@ -6,10 +6,10 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use mesh_core::{Action, Decision, Event, Fact, Plan, Run, Started, replay};
 use mesh_schemas::definition::{
-    Adaptive, Foreach, Join, Merge, MergeBy, OnFailure, OnMax, OnSkipped, Planner, Quorum, Quota, Repeat,
-    Retry, Span, TaskBuilder,
+    Adaptive, Finally, Foreach, Join, Merge, MergeBy, OnFailure, OnMax, OnSkipped, Planner, Quorum, Quota,
+    Recovery, Repeat, Retry, Span, TaskBuilder,
 };
-use mesh_schemas::payload::{CancelSignal, TaskCompleted, TaskError, WorkflowStarted};
+use mesh_schemas::payload::{CancelSignal, RetrySignal, TaskCompleted, TaskError, WorkflowStarted};
 use mesh_schemas::{
     Attempt, Definition, Lane, RULES_VERSION, RequestId, RunId, Shards, TaskId, TaskKey, Timer,
 };
@@ -88,7 +88,13 @@ fn shapes() -> impl Strategy<Value = Vec<Shape>> {
 }
 
 fn plan(shapes: &[Shape]) -> Arc<Plan> {
-    let mut workflow = Definition::builder("random").unwrap();
+    let recovery = match shapes.iter().map(|shape| usize::from(shape.needs)).sum::<usize>() % 8 {
+        0 => Recovery::Continue,
+        1 | 2 => Recovery::Pause,
+        3 => Recovery::Retry(1),
+        _ => Recovery::Fail,
+    };
+    let mut workflow = Definition::builder("random").unwrap().recovery(recovery);
     for (index, shape) in shapes.iter().enumerate() {
         let pause = if shape.pauses { Span::from_secs(1) } else { Span::from_millis(0) };
         let retry = Retry { max_attempts: shape.attempts, initial: pause, ..Retry::default() };
@@ -109,6 +115,9 @@ fn plan(shapes: &[Shape]) -> Arc<Plan> {
         if let Some(far) = far.filter(|_| shape.looks_far && matches!(shape.made_of, Made::Work)) {
             task = task.with(json!({"far": format!("${{tasks.t{far}.output}}"), "n": 0.1}));
         }
+        if shape.needs % 16 == 3 {
+            task = task.pause_before();
+        }
         if shape.runs_when_skipped {
             task = task.on_skipped(OnSkipped::Run);
         }
@@ -120,6 +129,11 @@ fn plan(shapes: &[Shape]) -> Arc<Plan> {
             workflow = workflow.task(&format!("r{index}"), rescuer).unwrap();
         }
         workflow = workflow.task(&format!("t{index}"), task).unwrap();
+    }
+    if shapes.iter().any(|shape| shape.needs % 5 == 4) {
+        let tell = TaskBuilder::new("worker").unwrap().retry(Retry { max_attempts: 1, ..Retry::default() });
+        let tasks = [("last".parse().unwrap(), tell.with(json!("${run.outcome.status}")).build())].into();
+        workflow = workflow.finally(Finally { tasks, timeout: None });
     }
     Arc::new(Plan::compile(&workflow.build()).unwrap())
 }
@@ -228,6 +242,7 @@ impl World {
                 Action::Create(key, _) => self.open.push(key.clone()),
                 Action::SetTimer(timer, _) => self.timers.push(timer.clone()),
                 Action::Route(task, _) => self.routes.push(task.clone()),
+                Action::Pause(..) | Action::Resume(_) => {}
                 Action::GiveUp(..) | Action::End(_) => self.unstored.push(decision.clone()),
             }
         }
@@ -284,7 +299,12 @@ impl World {
                 let task = self.routes.remove(pick(self.routes.len()));
                 self.push(Fact::Routed(task, u32::from(choice / 16) % 4));
             }
-            14 => self.push(Fact::Check),
+            14 => match choice / 16 % 8 {
+                0 => self.push(Fact::Pause(CancelSignal::default())),
+                1..=3 => self.push(Fact::Resume),
+                4 => self.push(Fact::Retry(RetrySignal { task: None, input: Some(json!(3)) })),
+                _ => self.push(Fact::Check),
+            },
             15 => {
                 let task = format!("t{}", pick(9)).parse().unwrap();
                 let attempt = if choice % 32 == 15 { Attempt::FIRST } else { Attempt::FIRST.next().next() };
@@ -346,6 +366,8 @@ fn place(decision: &Decision) -> String {
         Action::GiveUp(key, _) => format!("failed {key:?}"),
         Action::SetTimer(timer, _) => format!("timer {timer}"),
         Action::Route(task, _) => format!("routed {task}"),
+        Action::Pause(number, _) => format!("paused {number}"),
+        Action::Resume(number) => format!("resumed {number}"),
         Action::End(_) => "end".to_owned(),
     }
 }
@@ -372,7 +394,7 @@ proptest! {
             }
         }
         let places: BTreeSet<_> = world.decided.iter().map(place).collect();
-        prop_assert_eq!(places.len(), world.decided.len());
+        prop_assert!(places.len() == world.decided.len(), "{:?}", world.decided.iter().map(place).collect::<Vec<_>>());
     }
 
     /// Made anew from any prefix, a run is what it was, and what may be missing from the log is offered again.
@@ -397,13 +419,15 @@ proptest! {
                 Action::Create(key, _) => !world.open.contains(key) || !stands(&key.task, "active"),
                 Action::SetTimer(timer, _) => {
                     let is_waited_for = match timer {
-                        Timer::Deadline => !run.has_ended(),
+                        Timer::Deadline | Timer::Finally => !run.has_ended(),
                         Timer::Grace(task) | Timer::Join(task) => stands(task, "pending"),
                         Timer::Retry { task, .. } => stands(task, "retrying"),
                     };
                     !world.timers.contains(timer) || !is_waited_for
                 }
                 Action::Route(task, _) => !world.routes.contains(task) || !stands(task, "active"),
+                // Whether they are stored, the world does not know.
+                Action::Pause(..) | Action::Resume(_) => true,
                 Action::GiveUp(..) | Action::End(_) => !world.unstored.contains(decision),
             };
             prop_assert!(answered || missing.contains(decision), "lost: {:?}", decision);
@@ -425,7 +449,7 @@ proptest! {
         for end in 1..=world.log.len() {
             let (mut folded, _) = replay(&world.plan, &world.log[..end]).expect("the log begins with started");
             let Some(state) = folded.save() else {
-                prop_assert!(folded.has_ended());
+                prop_assert!(folded.has_ended() || folded.is_closing());
                 continue;
             };
             let mut restored =
@@ -521,10 +545,15 @@ proptest! {
             world.happen(choice);
         }
         // Each round answers or wakes something; there are at most six tasks of nine pieces of work, of two attempts, with a pause each.
+        world.push(Fact::Resume);
         for _ in 0..400 {
-            if let Some(key) = world.open.pop() {
+            if world.run.is_paused() {
+                world.push(Fact::Resume);
+            } else if let Some(key) = world.open.pop() {
                 world.push(Fact::Completed(key, Box::new(completed(json!(2)))));
-            } else if let Some(at) = world.timers.iter().rposition(|timer| *timer != Timer::Deadline) {
+            } else if let Some(at) =
+                world.timers.iter().rposition(|timer| !matches!(timer, Timer::Deadline | Timer::Finally))
+            {
                 let timer = world.timers.remove(at);
                 world.push(Fact::Fired(timer));
             } else if let Some(Decision { action: Action::GiveUp(key, error), .. }) = world.unstored.pop() {

@@ -84,6 +84,7 @@ pub(crate) async fn agents(bus: &dyn Bus, entry: Bytes) -> Result<BTreeSet<Capab
         tasks: BTreeMap<TaskId, Self>,
         #[serde(default)]
         switch: Vec<Self>,
+        finally: Option<Box<Self>>,
     }
     impl Part {
         fn collect(self, found: &mut BTreeSet<Capability>) {
@@ -95,7 +96,8 @@ pub(crate) async fn agents(bus: &dyn Bus, entry: Bytes) -> Result<BTreeSet<Capab
                     .into_iter()
                     .flatten(),
             );
-            self.tasks.into_values().chain(self.switch).for_each(|part| part.collect(found));
+            let finally = self.finally.map(|finally| *finally);
+            self.tasks.into_values().chain(self.switch).chain(finally).for_each(|part| part.collect(found));
         }
     }
     let Some(content) = content(bus, entry).await? else { return Ok(BTreeSet::new()) };

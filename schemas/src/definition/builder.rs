@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    Body, Case, Definition, Foreach, Join, Merge, OnFailure, OnSkipped, Planner, Repeat, Retry, Span, Task,
-    Version,
+    Body, Case, Definition, Finally, Foreach, Join, Merge, OnFailure, OnSkipped, Planner, Recovery, Repeat,
+    Retry, Span, Task, Version,
 };
 use crate::name::{Capability, NameError, TaskId, WorkflowName};
 
@@ -44,6 +44,20 @@ impl DefinitionBuilder {
     #[must_use]
     pub fn timeout(mut self, timeout: Span) -> Self {
         self.0.timeout = Some(timeout);
+        self
+    }
+
+    /// What is done when it is decided how a run ends.
+    #[must_use]
+    pub fn finally(mut self, finally: Finally) -> Self {
+        self.0.finally = Some(finally);
+        self
+    }
+
+    /// What becomes of a run when a task failed and nothing makes up for that.
+    #[must_use]
+    pub fn recovery(mut self, recovery: Recovery) -> Self {
+        self.0.recovery = recovery;
         self
     }
 
@@ -92,6 +106,12 @@ impl TaskBuilder {
     #[must_use]
     pub fn merge(merge: Merge) -> Self {
         Self::of(Body { merge: Some(merge), ..Body::default() })
+    }
+
+    /// The task.
+    #[must_use]
+    pub fn build(self) -> Task {
+        self.0
     }
 
     fn of(body: Body) -> Self {
@@ -214,6 +234,13 @@ impl TaskBuilder {
         self.0.on_failure = on_failure;
         self
     }
+
+    /// Pauses the run when everything is there for the task to begin.
+    #[must_use]
+    pub fn pause_before(mut self) -> Self {
+        self.0.pause_before = true;
+        self
+    }
 }
 
 pub(super) fn single_task(capability: &Capability) -> Definition {
@@ -232,7 +259,9 @@ fn empty(name: WorkflowName) -> Definition {
         input: None,
         output: None,
         timeout: None,
+        recovery: Recovery::Fail,
         tasks: BTreeMap::new(),
+        finally: None,
     }
 }
 

@@ -1,6 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::is_default;
 use crate::name::TaskId;
 
 /// Makes one output of those of several tasks, without an agent.
@@ -83,8 +84,4 @@ fn default_quality() -> f64 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn is_default_quality(quality: &f64) -> bool {
     *quality == default_quality()
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }

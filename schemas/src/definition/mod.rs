@@ -3,10 +3,12 @@
 mod adaptive;
 mod builder;
 mod duration;
+mod finally;
 mod merge;
 mod parse;
 mod planner;
 mod quota;
+mod recovery;
 mod task;
 mod write;
 
@@ -19,10 +21,12 @@ use serde_json::Value;
 pub use adaptive::Adaptive;
 pub use builder::{DefinitionBuilder, TaskBuilder};
 pub use duration::{DurationError, Span};
+pub use finally::Finally;
 pub use merge::{Merge, MergeBy, Weights};
 pub use parse::{Graph, Reading, graph, parse, read};
 pub use planner::{Limits, Planner};
 pub use quota::{Quota, QuotaError};
+pub use recovery::Recovery;
 pub use task::{Body, Case, Foreach, Join, OnFailure, OnMax, OnSkipped, Quorum, Repeat, Retry, Task};
 
 use crate::id::Digest;
@@ -61,8 +65,14 @@ pub struct Definition {
     /// Longest time that a run may take; 24 hours if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
+    /// What becomes of a run when a task failed and nothing makes up for that.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub recovery: Recovery,
     /// The tasks by id.
     pub tasks: BTreeMap<TaskId, Task>,
+    /// What is done when it is decided how a run ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finally: Option<Finally>,
 }
 
 impl Definition {
@@ -85,7 +95,7 @@ impl Definition {
     /// this text, so two spellings of one definition have one digest.
     #[must_use]
     pub fn canonical_json(&self) -> String {
-        let Self { mesh, name, description, input, output, timeout, tasks: _ } = self;
+        let Self { mesh, name, description, input, output, timeout, recovery, tasks: _, finally } = self;
         // Task by task, so that a long definition is not held three times over.
         let head = Self {
             mesh: *mesh,
@@ -94,7 +104,9 @@ impl Definition {
             input: input.clone(),
             output: output.clone(),
             timeout: *timeout,
+            recovery: *recovery,
             tasks: BTreeMap::new(),
+            finally: finally.clone(),
         };
         // Every key is a string and every number finite, so writing cannot fail.
         let Ok(Value::Object(head)) = serde_json::to_value(&head).map(sorted) else { return String::new() };
@@ -123,6 +135,10 @@ impl Definition {
     pub fn work(&self) -> Vec<(TaskId, &Body)> {
         let mut found = Vec::new();
         work_of(&self.tasks, None, &mut found);
+        if let Some(finally) = &self.finally {
+            let around = TaskId::new("finally").unwrap_or_else(|_| unreachable!("a valid id"));
+            work_of(&finally.tasks, Some(&around), &mut found);
+        }
         found
     }
 
@@ -142,7 +158,7 @@ impl Definition {
     /// How many tasks it has, those in groups and cases included.
     #[must_use]
     pub fn size(&self) -> usize {
-        size_of(&self.tasks)
+        size_of(&self.tasks) + self.finally.as_ref().map_or(0, |finally| size_of(&finally.tasks))
     }
 
     /// The content digest.
@@ -150,6 +166,10 @@ impl Definition {
     pub fn digest(&self) -> Digest {
         Digest::of(self.canonical_json().as_bytes())
     }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn work_of<'a>(

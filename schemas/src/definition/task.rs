@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::adaptive::Adaptive;
 use super::duration::Span;
+use super::is_default;
 use super::merge::Merge;
 use super::planner::Planner;
 use super::quota::Quota;
@@ -39,6 +40,9 @@ pub struct Task {
     /// What becomes of the run when the task failed for good.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_failure: OnFailure,
+    /// Pauses the run when everything is there for the task to begin.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pause_before: bool,
 }
 
 /// What is to be done: exactly one of `agent`, `tasks`, `switch` and `merge`.
@@ -233,8 +237,4 @@ pub enum OnFailure {
     /// This task is done, which nobody else needs to wait for: its output stands in place of that of the failed one. It is
     /// skipped if the other does not fail.
     Task(TaskId),
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }

@@ -5,7 +5,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use crate::payload::{
     AgentDeregistered, AgentRegistered, CancelSignal, History, RequestRejected, TaskAssigned, TaskCompleted,
     TaskCreated, TaskFailed, TaskProgress, TaskReleased, TaskRouted, TimerFired, WorkflowCancelled,
-    WorkflowCheckpointed, WorkflowCompleted, WorkflowFailed, WorkflowStarted,
+    WorkflowCheckpointed, WorkflowCompleted, WorkflowFailed, WorkflowPaused, WorkflowResumed,
+    WorkflowStarted,
 };
 
 /// A type of event.
@@ -160,10 +161,29 @@ pub const EVENTS: &[EventType] = &[
         subject: "workflow.signalled.{workflow}.-.{shard}.{run}.{signal}.{id}",
         stream: Some("EVENTS"),
         writers: &[Writer::Anyone],
-        description: "Tells a run something: `cancel` ends it, `check` has it looked at again and is always safe. \
-                      The body may be empty.",
+        description: "Tells a run something: `cancel` ends it; `pause` has it begin nothing new until `resume`; `retry` has \
+                      work tried again that failed and paused the run; `check` has it looked at again and is always \
+                      safe. The body may be empty.",
         body: Body::EventOrBare(schema::<CancelSignal>),
         operation: Some((Action::Send, Role::Client)),
+    },
+    EventType {
+        name: "workflow.paused",
+        subject: "workflow.paused.{workflow}.-.{shard}.{run}.{pause}",
+        stream: Some("EVENTS"),
+        writers: &[Writer::Orchestrator],
+        description: "The run begins nothing new until it is resumed. What agents are at goes on.",
+        body: Body::Event(schema::<WorkflowPaused>),
+        operation: Some((Action::Receive, Role::Client)),
+    },
+    EventType {
+        name: "workflow.resumed",
+        subject: "workflow.resumed.{workflow}.-.{shard}.{run}.{pause}",
+        stream: Some("EVENTS"),
+        writers: &[Writer::Orchestrator],
+        description: "The run goes on after a pause.",
+        body: Body::Event(schema::<WorkflowResumed>),
+        operation: Some((Action::Receive, Role::Client)),
     },
     EventType {
         name: "workflow.checkpointed",
@@ -378,14 +398,16 @@ pub const PARAMETERS: &[Parameter] = &[
         name: "signal",
         description: "What the run is told.",
         example: "cancel",
-        values: &["cancel", "check"],
+        values: &["cancel", "pause", "resume", "retry", "check"],
     },
+    parameter("pause", "1", "Which pause of the run, from 1."),
     parameter("upto", "48213", "Sequence in the log of the last event that is taken into account."),
     parameter("id", "ticket-4711", "The sender's id of the signal: the same id is the same signal."),
     parameter(
         "timer",
         "deadline",
-        "Which wait: `deadline`, or `retry-<task>-<attempt>` after a failed attempt.",
+        "Which wait: `deadline` of the run, `finally` of what is done at its end, `retry-<task>-<attempt>` after a failed \
+         attempt, `join-<task>` and `grace-<task>` for tasks that are waited for.",
     ),
     parameter("agent", "risk-7f3a", "Id of the agent process."),
     parameter(

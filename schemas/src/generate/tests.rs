@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::catalogue::{EVENTS, PARAMETERS};
 use super::{files, subject_table};
-use crate::{AgentVerb, Namespace, Subject, TaskVerb, WorkflowVerb};
+use crate::{AgentVerb, Namespace, PauseVerb, Subject, TaskVerb, WorkflowVerb};
 
 fn folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -59,6 +59,7 @@ fn every_type_of_event_is_listed_once() {
         "workflow.signalled",
         "task.assigned",
         "task.released",
+        "task.routed",
         "workflow.checkpointed",
         "request.rejected",
         "dead",
@@ -67,9 +68,8 @@ fn every_type_of_event_is_listed_once() {
     ]
     .map(str::to_owned)
     .into();
-    let reserved = [WorkflowVerb::Paused, WorkflowVerb::Resumed];
-    let workflow = WorkflowVerb::ALL.iter().filter(|verb| !reserved.contains(verb));
-    types.extend(workflow.map(|verb| format!("workflow.{verb}")));
+    types.extend(WorkflowVerb::ALL.iter().map(|verb| format!("workflow.{verb}")));
+    types.extend(PauseVerb::ALL.iter().map(|verb| format!("workflow.{verb}")));
     types.extend(TaskVerb::ALL.iter().map(|verb| format!("task.{verb}")));
     types.extend(AgentVerb::ALL.iter().map(|verb| format!("agent.{verb}")));
     types.extend(["set", "due", "fired"].map(|verb| format!("timer.{verb}")));

@@ -70,6 +70,7 @@ fn only_known_timers_are_timers() {
     assert_eq!(retry.to_string(), "retry-assess_risk-1");
     assert_eq!("retry-assess_risk-1".parse(), Ok(retry));
     assert_eq!("deadline".parse(), Ok(Timer::Deadline));
+    assert_eq!("finally".parse(), Ok(Timer::Finally));
     for timer in
         [Timer::Grace(TaskId::new("a:1:b").expect("a task")), Timer::Join(TaskId::new("a").expect("a task"))]
     {

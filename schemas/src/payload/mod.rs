@@ -16,6 +16,6 @@ pub use task::{
     TaskRouted,
 };
 pub use workflow::{
-    CancelSignal, RunError, TaskCounts, WorkflowCancelled, WorkflowCheckpointed, WorkflowCompleted,
-    WorkflowFailed, WorkflowStarted,
+    CancelSignal, RetrySignal, RunError, TaskCounts, WorkflowCancelled, WorkflowCheckpointed,
+    WorkflowCompleted, WorkflowFailed, WorkflowPaused, WorkflowResumed, WorkflowStarted,
 };

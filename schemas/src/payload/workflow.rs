@@ -97,7 +97,34 @@ pub struct WorkflowCancelled {
     pub tasks: TaskCounts,
 }
 
-/// Data of `workflow.signalled` for the signal `cancel`.
+/// Data of `workflow.paused`: nothing new is begun until the run is resumed. What agents are at goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkflowPaused {
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The task before which it stands, or that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskId>,
+}
+
+/// Data of `workflow.resumed`: the run goes on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkflowResumed {}
+
+/// Data of `workflow.signalled` for the signal `retry`: work that failed and paused its run is tried again, and the run goes
+/// on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RetrySignal {
+    /// The task; all that failed if none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskId>,
+    /// Its input from now on, in place of what the definition makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Value>,
+}
+
+/// Data of `workflow.signalled` for the signals `cancel` and `pause`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CancelSignal {
     /// Why.

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use uuid::Uuid;
 
-use super::{AgentVerb, Subject, SubjectError, TaskKey, TaskVerb, WorkflowVerb};
+use super::{AgentVerb, PauseVerb, Subject, SubjectError, TaskKey, TaskVerb, WorkflowVerb};
 use crate::{Attempt, Lane, Namespace, RunId, Shards, Timer};
 
 const UUID: &str = "2b6f7e0c-5a54-5d0e-9f0a-6c1d2f3b4a5e";
@@ -38,6 +38,7 @@ fn lane() -> impl Strategy<Value = Lane> {
 fn timer() -> impl Strategy<Value = Timer> {
     prop_oneof![
         Just(Timer::Deadline),
+        Just(Timer::Finally),
         (task(), attempt()).prop_map(|(task, after)| Timer::Retry { task, after })
     ]
 }
@@ -79,6 +80,12 @@ fn subject() -> impl Strategy<Value = Subject> {
         (select(TaskVerb::ALL), key()).prop_map(|(verb, key)| Subject::Task { verb, key }),
         (key(), any::<u64>()).prop_map(|(key, delivery)| Subject::TaskAssigned { key, delivery }),
         (key(), any::<u64>()).prop_map(|(key, delivery)| Subject::TaskReleased { key, delivery }),
+        (run(), any::<bool>(), any::<u64>()).prop_map(|(run, paused, number)| Subject::Pause {
+            verb: if paused { PauseVerb::Paused } else { PauseVerb::Resumed },
+            workflow: None,
+            run,
+            number,
+        }),
         (run(), task(), attempt()).prop_map(|(run, task, attempt)| Subject::TaskRouted {
             run,
             task,

@@ -2,6 +2,7 @@
 
 mod agents;
 mod constructs;
+mod control;
 mod flow;
 mod large;
 mod requests;

@@ -1,8 +1,11 @@
 //! What a plan is made of.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use mesh_schemas::definition::{Join, MergeBy, OnFailure, OnMax, OnSkipped, Quota, Retry, Span, Weights};
+use mesh_schemas::definition::{
+    Join, MergeBy, OnFailure, OnMax, OnSkipped, Quota, Recovery, Retry, Span, Weights,
+};
 use mesh_schemas::{Capability, TaskId};
 
 use crate::expression::{Condition, Template};
@@ -16,6 +19,15 @@ pub(crate) struct Block {
     pub(crate) output: Template,
     /// Places of the tasks that the output uses, each once, in order.
     pub(crate) uses: Vec<usize>,
+}
+
+/// What is done when it is decided how a run ends.
+#[derive(Debug)]
+pub(crate) struct Finally {
+    /// The tasks.
+    pub(crate) block: Block,
+    /// How long they may take in all.
+    pub(crate) timeout: Duration,
 }
 
 /// A task of a plan.
@@ -49,6 +61,8 @@ pub(crate) struct Node {
     pub(crate) keeps_iterations: bool,
     /// Whether anybody asks how good or how fast it was.
     pub(crate) is_measured: bool,
+    /// Whether the run is paused when everything is there for it.
+    pub(crate) pause_before: bool,
 }
 
 /// How often a task is done.
@@ -125,6 +139,8 @@ pub(crate) struct Work {
     pub(crate) timeout: Option<Span>,
     /// What the agent returns are tasks to be done.
     pub(crate) planner: Option<Planner>,
+    /// What follows when it failed for good; to fail, if something around it makes up for that.
+    pub(crate) recovery: Recovery,
     /// Input; without one, the item of the loop around, or else the input of the run.
     pub(crate) with: Option<Template>,
     /// Output; without one, what the agent returned.
@@ -140,6 +156,8 @@ pub(crate) struct Planner {
     pub(crate) max_tasks: usize,
     /// How deep plans may stand in each other, this one included.
     pub(crate) max_depth: u32,
+    /// What follows when one of them failed for good.
+    pub(crate) recovery: Recovery,
     /// How deep the task that plans stands in groups and cases.
     pub(crate) depth: usize,
 }

@@ -1,17 +1,20 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use mesh_schemas::definition::{self, Body, Foreach, Quota, Repeat, Task};
+use mesh_schemas::definition::{self, Body, Foreach, OnFailure, Quota, Recovery, Repeat, Span, Task};
 use mesh_schemas::document::Problem;
 use mesh_schemas::{Capability, Definition, ErrorCode, TaskId};
 use serde_json::Value;
 
-use super::block::{Adaptive, Block, Case, Each, Loop, Merge, Node, Planner, Recurring, Step, Work};
+use super::block::{Adaptive, Block, Case, Each, Finally, Loop, Merge, Node, Planner, Recurring, Step, Work};
 use super::graph::Graph;
 use super::names::{Level, Names, Place};
 use super::{MAX_DEPTH, Plan, fit, limits, problem};
 use crate::expression::{Condition, References, Template};
 
+/// How long what is done at the end of a run may take, if nothing is said.
+const DEFAULT_FINALLY: Duration = Duration::from_secs(5 * 60);
 /// Most items of a `foreach` that are under way at a time, where it is chosen how many.
 const DEFAULT_WIDTH: usize = 5;
 /// Most items of a `foreach` that says nothing of it.
@@ -21,13 +24,25 @@ pub(super) fn plan(definition: Cow<'_, Definition>) -> Result<Plan, Vec<Problem>
     let mut problems = Vec::new();
     let size = limits::check(&definition, &mut problems);
     let within = Within::Definition(&definition);
-    let mut compiler = Compiler { names: Names::default(), problems, depth: 0, within };
+    let recovery = definition.recovery;
+    let mut compiler = Compiler {
+        names: Names::default(),
+        problems,
+        depth: 0,
+        within,
+        recovery,
+        finally: definition.finally.as_ref(),
+        last: None,
+    };
     let root = compiler.block(&definition.tasks, "tasks", definition.output.as_ref(), "output");
-    let mut problems = compiler.problems;
+    let (mut problems, last) = (compiler.problems, compiler.last);
     match root {
         Some(root) if problems.is_empty() => {
             let digest = definition.digest();
-            Ok(Plan { definition: definition.into_owned(), digest, root, size })
+            let timeout = definition.finally.as_ref().and_then(|finally| finally.timeout);
+            let timeout = timeout.map_or(DEFAULT_FINALLY, Span::get);
+            let finally = last.map(|block| Finally { block, timeout });
+            Ok(Plan { definition: definition.into_owned(), digest, root, finally, size })
         }
         _ => {
             problems.sort_by(|a, b| a.path.cmp(&b.path));
@@ -42,7 +57,8 @@ pub(crate) fn graph(planner: &Planner, path: &str, planned: &Value) -> Result<Bl
     let mut problems = Vec::new();
     limits::check_plan(&graph.tasks, path, planner.max_tasks, &mut problems);
     let (names, within) = (Names::default(), Within::Plan(planner));
-    let mut compiler = Compiler { names, problems, depth: planner.depth, within };
+    let (depth, recovery) = (planner.depth, planner.recovery);
+    let mut compiler = Compiler { names, problems, depth, within, recovery, finally: None, last: None };
     let block = compiler.block(&graph.tasks, "tasks", graph.output.as_ref(), "output");
     let mut problems = compiler.problems;
     match block {
@@ -67,6 +83,11 @@ struct Compiler<'a> {
     problems: Vec<Problem>,
     depth: usize,
     within: Within<'a>,
+    /// What follows when something failed for good that nothing around makes up for.
+    recovery: Recovery,
+    /// What is done at the end of the run, and that, compiled.
+    finally: Option<&'a definition::Finally>,
+    last: Option<Block>,
 }
 
 impl<'a> Compiler<'a> {
@@ -99,6 +120,12 @@ impl<'a> Compiler<'a> {
             Some(output) => self.template(output_path, output, Place::Output),
             None => self.template(output_path, &self.names.last_outputs(tasks), Place::Output),
         };
+        // What is done at the end of a run may use all of its tasks.
+        if let Some(finally) = self.finally.take() {
+            self.recovery = Recovery::Fail;
+            self.last = self.block(&finally.tasks, "finally.tasks", None, "finally");
+            self.names.stand_at(None);
+        }
         let uses = self.names.take_uses();
         let level = self.names.leave();
         self.depth -= 1;
@@ -125,9 +152,19 @@ impl<'a> Compiler<'a> {
             (_, Some(repeat)) => self.repeated(repeat, &format!("{path}.repeat")).map(Recurring::Loop),
             (None, None) => Some(Recurring::Once),
         };
+        let recovery = self.recovery;
+        let is_tolerated = task.foreach.as_ref().is_some_and(|foreach| foreach.tolerate.is_some());
+        let on_failure = match (&task.on_failure, recovery) {
+            (OnFailure::Fail, Recovery::Continue) if self.depth == 1 => OnFailure::Continue,
+            (on_failure, _) => on_failure.clone(),
+        };
+        if is_tolerated || on_failure != OnFailure::Fail {
+            self.recovery = Recovery::Fail;
+        }
         self.names.in_loop(task.foreach.is_some(), task.repeat.is_some());
         let step = self.step(task, &task.body, &path);
         self.names.out_of_loop(task.foreach.is_some(), task.repeat.is_some());
+        self.recovery = recovery;
         let uses = self.names.take_uses();
         let graph = &self.names.level()?.graph;
         Some(Node {
@@ -138,13 +175,14 @@ impl<'a> Compiler<'a> {
             join: task.join,
             when: when.sound()?,
             on_skipped: task.on_skipped,
-            on_failure: task.on_failure.clone(),
+            on_failure,
             rescuer: graph.rescuers[place],
             rescues: graph.rescues[place],
             recurring: recurring?,
             step: step?,
             keeps_iterations: false,
             is_measured: false,
+            pause_before: task.pause_before,
         })
     }
 
@@ -215,6 +253,7 @@ impl<'a> Compiler<'a> {
             retry: body.retry.clone(),
             timeout: body.timeout,
             planner: planner.sound()?,
+            recovery: self.recovery,
             with: with.sound()?,
             output: output.sound()?,
         })))
@@ -261,7 +300,7 @@ impl<'a> Compiler<'a> {
                 }
             }
         }
-        Some(Planner { capabilities, max_tasks, max_depth, depth: self.depth })
+        Some(Planner { capabilities, max_tasks, max_depth, depth: self.depth, recovery: self.recovery })
     }
 
     fn may_ask_for(&mut self, capability: &Capability, path: &str) {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use mesh_schemas::definition::{Body, Task};
+use mesh_schemas::definition::{Body, Recovery, Task};
 use mesh_schemas::document::Problem;
 use mesh_schemas::{Definition, ErrorCode, TaskId};
 
@@ -9,6 +9,12 @@ use super::{MAX_NEEDS, MAX_TASKS, problem};
 /// Longest id of a task together with what it belongs to, and with the numbers of items.
 const MAX_PATH_BYTES: usize = 200;
 
+/// What the ids of tasks that are done at the end begin with.
+const FINALLY_BYTES: usize = "finally:".len();
+
+/// Most attempts that a workflow allows its tasks beyond their own.
+const MAX_RECOVERIES: u32 = 100;
+
 /// Digits of the number of an item, with the sign before it.
 const NUMBER_BYTES: usize = 7;
 
@@ -16,6 +22,10 @@ const NUMBER_BYTES: usize = 7;
 pub(super) fn check(definition: &Definition, problems: &mut Vec<Problem>) -> usize {
     let mut count = Count { tasks: 0, needs: 0, longest: 0 };
     count.tasks(&definition.tasks, 0);
+    let finally = definition.finally.as_ref();
+    if let Some(finally) = finally {
+        count.tasks(&finally.tasks, FINALLY_BYTES);
+    }
     let mut refuse = |code, path: &str, message: String| problems.push(problem(code, path, message));
     if definition.tasks.is_empty() {
         refuse(ErrorCode::MissingKey, "tasks", "a workflow has at least one task".to_owned());
@@ -39,6 +49,24 @@ pub(super) fn check(definition: &Definition, problems: &mut Vec<Problem>) -> usi
     }
     if definition.timeout.is_some_and(|timeout| timeout.get().is_zero()) {
         refuse(ErrorCode::WrongValue, "timeout", "a timeout is longer than 0s".to_owned());
+    }
+    if let Some(finally) = finally {
+        if finally.tasks.is_empty() {
+            refuse(ErrorCode::MissingKey, "finally.tasks", "there is at least one task".to_owned());
+        }
+        if finally.timeout.is_some_and(|timeout| timeout.get().is_zero()) {
+            refuse(ErrorCode::WrongValue, "finally.timeout", "a timeout is longer than 0s".to_owned());
+        }
+        if definition.tasks.keys().any(|id| id.as_str() == "finally") {
+            let message = "'finally' marks what is done at the end: give this task another id".to_owned();
+            refuse(ErrorCode::Duplicate, "tasks.finally", message);
+        }
+    }
+    if let Recovery::Retry(times) = definition.recovery
+        && !(1..=MAX_RECOVERIES).contains(&times)
+    {
+        let message = format!("must be from 1 to {MAX_RECOVERIES}, not {times}");
+        refuse(ErrorCode::WrongValue, "recovery.retry", message);
     }
     count.tasks
 }

@@ -19,7 +19,7 @@ use mesh_schemas::definition::{DEFAULT_RUN_TIMEOUT, Span};
 use mesh_schemas::document::Problem;
 use mesh_schemas::{Definition, Digest, ErrorCode};
 
-pub(crate) use block::{Adaptive, Block, Each, Loop, Merge, Node, Planner, Recurring, Step, Work};
+pub(crate) use block::{Adaptive, Block, Each, Finally, Loop, Merge, Node, Planner, Recurring, Step, Work};
 pub use check::check;
 pub(crate) use compile::graph;
 
@@ -43,6 +43,8 @@ pub struct Plan {
     pub digest: Digest,
     /// The tasks, and the output of a run.
     pub(crate) root: Block,
+    /// What is done when it is decided how a run ends.
+    pub(crate) finally: Option<Finally>,
     /// How many tasks it has, those in groups and cases included.
     pub size: usize,
 }

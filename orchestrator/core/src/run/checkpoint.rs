@@ -12,6 +12,7 @@ use mesh_schemas::{Digest, RunId};
 use serde::{Deserialize, Serialize};
 
 use super::Run;
+use super::hold::Hold;
 use super::state::Frame;
 use crate::event::{Event, Started};
 use crate::plan::Plan;
@@ -47,6 +48,8 @@ struct State<'a> {
     upto: u64,
     counts: TaskCounts,
     root: Cow<'a, Frame>,
+    #[serde(default)]
+    hold: Cow<'a, Hold>,
 }
 
 /// Only what every version writes.
@@ -56,12 +59,13 @@ struct Form {
 }
 
 impl Run {
-    /// The state as bytes; `None` if the run has ended or its state is larger than [`MAX_STATE_BYTES`].
+    /// The state as bytes; `None` if the run has ended or is about to, or its state is larger than [`MAX_STATE_BYTES`].
     ///
     /// With it goes a claim that only its writer can make: that all decisions up to [`Run::upto`] are stored.
     #[must_use]
     pub fn save(&self) -> Option<Vec<u8>> {
-        if self.has_ended() {
+        // What is done at the end is soon over.
+        if self.has_ended() || self.is_closing() {
             return None;
         }
         let state = State {
@@ -71,6 +75,7 @@ impl Run {
             upto: self.upto,
             counts: self.counts,
             root: Cow::Borrowed(&self.root),
+            hold: Cow::Borrowed(&self.hold),
         };
         let mut bytes = Bounded(Vec::new());
         serde_json::to_writer(&mut bytes, &state).ok()?;
@@ -108,6 +113,7 @@ impl Run {
             return Err("it is not that of a run that goes on");
         }
         self.root = root;
+        self.hold = state.hold.into_owned();
         self.counts = state.counts;
         self.upto = state.upto;
         Ok(())

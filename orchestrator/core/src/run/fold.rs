@@ -3,11 +3,13 @@
 mod adaptive;
 mod begin;
 mod close;
+mod closing;
 mod deliver;
 mod joins;
 mod loops;
 mod merge;
 mod over;
+mod pause;
 mod planned;
 mod work;
 
@@ -22,7 +24,8 @@ use mesh_schemas::payload::{
 use mesh_schemas::{Attempt, TaskId};
 use serde_json::Value;
 
-use super::state::{Failure, Frame, Outcome};
+use super::hold::Hold;
+use super::state::{Closing, Failure, Frame, Outcome};
 use super::{EndState, Run, Step, TaskView};
 use crate::decision::{Action, Decision, End};
 use crate::event::{Event, Fact};
@@ -30,6 +33,7 @@ use crate::expression::{Around, Scope};
 use crate::plan::{Block, Plan, Step as PlanStep};
 
 use close::Ending;
+pub(super) use closing::PREFIX as FINALLY;
 pub(super) use deliver::Hit;
 
 /// One step of the fold: what the run is about, the event in hand, and what it has led to so far.
@@ -37,9 +41,13 @@ pub(super) struct Fold<'a> {
     pub(super) header: &'a super::Header,
     plan: &'a Plan,
     input: &'a Value,
-    variables: &'a Value,
+    variables: &'a mut Value,
     counts: &'a mut TaskCounts,
+    hold: &'a mut Hold,
     end: &'a mut EndState,
+    closing: &'a mut Option<Box<Closing>>,
+    /// When what is begun is over whatever happens.
+    deadline: DateTime<Utc>,
     /// Id of the event.
     id: &'a str,
     /// Store time of the event.
@@ -81,9 +89,12 @@ impl Run {
             header: &self.header,
             plan: &plan,
             input: &self.input,
-            variables: &self.variables,
+            variables: &mut self.variables,
             counts: &mut self.counts,
+            hold: &mut self.hold,
             end: &mut self.end,
+            deadline: self.closing.as_ref().map_or(self.header.deadline, |closing| closing.due),
+            closing: &mut self.closing,
             id: &event.id,
             time: event.time,
             sequence: event.sequence,
@@ -96,13 +107,23 @@ impl Run {
         };
         let at = At { block: &plan.root, prefix: "", around: None };
         take(&mut fold, at, &mut self.root);
-        Step { decisions: fold.decisions, stray: None, changed: fold.changed }
+        let (decisions, mut changed) = (fold.decisions, fold.changed);
+        for view in changed.iter_mut().filter(|view| view.attempt.is_some() && self.hold.keeps(&view.id)) {
+            view.status = "held";
+        }
+        Step { decisions, stray: None, changed }
     }
 }
 
 impl Fold<'_> {
     pub(super) fn decide(&mut self, action: Action) {
-        self.decisions.push(Decision { cause: self.id.to_owned(), at: self.time, action });
+        if let Some(action) = self.hold.keep(action) {
+            self.decisions.push(Decision { cause: self.id.to_owned(), at: self.time, action });
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        *self.end != EndState::Open
     }
 
     /// Begins the run.
@@ -134,7 +155,7 @@ impl Fold<'_> {
     pub(super) fn cancelled(&mut self, at: At<'_>, root: &mut Frame, reason: Option<String>) {
         self.end_run(at, root, "the run was cancelled");
         let (duration_ms, tasks) = (self.duration_ms(), *self.counts);
-        self.decide(Action::End(End::Cancelled(WorkflowCancelled { reason, duration_ms, tasks })));
+        self.end(root, End::Cancelled(WorkflowCancelled { reason, duration_ms, tasks }));
     }
 
     /// Ends the run if all of it has ended.
@@ -144,7 +165,7 @@ impl Fold<'_> {
             Some(Outcome::Done(output)) => {
                 self.end_run(at, root, "the run completed");
                 let (duration_ms, tasks) = (self.duration_ms(), *self.counts);
-                self.decide(Action::End(End::Completed(WorkflowCompleted { output, duration_ms, tasks })));
+                self.end(root, End::Completed(WorkflowCompleted { output, duration_ms, tasks }));
             }
             Some(Outcome::Failed(Failure { task, code, message })) => {
                 let (reason, message) = match &task {
@@ -170,15 +191,12 @@ impl Fold<'_> {
     ) {
         self.end_run(at, root, reason);
         let (duration_ms, tasks) = (self.duration_ms(), *self.counts);
-        self.decide(Action::End(End::Failed(WorkflowFailed { error, task, duration_ms, tasks })));
+        self.end(root, End::Failed(WorkflowFailed { error, task, duration_ms, tasks }));
     }
 
     /// Ends the run: what this step meant to create is not created, what is with agents is given up.
     fn end_run(&mut self, at: At<'_>, root: &mut Frame, reason: &str) {
-        *self.end = EndState::Decided;
         self.close(at, root, 0, Ending { code: code::RUN_ENDED, reason });
-        // Nothing is rendered any more.
-        root.ended.clear();
     }
 
     fn scope<'s>(&'s self, around: &'s Around<'s>, result: Option<&'s Value>) -> Scope<'s> {

@@ -2,7 +2,7 @@
 
 use mesh_schemas::{Attempt, TaskId};
 
-use super::state::{EachState, Frame, ItemEnd, NodeState, Stand, Waiting};
+use super::state::{Closing, EachState, Frame, ItemEnd, NodeState, Stand, Waiting};
 use crate::plan::{Block, Node, Plan, Recurring, Step, Work};
 
 /// What an id leads to.
@@ -25,9 +25,23 @@ pub(super) enum Found<'a> {
 }
 
 /// Follows an id from the outside in.
-pub(super) fn find<'a>(plan: &'a Plan, root: &'a Frame, task: &TaskId) -> Found<'a> {
+pub(super) fn find<'a>(
+    plan: &'a Plan,
+    root: &'a Frame,
+    closing: Option<&'a Closing>,
+    task: &TaskId,
+) -> Found<'a> {
     let parts: Vec<&str> = task.parts().collect();
-    in_frame(&plan.root, root, &parts)
+    match (&plan.finally, closing, parts.split_first()) {
+        (Some(finally), Some(closing), Some((&"finally", rest))) => {
+            in_frame(&finally.block, &closing.frame, rest)
+        }
+        (Some(finally), None, Some((&"finally", rest))) => match enter(&finally.block, rest) {
+            Some((place, rest)) => unborn_node(&finally.block.nodes[place], rest),
+            None => Found::Nothing,
+        },
+        _ => in_frame(&plan.root, root, &parts),
+    }
 }
 
 fn in_frame<'a>(block: &'a Block, frame: &'a Frame, parts: &[&str]) -> Found<'a> {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::checkpoint::nodes;
+use crate::decision::End;
 use crate::expression::{Ended, Measure};
 use crate::plan::Block;
 
@@ -76,6 +77,8 @@ pub(super) enum Stand {
     GivenUp(Attempt),
     /// The attempt failed; another follows when the timer has fired.
     Pausing(Attempt),
+    /// The attempt failed for good; another follows if somebody says so.
+    Stuck(Attempt),
     Group(Box<Frame>),
     /// An attempt went well, and returned tasks to be done.
     Planned(Box<Planned>),
@@ -107,6 +110,16 @@ impl Planned {
     pub(super) fn block(&self) -> Arc<Block> {
         self.block.clone().unwrap_or_else(|| unreachable!("a plan is compiled when it is taken or read"))
     }
+}
+
+/// What is done when it is decided how a run ends.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Closing {
+    /// How it ends.
+    pub(super) end: End,
+    /// When that is over whatever happens.
+    pub(super) due: DateTime<Utc>,
+    pub(super) frame: Frame,
 }
 
 /// A loop over items under way.
@@ -212,7 +225,10 @@ impl NodeState {
 impl Stand {
     pub(super) fn attempt(&self) -> Option<Attempt> {
         match self {
-            Self::Active(attempt) | Self::GivenUp(attempt) | Self::Pausing(attempt) => Some(*attempt),
+            Self::Active(attempt)
+            | Self::GivenUp(attempt)
+            | Self::Pausing(attempt)
+            | Self::Stuck(attempt) => Some(*attempt),
             Self::Planned(planned) => Some(planned.attempt),
             Self::Group(_) | Self::Case(..) => None,
         }

@@ -12,7 +12,7 @@ pub struct TaskView {
     pub id: TaskId,
     /// The capability that it asks for; none for what is made of other tasks.
     pub agent: Option<Capability>,
-    /// `pending`, `active`, `retrying`, `done`, `failed`, `skipped`, or `cancelled` when what it belongs to ended before it.
+    /// `pending`, `active`, `held` while the run is paused, `retrying`, `done`, `failed`, `skipped`, or `cancelled` when what it belongs to ended before it.
     pub status: &'static str,
     /// The current attempt of a task that has begun and not ended.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,6 +67,7 @@ impl Views {
             (_, Stand::Active(attempt) | Stand::GivenUp(attempt)) => {
                 self.push(path, step, "active", Some(*attempt));
             }
+            (_, Stand::Stuck(attempt)) => self.push(path, step, "failed", Some(*attempt)),
             (_, Stand::Pausing(attempt)) => self.push(path, step, "retrying", Some(*attempt)),
             (_, Stand::Planned(planned)) => {
                 self.push(path, step, "active", None);

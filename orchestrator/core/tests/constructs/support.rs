@@ -169,6 +169,15 @@ impl Story {
         }
     }
 
+    pub(crate) fn is_paused(&self) -> bool {
+        self.run.is_paused()
+    }
+
+    /// Whether the last event led to something of this kind.
+    pub(crate) fn led_to(&self, is_it: impl Fn(&Action) -> bool) -> bool {
+        self.step.iter().any(|decision| is_it(&decision.action))
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.end().is_none()
     }

@@ -189,11 +189,16 @@ impl Reader {
                     self.lateness.insert(timer.clone(), self.since(*due));
                 }
             }
-            Fact::Cancel(_) | Fact::Check => {
+            Fact::Cancel(_) | Fact::Pause(_) | Fact::Resume | Fact::Retry(_) | Fact::Check => {
                 self.signals.push((self.since(self.begin), stored.message.clone()));
             }
             // What is given up for a lost result is an answer.
-            Fact::Started(_) | Fact::Ended | Fact::Lost(..) | Fact::Checkpoint => {}
+            Fact::Started(_)
+            | Fact::Ended
+            | Fact::Told
+            | Fact::Routed(..)
+            | Fact::Lost(..)
+            | Fact::Checkpoint => {}
         }
     }
 
@@ -213,7 +218,7 @@ impl Reader {
                     let work = Work { key: key.clone(), created: (**created).clone(), at: self.now };
                     self.work.push(work);
                 }
-                Action::Route(..) => {}
+                Action::Route(..) | Action::Pause(..) | Action::Resume(_) => {}
                 Action::GiveUp(key, error) => self.given_up.push((key.clone(), error.clone())),
                 Action::SetTimer(timer, due) => {
                     self.due.insert(timer.clone(), *due);

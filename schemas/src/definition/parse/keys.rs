@@ -1,5 +1,5 @@
 /// Keys that the format reserves for what the mesh cannot do yet.
-pub(super) const PLANNED: [&str; 12] = [
+pub(super) const PLANNED: [&str; 11] = [
     "approval",
     "await_event",
     "cache",
@@ -7,7 +7,6 @@ pub(super) const PLANNED: [&str; 12] = [
     "concurrency",
     "emit",
     "escalate",
-    "finally",
     "match",
     "priority",
     "triggers",

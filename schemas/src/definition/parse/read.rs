@@ -4,15 +4,17 @@ use serde_json::Value;
 
 use super::Graph;
 use super::keys::PLANNED;
-use super::task::{body, foreach, join, on_failure, repeat};
+use super::task::{body, foreach, join, on_failure, recovery, repeat};
 use crate::ErrorCode;
-use crate::definition::{Definition, OnSkipped, Task, Version};
+use crate::definition::{Definition, Finally, OnSkipped, Task, Version};
 use crate::document::{Content, Entry, Node, Object, Position, Problem, join as join_path};
 use crate::name::TaskId;
 
-const DEFINITION: [&str; 7] = ["mesh", "name", "description", "input", "output", "timeout", "tasks"];
+const DEFINITION: [&str; 9] =
+    ["mesh", "name", "description", "input", "output", "timeout", "recovery", "tasks", "finally"];
+const FINALLY: [&str; 2] = ["tasks", "timeout"];
 const GRAPH: [&str; 2] = ["tasks", "output"];
-const TASK: [&str; 17] = [
+const TASK: [&str; 18] = [
     "agent",
     "action",
     "plan",
@@ -30,6 +32,7 @@ const TASK: [&str; 17] = [
     "retry",
     "timeout",
     "on_failure",
+    "pause_before",
 ];
 
 /// Reads a tree against the model. The result is of use only if no problem was added.
@@ -41,10 +44,34 @@ pub(super) fn definition(root: &Node, problems: &mut Vec<Problem>) -> Option<Def
     let input = fields.optional("input", data);
     let output = fields.optional("output", data);
     let timeout = fields.optional("timeout", Node::span);
+    let recovery = recovery(&mut fields).unwrap_or_default();
     let tasks = fields.required("tasks", "a workflow has at least one task", Ok);
+    let (path, last) = (fields.path_of("tasks"), fields.entry("finally"));
+    let tasks = tasks.and_then(|node| read_tasks(node, &path, problems));
+    let finally = match last {
+        None => None,
+        Some(entry) => Some(finally(&entry.value, problems)?),
+    };
+    Some(Definition {
+        mesh: mesh?,
+        name: name?,
+        description,
+        input,
+        output,
+        timeout,
+        recovery,
+        tasks: tasks?,
+        finally,
+    })
+}
+
+fn finally(node: &Node, problems: &mut Vec<Problem>) -> Option<Finally> {
+    let mut fields = Object::new(node, "finally", &FINALLY, problems)?;
+    let timeout = fields.optional("timeout", Node::span);
+    let tasks = fields.required("tasks", "name what is to be done at the end", Ok);
     let path = fields.path_of("tasks");
     let tasks = tasks.and_then(|node| read_tasks(node, &path, problems));
-    Some(Definition { mesh: mesh?, name: name?, description, input, output, timeout, tasks: tasks? })
+    Some(Finally { tasks: tasks?, timeout })
 }
 
 /// Reads what an agent returned that plans.
@@ -102,6 +129,7 @@ fn read_task(node: &Node, path: String, at: Position, problems: &mut Vec<Problem
         .optional("on_skipped", |node| node.one_of(&[("skip", OnSkipped::Skip), ("run", OnSkipped::Run)]));
     let (foreach, repeat) = (foreach(&mut fields), repeat(&mut fields));
     let (join, on_failure) = (join(&mut fields), on_failure(&mut fields));
+    let pause_before = fields.optional("pause_before", Node::boolean);
     Some(Task {
         body: body(fields)?,
         foreach,
@@ -111,6 +139,7 @@ fn read_task(node: &Node, path: String, at: Position, problems: &mut Vec<Problem
         when,
         on_skipped: on_skipped.unwrap_or_default(),
         on_failure: on_failure.unwrap_or_default(),
+        pause_before: pause_before.unwrap_or_default(),
     })
 }
 

@@ -7,7 +7,7 @@ use super::read::{data, read_tasks};
 use crate::definition::adaptive::nothing;
 use crate::definition::{
     Adaptive, Body, Case, Foreach, Join, Limits, Merge, MergeBy, OnFailure, OnMax, Planner, Quorum, Quota,
-    QuotaError, Repeat, Retry, Weights,
+    QuotaError, Recovery, Repeat, Retry, Weights,
 };
 use crate::document::{Content, Node, Object};
 
@@ -182,6 +182,19 @@ pub(super) fn on_failure(fields: &mut Object<'_, '_>) -> Option<OnFailure> {
             .map_err(|error| format!("{error}, or the task to be done instead, as in {{task: repair}}"))
     });
     word.map(|goes_on| if goes_on { OnFailure::Continue } else { OnFailure::Fail })
+}
+
+pub(super) fn recovery(fields: &mut Object<'_, '_>) -> Option<Recovery> {
+    if fields.entry("recovery").is_some_and(|entry| matches!(entry.value.content, Content::Map(_))) {
+        return fields.part_with("recovery", &["retry"], |mut fields| {
+            let times = fields.required("retry", "write how many times more, as in 'retry: 2'", count)?;
+            Some(Recovery::Retry(times))
+        });
+    }
+    let words = [("fail", Recovery::Fail), ("continue", Recovery::Continue), ("pause", Recovery::Pause)];
+    fields.optional("recovery", |node| {
+        node.one_of(&words).map_err(|error| format!("{error}, or more tries, as in {{retry: 2}}"))
+    })
 }
 
 fn retry(mut fields: Object<'_, '_>) -> Retry {

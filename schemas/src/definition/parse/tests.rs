@@ -124,8 +124,13 @@ tasks:
 #[test]
 fn what_is_made_of_others_is_one_model_too() {
     let task = |agent: &str| TaskBuilder::new(agent).unwrap();
-    let foreach =
-        |items: &str| Foreach { items: json!(items), max_parallel: None, max_items: None, tolerate: None };
+    let foreach = |items: &str| Foreach {
+        items: json!(items),
+        max_parallel: None,
+        adaptive: None,
+        max_items: None,
+        tolerate: None,
+    };
     let each = Foreach {
         max_parallel: Some(4),
         max_items: Some(50),
@@ -227,14 +232,18 @@ fn every_problem_names_its_place_and_the_way_out() {
             "6:13: tasks.b.retry: unknown key 'colour': the keys here are max_attempts, initial, factor, max, \
              jitter, fatal_on",
         ),
-        (format!("{head}{tasks}finally: x"), "4:1: 'finally' is not supported yet: leave it out"),
+        (
+            format!("{head}{tasks}finally: x"),
+            "4:10: finally: expected an object with the keys tasks, timeout, found text",
+        ),
+        (format!("{head}{tasks}triggers: x"), "4:1: 'triggers' is not supported yet: leave it out"),
         (format!("mesh: v2\nname: a\n{tasks}"), "1:7: mesh: unknown version 'v2': this mesh reads 'v1'"),
         (format!("name: a\n{tasks}"), "1:1: the key 'mesh' is missing: write 'mesh: v1'"),
         (format!("mesh: v1\n{tasks}"), "1:1: the key 'name' is missing: name the workflow"),
         (head.to_owned(), "1:1: the key 'tasks' is missing: a workflow has at least one task"),
         (
             format!("{head}tasks:\n  b:\n    needs: []"),
-            "4:3: tasks.b: the key 'agent' is missing: name the capability that does the task, or write 'tasks' or 'switch'",
+            "4:3: tasks.b: the key 'agent' is missing: name the capability that does the task, or write 'tasks', 'switch' or 'merge'",
         ),
         (format!("{head}tasks: [b]"), "3:8: tasks: expected an object with a task for each id, found a list"),
         (

@@ -94,7 +94,7 @@ impl Record {
                     WorkflowVerb::Cancelled => {
                         Some(read(&stored).map(|(cause, data)| (cause, FoundEnd::Cancelled(data)))?)
                     }
-                    WorkflowVerb::Started | WorkflowVerb::Paused | WorkflowVerb::Resumed => None,
+                    WorkflowVerb::Started => None,
                 };
                 if let Some(end) = end {
                     if let Some(other) = &self.found.end {
@@ -139,7 +139,8 @@ impl Record {
                     matches!(subject, Ok(Subject::TaskRouted { task: of, .. }) if of == *task)
                 }),
                 Action::SetTimer(timer, _) => self.found.timers.contains_key(timer),
-                Action::End(_) => false,
+                // Nobody pauses runs here.
+                Action::Pause(..) | Action::Resume(_) | Action::End(_) => false,
             };
             if !is_stored {
                 return Err(format!(

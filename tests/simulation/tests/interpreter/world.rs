@@ -153,6 +153,7 @@ impl World {
                 let data = TaskFailed { error: error.clone(), agent: None };
                 self.unstored.push((key.subject(TaskVerb::Failed), json!(data)));
             }
+            Action::Route(..) | Action::Pause(..) | Action::Resume(_) => unreachable!("nobody asks for that"),
             Action::End(end) => {
                 let (verb, data) = match end {
                     End::Completed(data) => (WorkflowVerb::Completed, json!(data)),
@@ -212,6 +213,7 @@ pub(crate) fn note(found: &mut Found, decision: Decision) {
         Action::GiveUp(key, error) => {
             found.given_up.insert((key.task, key.attempt), (cause, error)).is_some()
         }
+        Action::Route(..) | Action::Pause(..) | Action::Resume(_) => unreachable!("nobody asks for that"),
         Action::End(end) => {
             let end = match end {
                 End::Completed(data) => FoundEnd::Completed(data),

@@ -78,6 +78,13 @@ fn describe(stored: &StoredMessage, subject: Option<&Subject>, event: Option<&De
             Some(reason) => format!("{signal}: {reason}"),
             None => signal.to_string(),
         },
+        Subject::Pause { .. } => {
+            let task = data["task"].as_str().map(|task| format!("before or at '{task}'"));
+            data["reason"].as_str().map(ToOwned::to_owned).or(task).unwrap_or_default()
+        }
+        Subject::TaskRouted { task, .. } => {
+            format!("{task}: {} at a time ({})", data["width"], data["mode"].as_str().unwrap_or("?"))
+        }
         Subject::TimerFired { timer, .. } => timer.to_string(),
         Subject::Agent { agent, .. } => agent.to_string(),
         Subject::RequestRejected { name, .. } => {

@@ -1,17 +1,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
-use mesh_bus::{Bus, Publish, RunOutcome, RunWaiter};
+use mesh_bus::{Bus, RunOutcome, RunWaiter};
 use mesh_schemas::payload::CancelSignal;
-use mesh_schemas::{Decoded, Envelope, Message, RunId, SignalId, StoredMessage, Subject};
+use mesh_schemas::{RunId, StoredMessage};
 use serde::Serialize;
-use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::begin::{Beginning, Begun};
 use super::show::unknown;
+use super::signal;
 use crate::connection::Connection;
 use crate::exit::Outcome;
 use crate::output::{self, Output};
@@ -19,10 +17,6 @@ use crate::select::RunSelector;
 
 /// How long a run may take to begin: `mesh runs cancel $(mesh start …)` is not to fail.
 pub(super) const BEGINS_WITHIN: Duration = Duration::from_secs(5);
-/// How long to try to have the signal stored: longer than a server takes to start again.
-const PUBLISH_FOR: Duration = Duration::from_secs(30);
-/// Pause between two tries.
-const PUBLISH_PAUSE: Duration = Duration::from_millis(250);
 
 /// End runs before they are done; what their agents are at is given up
 #[derive(Args)]
@@ -94,7 +88,8 @@ impl Cancel {
                 other => other,
             });
         }
-        publish(&**bus, signal(&**bus, run, started, self.reason.clone())?).await?;
+        let data = CancelSignal { reason: self.reason.clone() };
+        signal::send(&**bus, run, started, "cancel", &data).await?;
         if self.wait { Ok(result(&waiter.wait().await?)) } else { Ok(CancelResult::Requested) }
     }
 }
@@ -102,49 +97,10 @@ impl Cancel {
 /// Has a run end that has begun or is about to, for a reason. One that does not begin is left alone.
 pub(crate) async fn ask_to_end(bus: &dyn Bus, run: RunId, reason: &str) -> anyhow::Result<()> {
     if let Begun::Started(started) = Beginning::of(bus, &run).await?.within(BEGINS_WITHIN).await? {
-        publish(bus, signal(bus, run, &started, Some(reason.to_owned()))?).await?;
+        let data = CancelSignal { reason: Some(reason.to_owned()) };
+        signal::send(bus, run, &started, "cancel", &data).await?;
     }
     Ok(())
-}
-
-/// A signal with an id of its own: each asking is a fact.
-fn signal(
-    bus: &dyn Bus,
-    run: RunId,
-    started: &StoredMessage,
-    reason: Option<String>,
-) -> anyhow::Result<Message> {
-    let workflow = match Subject::parse(bus.namespace(), &started.message.subject)? {
-        Subject::Workflow { workflow, .. } => workflow,
-        _ => None,
-    };
-    let id = SignalId::new(Uuid::new_v4().to_string())?;
-    let subject = Subject::Signalled { workflow, run, signal: SignalId::new("cancel")?, id };
-    let data = serde_json::to_value(CancelSignal { reason })?;
-    let id = subject.render(bus.namespace());
-    let source = format!("/{}/cli", bus.namespace());
-    let mut event = Envelope::new(id.clone(), source, subject.event_type(), data);
-    event.time = Some(bus.now());
-    event.correlationid = match Envelope::decode(&started.message.headers, &started.message.payload) {
-        Ok(Decoded::Event(started)) => started.correlationid,
-        _ => None,
-    };
-    let (headers, body) = event.encode()?;
-    Ok(Message { subject: id, headers, payload: Bytes::from(body) })
-}
-
-async fn publish(bus: &dyn Bus, signal: Message) -> anyhow::Result<()> {
-    let give_up = Instant::now() + PUBLISH_FOR;
-    loop {
-        match bus.publish(Publish::once(signal.clone())).await {
-            Ok(_) => return Ok(()),
-            Err(error) if error.is_retryable() && Instant::now() + PUBLISH_PAUSE < give_up => {
-                tracing::debug!(%error, "signalling again");
-                tokio::time::sleep(PUBLISH_PAUSE).await;
-            }
-            Err(error) => return Err(anyhow::Error::new(error).context("the run could not be signalled")),
-        }
-    }
 }
 
 fn result(outcome: &RunOutcome) -> CancelResult {

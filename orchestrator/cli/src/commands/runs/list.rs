@@ -6,7 +6,7 @@ use futures::TryStreamExt as _;
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, From, History, RunOutcome, without_large};
 use mesh_schemas::payload::{RunError, WorkflowStarted};
-use mesh_schemas::{Namespace, RunId, StoredMessage, Subject, WorkflowName, WorkflowVerb};
+use mesh_schemas::{Namespace, PauseVerb, RunId, StoredMessage, Subject, WorkflowName, WorkflowVerb};
 use serde::Serialize;
 
 use super::state::{RunStatus, RunTarget, data, ended};
@@ -108,6 +108,15 @@ impl Summary {
         }
     }
 
+    fn pause(&mut self, verb: PauseVerb) {
+        if self.ended.is_none() {
+            self.status = match verb {
+                PauseVerb::Paused => RunStatus::Paused,
+                PauseVerb::Resumed => RunStatus::Running,
+            };
+        }
+    }
+
     fn end(&mut self, at: DateTime<Utc>, outcome: RunOutcome) {
         if self.ended.is_some() {
             return;
@@ -132,15 +141,22 @@ async fn summaries(
     from: From,
 ) -> anyhow::Result<Vec<Summary>> {
     let namespace = bus.namespace();
-    let filter = format!("{namespace}.workflow.*.{}.-.*.*", workflow.map_or("*", WorkflowName::as_str));
-    let mut events = present(bus, Stream::Events, vec![filter], from).await?;
+    let of = workflow.map_or("*", WorkflowName::as_str);
+    let pauses = PauseVerb::ALL.iter().map(|verb| format!("{namespace}.workflow.{verb}.{of}.-.*.*.*"));
+    let filters = std::iter::once(format!("{namespace}.workflow.*.{of}.-.*.*")).chain(pauses);
+    let mut events = present(bus, Stream::Events, filters.collect(), from).await?;
     let mut runs: Vec<Summary> = Vec::new();
     let mut places: BTreeMap<RunId, usize> = BTreeMap::new();
     while let Some(stored) = events.try_next().await? {
-        let Ok(Subject::Workflow { verb, workflow, run }) =
-            Subject::parse(namespace, &stored.message.subject)
-        else {
-            continue;
+        let (verb, workflow, run) = match Subject::parse(namespace, &stored.message.subject) {
+            Ok(Subject::Workflow { verb, workflow, run }) => (verb, workflow, run),
+            Ok(Subject::Pause { verb, run, .. }) => {
+                if let Some(run) = places.get(&run).map(|place| &mut runs[*place]) {
+                    run.pause(verb);
+                }
+                continue;
+            }
+            _ => continue,
         };
         match places.get(&run) {
             None if verb == WorkflowVerb::Started => {
@@ -167,7 +183,7 @@ async fn add_archived(
     status: Option<RunStatus>,
     since: Option<Since>,
 ) -> anyhow::Result<()> {
-    if status == Some(RunStatus::Running) {
+    if status.is_some_and(RunStatus::is_open) {
         return Ok(());
     }
     let namespace = bus.namespace();

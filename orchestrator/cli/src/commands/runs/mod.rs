@@ -1,8 +1,10 @@
 mod begin;
 mod cancel;
 mod list;
+mod pause;
 mod report;
 mod show;
+mod signal;
 mod state;
 mod watch;
 
@@ -15,7 +17,7 @@ pub(crate) use begin::{Beginning, Begun};
 pub(crate) use cancel::ask_to_end;
 pub(crate) use list::ended_runs;
 pub(crate) use report::{rejected, report};
-pub(crate) use state::{EVENTS_GONE, RunReader, RunState, RunStatus};
+pub(crate) use state::{EVENTS_GONE, RunReader, RunState};
 pub(crate) use watch::{Attending, attend, not_taken_up, until_the_end};
 
 #[derive(Subcommand)]
@@ -24,6 +26,9 @@ pub(crate) enum Runs {
     Show(show::Show),
     Watch(watch::Watch),
     Cancel(cancel::Cancel),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
+    Retry(pause::Retry),
 }
 
 impl Runs {
@@ -33,6 +38,9 @@ impl Runs {
             Self::Show(show) => show.run(connection).await,
             Self::Watch(watch) => watch.run(connection).await,
             Self::Cancel(cancel) => cancel.run(connection).await,
+            Self::Pause(pause) => pause.run(connection).await,
+            Self::Resume(resume) => resume.run(connection).await,
+            Self::Retry(retry) => retry.run(connection).await,
         }
     }
 }

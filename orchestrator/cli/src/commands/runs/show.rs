@@ -95,6 +95,11 @@ fn print(state: &RunState, left_out: usize) -> anyhow::Result<()> {
     if let Some(reason) = &state.reason {
         output::line(&format!("reason   {}", text::one_line(reason)))?;
     }
+    if let Some(paused) = &state.paused {
+        let before = paused.task.as_ref().map(|task| format!("before task '{task}'"));
+        let why = paused.reason.clone().or(before).unwrap_or_else(|| "somebody asked for it".to_owned());
+        output::line(&format!("paused   {}", text::one_line(&why)))?;
+    }
     if left_out > 0 || state.events_gone {
         output::line(&format!("tasks    {}", state.counts))?;
     }

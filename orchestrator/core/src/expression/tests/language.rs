@@ -129,7 +129,7 @@ fn what_cannot_work_is_refused_when_it_is_compiled() {
         ("tasks.risk.stats", "a task has no 'stats': did you mean tasks.risk.status?"),
         (
             "tasks['risk']['input']",
-            "a task has no 'input', but output, status, error, iterations: write tasks.risk.output",
+            "a task has no 'input', but output, status, error, iterations, quality: write tasks.risk.output",
         ),
         ("tasks[input.name].output", "a task must be named in the expression"),
         ("tasks.Risk.output", "\"Risk\" is not a valid task id"),

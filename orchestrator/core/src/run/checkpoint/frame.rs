@@ -92,7 +92,7 @@ fn complete_node(node: &Node, state: &mut NodeState, path: &str) -> Result<(), &
 
 fn complete_stand(step: &Step, stand: &mut Stand, path: &str) -> Result<(), &'static str> {
     match (step, stand) {
-        (Step::Work(_), Stand::Active(_) | Stand::GivenUp(_) | Stand::Pausing(_)) => Ok(()),
+        (Step::Work(_), Stand::Active(_) | Stand::GivenUp(_) | Stand::Pausing(_) | Stand::Stuck(_)) => Ok(()),
         (Step::Group(block), Stand::Group(frame)) => frame.complete(block, &format!("{path}:")),
         (Step::Work(work), Stand::Planned(planned)) => {
             let planner = work.planner.as_ref().ok_or("a task has a plan, and none was to be made")?;

@@ -42,6 +42,9 @@ impl Fold<'_> {
             return self.over(at, frame, queue, place, Outcome::Skipped);
         }
         let path = at.path(place);
+        if node.pause_before {
+            self.pause(None, Some(task_id(&path)));
+        }
         let around = Around { parent: at.around, brings: Brings::Tasks(&frame.ended) };
         let (state, outcome) = match node.when.as_ref().map(|when| when.evaluate(&self.scope(&around, None)))
         {

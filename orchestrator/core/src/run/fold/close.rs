@@ -93,6 +93,12 @@ impl Fold<'_> {
                     self.decide(Action::GiveUp(key, error));
                 }
             }
+            (Step::Work(work), Stand::Stuck(attempt)) => {
+                self.counts.failed += 1;
+                let key = self.key(work, path, *attempt);
+                self.hold.stuck.remove(&key.task);
+                self.note_work(&key, "failed", None);
+            }
             (Step::Work(_), Stand::Pausing(_) | Stand::GivenUp(_)) => {
                 self.counts.cancelled += 1;
                 self.note(path, step, "cancelled", None);
@@ -134,7 +140,7 @@ impl Fold<'_> {
     }
 
     fn take_back(&mut self, mark: usize, belongs: impl Fn(Option<&TaskId>) -> bool) -> BTreeSet<TaskId> {
-        let mut unborn = BTreeSet::new();
+        let mut unborn = BTreeSet::from_iter(self.hold.take_back(|task| belongs(Some(task))));
         let behind = self.decisions.split_off(mark);
         self.decisions.extend(behind.into_iter().filter(|decision| match &decision.action {
             Action::Create(key, _) if belongs(Some(&key.task)) => {
@@ -143,7 +149,11 @@ impl Fold<'_> {
             }
             Action::Route(task, _) => !belongs(Some(task)),
             Action::SetTimer(timer, _) => !belongs(task_of(timer)),
-            Action::Create(..) | Action::GiveUp(..) | Action::End(_) => true,
+            Action::Create(..)
+            | Action::GiveUp(..)
+            | Action::Pause(..)
+            | Action::Resume(_)
+            | Action::End(_) => true,
         }));
         unborn
     }
@@ -152,7 +162,7 @@ impl Fold<'_> {
 /// The task that a timer is of; none for that of the run.
 fn task_of(timer: &Timer) -> Option<&TaskId> {
     match timer {
-        Timer::Deadline => None,
+        Timer::Deadline | Timer::Finally => None,
         Timer::Grace(task) | Timer::Join(task) | Timer::Retry { task, .. } => Some(task),
     }
 }

@@ -21,6 +21,8 @@ pub(in crate::run) enum Hit<'a> {
     Lost(&'a TaskKey, &'a TaskError),
     /// The pause after an attempt is over.
     Retry(Attempt),
+    /// Somebody has it tried again.
+    Again,
     /// The time is over that it waits for the last of what it needs.
     Grace,
     /// It was chosen how many of its items are under way at a time.

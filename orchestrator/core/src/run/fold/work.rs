@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mesh_schemas::definition::Span;
+use mesh_schemas::definition::{Recovery, Span};
 use mesh_schemas::payload::{TaskCreated, TaskError};
 use mesh_schemas::{Attempt, Lane, TaskKey, Timer, WorkflowName};
 
@@ -24,10 +24,13 @@ impl Fold<'_> {
         attempt: Attempt,
         around: &Around<'_>,
     ) -> Option<Outcome> {
-        let input = match (&work.with, around.item()) {
-            (Some(with), _) => with.render(&self.scope(around, None)),
-            (None, Some((item, ..))) => Ok(item.clone()),
-            (None, None) => Ok(self.input.clone()),
+        let inputs = &self.hold.inputs;
+        let given = if inputs.is_empty() { None } else { inputs.get(&task_id(path)).cloned() };
+        let input = match (given, &work.with, around.item()) {
+            (Some(given), ..) => Ok(given),
+            (None, Some(with), _) => with.render(&self.scope(around, None)),
+            (None, None, Some((item, ..))) => Ok(item.clone()),
+            (None, None, None) => Ok(self.input.clone()),
         };
         let input = match input {
             Ok(input) => input,
@@ -42,7 +45,7 @@ impl Fold<'_> {
             action: work.action.clone(),
             input,
             timeout_ms: work.timeout.map(Span::as_millis),
-            deadline: Some(self.header.deadline),
+            deadline: Some(self.deadline),
             basis: self.time,
             idempotency_key: format!("{}.{path}", self.header.run),
         };
@@ -99,6 +102,10 @@ impl Fold<'_> {
                 self.decide(Action::GiveUp((*key).clone(), (*error).clone()));
                 None
             }
+            (Hit::Again, Stand::Stuck(attempt)) => {
+                let attempt = attempt.next();
+                self.again(work, stand, path, around, attempt)
+            }
             (Hit::Retry(after), Stand::Pausing(attempt)) if attempt == after => {
                 self.again(work, stand, path, around, after.next())
             }
@@ -115,7 +122,17 @@ impl Fold<'_> {
         key: &TaskKey,
         error: &TaskError,
     ) -> Option<Outcome> {
-        match backoff::pause(&work.retry, key, error) {
+        let pause = backoff::pause(&work.retry, key, error).or_else(|| recovered(work, key));
+        match pause {
+            None if work.recovery == Recovery::Pause => {
+                *stand = Stand::Stuck(key.attempt);
+                self.hold.stuck.insert(key.task.clone());
+                self.note_work(key, "failed", Some(key.attempt));
+                let TaskError { code, message, .. } = error;
+                let reason = format!("task '{}' failed: {message} ({code})", key.task);
+                self.pause(Some(reason), Some(key.task.clone()));
+                None
+            }
             None => {
                 let TaskError { code, message, .. } = error.clone();
                 Some(Outcome::Failed(Failure { task: Some(key.task.clone()), code, message }))
@@ -158,4 +175,10 @@ impl Fold<'_> {
         let (id, agent) = (key.task.clone(), Some(key.capability.clone()));
         self.changed.push(crate::run::TaskView { id, agent, status, attempt });
     }
+}
+
+/// The pause before one more attempt that the workflow allows beyond what the task does.
+fn recovered(work: &Work, key: &TaskKey) -> Option<Duration> {
+    let Recovery::Retry(more) = work.recovery else { return None };
+    (key.attempt.get() < work.retry.max_attempts + more).then(|| work.retry.max.get())
 }

@@ -15,7 +15,7 @@ use mesh_schemas::{
 };
 
 use super::super::letter::Letter;
-use crate::commands::runs::{EVENTS_GONE, RunReader, RunState, RunStatus};
+use crate::commands::runs::{EVENTS_GONE, RunReader, RunState};
 use crate::failure::Failure;
 
 /// By this header a message that was sent again tells of which letter it is.
@@ -256,7 +256,7 @@ impl Planner {
                 key.task
             ));
         }
-        if state.status == RunStatus::Running && !task.has_ended() {
+        if state.status.is_open() && !task.has_ended() {
             return refuse(format!(
                 "run {run} is still at task '{}', which is {}: look again when it has ended, or end it with `mesh runs \
                  cancel {run}`",
@@ -284,7 +284,7 @@ impl Planner {
     async fn open(&self, letter: &Letter, run: RunId) -> anyhow::Result<Result<(), String>> {
         let number = letter.sequence;
         Ok(match self.state(run).await? {
-            Ok(Some(state)) if state.status == RunStatus::Running => Ok(()),
+            Ok(Some(state)) if state.status.is_open() => Ok(()),
             Ok(Some(state)) => Err(format!(
                 "run {run} is over ({}), and it would change nothing: `mesh dead drop {number}`",
                 state.status.as_str()

@@ -34,6 +34,7 @@ impl RunState {
             output: None,
             error: None,
             reason: None,
+            paused: None,
             counts: Counts::of(&tasks),
             places: tasks.iter().enumerate().map(|(place, task)| (task.id.clone(), place)).collect(),
             tasks,
@@ -47,6 +48,9 @@ impl RunState {
             early: Default::default(),
         };
         state.decided(&step);
+        if state.fold.is_paused() {
+            state.status = RunStatus::Paused;
+        }
         state.stand(&step.changed);
         state.refresh(event.time, (0..state.tasks.len()).collect());
         state
@@ -56,7 +60,7 @@ impl RunState {
     pub(crate) fn apply(&mut self, namespace: &Namespace, stored: &StoredMessage) -> Vec<usize> {
         // What the fold cannot take, orchestrators put aside: it is no part of the run.
         let Ok(event) = Event::read(namespace, stored) else { return Vec::new() };
-        let was_over = self.fold.has_ended();
+        let (was_over, was_paused) = (self.fold.has_ended(), self.fold.is_paused());
         let step = self.fold.apply(&event);
         let mut touched = self.stand(&step.changed);
         if step.stray.is_none() {
@@ -69,7 +73,10 @@ impl RunState {
             self.end(stored.time, outcome);
             self.is_unexplained = !was_over;
         }
-        if self.fold.has_ended() != was_over {
+        if self.outcome.is_none() {
+            self.status = if self.fold.is_paused() { RunStatus::Paused } else { RunStatus::Running };
+        }
+        if self.fold.has_ended() != was_over || self.fold.is_paused() != was_paused {
             // All that were open stand otherwise.
             self.stand(&self.fold.tasks());
             touched = (0..self.tasks.len()).collect();
@@ -112,7 +119,9 @@ impl RunState {
                         attempt.retry_at = Some(*due);
                     }
                 }
-                Action::Route(..) | Action::GiveUp(..) | Action::SetTimer(..) | Action::End(_) => {}
+                Action::Pause(_, paused) => self.paused = Some(paused.clone()),
+                Action::Resume(_) | Action::End(_) => self.paused = None,
+                Action::Route(..) | Action::GiveUp(..) | Action::SetTimer(..) => {}
             }
         }
     }

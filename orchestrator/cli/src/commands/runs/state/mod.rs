@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use mesh_bus::RunOutcome;
 use mesh_core::{Plan, Run};
-use mesh_schemas::payload::{RunError, TaskCounts};
+use mesh_schemas::payload::{RunError, TaskCounts, WorkflowPaused};
 use mesh_schemas::{AgentId, Attempt, Capability, Digest, RequestId, RunId, TaskId, WorkflowName};
 use serde::Serialize;
 use serde_json::Value;
@@ -24,15 +24,22 @@ pub(crate) use task::{AttemptState, Served, TaskState, Waiting, has_ended, rank}
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RunStatus {
     Running,
+    Paused,
     Completed,
     Failed,
     Cancelled,
 }
 
 impl RunStatus {
+    /// Whether the run has not ended.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::Running | Self::Paused)
+    }
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
@@ -67,6 +74,9 @@ pub(crate) struct RunState {
     /// Why it was cancelled, if somebody said so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    /// Why it is paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) paused: Option<WorkflowPaused>,
     /// How many tasks stand how.
     pub(crate) counts: Counts,
     /// By id; what belongs to a task behind it.
@@ -96,6 +106,17 @@ pub(crate) struct RunState {
     /// Who took attempts that the log has not led to yet: notes may be read ahead of it.
     #[serde(skip)]
     early: BTreeMap<(TaskId, Attempt), (AgentId, DateTime<Utc>)>,
+}
+
+impl RunState {
+    pub(crate) fn is_paused(&self) -> bool {
+        self.status == RunStatus::Paused
+    }
+
+    /// The tasks that failed for good and can be tried again.
+    pub(crate) fn stuck(&self) -> Vec<TaskId> {
+        self.fold.stuck()
+    }
 }
 
 /// Said of a run whose events are gone.

@@ -101,7 +101,8 @@ pub(crate) fn has_ended(status: &str) -> bool {
 
 /// Orders statuses by how much people want to know of such tasks, where there are too many to tell of all.
 pub(crate) fn rank(status: &str) -> usize {
-    const ORDER: [&str; 7] = ["failed", "retrying", "active", "cancelled", "done", "skipped", "pending"];
+    const ORDER: [&str; 8] =
+        ["failed", "retrying", "active", "held", "cancelled", "done", "skipped", "pending"];
     ORDER.iter().position(|known| *known == status).unwrap_or(ORDER.len())
 }
 

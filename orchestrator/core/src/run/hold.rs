@@ -1,0 +1,82 @@
+//! What a paused run keeps back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mesh_schemas::payload::TaskCreated;
+use mesh_schemas::{Capability, Lane, RunId, TaskId, TaskKey};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::decision::{Action, Route};
+
+/// What a run keeps back while it is paused, and what people told it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Hold {
+    /// Nothing new is begun.
+    pub(super) is_paused: bool,
+    /// How often it was paused.
+    #[serde(default)]
+    pub(super) pauses: u64,
+    /// What would have been begun meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) back: Vec<Kept>,
+    /// Work that failed for good and that somebody may have tried again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) stuck: BTreeSet<TaskId>,
+    /// Inputs that people gave to tasks, in place of those that the definition makes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) inputs: BTreeMap<TaskId, Value>,
+}
+
+/// Something that would have been begun.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum Kept {
+    Work(Capability, Box<TaskCreated>),
+    Choice(TaskId, Box<Route>),
+}
+
+impl Hold {
+    /// Keeps something back, if the run is paused and it is one that begins something; else gives it back.
+    pub(super) fn keep(&mut self, action: Action) -> Option<Action> {
+        match action {
+            Action::Create(key, data) if self.is_paused => self.back.push(Kept::Work(key.capability, data)),
+            Action::Route(task, route) if self.is_paused => self.back.push(Kept::Choice(task, route)),
+            action => return Some(action),
+        }
+        None
+    }
+
+    /// Takes back what was kept of tasks that are given up; these.
+    pub(super) fn take_back(&mut self, belongs: impl Fn(&TaskId) -> bool) -> Vec<TaskId> {
+        let (gone, back) = std::mem::take(&mut self.back).into_iter().partition(|kept| belongs(kept.task()));
+        self.back = back;
+        let gone: Vec<Kept> = gone;
+        gone.iter().map(|kept| kept.task().clone()).collect()
+    }
+
+    /// Whether work is kept back.
+    pub(super) fn keeps(&self, task: &TaskId) -> bool {
+        self.back.iter().any(|kept| kept.task() == task)
+    }
+}
+
+impl Kept {
+    pub(super) fn task(&self) -> &TaskId {
+        match self {
+            Self::Work(_, data) => &data.task,
+            Self::Choice(task, _) => task,
+        }
+    }
+
+    /// What is to be stored, now that the run goes on.
+    pub(super) fn action(self, run: RunId, now: chrono::DateTime<chrono::Utc>) -> Action {
+        match self {
+            Self::Work(capability, mut data) => {
+                data.basis = now;
+                let (lane, task, attempt) = (Lane::Normal, data.task.clone(), data.attempt);
+                Action::Create(TaskKey { capability, lane, run, task, attempt }, data)
+            }
+            Self::Choice(task, route) => Action::Route(task, route),
+        }
+    }
+}
