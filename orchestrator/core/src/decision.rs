@@ -1,8 +1,11 @@
 //! What the fold wants to be stored.
 
 use chrono::{DateTime, Utc};
-use mesh_schemas::payload::{TaskCreated, TaskError, WorkflowCancelled, WorkflowCompleted, WorkflowFailed};
-use mesh_schemas::{TaskKey, Timer};
+use mesh_schemas::payload::{
+    Parent, TaskCreated, TaskError, WorkflowCancelled, WorkflowCompleted, WorkflowFailed,
+};
+use mesh_schemas::{TaskKey, Timer, WorkflowName};
+use serde_json::Value;
 
 /// Something that follows from an event and is to be stored. Storing it twice has no second effect.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,8 +27,25 @@ pub enum Action {
     GiveUp(TaskKey, TaskError),
     /// A wait that is over at a time.
     SetTimer(Timer, DateTime<Utc>),
+    /// The request for a run that an attempt consists of.
+    StartChild(TaskKey, Box<Child>),
+    /// The signal that cancels the run which an attempt consists of, and why.
+    CancelChild(TaskKey, String),
+    /// The outcome of the attempt of another run that this run was started for.
+    Report(TaskKey, Box<Result<Value, TaskError>>),
     /// The end of the run.
     End(End),
+}
+
+/// A run that is started for an attempt of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Child {
+    /// Its workflow.
+    pub workflow: WorkflowName,
+    /// Its input.
+    pub input: Value,
+    /// The attempt that it is for.
+    pub parent: Parent,
 }
 
 /// How a run ended.

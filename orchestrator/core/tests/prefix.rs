@@ -8,7 +8,7 @@ use mesh_core::{Action, Decision, Event, Fact, Plan, Run, Started, replay};
 use mesh_schemas::definition::{
     Foreach, Join, OnFailure, OnMax, OnSkipped, Quorum, Quota, Repeat, Retry, Span, TaskBuilder,
 };
-use mesh_schemas::payload::{CancelSignal, TaskCompleted, TaskError, WorkflowStarted};
+use mesh_schemas::payload::{CancelSignal, Parent, TaskCompleted, TaskError, WorkflowStarted};
 use mesh_schemas::{
     Attempt, Definition, Lane, RULES_VERSION, RequestId, RunId, Shards, TaskId, TaskKey, Timer,
 };
@@ -35,6 +35,7 @@ struct Shape {
 #[derive(Debug, Clone, Copy)]
 enum Made {
     Work,
+    Child,
     Group,
     Switch,
     Each,
@@ -45,6 +46,7 @@ enum Made {
 fn shapes() -> impl Strategy<Value = Vec<Shape>> {
     let made_of = prop_oneof![
         4 => Just(Made::Work),
+        1 => Just(Made::Child),
         1 => Just(Made::Group),
         1 => Just(Made::Switch),
         1 => Just(Made::Each),
@@ -123,10 +125,15 @@ fn made(index: usize, shape: &Shape, retry: Retry) -> TaskBuilder {
         let work = TaskBuilder::new("worker").unwrap().retry(retry.clone());
         if shape.maps_output { work.output(json!("${result + 1}")) } else { work }
     };
+    let child = || {
+        let child = TaskBuilder::workflow("inner").unwrap().retry(retry.clone());
+        if shape.looks_far { child.no_wait() } else { child }
+    };
     let group = || {
         let second = work().needs(&format!("a{index}")).unwrap();
         let second = second.when(format!("tasks.a{index}.output > 100"));
-        let third = TaskBuilder::new("worker").unwrap().on_failure(OnFailure::Continue);
+        let third = if shape.conditional { child() } else { TaskBuilder::new("worker").unwrap() };
+        let third = third.on_failure(OnFailure::Continue);
         let group = TaskBuilder::group().task(&format!("a{index}"), work()).unwrap();
         let group = group.task(&format!("b{index}"), second).unwrap();
         group.task(&format!("c{index}"), third).unwrap().output(json!(format!("${{tasks.a{index}.output}}")))
@@ -139,6 +146,7 @@ fn made(index: usize, shape: &Shape, retry: Retry) -> TaskBuilder {
     };
     match shape.made_of {
         Made::Work => work(),
+        Made::Child => child(),
         Made::Group => group(),
         Made::Switch => {
             TaskBuilder::switch().case("run.id.contains('7')", work()).case("size(run.id) > 3", group())
@@ -150,6 +158,20 @@ fn made(index: usize, shape: &Shape, retry: Retry) -> TaskBuilder {
             max: 3,
             on_max: if shape.looks_far { OnMax::Continue } else { OnMax::Fail },
         }),
+    }
+}
+
+/// All runs tell what they come to.
+fn parent() -> Parent {
+    Parent {
+        run: run_id(),
+        workflow: "outer".to_owned(),
+        task: "t".parse().unwrap(),
+        attempt: Attempt::FIRST,
+        depth: 1,
+        wait: true,
+        version: None,
+        deadline: DateTime::from_timestamp(1_800_000_000, 0),
     }
 }
 
@@ -182,6 +204,7 @@ impl World {
                 input: json!({}),
                 request: RequestId { source: "test".to_owned(), id: "1".to_owned() },
                 capability: None,
+                parent: Some(parent()),
             },
             lost: None,
             correlation_id: None,
@@ -207,9 +230,11 @@ impl World {
     fn take(&mut self, decisions: Vec<Decision>) {
         for decision in &decisions {
             match &decision.action {
-                Action::Create(key, _) => self.open.push(key.clone()),
+                Action::Create(key, _) | Action::StartChild(key, _) => self.open.push(key.clone()),
                 Action::SetTimer(timer, _) => self.timers.push(timer.clone()),
                 Action::GiveUp(..) | Action::End(_) => self.unstored.push(decision.clone()),
+                // What others are told stands in their logs.
+                Action::CancelChild(..) | Action::Report(..) => {}
             }
         }
         self.decided.extend(decisions);
@@ -303,7 +328,9 @@ fn all_decisions(plan: &Arc<Plan>, log: &[Event]) -> Vec<Decision> {
 /// What a decision would be stored under: one subject holds one fact.
 fn place(decision: &Decision) -> String {
     match &decision.action {
-        Action::Create(key, _) => format!("created {key:?}"),
+        Action::Create(key, _) | Action::StartChild(key, _) => format!("created {key:?}"),
+        Action::CancelChild(key, _) => format!("cancelled {key:?}"),
+        Action::Report(key, _) => format!("reported {key:?}"),
         Action::GiveUp(key, _) => format!("failed {key:?}"),
         Action::SetTimer(timer, _) => format!("timer {timer}"),
         Action::End(_) => "end".to_owned(),
@@ -354,7 +381,12 @@ proptest! {
         for decision in &world.decided {
             let answered = match &decision.action {
                 // What a part of the run had open when it was over is given up.
-                Action::Create(key, _) => !world.open.contains(key) || !stands(&key.task, "active"),
+                Action::Create(key, _) | Action::StartChild(key, _) => {
+                    !world.open.contains(key) || !stands(&key.task, "active")
+                }
+                Action::CancelChild(..) | Action::Report(..) => {
+                    world.log.iter().any(|event| event.fact == Fact::Ended)
+                }
                 Action::SetTimer(timer, _) => {
                     let is_waited_for = match timer {
                         Timer::Deadline => !run.has_ended(),

@@ -111,7 +111,7 @@ impl Definition {
         text
     }
 
-    /// The work for agents in it, each with the id of its task behind those of the groups around, without numbers of items,
+    /// The work for agents in it, and the runs that it starts, each with the id of its task behind those of the groups around, without numbers of items,
     /// iterations and cases.
     #[must_use]
     pub fn work(&self) -> Vec<(TaskId, &Body)> {
@@ -124,6 +124,12 @@ impl Definition {
     #[must_use]
     pub fn capabilities(&self) -> BTreeSet<&Capability> {
         self.work().into_iter().filter_map(|(_, body)| body.agent.as_ref()).collect()
+    }
+
+    /// The workflows of which its tasks start runs.
+    #[must_use]
+    pub fn workflows(&self) -> BTreeSet<&WorkflowName> {
+        self.work().into_iter().filter_map(|(_, body)| body.workflow.as_ref()).collect()
     }
 
     /// How many tasks it has, those in groups and cases included.
@@ -156,7 +162,7 @@ fn work_of_body<'a>(body: &'a Body, id: &TaskId, found: &mut Vec<(TaskId, &'a Bo
     if let Some(tasks) = &body.tasks {
         work_of(tasks, Some(id), found);
     }
-    if body.agent.is_some() {
+    if body.agent.is_some() || body.workflow.is_some() {
         found.push((id.clone(), body));
     }
 }

@@ -1,7 +1,7 @@
 //! What a plan is made of.
 
 use mesh_schemas::definition::{Join, OnFailure, OnMax, OnSkipped, Quota, Retry, Span};
-use mesh_schemas::{Capability, TaskId};
+use mesh_schemas::{Capability, Digest, TaskId, WorkflowName};
 
 use crate::expression::{Condition, Template};
 
@@ -85,7 +85,7 @@ pub(crate) struct Loop {
 /// What is done.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// Work for an agent.
+    /// Work for an agent, or for a run that is started for it.
     Work(Box<Work>),
     /// A group of tasks.
     Group(Block),
@@ -93,11 +93,13 @@ pub(crate) enum Step {
     Switch(Vec<Case>),
 }
 
-/// Work for an agent.
+/// Work for an agent, or for a run that is started for it and that acts like one.
 #[derive(Debug)]
 pub(crate) struct Work {
-    /// The capability that an agent must have to do it.
+    /// The capability that an agent must have to do it; of a run, the name of its workflow.
     pub(crate) agent: Capability,
+    /// The run that does it, if it is no agent.
+    pub(crate) child: Option<Child>,
     /// What the agent is to do.
     pub(crate) action: Option<String>,
     /// How failed attempts are repeated.
@@ -110,6 +112,17 @@ pub(crate) struct Work {
     pub(crate) output: Option<Template>,
 }
 
+/// A run that is started for a task.
+#[derive(Debug)]
+pub(crate) struct Child {
+    /// Its workflow.
+    pub(crate) workflow: WorkflowName,
+    /// The definition that it follows; without one, that which is applied when it starts.
+    pub(crate) version: Option<Digest>,
+    /// Whether its end is waited for.
+    pub(crate) wait: bool,
+}
+
 /// One case of a switch.
 #[derive(Debug)]
 pub(crate) struct Case {
@@ -120,13 +133,36 @@ pub(crate) struct Case {
 }
 
 impl Step {
-    /// The capability that it asks for, if it is work.
+    /// The capability that it asks for, if it is work for an agent.
     #[must_use]
     pub(crate) fn agent(&self) -> Option<&Capability> {
         match self {
-            Self::Work(work) => Some(&work.agent),
+            Self::Work(work) => work.capability(),
             Self::Group(_) | Self::Switch(_) => None,
         }
+    }
+
+    /// The workflow of which it starts a run, if it does.
+    #[must_use]
+    pub(crate) fn workflow(&self) -> Option<&WorkflowName> {
+        match self {
+            Self::Work(work) => work.workflow(),
+            Self::Group(_) | Self::Switch(_) => None,
+        }
+    }
+}
+
+impl Work {
+    /// The capability that it asks for, if it is work for an agent.
+    #[must_use]
+    pub(crate) fn capability(&self) -> Option<&Capability> {
+        self.child.is_none().then_some(&self.agent)
+    }
+
+    /// The workflow of which it starts a run, if it does.
+    #[must_use]
+    pub(crate) fn workflow(&self) -> Option<&WorkflowName> {
+        self.child.as_ref().map(|child| &child.workflow)
     }
 }
 

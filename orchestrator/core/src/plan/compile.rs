@@ -3,10 +3,10 @@ use std::collections::BTreeMap;
 
 use mesh_schemas::definition::{Body, Foreach, Quota, Repeat, Task};
 use mesh_schemas::document::Problem;
-use mesh_schemas::{Definition, ErrorCode, TaskId};
+use mesh_schemas::{Capability, Definition, ErrorCode, TaskId};
 use serde_json::Value;
 
-use super::block::{Block, Case, Each, Loop, Node, Recurring, Step, Work};
+use super::block::{Block, Case, Child, Each, Loop, Node, Recurring, Step, Work};
 use super::graph::Graph;
 use super::names::{Level, Names, Place};
 use super::{MAX_DEPTH, Plan, fit, limits, problem};
@@ -157,8 +157,19 @@ impl<'a> Compiler<'a> {
         }
         let with = body.with.as_ref().map(|data| self.template(&format!("{path}.with"), data, Place::Task));
         let output = body.output.as_ref().map(|data| self.template(&output_path, data, Place::Result));
+        let child = body.workflow.as_ref().map(|workflow| Child {
+            workflow: workflow.clone(),
+            version: body.version.clone(),
+            wait: body.wait.unwrap_or(true),
+        });
+        // The names of workflows and of capabilities have one form.
+        let agent = match &child {
+            Some(child) => Capability::new(child.workflow.as_str()).ok(),
+            None => body.agent.clone(),
+        };
         Some(Step::Work(Box::new(Work {
-            agent: body.agent.clone()?,
+            agent: agent?,
+            child,
             action: body.action.clone(),
             retry: body.retry.clone(),
             timeout: body.timeout,

@@ -39,13 +39,20 @@ impl Fit<'_> {
     }
 
     fn body(&mut self, body: &Body) {
-        let Body { agent, action, with, retry, timeout, tasks, switch, output } = body;
-        let said = [("agent", agent.is_some()), ("tasks", tasks.is_some()), ("switch", switch.is_some())];
+        let Body { agent, action, workflow, version, wait, with, retry, timeout, tasks, switch, output } =
+            body;
+        let said = [
+            ("agent", agent.is_some()),
+            ("workflow", workflow.is_some()),
+            ("tasks", tasks.is_some()),
+            ("switch", switch.is_some()),
+        ];
         let said: Vec<&str> =
             said.into_iter().filter(|(_, is_there)| *is_there).map(|(key, _)| key).collect();
         match said.as_slice() {
             [] => {
-                let message = "it says nothing that is to be done: write one of agent, tasks, switch";
+                let message =
+                    "it says nothing that is to be done: write one of agent, workflow, tasks, switch";
                 self.problems.push(problem(ErrorCode::MissingKey, self.path, message));
             }
             [first, others @ ..] => {
@@ -55,7 +62,7 @@ impl Fit<'_> {
                 }
             }
         }
-        if agent.is_none() {
+        if agent.is_none() && workflow.is_none() {
             let only = [
                 ("action", action.is_some()),
                 ("with", with.is_some()),
@@ -66,6 +73,16 @@ impl Fit<'_> {
             let whose = if tasks.is_some() { "the tasks of the group" } else { "the cases of the switch" };
             for (key, _) in only.into_iter().filter(|(_, is_there)| *is_there && !said.is_empty()) {
                 self.refuse(key, format!("'{key}' goes with an agent: write it with {whose}"));
+            }
+        }
+        if agent.is_none() && workflow.is_some() && action.is_some() {
+            self.refuse("action", "'action' goes with an agent: pass it to the workflow in 'with'");
+        }
+        if workflow.is_none() {
+            for (key, _) in
+                [("version", version.is_some()), ("wait", wait.is_some())].into_iter().filter(|(_, it)| *it)
+            {
+                self.refuse(key, format!("'{key}' goes with a workflow: leave it out"));
             }
         }
         self.timeout("timeout", *timeout);

@@ -19,7 +19,7 @@ use mesh_schemas::definition::{DEFAULT_RUN_TIMEOUT, Span};
 use mesh_schemas::document::Problem;
 use mesh_schemas::{Definition, Digest, ErrorCode};
 
-pub(crate) use block::{Block, Each, Loop, Node, Recurring, Step, Work};
+pub(crate) use block::{Block, Child, Each, Loop, Node, Recurring, Step, Work};
 pub use check::check;
 
 /// Most tasks of a workflow, in sequence or side by side. At about 100 bytes a task that is a definition of ten

@@ -122,6 +122,8 @@ pub(super) struct Failure {
     pub(super) task: Option<TaskId>,
     pub(super) code: String,
     pub(super) message: String,
+    /// Whether the same might go well another time: what that is worth to who started the run for a task.
+    pub(super) retryable: bool,
 }
 
 /// What something came to.

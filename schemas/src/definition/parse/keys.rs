@@ -1,5 +1,5 @@
 /// Keys that the format reserves for what the mesh cannot do yet.
-pub(super) const PLANNED: [&str; 13] = [
+pub(super) const PLANNED: [&str; 12] = [
     "approval",
     "await_event",
     "cache",
@@ -12,5 +12,4 @@ pub(super) const PLANNED: [&str; 13] = [
     "plan",
     "priority",
     "triggers",
-    "workflow",
 ];

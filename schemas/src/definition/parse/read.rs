@@ -10,9 +10,12 @@ use crate::document::{Content, Entry, Node, Object, Position, Problem, join as j
 use crate::name::TaskId;
 
 const DEFINITION: [&str; 7] = ["mesh", "name", "description", "input", "output", "timeout", "tasks"];
-const TASK: [&str; 15] = [
+const TASK: [&str; 18] = [
     "agent",
     "action",
+    "workflow",
+    "version",
+    "wait",
     "tasks",
     "switch",
     "foreach",

@@ -13,7 +13,12 @@ const RETRY: [&str; 6] = ["max_attempts", "initial", "factor", "max", "jitter", 
 const FOREACH: [&str; 4] = ["in", "max_parallel", "max_items", "tolerate"];
 const REPEAT: [&str; 3] = ["until", "max", "on_max"];
 const QUORUM: [&str; 3] = ["quorum", "grace", "deadline"];
-const CASE: [&str; 9] = ["when", "agent", "action", "tasks", "switch", "with", "output", "retry", "timeout"];
+const CASE: [&str; 12] = [
+    "when", "agent", "action", "workflow", "version", "wait", "tasks", "switch", "with", "output", "retry",
+    "timeout",
+];
+/// The keys one of which says what is to be done.
+const DOES: [&str; 4] = ["agent", "workflow", "tasks", "switch"];
 
 /// What is to be done. Which keys go together is looked at when the whole is compiled.
 pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
@@ -22,11 +27,21 @@ pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
     let with = fields.optional("with", data);
     let output = fields.optional("output", data);
     let timeout = fields.optional("timeout", Node::span);
-    let says_nothing = !["agent", "tasks", "switch"].into_iter().any(|key| fields.has(key));
+    let (workflow, version) =
+        (fields.optional("workflow", Node::parsed), fields.optional("version", Node::parsed));
+    let wait = fields.optional("wait", Node::boolean);
+    let says_nothing = !DOES.into_iter().any(|key| fields.has(key));
     if says_nothing {
-        fields.required("agent", "name the capability that does the task, or write 'tasks' or 'switch'", Ok);
+        let advice = "name the capability that does the task, or write 'workflow', 'tasks' or 'switch'";
+        fields.required("agent", advice, Ok);
+    } else if !fields.has("workflow") && wait == Some(true) {
+        fields.refuse("wait", "'wait' goes with a workflow: leave it out");
     }
-    let is_whole = !says_nothing && (agent.is_some() || !fields.has("agent"));
+    // To wait is what is done anyway: said or not, it is one definition.
+    let wait = wait.filter(|waits| !waits);
+    let is_read = |key: &str, is_there: bool| is_there || !fields.has(key);
+    let is_whole =
+        !says_nothing && is_read("agent", agent.is_some()) && is_read("workflow", workflow.is_some());
     let retry = fields.part_with("retry", &RETRY, |fields| Some(retry(fields)));
     let (tasks, switch) = (fields.optional("tasks", Ok), fields.optional("switch", Node::items));
     let (tasks_at, switch_at) = (fields.path_of("tasks"), fields.path_of("switch"));
@@ -45,7 +60,8 @@ pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
         return None;
     }
     let (tasks, switch) = (tasks.flatten(), switch.flatten());
-    Some(Body { agent, action, with, output, retry: retry.unwrap_or_default(), timeout, tasks, switch })
+    let retry = retry.unwrap_or_default();
+    Some(Body { agent, action, workflow, version, wait, with, output, retry, timeout, tasks, switch })
 }
 
 fn case(mut fields: Object<'_, '_>) -> Option<Case> {

@@ -82,6 +82,7 @@ impl World {
             input: self.script.sent[0].input.clone(),
             request: self.script.request.clone(),
             capability,
+            parent: None,
         };
         let subject = self.workflow_subject(WorkflowVerb::Started);
         self.store(&subject, &json!(data));
@@ -153,6 +154,9 @@ impl World {
                 let data = TaskFailed { error: error.clone(), agent: None };
                 self.unstored.push((key.subject(TaskVerb::Failed), json!(data)));
             }
+            Action::StartChild(..) | Action::CancelChild(..) | Action::Report(..) => {
+                unreachable!("these workflows start no runs")
+            }
             Action::End(end) => {
                 let (verb, data) = match end {
                     End::Completed(data) => (WorkflowVerb::Completed, json!(data)),
@@ -211,6 +215,9 @@ pub(crate) fn note(found: &mut Found, decision: Decision) {
         Action::SetTimer(timer, due) => found.timers.insert(timer, (cause, due)).is_some(),
         Action::GiveUp(key, error) => {
             found.given_up.insert((key.task, key.attempt), (cause, error)).is_some()
+        }
+        Action::StartChild(..) | Action::CancelChild(..) | Action::Report(..) => {
+            unreachable!("these workflows start no runs")
         }
         Action::End(end) => {
             let end = match end {

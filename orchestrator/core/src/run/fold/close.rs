@@ -81,7 +81,7 @@ impl Fold<'_> {
             (Step::Work(work), Stand::Active(attempt)) => {
                 self.counts.cancelled += 1;
                 let key = self.key(work, path, *attempt);
-                self.note_work(&key, "cancelled", None);
+                self.note_work(work, &key, "cancelled", None);
                 if !unborn.contains(&key.task) {
                     let Ending { code, reason } = ending;
                     let error = TaskError {
@@ -90,6 +90,7 @@ impl Fold<'_> {
                         retryable: false,
                         retry_after: None,
                     };
+                    self.cancel_child(work, &key, reason);
                     self.decide(Action::GiveUp(key, error));
                 }
             }
@@ -130,12 +131,17 @@ impl Fold<'_> {
         let mut unborn = BTreeSet::new();
         let behind = self.decisions.split_off(mark);
         self.decisions.extend(behind.into_iter().filter(|decision| match &decision.action {
-            Action::Create(key, _) if belongs(Some(&key.task)) => {
+            Action::Create(key, _) | Action::StartChild(key, _) if belongs(Some(&key.task)) => {
                 unborn.insert(key.task.clone());
                 false
             }
             Action::SetTimer(timer, _) => !belongs(task_of(timer)),
-            Action::Create(..) | Action::GiveUp(..) | Action::End(_) => true,
+            Action::Create(..)
+            | Action::StartChild(..)
+            | Action::CancelChild(..)
+            | Action::Report(..)
+            | Action::GiveUp(..)
+            | Action::End(_) => true,
         }));
         unborn
     }
