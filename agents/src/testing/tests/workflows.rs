@@ -192,7 +192,7 @@ async fn runs_within_runs_are_runs_of_the_mesh() {
     mesh.workflow(ONBOARDING);
     mesh.mock("bank", |input| Ok(json!(format!("account of {}", input.as_str().unwrap_or("?")))));
     mesh.agent_for("bank").fails_with(TaskFailure::retryable("closed", "come again")).once();
-    let run = mesh.run(json!(["Ada", "Bob"])).await;
+    let run = mesh.run(json!(["Ada", "Bob"])).of("merchants").await;
     run.completed().with_output(json!(["account of Ada", "account of Bob"])).after(seconds(2_000));
     assert_eq!(mesh.runs().len(), 4, "one around, and three of which one failed");
 }
