@@ -115,6 +115,11 @@ impl Definitions {
         Ok(entry.as_ref().and_then(digest_in))
     }
 
+    /// Whether a workflow has a version of that digest.
+    pub(crate) async fn has(&self, name: &WorkflowName, digest: &Digest) -> Result<bool, BusError> {
+        Ok(self.bus.get(Bucket::Workflows, &stored::key(name, digest)).await?.is_some())
+    }
+
     /// A definition that this process has in memory.
     pub(crate) fn at_hand(&self, digest: &Digest) -> Option<Arc<Known>> {
         self.cached(&Key::Workflow(digest.clone()))

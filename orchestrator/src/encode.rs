@@ -4,13 +4,14 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use mesh_bus::Publish;
-use mesh_core::{Action, Decision, End, Header};
+use mesh_core::{Action, Child, Decision, End, Header};
 use mesh_schemas::payload::{
-    TaskError, TaskFailed, TaskRouted, TimerFired, WorkflowCheckpointed, WorkflowResumed, WorkflowStarted,
+    CancelSignal, TaskCompleted, TaskError, TaskFailed, TaskRouted, TimerFired, WorkflowCheckpointed,
+    WorkflowResumed, WorkflowStarted, child_run, parent_signal,
 };
 use mesh_schemas::{
-    Attempt, Envelope, Message, Namespace, PauseVerb, RunId, Subject, TaskId, TaskKey, TaskVerb, Timer,
-    TraceContext, WorkflowName, WorkflowVerb,
+    Attempt, Envelope, Message, Namespace, PauseVerb, RequestId, RunId, Shards, SignalId, Subject, TaskId,
+    TaskKey, TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
 };
 use serde::Serialize;
 
@@ -19,9 +20,10 @@ pub(crate) fn source(namespace: &Namespace) -> String {
     format!("/{namespace}/orchestrator")
 }
 
-/// The message that stores a decision.
+/// The message that stores a decision, in a namespace with so many shards.
 pub(crate) fn decision(
     namespace: &Namespace,
+    shards: Shards,
     header: &Header,
     decision: &Decision,
     hop: Option<&TraceContext>,
@@ -40,6 +42,15 @@ pub(crate) fn decision(
             let data = TaskFailed { error: error.clone(), agent: None };
             Publish::once(frame.message(&key.subject(TaskVerb::Failed), &data))
         }
+        Action::StartChild(_, child) => Publish::plain(frame.request(child)),
+        Action::CancelChild(key, reason) => {
+            let run = child_run(namespace, shards, key);
+            let workflow = key.capability.as_str().parse().ok();
+            let signal = SignalId::new("cancel").unwrap_or_else(|_| unreachable!("a valid signal"));
+            let subject = Subject::Signalled { workflow, run, signal, id: parent_signal() };
+            Publish::once(frame.message(&subject, &CancelSignal { reason: Some(reason.clone()) }))
+        }
+        Action::Report(key, result) => Publish::once(frame.report(key, result)),
         Action::SetTimer(timer, due) => {
             let set = Subject::TimerSet { run, timer: timer.clone() };
             let target = Subject::TimerDue { run, timer: timer.clone() }.render(namespace);
@@ -148,7 +159,36 @@ impl Frame<'_> {
     /// An event of the orchestrator on a subject.
     pub(crate) fn message(&self, subject: &Subject, data: &impl Serialize) -> Message {
         let id = subject.render(self.namespace);
-        let mut event = Envelope::new(id.clone(), source(self.namespace), subject.event_type(), json(data));
+        let event = Envelope::new(id.clone(), source(self.namespace), subject.event_type(), json(data));
+        self.sent(id, event)
+    }
+
+    /// The outcome of an attempt that a run was started for.
+    pub(crate) fn report(&self, key: &TaskKey, result: &Result<serde_json::Value, TaskError>) -> Message {
+        match result {
+            Ok(output) => {
+                let data = TaskCompleted { output: output.clone(), quality: None, usage: None, agent: None };
+                self.message(&key.subject(TaskVerb::Completed), &data)
+            }
+            Err(error) => {
+                let data = TaskFailed { error: error.clone(), agent: None };
+                self.message(&key.subject(TaskVerb::Failed), &data)
+            }
+        }
+    }
+
+    /// The request for a run that a task starts.
+    fn request(&self, child: &Child) -> Message {
+        let subject = Subject::WorkflowRequested { workflow: child.workflow.clone() };
+        let RequestId { source, id } = child.parent.request(self.namespace);
+        let mut event = Envelope::new(id, source, subject.event_type(), child.input.clone());
+        // The data is the input of the run: its schema is that of the workflow.
+        event.dataschema = None;
+        child.parent.write(&mut event);
+        self.sent(subject.render(self.namespace), event)
+    }
+
+    fn sent(&self, subject: String, mut event: Envelope) -> Message {
         event.time = Some(self.time);
         event.correlationid = Some(self.correlation_id.to_owned());
         event.causationid = Some(self.cause.to_owned());
@@ -158,7 +198,7 @@ impl Frame<'_> {
         if let Some(hop) = self.hop {
             hop.write(&mut headers);
         }
-        Message { subject: id, headers, payload: Bytes::from(body) }
+        Message { subject, headers, payload: Bytes::from(body) }
     }
 }
 

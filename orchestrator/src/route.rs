@@ -32,6 +32,11 @@ pub(crate) async fn choose(bus: &dyn Bus, route: &Route) -> Result<TaskRouted, B
     Ok(choice(route, room(bus, &route.capabilities).await?))
 }
 
+/// The choice where every agent that there may be is idle.
+pub(crate) fn with_all_free(route: &Route) -> TaskRouted {
+    choice(route, Room { capacity: u64::from(route.most), free: u64::from(route.most) })
+}
+
 /// The room for work that asks for all of these: that of the scarcest.
 async fn room(bus: &dyn Bus, capabilities: &[Capability]) -> Result<Room, BusError> {
     let entries = bus.entries(Bucket::Agents).await?;

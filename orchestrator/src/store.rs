@@ -9,9 +9,9 @@ use mesh_bus::{
 };
 use mesh_core::{Action, Content, Decision, End, Header, Route};
 use mesh_schemas::payload::{
-    RunError, TaskError, TaskRouted, WorkflowCancelled, WorkflowFailed, WorkflowPaused, code,
+    RunError, TaskError, TaskRouted, WorkflowCancelled, WorkflowFailed, WorkflowPaused, child_run, code,
 };
-use mesh_schemas::{DataRef, RunId, StoredMessage, TraceContext};
+use mesh_schemas::{DataRef, RunId, Shards, StoredMessage, TraceContext};
 use tracing::{debug, warn};
 
 use crate::encode;
@@ -30,8 +30,8 @@ const MAX_SHORT_BYTES: usize = 4 * 1024;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Lost;
 
-/// Stores decisions of a run, in any order: none depends on another. Returns what is wrong with one that is too large,
-/// however little is said in it.
+/// Stores decisions of a run, in any order: none depends on another, but the end of the run stands for that other runs were
+/// told of it. Returns what is wrong with one that is too large, however little is said in it.
 pub(crate) async fn decisions(
     bus: &dyn Bus,
     lease: &Lease,
@@ -39,33 +39,73 @@ pub(crate) async fn decisions(
     decisions: Vec<Decision>,
     hop: Option<&TraceContext>,
 ) -> Result<Option<String>, Lost> {
-    let stored = futures::stream::iter(decisions)
-        .map(|decision| one(bus, lease, header, decision, hop))
-        .buffer_unordered(AT_ONCE);
-    let all = stored.fold(Ok(None), |all, one| async move { Ok(all?.or(one?)) });
-    lease.hold(all).await.unwrap_or(Err(Lost))
+    let (shards, last, first) = if decisions.iter().any(is_for_others) {
+        let (last, first) =
+            decisions.into_iter().partition(|decision| matches!(decision.action, Action::End(_)));
+        (shards(bus, lease).await?, last, first)
+    } else {
+        // Nobody asks for another run.
+        (Shards::default(), Vec::new(), decisions)
+    };
+    let mut too_large = None;
+    for decisions in [first, last] {
+        let stored = futures::stream::iter(decisions)
+            .map(|decision| one(bus, shards, lease, header, decision, hop))
+            .buffer_unordered(AT_ONCE);
+        let all = stored.fold(Ok(None), |all, one| async move { Ok(all?.or(one?)) });
+        let told = lease.hold(all).await.unwrap_or(Err(Lost))?;
+        too_large = too_large.or(told);
+    }
+    Ok(too_large)
+}
+
+/// Whether a decision is about another run.
+fn is_for_others(decision: &Decision) -> bool {
+    matches!(decision.action, Action::StartChild(..) | Action::CancelChild(..) | Action::Report(..))
+}
+
+/// The number of shards of the namespace, however long it takes to be told, as long as the lease is ours.
+pub(crate) async fn shards(bus: &dyn Bus, lease: &Lease) -> Result<Shards, Lost> {
+    lease.until_read("the number of shards", FETCH_PAUSE, || bus.shards()).await.ok_or(Lost)
+}
+
+/// The run that what a decision says belongs to, and with it whatever is too large for that.
+fn owner(bus: &dyn Bus, shards: Shards, header: &Header, decision: &Decision) -> RunId {
+    match &decision.action {
+        Action::StartChild(key, _) | Action::CancelChild(key, _) => child_run(bus.namespace(), shards, key),
+        Action::Report(key, _) => key.run,
+        Action::Create(..)
+        | Action::Route(..)
+        | Action::GiveUp(..)
+        | Action::SetTimer(..)
+        | Action::Pause(..)
+        | Action::Resume(_)
+        | Action::End(_) => header.run,
+    }
 }
 
 async fn one(
     bus: &dyn Bus,
+    shards: Shards,
     lease: &Lease,
     header: &Header,
     decision: Decision,
     hop: Option<&TraceContext>,
 ) -> Result<Option<String>, Lost> {
+    let owner = owner(bus, shards, header, &decision);
     let publish = match &decision.action {
         Action::Route(task, route) => {
             let routed = chosen(bus, lease, route).await?;
             encode::routed(bus.namespace(), header, &decision, task, &routed, hop)
         }
-        _ => encode::decision(bus.namespace(), header, &decision, hop),
+        _ => encode::decision(bus.namespace(), shards, header, &decision, hop),
     };
-    if let Outcome::TooLarge(error) = event(bus, lease, &header.run, publish).await? {
+    if let Outcome::TooLarge(error) = event(bus, lease, &owner, publish).await? {
         let Some(smaller) = without_content(decision.clone(), &error) else {
             return Ok(Some(error));
         };
-        let publish = encode::decision(bus.namespace(), header, &smaller, hop);
-        if let Outcome::TooLarge(error) = event(bus, lease, &header.run, publish).await? {
+        let publish = encode::decision(bus.namespace(), shards, header, &smaller, hop);
+        if let Outcome::TooLarge(error) = event(bus, lease, &owner, publish).await? {
             return Ok(Some(error));
         }
     }
@@ -189,9 +229,19 @@ fn without_content(decision: Decision, error: &str) -> Option<Decision> {
     let message = format!("the event would be too large for the server: {error}");
     let code = code::PAYLOAD_TOO_LARGE.to_owned();
     let action = match decision.action {
-        Action::Create(key, _) => {
+        Action::Create(key, _) | Action::StartChild(key, _) => {
             Action::GiveUp(key, TaskError { code, message, retryable: false, retry_after: None })
         }
+        Action::Report(key, result) => {
+            let error = match *result {
+                Ok(_) => TaskError { code, message, retryable: false, retry_after: None },
+                Err(error) => {
+                    TaskError { code: shorten(&error.code), message: shorten(&error.message), ..error }
+                }
+            };
+            Action::Report(key, Box::new(Err(error)))
+        }
+        Action::CancelChild(key, reason) => Action::CancelChild(key, shorten(&reason)),
         Action::End(End::Completed(end)) => Action::End(End::Failed(WorkflowFailed {
             error: RunError { code, message },
             task: None,
@@ -233,6 +283,9 @@ async fn tell(bus: &dyn Bus, header: &Header, decision: &Decision) {
         Action::Create(..)
         | Action::Route(..)
         | Action::SetTimer(..)
+        | Action::StartChild(..)
+        | Action::CancelChild(..)
+        | Action::Report(..)
         | Action::Pause(..)
         | Action::Resume(_) => {}
     }

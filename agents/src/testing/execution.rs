@@ -110,6 +110,7 @@ impl Stage {
             input: task.input.clone(),
             request,
             capability: task.workflow.is_none().then(|| task.capability.clone()),
+            parent: None,
         };
         let (workflow, run) = (task.workflow.clone(), stage.key.run);
         stage.store(&Subject::Workflow { verb: WorkflowVerb::Started, workflow, run }, &started).await;

@@ -1,5 +1,7 @@
 //! Whether there is somebody for everything that is asked for, and something to ask of everybody.
 
+use std::collections::BTreeSet;
+
 use mesh_schemas::{Capability, Definition, TaskId, WorkflowName};
 
 use super::inner::Inner;
@@ -12,17 +14,30 @@ impl Inner {
         state.absent.contains(capability) || state.an_agent_has(capability)
     }
 
-    /// Whether every task of a workflow has somebody to do it.
+    /// Whether every task of a workflow, and of those that it starts runs of, has somebody to do it.
     pub(super) fn check_served(&self, workflow: &WorkflowName) -> Result<(), String> {
-        let tasks: Vec<(TaskId, Capability)> = {
-            let state = self.lock();
-            let workflow = state.workflows.get(workflow);
-            workflow.into_iter().flat_map(|workflow| work(&workflow.definition)).collect()
-        };
-        match tasks.into_iter().find(|(_, capability)| !self.is_served(capability)) {
-            Some((task, capability)) => Err(format!("task '{task}' needs {}", nobody(&capability))),
-            None => Ok(()),
+        let (mut known, mut open) = (BTreeSet::from([workflow.clone()]), vec![workflow.clone()]);
+        while let Some(workflow) = open.pop() {
+            let definition = self.lock().workflows.get(&workflow).map(|workflow| workflow.definition.clone());
+            let Some(definition) = definition else { continue };
+            let unserved = work(&definition).into_iter().find(|(_, capability)| !self.is_served(capability));
+            if let Some((task, capability)) = unserved {
+                return Err(format!("task '{task}' needs {}", nobody(&capability)));
+            }
+            for (task, body) in definition.work() {
+                let Some(child) = &body.workflow else { continue };
+                if !self.lock().workflows.contains_key(child) {
+                    return Err(format!(
+                        "task '{task}' starts a run of the workflow '{child}', which is not here: add it with \
+                         mesh.workflow(…)"
+                    ));
+                }
+                if known.insert(child.clone()) {
+                    open.push(child.clone());
+                }
+            }
         }
+        Ok(())
     }
 
     /// Whether a capability is one that can be asked for here: misspelt ones would never be.

@@ -64,6 +64,7 @@ fn follow(plan: &Arc<Plan>) {
         input: json!(1),
         request,
         capability: None,
+        parent: None,
     };
     let started = Started {
         workflow: Some(plan.definition.name.clone()),

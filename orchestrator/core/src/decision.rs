@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use mesh_schemas::payload::{
-    TaskCreated, TaskError, WorkflowCancelled, WorkflowCompleted, WorkflowFailed, WorkflowPaused,
+    Parent, TaskCreated, TaskError, WorkflowCancelled, WorkflowCompleted, WorkflowFailed, WorkflowPaused,
 };
+use mesh_schemas::{Capability, TaskId, TaskKey, Timer, WorkflowName};
 use serde::{Deserialize, Serialize};
-
-use mesh_schemas::{Capability, TaskId, TaskKey, Timer};
+use serde_json::Value;
 
 /// Something that follows from an event and is to be stored. Storing it twice has no second effect.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +34,12 @@ pub enum Action {
     Pause(u64, WorkflowPaused),
     /// The run goes on after this pause.
     Resume(u64),
+    /// The request for a run that an attempt consists of.
+    StartChild(TaskKey, Box<Child>),
+    /// The signal that cancels the run which an attempt consists of, and why.
+    CancelChild(TaskKey, String),
+    /// The outcome of the attempt of another run that this run was started for.
+    Report(TaskKey, Box<Result<Value, TaskError>>),
     /// The end of the run.
     End(End),
 }
@@ -49,6 +55,17 @@ pub struct Route {
     pub most: u32,
     /// The capabilities that the work asks for.
     pub capabilities: Vec<Capability>,
+}
+
+/// A run that is started for an attempt of a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Child {
+    /// Its workflow.
+    pub workflow: WorkflowName,
+    /// Its input.
+    pub input: Value,
+    /// The attempt that it is for.
+    pub parent: Parent,
 }
 
 /// How a run ended.

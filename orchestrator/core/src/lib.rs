@@ -15,7 +15,7 @@ mod plan;
 mod replay;
 mod run;
 
-pub use decision::{Action, Decision, End, Route};
+pub use decision::{Action, Child, Decision, End, Route};
 pub use event::{Content, Event, Fact, Started, Unreadable};
 pub use expression::{
     Around, Brings, Condition, Ended, ExpressionError, MAX_EXPRESSION_BYTES, Measure, Measures, References,

@@ -10,7 +10,7 @@ mod view;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use mesh_schemas::payload::TaskCounts;
+use mesh_schemas::payload::{Parent, TaskCounts};
 use mesh_schemas::{Lane, RunId, TaskId, TaskKey, Timer, TraceContext, WorkflowName};
 use serde_json::{Value, json};
 
@@ -62,6 +62,8 @@ pub struct Header {
     pub started_at: DateTime<Utc>,
     /// When the run ends whatever happens.
     pub deadline: DateTime<Utc>,
+    /// The task of another run that it was started for, if it was.
+    pub parent: Option<Parent>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +111,8 @@ impl Run {
             correlation_id: started.correlation_id.clone().unwrap_or_else(|| run.to_string()),
             trace: started.trace.clone(),
             started_at: at,
-            deadline: at + plan.timeout(),
+            deadline: deadline(at, &plan, started.data.parent.as_ref()),
+            parent: started.data.parent.clone(),
         };
         let variables = json!({
             "id": run.to_string(),
@@ -224,7 +227,7 @@ impl Run {
     pub fn may_be_missing(&self, decision: &Decision) -> bool {
         let find = |task| if self.has_ended() { Found::Nothing } else { self.find(task) };
         match &decision.action {
-            Action::Create(key, _) => {
+            Action::Create(key, _) | Action::StartChild(key, _) => {
                 matches!(find(&key.task), Found::Open(_, Stand::Active(attempt)) if *attempt == key.attempt)
             }
             Action::SetTimer(Timer::Deadline | Timer::Finally, _) => !self.has_ended(),
@@ -243,7 +246,8 @@ impl Run {
                 !self.has_ended() && !self.hold.is_paused && self.hold.pauses == *number
             }
             Action::GiveUp(..) => true,
-            Action::End(_) => self.end != EndState::Stored,
+            // The end is stored after what others are told.
+            Action::CancelChild(..) | Action::Report(..) | Action::End(_) => self.end != EndState::Stored,
         }
     }
 
@@ -338,4 +342,12 @@ fn hit(fact: &Fact) -> Option<(&TaskId, Hit<'_>)> {
         Fact::Routed(task, width) => (task, Hit::Routed(*width)),
         _ => return None,
     })
+}
+
+/// When a run ends whatever happens: when its own timeout is over, or before that, when the time is over that the task has
+/// for which it was started. Both are by the server's clock.
+fn deadline(started: DateTime<Utc>, plan: &Plan, parent: Option<&Parent>) -> DateTime<Utc> {
+    let own = started + plan.timeout();
+    let given = parent.and_then(|parent| parent.deadline);
+    given.map_or(own, |given| own.min(given).max(started))
 }

@@ -9,7 +9,7 @@ use mesh_schemas::definition::{
     Adaptive, Finally, Foreach, Join, Merge, MergeBy, OnFailure, OnMax, OnSkipped, Planner, Quorum, Quota,
     Recovery, Repeat, Retry, Span, TaskBuilder,
 };
-use mesh_schemas::payload::{CancelSignal, RetrySignal, TaskCompleted, TaskError, WorkflowStarted};
+use mesh_schemas::payload::{CancelSignal, Parent, RetrySignal, TaskCompleted, TaskError, WorkflowStarted};
 use mesh_schemas::{
     Attempt, Definition, Lane, RULES_VERSION, RequestId, RunId, Shards, TaskId, TaskKey, Timer,
 };
@@ -36,6 +36,7 @@ struct Shape {
 #[derive(Debug, Clone, Copy)]
 enum Made {
     Work,
+    Child,
     Group,
     Switch,
     Each,
@@ -49,6 +50,7 @@ enum Made {
 fn shapes() -> impl Strategy<Value = Vec<Shape>> {
     let made_of = prop_oneof![
         4 => Just(Made::Work),
+        1 => Just(Made::Child),
         1 => Just(Made::Group),
         1 => Just(Made::Switch),
         1 => Just(Made::Each),
@@ -144,10 +146,15 @@ fn made(index: usize, shape: &Shape, retry: Retry) -> TaskBuilder {
         let work = TaskBuilder::new("worker").unwrap().retry(retry.clone());
         if shape.maps_output { work.output(json!("${result + 1}")) } else { work }
     };
+    let child = || {
+        let child = TaskBuilder::workflow("inner").unwrap().retry(retry.clone());
+        if shape.looks_far { child.no_wait() } else { child }
+    };
     let group = || {
         let second = work().needs(&format!("a{index}")).unwrap();
         let second = second.when(format!("tasks.a{index}.output > 100"));
-        let third = TaskBuilder::new("worker").unwrap().on_failure(OnFailure::Continue);
+        let third = if shape.conditional { child() } else { TaskBuilder::new("worker").unwrap() };
+        let third = third.on_failure(OnFailure::Continue);
         let group = TaskBuilder::group().task(&format!("a{index}"), work()).unwrap();
         let group = group.task(&format!("b{index}"), second).unwrap();
         group.task(&format!("c{index}"), third).unwrap().output(json!(format!("${{tasks.a{index}.output}}")))
@@ -168,6 +175,7 @@ fn made(index: usize, shape: &Shape, retry: Retry) -> TaskBuilder {
         Made::Work | Made::Merge => work(),
         Made::Plan => plan(),
         Made::EachPlan => plan().foreach(each),
+        Made::Child => child(),
         Made::Group => group(),
         Made::Switch => {
             TaskBuilder::switch().case("run.id.contains('7')", work()).case("size(run.id) > 3", group())
@@ -179,6 +187,20 @@ fn made(index: usize, shape: &Shape, retry: Retry) -> TaskBuilder {
             max: 3,
             on_max: if shape.looks_far { OnMax::Continue } else { OnMax::Fail },
         }),
+    }
+}
+
+/// All runs tell what they come to.
+fn parent() -> Parent {
+    Parent {
+        run: run_id(),
+        workflow: "outer".to_owned(),
+        task: "t".parse().unwrap(),
+        attempt: Attempt::FIRST,
+        depth: 1,
+        wait: true,
+        version: None,
+        deadline: DateTime::from_timestamp(1_800_000_000, 0),
     }
 }
 
@@ -213,6 +235,7 @@ impl World {
                 input: json!({}),
                 request: RequestId { source: "test".to_owned(), id: "1".to_owned() },
                 capability: None,
+                parent: Some(parent()),
             },
             lost: None,
             correlation_id: None,
@@ -239,11 +262,13 @@ impl World {
     fn take(&mut self, decisions: Vec<Decision>) {
         for decision in &decisions {
             match &decision.action {
-                Action::Create(key, _) => self.open.push(key.clone()),
+                Action::Create(key, _) | Action::StartChild(key, _) => self.open.push(key.clone()),
                 Action::SetTimer(timer, _) => self.timers.push(timer.clone()),
                 Action::Route(task, _) => self.routes.push(task.clone()),
                 Action::Pause(..) | Action::Resume(_) => {}
                 Action::GiveUp(..) | Action::End(_) => self.unstored.push(decision.clone()),
+                // What others are told stands in their logs.
+                Action::CancelChild(..) | Action::Report(..) => {}
             }
         }
         self.decided.extend(decisions);
@@ -362,7 +387,9 @@ fn all_decisions(plan: &Arc<Plan>, log: &[Event]) -> Vec<Decision> {
 /// What a decision would be stored under: one subject holds one fact.
 fn place(decision: &Decision) -> String {
     match &decision.action {
-        Action::Create(key, _) => format!("created {key:?}"),
+        Action::Create(key, _) | Action::StartChild(key, _) => format!("created {key:?}"),
+        Action::CancelChild(key, _) => format!("cancelled {key:?}"),
+        Action::Report(key, _) => format!("reported {key:?}"),
         Action::GiveUp(key, _) => format!("failed {key:?}"),
         Action::SetTimer(timer, _) => format!("timer {timer}"),
         Action::Route(task, _) => format!("routed {task}"),
@@ -416,7 +443,12 @@ proptest! {
         for decision in &world.decided {
             let answered = match &decision.action {
                 // What a part of the run had open when it was over is given up.
-                Action::Create(key, _) => !world.open.contains(key) || !stands(&key.task, "active"),
+                Action::Create(key, _) | Action::StartChild(key, _) => {
+                    !world.open.contains(key) || !stands(&key.task, "active")
+                }
+                Action::CancelChild(..) | Action::Report(..) => {
+                    world.log.iter().any(|event| event.fact == Fact::Ended)
+                }
                 Action::SetTimer(timer, _) => {
                     let is_waited_for = match timer {
                         Timer::Deadline | Timer::Finally => !run.has_ended(),

@@ -8,6 +8,7 @@
 //! Not rehearsed are the limits of a server, such as the largest message, and how late real timers and agents are.
 
 pub mod cases;
+mod child;
 mod course;
 pub mod replay;
 mod stage;

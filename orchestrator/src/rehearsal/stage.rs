@@ -4,14 +4,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use mesh_bus::{Publish, RunOutcome};
-use mesh_core::{Decision, Event, Fact, Run, Unreadable};
+use mesh_core::{Action, Decision, Event, Fact, Run, Unreadable};
 use mesh_schemas::payload::{
-    CancelSignal, RequestRejected, TaskCompleted, TaskCreated, TaskError, TaskFailed, WorkflowStarted,
-    rejection,
+    CancelSignal, Parent, RequestRejected, TaskCompleted, TaskCreated, TaskError, TaskFailed,
+    WorkflowStarted, rejection,
 };
 use mesh_schemas::{
-    Envelope, Message, Namespace, RULES_VERSION, RequestId, RunId, SignalId, StoredMessage, Subject, TaskKey,
-    TaskVerb, Timer, TraceContext,
+    Envelope, Message, Namespace, RULES_VERSION, RequestId, RunId, Shards, SignalId, StoredMessage, Subject,
+    TaskKey, TaskVerb, Timer, TraceContext,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -20,6 +20,7 @@ use super::course::{Course, Work};
 use crate::definitions::{self, Known};
 use crate::encode::{self, Frame};
 use crate::relay::timer;
+use crate::route;
 
 /// How a run begins.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct Opening {
     pub at: DateTime<Utc>,
     /// The input.
     pub input: Value,
+    /// The task of another run that it is started for, if it is.
+    pub parent: Option<Parent>,
 }
 
 /// What becomes of a request.
@@ -52,8 +55,10 @@ pub enum Begun {
 /// Something that a run asks of the world.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Asked {
-    /// Work for an agent. Its outcome is given back by [`Rehearsal::complete`] or [`Rehearsal::fail`].
+    /// Work for an agent, or for a run that does it. Its outcome is given back by [`Rehearsal::complete`] or [`Rehearsal::fail`].
     Work(Box<Work>),
+    /// A run of its own, whose end nobody waits for. That it has started is told by [`Rehearsal::complete`].
+    Start(Box<Work>),
     /// To be told by [`Rehearsal::fire`] when it is this time.
     Wait(Timer, DateTime<Utc>),
 }
@@ -65,19 +70,19 @@ pub enum Asked {
 /// what is said with each, and does not go back.
 #[derive(Debug)]
 pub struct Rehearsal {
-    namespace: Namespace,
-    run: Run,
+    pub(super) namespace: Namespace,
+    pub(super) run: Run,
     now: DateTime<Utc>,
     /// What the log holds.
     log: Vec<StoredMessage>,
     /// How many of those were folded.
     folded: usize,
     /// Subjects that name a fact which is stored: there is no second one.
-    stored: BTreeSet<String>,
+    pub(super) stored: BTreeSet<String>,
     /// Schedules by their timers.
     waits: BTreeMap<Timer, Message>,
-    asked: VecDeque<Asked>,
-    work: Vec<Work>,
+    pub(super) asked: VecDeque<Asked>,
+    pub(super) work: Vec<Work>,
     outcome: Option<(RunOutcome, DateTime<Utc>)>,
 }
 
@@ -87,7 +92,7 @@ impl Rehearsal {
     /// # Errors
     /// [`Unreadable`] if an event of our own cannot be read back, which is a defect.
     pub fn begin(known: &Known, opening: Opening) -> Result<Begun, Unreadable> {
-        let Opening { namespace, run, request, correlation_id, trace, at, input } = opening;
+        let Opening { namespace, run, request, correlation_id, trace, at, input, parent } = opening;
         let workflow = known.plan.definition.name.clone();
         let reasons = match definitions::too_deep(&input) {
             Some(reason) => vec![reason],
@@ -113,6 +118,7 @@ impl Rehearsal {
             input,
             request: request.clone(),
             capability: None,
+            parent,
         };
         let Publish { message, .. } = encode::started(&frame, Some(workflow), run, &data);
         let stored = StoredMessage { message, sequence: 1, time: at };
@@ -136,6 +142,10 @@ impl Rehearsal {
         rehearsal.publish(&step.decisions)?;
         rehearsal.fold()?;
         Ok(Begun::Started(Box::new(rehearsal)))
+    }
+
+    pub(super) fn namespace(&self) -> &Namespace {
+        &self.namespace
     }
 
     /// The next thing that the run asks for, in the order in which it was decided.
@@ -283,7 +293,28 @@ impl Rehearsal {
     /// Writes decisions as messages, each to where it belongs.
     fn publish(&mut self, decisions: &[Decision]) -> Result<(), Unreadable> {
         for decision in decisions {
-            let publish = encode::decision(&self.namespace, &self.run.header, decision, None);
+            match &decision.action {
+                Action::StartChild(key, child) => {
+                    self.start_child(key, child, decision.at);
+                    continue;
+                }
+                // What becomes of other runs is not rehearsed here.
+                Action::CancelChild(..) | Action::Report(..) => continue,
+                Action::Route(task, route) => {
+                    let (header, routed) = (&self.run.header, route::with_all_free(route));
+                    let routed = encode::routed(&self.namespace, header, decision, task, &routed, None);
+                    self.store(routed.message);
+                    continue;
+                }
+                Action::Create(..)
+                | Action::GiveUp(..)
+                | Action::SetTimer(..)
+                | Action::Pause(..)
+                | Action::Resume(_)
+                | Action::End(_) => {}
+            }
+            let shards = Shards::default();
+            let publish = encode::decision(&self.namespace, shards, &self.run.header, decision, None);
             let subject = publish.schedule.as_ref().map_or(&publish.message.subject, |(_, target)| target);
             let parsed = Subject::parse(&self.namespace, subject)
                 .map_err(|error| Unreadable::Malformed(error.to_string()))?;

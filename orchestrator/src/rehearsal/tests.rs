@@ -26,6 +26,7 @@ pub(super) fn opening(input: Value) -> Opening {
         trace: None,
         at: "2026-01-31T12:00:00.000000001Z".parse().unwrap(),
         input,
+        parent: None,
     }
 }
 
@@ -108,7 +109,7 @@ fn a_day_of_backoff_takes_no_time() {
     let mut attempts = 0;
     while let Some(asked) = rehearsal.next_asked() {
         match asked {
-            Asked::Work(work) => {
+            Asked::Work(work) | Asked::Start(work) => {
                 attempts += 1;
                 now = work.at;
                 rehearsal.fail(now, &work.key, error("empty")).unwrap();

@@ -6,6 +6,7 @@ use mesh_schemas::{RequestId, RunId, Shards, StoredMessage, Subject, TraceContex
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use super::child;
 use super::request::{Request, request_id, started_subject, workflow_or_capability};
 use crate::encode::Frame;
 use crate::lease::Lease;
@@ -38,7 +39,7 @@ pub(super) async fn request(
 ) -> Result<(), Lost> {
     let started = started_subject(request).render(shared.bus.namespace());
     match shared.bus.last(Stream::Events, &started).await {
-        Ok(Some(_)) => return Ok(()),
+        Ok(Some(_)) => return child::has_started(shared, lease, stored, request).await,
         Ok(None) => {}
         Err(error) => {
             info!(%error, "the log cannot be read: the request will be delivered again");
@@ -67,7 +68,9 @@ pub(super) async fn if_not_started(
         }
     };
     let error = match Event::read(shared.bus.namespace(), &first) {
-        Ok(_) | Err(Unreadable::Elsewhere(_)) => return Ok(()),
+        Ok(_) | Err(Unreadable::Elsewhere(_)) => {
+            return child::has_started(shared, lease, stored, request).await;
+        }
         Err(error) => error,
     };
     let reason = format!(
@@ -98,6 +101,7 @@ async fn tell_requester(
     request: &Request,
     rejection: Rejection,
 ) -> Result<(), Lost> {
+    child::was_refused(shared, lease, stored, request, &rejection).await?;
     let (name, correlation_id) = (workflow_or_capability(&request.target), request.correlation_id());
     tell(shared, lease, stored, name, &request.id, request.run.uuid(), &correlation_id, rejection).await
 }

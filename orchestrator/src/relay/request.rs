@@ -4,15 +4,16 @@ use std::time::Duration;
 use mesh_bus::topology::Stream;
 use mesh_bus::{BusError, DeadEnd, Stored, Target};
 use mesh_core::Content;
-use mesh_schemas::payload::{WorkflowStarted, rejection};
+use mesh_schemas::payload::{Parent, WorkflowStarted, rejection};
 use mesh_schemas::{
-    DataRef, Decoded, Envelope, EnvelopeError, ObjectOwner, RequestId, RunId, StoredMessage, Subject,
+    DataRef, Decoded, Digest, Envelope, EnvelopeError, ObjectOwner, RequestId, RunId, StoredMessage, Subject,
     TraceContext, WorkflowName, WorkflowVerb,
 };
 use mesh_telemetry::{names, propagation, span};
 use serde_json::Value;
 use tracing::{Instrument, Span, info};
 
+use super::child;
 use super::reject::{self, Rejection};
 use crate::capabilities;
 use crate::definitions::{self, Known};
@@ -32,10 +33,14 @@ pub(super) struct Request {
     correlation_id: Option<String>,
     /// Id of the event in the envelope; what the run is caused by.
     event_id: String,
-    trace: Option<TraceContext>,
+    /// Id of the event that led to the request.
+    pub(super) causation_id: Option<String>,
+    pub(super) trace: Option<TraceContext>,
     input: Value,
     /// Whether its sender gave it an id, so that it can be sent again.
     may_come_again: bool,
+    /// The task of another run that it comes from, if it does.
+    pub(super) parent: Option<Parent>,
 }
 
 impl Request {
@@ -70,14 +75,17 @@ pub(super) async fn relay(
     let run = RunId::for_request(&target.to_string(), &id, shards);
     let envelope = decoded.envelope();
     let reference = envelope.map_or(Ok(None), |event| event.dataref(shared.bus.namespace()));
+    let parent = child::parent(shared.bus.namespace(), &target, envelope);
     let mut request = Request {
         run,
         correlation_id: envelope.and_then(|event| event.correlationid.clone()),
         event_id: envelope.map_or_else(|| id.id.clone(), |event| event.id.clone()),
+        causation_id: envelope.and_then(|event| event.causationid.clone()),
         trace: envelope.and_then(Envelope::trace),
         id,
         target,
         may_come_again: envelope.is_some(),
+        parent: parent.clone().ok().flatten(),
         input: match decoded {
             Decoded::Event(event) => event.data,
             Decoded::Bare(value) => value,
@@ -87,6 +95,10 @@ pub(super) async fn relay(
     let span = span::process(template(&request.target), &stored.message.subject, hop.as_ref());
     span.record(names::RUN_ID, tracing::field::display(run));
     async {
+        if let Err(error) = parent {
+            let rejection = Rejection::new(rejection::MALFORMED, error.to_string());
+            return reject::request(shared, lease, stored, &request, rejection).await;
+        }
         // Kept until the run is started.
         let _room = match reference {
             Ok(Some(_)) => shared.large_requests.acquire().await.ok(),
@@ -145,13 +157,23 @@ async fn start(
 ) -> Result<(), Lost> {
     if request.may_come_again && is_archived(shared, lease, &request).await? {
         info!(run = %request.run, "a request that comes again: its run is archived");
-        return Ok(());
+        return child::has_started(shared, lease, stored, &request).await;
+    }
+    if let Some(parent) = &request.parent {
+        if !child::is_wanted(shared, lease, stored, parent, &request.target).await? {
+            info!(run = %request.run, "a run that nobody waits for any more is not started");
+            return Ok(());
+        }
+        if let Some(rejection) = child::too_many_levels(parent) {
+            return reject::request(shared, lease, stored, &request, rejection).await;
+        }
     }
     if let Some(reason) = definitions::too_deep(&request.input) {
         let rejection = Rejection::new(rejection::INVALID_INPUT, reason);
         return reject::request(shared, lease, stored, &request, rejection).await;
     }
-    let known = match find(shared, lease, &request.target).await? {
+    let version = request.parent.as_ref().and_then(|parent| parent.version.as_ref());
+    let known = match find(shared, lease, &request.target, version).await? {
         Ok(known) => known,
         Err(rejection) if rejection.code == rejection::UNUSABLE_WORKFLOW && shared.presence.has_newer() => {
             return super::leave(lease).await;
@@ -172,6 +194,7 @@ async fn start(
             Target::Task(capability) => Some(capability.clone()),
             Target::Workflow(_) => None,
         },
+        parent: request.parent.clone(),
     };
     let hop = propagation::current(&Span::current()).or(hop);
     let trace = request.trace.clone().or_else(|| hop.clone());
@@ -188,7 +211,7 @@ async fn start(
     match store::event(&*shared.bus, lease, &request.run, started).await? {
         store::Outcome::Stored(Stored::Now(_)) => {
             info!(run = %request.run, target = %request.target, "run started");
-            Ok(())
+            child::has_started(shared, lease, stored, &request).await
         }
         store::Outcome::Stored(Stored::Already) => {
             reject::if_not_started(shared, lease, stored, &request).await
@@ -211,9 +234,10 @@ async fn find(
     shared: &Shared,
     lease: &Lease,
     target: &Target,
+    version: Option<&Digest>,
 ) -> Result<Result<Arc<Known>, Rejection>, Lost> {
     let find = async || match target {
-        Target::Workflow(name) => latest(shared, name).await,
+        Target::Workflow(name) => definition(shared, name, version).await,
         Target::Task(capability) => capabilities::ensure(&*shared.bus, capability).await.map(|()| {
             shared.definitions.single_task(capability).ok_or_else(|| {
                 Rejection::new(rejection::INVALID_CAPABILITY, format!("'{capability}' cannot be requested"))
@@ -223,9 +247,19 @@ async fn find(
     lease.until_read("the definition", RETRY_PAUSE, find).await.ok_or(Lost)
 }
 
-async fn latest(shared: &Shared, name: &WorkflowName) -> Result<Result<Arc<Known>, Rejection>, BusError> {
-    let Some(digest) = shared.definitions.latest(name).await? else {
+/// A version of a workflow, or else the one that is applied.
+async fn definition(
+    shared: &Shared,
+    name: &WorkflowName,
+    version: Option<&Digest>,
+) -> Result<Result<Arc<Known>, Rejection>, BusError> {
+    let Some(latest) = shared.definitions.latest(name).await? else {
         return reject::unknown_workflow(shared, name).await.map(Err);
+    };
+    let digest = match version {
+        None => latest,
+        Some(version) if shared.definitions.has(name, version).await? => version.clone(),
+        Some(version) => return Ok(Err(child::unknown_version(name, version))),
     };
     Ok(match shared.definitions.get(name, &digest).await {
         Ok(Some(known)) => Ok(known),

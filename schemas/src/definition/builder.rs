@@ -8,6 +8,7 @@ use super::{
     Body, Case, Definition, Finally, Foreach, Join, Merge, OnFailure, OnSkipped, Planner, Recovery, Repeat,
     Retry, Span, Task, Version,
 };
+use crate::id::Digest;
 use crate::name::{Capability, NameError, TaskId, WorkflowName};
 
 /// Assembles a [`Definition`].
@@ -90,6 +91,14 @@ impl TaskBuilder {
         Ok(Self(plain(Capability::new(agent)?)))
     }
 
+    /// A task that starts a run of a workflow and waits for its end.
+    ///
+    /// # Errors
+    /// [`NameError`] if the name cannot be one.
+    pub fn workflow(name: &str) -> Result<Self, NameError> {
+        Ok(Self::of(Body { workflow: Some(WorkflowName::new(name)?), ..Body::default() }))
+    }
+
     /// A group of tasks; [`TaskBuilder::task`] adds to it.
     #[must_use]
     pub fn group() -> Self {
@@ -153,6 +162,20 @@ impl TaskBuilder {
     #[must_use]
     pub fn plan(mut self, planner: Planner) -> Self {
         self.0.body.plan = Some(planner);
+        self
+    }
+
+    /// The version of the workflow that is started.
+    #[must_use]
+    pub fn version(mut self, digest: Digest) -> Self {
+        self.0.body.version = Some(digest);
+        self
+    }
+
+    /// Does not wait for the end of the run that is started.
+    #[must_use]
+    pub fn no_wait(mut self) -> Self {
+        self.0.body.wait = Some(false);
         self
     }
 

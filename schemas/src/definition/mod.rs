@@ -129,7 +129,7 @@ impl Definition {
         text
     }
 
-    /// The work for agents in it, each with the id of its task behind those of the groups around, without numbers of items,
+    /// The work for agents in it, and the runs that it starts, each with the id of its task behind those of the groups around, without numbers of items,
     /// iterations and cases.
     #[must_use]
     pub fn work(&self) -> Vec<(TaskId, &Body)> {
@@ -153,6 +153,12 @@ impl Definition {
             }
         }
         all
+    }
+
+    /// The workflows of which its tasks start runs.
+    #[must_use]
+    pub fn workflows(&self) -> BTreeSet<&WorkflowName> {
+        self.work().into_iter().filter_map(|(_, body)| body.workflow.as_ref()).collect()
     }
 
     /// How many tasks it has, those in groups and cases included.
@@ -189,7 +195,7 @@ fn work_of_body<'a>(body: &'a Body, id: &TaskId, found: &mut Vec<(TaskId, &'a Bo
     if let Some(tasks) = &body.tasks {
         work_of(tasks, Some(id), found);
     }
-    if body.agent.is_some() {
+    if body.agent.is_some() || body.workflow.is_some() {
         found.push((id.clone(), body));
     }
 }

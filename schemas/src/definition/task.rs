@@ -10,7 +10,8 @@ use super::is_default;
 use super::merge::Merge;
 use super::planner::Planner;
 use super::quota::Quota;
-use crate::name::{Capability, TaskId};
+use crate::id::Digest;
+use crate::name::{Capability, TaskId, WorkflowName};
 
 /// One task of a workflow: what is to be done, how often, and when.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,7 +46,7 @@ pub struct Task {
     pub pause_before: bool,
 }
 
-/// What is to be done: exactly one of `agent`, `tasks`, `switch` and `merge`.
+/// What is to be done: exactly one of `agent`, `workflow`, `tasks`, `switch` and `merge`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Body {
     /// The capability that an agent must have to do it.
@@ -54,14 +55,25 @@ pub struct Body {
     /// What the agent is to do, for agents that can do several things.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
-    /// Input for the agent, with `${…}` over `input`, `tasks.<id>.output` of what has ended before, `run`, and what loops
+    /// The workflow of which a run is started: a run of its own, whose end is the outcome of the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<WorkflowName>,
+    /// The version of `workflow`, by its digest; without it, the one that is applied when the run starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Digest>,
+    /// Whether the task waits for the end of the run that it starts, as it does if nothing is said. With `false` it is done
+    /// as soon as the run has started, and returns `{"run": "<id>"}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<bool>,
+    /// Input for the agent, or of the run, with `${…}` over `input`, `tasks.<id>.output` of what has ended before, `run`, and what loops
     /// around bring along. Without it, the item of the loop around, or else the input of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with: Option<Value>,
-    /// How failed attempts are repeated.
+    /// How failed attempts are repeated; each attempt of a `workflow` is another run.
     #[serde(default, skip_serializing_if = "is_default")]
     pub retry: Retry,
-    /// Longest time that one execution may take, from the start of the handler.
+    /// Longest time that one execution may take, from the start of the handler; for a `workflow`, that the run may take, from
+    /// when it is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
     /// The agent plans: what it returns are tasks that are done in place of one.
@@ -76,8 +88,8 @@ pub struct Body {
     /// Makes one output of those of the tasks that it needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merge: Option<Merge>,
-    /// Output: for an agent with `${…}` over `result` (what it returned, or what its plan came to) and all that `with`
-    /// may use, without it that result itself; for a group as the output of a workflow. A switch has that of its case.
+    /// Output: for an agent or a workflow with `${…}` over `result` (what it returned, or what its plan came to) and all that
+    /// `with` may use, without it that result itself; for a group as the output of a workflow. A switch has that of its case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
 }

@@ -37,6 +37,7 @@ codes! {
         REPEAT_EXHAUSTED "repeat_exhausted" "The condition to end a loop did not hold after its last iteration."
         INVALID_PLAN "invalid_plan" "The agent was to plan, and what it returned is no plan that can be followed."
         NOTHING_TO_MERGE "nothing_to_merge" "None of the tasks went well whose outputs were to be merged."
+        CHILD_CANCELLED "child_cancelled" "The run that the task started was cancelled."
         CANCELLED "cancelled" "A task that a handler called for was cancelled."
         PROGRAM_UNAVAILABLE "program_unavailable" "The program of `mesh agent exec` could not be started."
         OUTPUT_TOO_LARGE "output_too_large" "A program or service wrote more than its agent takes."
@@ -49,10 +50,12 @@ codes! {
     /// Why a request starts no run: the `code` of `request.rejected`.
     rejection {
         UNKNOWN_WORKFLOW "unknown_workflow" "No workflow of that name is registered."
+        UNKNOWN_VERSION "unknown_version" "The workflow has no such version: no definition with that digest was applied."
         UNUSABLE_WORKFLOW "unusable_workflow" "The workflow's definition is missing, or written for a newer mesh."
         INVALID_CAPABILITY "invalid_capability" "The capability cannot be requested."
         INVALID_INPUT "invalid_input" "The input does not fit the workflow's schema, or is nested too deeply."
         MALFORMED "malformed" "The request cannot be read, or is too large to start a run."
+        TOO_MANY_LEVELS "too_many_levels" "The run would stand in more than 16 others, one within the other."
         LOST_INPUT "lost_input" "The input that the request refers to is missing or damaged."
         RUN_ID_TAKEN "run_id_taken" "Somebody published something else where the run was to begin."
     }

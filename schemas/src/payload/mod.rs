@@ -1,6 +1,7 @@
 //! The `data` of every event, one type each. Times are UTC, RFC 3339 on the wire; durations end in their unit.
 
 mod agent;
+mod child;
 mod codes;
 mod history;
 mod request;
@@ -8,6 +9,7 @@ mod task;
 mod workflow;
 
 pub use agent::{AgentDeregistered, AgentRegistered};
+pub use child::{MAX_RUN_DEPTH, PARENT, Parent, child_run, parent_signal};
 pub use codes::{Reason, code, rejection};
 pub use history::{Archived, History};
 pub use request::{DeadLetter, RequestRejected, TimerFired};

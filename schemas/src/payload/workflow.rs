@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::id::{Digest, RequestId};
 use crate::name::{Capability, TaskId};
+use crate::payload::Parent;
 
 /// Data of `workflow.started`: the first event of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +20,9 @@ pub struct WorkflowStarted {
     /// For a directly requested task: its capability. The run then has this one task, named `task`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capability: Option<Capability>,
+    /// For a run that a task of another run started: that task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
 }
 
 /// Data of `workflow.checkpointed`: how a run stood after some event. It is a cache of the log up to there, written by

@@ -2,7 +2,7 @@ use anyhow::{Context as _, Result, ensure};
 use async_nats::Subject;
 use futures::StreamExt as _;
 use mesh_bus::{Bus, Flow};
-use mesh_tests::TestServer;
+use mesh_tests::{TestServer, patiently};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
@@ -34,10 +34,12 @@ async fn what_came_while_a_request_was_refused_is_handed_out() -> Result<()> {
     let mut deliveries = world.bus.consume(&spec, Flow::OnRequest).await?;
     let witness = async_nats::connect(world.server.url()).await?;
     let mut requests = witness.subscribe("$JS.API.CONSUMER.MSG.NEXT.>").await?;
-    witness.flush().await?;
+    // Answered after the subscription was made.
+    async_nats::jetstream::new(witness).query_account().await?;
     deliveries.request(2);
     assert!(nothing_comes(&mut deliveries).await);
-    let inbox = requests.next().await.and_then(|request| request.reply).context("nothing was asked for")?;
+    let request = patiently("a request", requests.next()).await?;
+    let inbox = request.and_then(|request| request.reply).context("nothing was asked for")?;
     refuse(&world.server, &inbox).await?;
     for number in [1, 2] {
         world.bus.publish(task(number)).await?;

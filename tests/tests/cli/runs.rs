@@ -1,9 +1,12 @@
 //! `mesh runs`: finding runs, looking at them, and ending them.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use mesh_agents::{Agent, TaskFailure};
 use mesh_bus::topology::Stream;
-use mesh_schemas::RunId;
+use mesh_orchestrator::{Options, Retention};
+use mesh_schemas::{RunId, Subject};
 use mesh_tests::{TestServer, World};
 use serde_json::{Value, json};
 
@@ -207,6 +210,47 @@ tasks:
     }
     gate.open_for_good();
     flaky.stop().await?;
+    agent.stop().await?;
+    orchestrator.stop().await
+}
+
+#[tokio::test]
+async fn runs_that_belong_together_name_each_other() -> Result<()> {
+    let server = TestServer::start()?;
+    let world = World::on(&server.url()).await?;
+    let retention = Retention { grace: Duration::ZERO, requests: Duration::from_secs(60) };
+    let orchestrator = world.orchestrator_with(Options { retention, ..Options::default() }).await?;
+    let (agent, gate) = worker(&world).await?;
+    world.apply(SINGLE).await?;
+    world.apply("{mesh: v1, name: outer, tasks: {child: {workflow: single}}}").await?;
+    let run = world.start("outer", json!({})).await?;
+    let begun = world.first(Stream::Events, "workflow.started.single.>").await?;
+    let child = Subject::parse(&world.namespace, &begun.message.subject)?.run().context("a run")?;
+    let person = Person::of(&world)?;
+    let show = async |run: RunId| person.says(&["runs", "show", &run.to_string()]).await?.well();
+    let table = show(run).await?;
+    let row = format!("child  workflow single  active  1        run {child}  ");
+    assert!(table.contains(&row) && table.contains("waits for its run to end"), "{table}");
+    let line = format!("\nfor      task 'child' of run {run} (outer), attempt 1\n");
+    assert!(show(child).await?.contains(&line), "{}", show(child).await?);
+    gate.open_for_good();
+    world.ended(run).await?;
+    for run in [run, child] {
+        world.first(Stream::History, &format!("history.*.*.{run}")).await?;
+    }
+    let table = show(run).await?;
+    assert!(table.contains("\narchived\n") && table.contains(&format!("run {child}")), "{table}");
+    assert!(show(child).await?.contains(&line), "{}", show(child).await?);
+    let told = person.says(&["runs", "show", &run.to_string(), "-o", "json"]).await?.json()?;
+    let task = &told["tasks"][0];
+    assert_eq!(
+        (&task["workflow"], &task["run"], &task["attempts"][0]["run"]),
+        (&json!("single"), &json!(child), &json!(child))
+    );
+    let told = person.says(&["runs", "show", &child.to_string(), "-o", "json"]).await?.json()?;
+    assert_eq!((&told["parent"]["run"], &told["parent"]["task"]), (&json!(run), &json!("child")));
+    let watched = person.says(&["runs", "watch", &run.to_string()]).await?;
+    assert!(watched.err.contains(&format!("by run {child}")), "{watched:?}");
     agent.stop().await?;
     orchestrator.stop().await
 }

@@ -150,6 +150,25 @@ STEP  TASK    AGENT    NEEDS         CONDITIONS
 }
 
 #[tokio::test]
+async fn a_graph_names_workflows() -> Result<()> {
+    let person = Person::new()?;
+    let version = format!("sha256:{}", "ab".repeat(32));
+    let text = format!(
+        "{{mesh: v1, name: outer, tasks: {{a: {{workflow: inner, version: '{version}'}}, b: {{workflow: tell, wait: false, \
+         needs: [a]}}}}}}"
+    );
+    let text = person.says_to(&text, &["workflow", "graph", "-"]).await?.well()?;
+    let expected = "outer: 2 tasks in 2 steps
+
+STEP  TASK  AGENT                          NEEDS  CONDITIONS
+1     a     workflow inner@abababababab
+2     b     workflow tell, not waited for  a
+";
+    assert_eq!(text, expected);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_graph_of_what_is_registered() -> Result<()> {
     let server = TestServer::start()?;
     let world = World::on(&server.url()).await?;

@@ -1,6 +1,7 @@
 //! The whole mesh on a real NATS server: orchestrators, agents and clients. Each test has a server of its own.
 
 mod agents;
+mod children;
 mod constructs;
 mod control;
 mod flow;

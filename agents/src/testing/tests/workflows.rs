@@ -171,3 +171,34 @@ async fn what_is_large_is_seen_like_anything_else() {
     run.completed().with_output(large.clone());
     run.task("t").had_input(large);
 }
+
+const ONBOARDING: &str = "
+mesh: v1
+name: onboarding
+output: {account: '${tasks.open.output}'}
+tasks: {open: {agent: bank, retry: {max_attempts: 1}}}
+";
+
+const MERCHANTS: &str = "
+mesh: v1
+name: merchants
+output: '${tasks.all.output}'
+tasks: {all: {foreach: '${input}', workflow: onboarding, output: '${result.account}', retry: {max_attempts: 2, initial: 1h, max: 1h}}}
+";
+
+#[tokio::test(start_paused = true)]
+async fn runs_within_runs_are_runs_of_the_mesh() {
+    let mesh = TestMesh::of(MERCHANTS);
+    mesh.workflow(ONBOARDING);
+    mesh.mock("bank", |input| Ok(json!(format!("account of {}", input.as_str().unwrap_or("?")))));
+    mesh.agent_for("bank").fails_with(TaskFailure::retryable("closed", "come again")).once();
+    let run = mesh.run(json!(["Ada", "Bob"])).of("merchants").await;
+    run.completed().with_output(json!(["account of Ada", "account of Bob"])).after(seconds(2_000));
+    assert_eq!(mesh.runs().len(), 4, "one around, and three of which one failed");
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "task 'all' starts a run of the workflow 'onboarding', which is not here")]
+async fn a_run_of_a_workflow_that_is_not_there_is_a_mistake() {
+    TestMesh::of(MERCHANTS).run(json!(["Ada"])).await.completed();
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mesh_schemas::definition::{
     Join, MergeBy, OnFailure, OnMax, OnSkipped, Quota, Recovery, Retry, Span, Weights,
 };
-use mesh_schemas::{Capability, TaskId};
+use mesh_schemas::{Capability, Digest, TaskId, WorkflowName};
 
 use crate::expression::{Condition, Template};
 
@@ -116,7 +116,7 @@ pub(crate) struct Loop {
 /// What is done.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// Work for an agent.
+    /// Work for an agent, or for a run that is started for it.
     Work(Box<Work>),
     /// A group of tasks.
     Group(Block),
@@ -126,11 +126,13 @@ pub(crate) enum Step {
     Merge(Box<Merge>),
 }
 
-/// Work for an agent.
+/// Work for an agent, or for a run that is started for it and that acts like one.
 #[derive(Debug)]
 pub(crate) struct Work {
-    /// The capability that an agent must have to do it.
+    /// The capability that an agent must have to do it; of a run, the name of its workflow.
     pub(crate) agent: Capability,
+    /// The run that does it, if it is no agent.
+    pub(crate) child: Option<Child>,
     /// What the agent is to do.
     pub(crate) action: Option<String>,
     /// How failed attempts are repeated.
@@ -175,6 +177,17 @@ pub(crate) struct Merge {
     pub(crate) default_quality: f64,
 }
 
+/// A run that is started for a task.
+#[derive(Debug)]
+pub(crate) struct Child {
+    /// Its workflow.
+    pub(crate) workflow: WorkflowName,
+    /// The definition that it follows; without one, that which is applied when it starts.
+    pub(crate) version: Option<Digest>,
+    /// Whether its end is waited for.
+    pub(crate) wait: bool,
+}
+
 /// One case of a switch.
 #[derive(Debug)]
 pub(crate) struct Case {
@@ -188,10 +201,13 @@ impl Step {
     /// The capabilities that it asks for.
     pub(crate) fn capabilities(&self, found: &mut Vec<Capability>) {
         match self {
-            Self::Work(work) if !found.contains(&work.agent) => found.push(work.agent.clone()),
+            Self::Work(work) => {
+                let asked = work.capability().filter(|capability| !found.contains(capability));
+                found.extend(asked.cloned());
+            }
             Self::Group(block) => block.nodes.iter().for_each(|node| node.step.capabilities(found)),
             Self::Switch(cases) => cases.iter().for_each(|case| case.step.capabilities(found)),
-            Self::Work(_) | Self::Merge(_) => {}
+            Self::Merge(_) => {}
         }
     }
 
@@ -199,9 +215,32 @@ impl Step {
     #[must_use]
     pub(crate) fn agent(&self) -> Option<&Capability> {
         match self {
-            Self::Work(work) => Some(&work.agent),
+            Self::Work(work) => work.capability(),
             Self::Group(_) | Self::Switch(_) | Self::Merge(_) => None,
         }
+    }
+
+    /// The workflow of which it starts a run, if it does.
+    #[must_use]
+    pub(crate) fn workflow(&self) -> Option<&WorkflowName> {
+        match self {
+            Self::Work(work) => work.workflow(),
+            Self::Group(_) | Self::Switch(_) | Self::Merge(_) => None,
+        }
+    }
+}
+
+impl Work {
+    /// The capability that it asks for, if it is work for an agent.
+    #[must_use]
+    pub(crate) fn capability(&self) -> Option<&Capability> {
+        self.child.is_none().then_some(&self.agent)
+    }
+
+    /// The workflow of which it starts a run, if it does.
+    #[must_use]
+    pub(crate) fn workflow(&self) -> Option<&WorkflowName> {
+        self.child.as_ref().map(|child| &child.workflow)
     }
 }
 

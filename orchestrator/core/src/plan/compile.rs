@@ -7,7 +7,9 @@ use mesh_schemas::document::Problem;
 use mesh_schemas::{Capability, Definition, ErrorCode, TaskId};
 use serde_json::Value;
 
-use super::block::{Adaptive, Block, Case, Each, Finally, Loop, Merge, Node, Planner, Recurring, Step, Work};
+use super::block::{
+    Adaptive, Block, Case, Child, Each, Finally, Loop, Merge, Node, Planner, Recurring, Step, Work,
+};
 use super::graph::Graph;
 use super::names::{Level, Names, Place};
 use super::{MAX_DEPTH, Plan, fit, limits, problem};
@@ -244,11 +246,22 @@ impl<'a> Compiler<'a> {
         }
         let planner = body.plan.as_ref().and_then(definition::Planner::limits);
         let planner = planner.map(|limits| self.planner(limits, path));
-        self.may_ask_for(body.agent.as_ref()?, path);
+        self.may_ask_for(body, path);
         let with = body.with.as_ref().map(|data| self.template(&format!("{path}.with"), data, Place::Task));
         let output = body.output.as_ref().map(|data| self.template(&output_path, data, Place::Result));
+        let child = body.workflow.as_ref().map(|workflow| Child {
+            workflow: workflow.clone(),
+            version: body.version.clone(),
+            wait: body.wait.unwrap_or(true),
+        });
+        // The names of workflows and of capabilities have one form.
+        let agent = match &child {
+            Some(child) => Capability::new(child.workflow.as_str()).ok(),
+            None => body.agent.clone(),
+        };
         Some(Step::Work(Box::new(Work {
-            agent: body.agent.clone()?,
+            agent: agent?,
+            child,
             action: body.action.clone(),
             retry: body.retry.clone(),
             timeout: body.timeout,
@@ -303,11 +316,15 @@ impl<'a> Compiler<'a> {
         Some(Planner { capabilities, max_tasks, max_depth, depth: self.depth, recovery: self.recovery })
     }
 
-    fn may_ask_for(&mut self, capability: &Capability, path: &str) {
-        if let Within::Plan(planner) = self.within
-            && !planner.capabilities.contains(capability)
-        {
+    /// Whether a plan has only what it may have; a definition may have everything.
+    fn may_ask_for(&mut self, body: &Body, path: &str) {
+        let Within::Plan(planner) = self.within else { return };
+        if let Some(capability) = body.agent.as_ref().filter(|agent| !planner.capabilities.contains(agent)) {
             self.problems.push(not_allowed(capability, planner, &format!("{path}.agent")));
+        }
+        if body.workflow.is_some() {
+            let message = "a plan may not start runs of other workflows: have a task of the workflow do that";
+            self.refuse(ErrorCode::WrongValue, &format!("{path}.workflow"), message);
         }
     }
 

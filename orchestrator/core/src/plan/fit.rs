@@ -46,9 +46,24 @@ impl Fit<'_> {
     }
 
     fn body(&mut self, body: &Body) {
-        let Body { agent, action, with, retry, timeout, plan, tasks, switch, merge, output } = body;
+        let Body {
+            agent,
+            action,
+            workflow,
+            version,
+            wait,
+            with,
+            retry,
+            timeout,
+            plan,
+            tasks,
+            switch,
+            merge,
+            output,
+        } = body;
         let said = [
             ("agent", agent.is_some()),
+            ("workflow", workflow.is_some()),
             ("tasks", tasks.is_some()),
             ("switch", switch.is_some()),
             ("merge", merge.is_some()),
@@ -57,7 +72,8 @@ impl Fit<'_> {
             said.into_iter().filter(|(_, is_there)| *is_there).map(|(key, _)| key).collect();
         match said.as_slice() {
             [] => {
-                let message = "it says nothing that is to be done: write one of agent, tasks, switch, merge";
+                let message =
+                    "it says nothing that is to be done: write one of agent, workflow, tasks, switch, merge";
                 self.problems.push(problem(ErrorCode::MissingKey, self.path, message));
             }
             [first, others @ ..] => {
@@ -67,7 +83,7 @@ impl Fit<'_> {
                 }
             }
         }
-        if agent.is_none() {
+        if agent.is_none() && workflow.is_none() {
             let only = [
                 ("action", action.is_some()),
                 ("with", with.is_some()),
@@ -85,6 +101,19 @@ impl Fit<'_> {
             };
             for (key, _) in only.into_iter().filter(|(_, is_there)| *is_there && !said.is_empty()) {
                 self.refuse(key, format!("'{key}' goes with an agent{instead}"));
+            }
+        }
+        if agent.is_none() && workflow.is_some() && action.is_some() {
+            self.refuse("action", "'action' goes with an agent: pass it to the workflow in 'with'");
+        }
+        if agent.is_none() && workflow.is_some() && plan.is_some() {
+            self.refuse("plan", "'plan' goes with an agent: a workflow has its tasks already");
+        }
+        if workflow.is_none() {
+            for (key, _) in
+                [("version", version.is_some()), ("wait", wait.is_some())].into_iter().filter(|(_, it)| *it)
+            {
+                self.refuse(key, format!("'{key}' goes with a workflow: leave it out"));
             }
         }
         self.timeout("timeout", *timeout);

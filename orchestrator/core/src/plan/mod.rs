@@ -19,7 +19,9 @@ use mesh_schemas::definition::{DEFAULT_RUN_TIMEOUT, Span};
 use mesh_schemas::document::Problem;
 use mesh_schemas::{Definition, Digest, ErrorCode};
 
-pub(crate) use block::{Adaptive, Block, Each, Finally, Loop, Merge, Node, Planner, Recurring, Step, Work};
+pub(crate) use block::{
+    Adaptive, Block, Child, Each, Finally, Loop, Merge, Node, Planner, Recurring, Step, Work,
+};
 pub use check::check;
 pub(crate) use compile::graph;
 

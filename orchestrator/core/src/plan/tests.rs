@@ -106,6 +106,20 @@ fn every_refusal_names_its_place() {
             tasks("{b: {output: 1, switch: [{agent: x}]}}"),
             "'output' goes with an agent: write it with the cases of the switch",
         ),
+        (
+            tasks("{b: {workflow: w, agent: x}}"),
+            "tasks.b.workflow: a task has one thing to do, and this one has 'agent' already",
+        ),
+        (
+            tasks("{b: {workflow: w, action: x}}"),
+            "tasks.b.action: 'action' goes with an agent: pass it to the workflow in 'with'",
+        ),
+        (tasks("{b: {agent: w, wait: false}}"), "tasks.b.wait: 'wait' goes with a workflow: leave it out"),
+        (
+            tasks(&format!("{{b: {{agent: w, version: 'sha256:{}'}}}}", "0".repeat(64))),
+            "tasks.b.version: 'version' goes with a workflow: leave it out",
+        ),
+        (tasks("{b: {workflow: w, timeout: 0s}}"), "tasks.b.timeout: a timeout is longer than 0s"),
         (tasks("{b: {switch: []}}"), "tasks.b.switch: a switch has at least one case"),
         (
             tasks("{b: {switch: [{agent: x}, {when: 'true', agent: y}]}}"),

@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod begin;
+mod child;
 mod close;
 mod closing;
 mod deliver;
@@ -142,20 +143,19 @@ impl Fold<'_> {
     pub(super) fn input_lost(&mut self, at: At<'_>, root: &mut Frame, error: &str) {
         let message = format!("the input of the run is lost: {error}");
         let error = RunError { code: code::LOST_INPUT.to_owned(), message };
-        self.end_failed(at, root, error, None, "the input of the run is lost");
+        self.end_failed(at, root, error, None, "the input of the run is lost", false);
     }
 
     pub(super) fn timed_out(&mut self, at: At<'_>, root: &mut Frame) {
-        let took = humanly(self.plan.timeout());
-        let message = format!("the run did not end within its timeout of {took}");
+        let message = self.out_of_time();
         let error = RunError { code: code::TIMEOUT.to_owned(), message };
-        self.end_failed(at, root, error, None, "the run ended because its timeout was over");
+        self.end_failed(at, root, error, None, "the run ended because its timeout was over", true);
     }
 
     pub(super) fn cancelled(&mut self, at: At<'_>, root: &mut Frame, reason: Option<String>) {
         self.end_run(at, root, "the run was cancelled");
         let (duration_ms, tasks) = (self.duration_ms(), *self.counts);
-        self.end(root, End::Cancelled(WorkflowCancelled { reason, duration_ms, tasks }));
+        self.end(root, End::Cancelled(WorkflowCancelled { reason, duration_ms, tasks }), false);
     }
 
     /// Ends the run if all of it has ended.
@@ -165,9 +165,9 @@ impl Fold<'_> {
             Some(Outcome::Done(output)) => {
                 self.end_run(at, root, "the run completed");
                 let (duration_ms, tasks) = (self.duration_ms(), *self.counts);
-                self.end(root, End::Completed(WorkflowCompleted { output, duration_ms, tasks }));
+                self.end(root, End::Completed(WorkflowCompleted { output, duration_ms, tasks }), false);
             }
-            Some(Outcome::Failed(Failure { task, code, message })) => {
+            Some(Outcome::Failed(Failure { task, code, message, retryable })) => {
                 let (reason, message) = match &task {
                     None => ("the run failed".to_owned(), message),
                     Some(task) => (
@@ -175,7 +175,7 @@ impl Fold<'_> {
                         format!("task '{task}' failed: {message}"),
                     ),
                 };
-                self.end_failed(at, root, RunError { code, message }, task, &reason);
+                self.end_failed(at, root, RunError { code, message }, task, &reason, retryable);
             }
             Some(Outcome::Skipped) => unreachable!("a run is not skipped"),
         }
@@ -188,10 +188,11 @@ impl Fold<'_> {
         error: RunError,
         task: Option<TaskId>,
         reason: &str,
+        retryable: bool,
     ) {
         self.end_run(at, root, reason);
         let (duration_ms, tasks) = (self.duration_ms(), *self.counts);
-        self.end(root, End::Failed(WorkflowFailed { error, task, duration_ms, tasks }));
+        self.end(root, End::Failed(WorkflowFailed { error, task, duration_ms, tasks }), retryable);
     }
 
     /// Ends the run: what this step meant to create is not created, what is with agents is given up.
@@ -205,8 +206,8 @@ impl Fold<'_> {
 
     /// Notes that a task stands otherwise than before.
     fn note(&mut self, id: &str, step: &PlanStep, status: &'static str, attempt: Option<Attempt>) {
-        let agent = step.agent().cloned();
-        self.changed.push(TaskView { id: task_id(id), agent, status, attempt });
+        let (agent, workflow) = (step.agent().cloned(), step.workflow().cloned());
+        self.changed.push(TaskView { id: task_id(id), agent, workflow, status, attempt });
     }
 
     fn duration_ms(&self) -> u64 {
@@ -215,7 +216,7 @@ impl Fold<'_> {
     }
 }
 
-fn humanly(duration: Duration) -> String {
+pub(super) fn humanly(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Span::from_millis(millis).to_string()
 }

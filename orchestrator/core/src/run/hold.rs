@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesh_schemas::payload::TaskCreated;
-use mesh_schemas::{Capability, Lane, RunId, TaskId, TaskKey};
+use mesh_schemas::{Attempt, Capability, Lane, RunId, TaskId, TaskKey};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::decision::{Action, Route};
+use crate::decision::{Action, Child, Route};
 
 /// What a run keeps back while it is paused, and what people told it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,7 @@ pub(super) struct Hold {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Kept {
     Work(Capability, Box<TaskCreated>),
+    Child(Capability, Box<Child>),
     Choice(TaskId, Box<Route>),
 }
 
@@ -40,6 +41,9 @@ impl Hold {
     pub(super) fn keep(&mut self, action: Action) -> Option<Action> {
         match action {
             Action::Create(key, data) if self.is_paused => self.back.push(Kept::Work(key.capability, data)),
+            Action::StartChild(key, child) if self.is_paused => {
+                self.back.push(Kept::Child(key.capability, child));
+            }
             Action::Route(task, route) if self.is_paused => self.back.push(Kept::Choice(task, route)),
             action => return Some(action),
         }
@@ -64,7 +68,17 @@ impl Kept {
     pub(super) fn task(&self) -> &TaskId {
         match self {
             Self::Work(_, data) => &data.task,
+            Self::Child(_, child) => &child.parent.task,
             Self::Choice(task, _) => task,
+        }
+    }
+
+    /// The attempt, of what is tried more than once.
+    pub(super) fn attempt(&self) -> Option<Attempt> {
+        match self {
+            Self::Work(_, data) => Some(data.attempt),
+            Self::Child(_, child) => Some(child.parent.attempt),
+            Self::Choice(..) => None,
         }
     }
 
@@ -75,6 +89,10 @@ impl Kept {
                 data.basis = now;
                 let (lane, task, attempt) = (Lane::Normal, data.task.clone(), data.attempt);
                 Action::Create(TaskKey { capability, lane, run, task, attempt }, data)
+            }
+            Self::Child(capability, child) => {
+                let (lane, task, attempt) = (Lane::Normal, child.parent.task.clone(), child.parent.attempt);
+                Action::StartChild(TaskKey { capability, lane, run, task, attempt }, child)
             }
             Self::Choice(task, route) => Action::Route(task, route),
         }

@@ -117,6 +117,8 @@ impl Planned {
 pub(super) struct Closing {
     /// How it ends.
     pub(super) end: End,
+    /// Whether another run may be worth a try, if it failed.
+    pub(super) is_retryable: bool,
     /// When that is over whatever happens.
     pub(super) due: DateTime<Utc>,
     pub(super) frame: Frame,
@@ -176,6 +178,8 @@ pub(super) struct Failure {
     pub(super) task: Option<TaskId>,
     pub(super) code: String,
     pub(super) message: String,
+    /// Whether the same might go well another time: what that is worth to who started the run for a task.
+    pub(super) retryable: bool,
 }
 
 /// What something came to.

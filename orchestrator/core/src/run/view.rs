@@ -1,6 +1,6 @@
 //! How the tasks of a run stand, for people.
 
-use mesh_schemas::{Attempt, Capability, TaskId};
+use mesh_schemas::{Attempt, Capability, TaskId, WorkflowName};
 
 use super::state::{EachState, Frame, ItemEnd, NodeState, Stand};
 use crate::plan::{Block, Step};
@@ -10,9 +10,13 @@ use crate::plan::{Block, Step};
 pub struct TaskView {
     /// The task, with what it belongs to.
     pub id: TaskId,
-    /// The capability that it asks for; none for what is made of other tasks.
+    /// The capability that it asks for; none for what is made of other tasks, or starts a run.
     pub agent: Option<Capability>,
-    /// `pending`, `active`, `held` while the run is paused, `retrying`, `done`, `failed`, `skipped`, or `cancelled` when what it belongs to ended before it.
+    /// The workflow of which it starts a run, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<WorkflowName>,
+    /// `pending`, `active`, `held` while the run is paused, `retrying`, `done`, `failed`, `skipped`, or `cancelled` when what
+    /// it belongs to ended before it.
     pub status: &'static str,
     /// The current attempt of a task that has begun and not ended.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,6 +93,7 @@ impl Views {
         let is_open = matches!(status, "pending" | "active" | "retrying");
         let status = if is_open && self.is_over { "cancelled" } else { status };
         let id = TaskId::new(path).unwrap_or_else(|_| unreachable!("{path:?} is made of ids and numbers"));
-        self.all.push(TaskView { id, agent: step.agent().cloned(), status, attempt });
+        let (agent, workflow) = (step.agent().cloned(), step.workflow().cloned());
+        self.all.push(TaskView { id, agent, workflow, status, attempt });
     }
 }

@@ -1,5 +1,6 @@
 //! Groups, switches, loops, joins and tasks that stand in for others: what follows from which event.
 
+mod children;
 mod failures;
 mod finally;
 mod groups;

@@ -32,6 +32,17 @@ fn a_paused_run_begins_nothing_new() {
 }
 
 #[test]
+fn a_paused_run_starts_no_other_runs() {
+    let text = "tasks:\n  a: {agent: worker}\n  b: {needs: [a], workflow: other}\n";
+    let mut story = Story::of(text, json!({}));
+    story.push(pause()).done("a", json!(5));
+    assert!(!story.led_to(|action| matches!(action, Action::StartChild(..))));
+    assert_eq!(story.status("b"), "held");
+    story.push(Fact::Resume);
+    assert!(story.led_to(|action| matches!(action, Action::StartChild(key, _) if key.task == task("b"))));
+}
+
+#[test]
 fn what_is_kept_back_ends_with_its_run() {
     let mut story = Story::of(CHAIN, json!({}));
     story.push(pause()).done("a", json!(5)).push(Fact::Cancel(CancelSignal::default()));

@@ -63,6 +63,7 @@ fn all_that_is_wrong_with_a_plan_is_named() {
         (json!("do it"), "expected an object with the keys tasks, output"),
         (json!({"tasks": {}}), "a plan has at least one task"),
         (json!({"tasks": {"a": {"agnet": "lint"}}}), "did you mean 'agent'"),
+        (json!({"tasks": {"a": {"workflow": "other"}}}), "a plan may not start runs of other workflows"),
         (json!({"tasks": {"a:b": {"agent": "lint"}}}), "a task id has no ':'"),
     ] {
         let mut story = Story::of(REVIEW, json!({}));

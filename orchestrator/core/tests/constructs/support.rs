@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use mesh_core::{Action, Decision, End, Event, Fact, Plan, Replay, Route, Run, Started, check};
+use mesh_core::{Action, Child, Decision, End, Event, Fact, Plan, Replay, Route, Run, Started, check};
 use mesh_schemas::document::Format;
-use mesh_schemas::payload::{TaskCompleted, TaskError, WorkflowStarted};
+use mesh_schemas::payload::{Parent, TaskCompleted, TaskError, WorkflowStarted};
 use mesh_schemas::{Attempt, Lane, RULES_VERSION, RequestId, RunId, Shards, TaskId, TaskKey, Timer};
 use serde_json::{Value, json};
 
@@ -25,10 +25,18 @@ impl Story {
         let text = format!("mesh: v1\nname: story\n{tasks}");
         let plan = check(&text, Format::Yaml, |_| Vec::new());
         let (_, plan) = plan.unwrap_or_else(|problems| panic!("{text}\n{problems}"));
-        Self::follow(Arc::new(plan), input)
+        Self::follow(Arc::new(plan), input, None)
     }
 
-    fn follow(plan: Arc<Plan>, input: Value) -> Self {
+    /// The same, of a run that a task of another run has started.
+    pub(crate) fn of_child(tasks: &str, input: Value, parent: Parent) -> Self {
+        let text = format!("mesh: v1\nname: story\n{tasks}");
+        let plan = check(&text, Format::Yaml, |_| Vec::new());
+        let (_, plan) = plan.unwrap_or_else(|problems| panic!("{text}\n{problems}"));
+        Self::follow(Arc::new(plan), input, Some(parent))
+    }
+
+    fn follow(plan: Arc<Plan>, input: Value, parent: Option<Parent>) -> Self {
         let started = Started {
             workflow: Some("story".parse().unwrap()),
             data: WorkflowStarted {
@@ -37,6 +45,7 @@ impl Story {
                 input,
                 request: request(),
                 capability: None,
+                parent,
             },
             lost: None,
             correlation_id: None,
@@ -124,10 +133,53 @@ impl Story {
         given_up.collect()
     }
 
+    /// The runs that the last event led to asking for, by their tasks and attempts.
+    pub(crate) fn new_children(&self) -> Vec<String> {
+        let started = self.step.iter().filter_map(|decision| match &decision.action {
+            Action::StartChild(key, _) => Some(format!("{}.{}", key.task, key.attempt)),
+            _ => None,
+        });
+        started.collect()
+    }
+
+    /// The runs that the last event led to cancelling, by their tasks, with the reasons.
+    pub(crate) fn cancelled_children(&self) -> Vec<(String, String)> {
+        let cancelled = self.step.iter().filter_map(|decision| match &decision.action {
+            Action::CancelChild(key, reason) => Some((key.task.to_string(), reason.clone())),
+            _ => None,
+        });
+        cancelled.collect()
+    }
+
+    /// What the last event led to telling the task that this run was started for.
+    pub(crate) fn report(&self) -> Option<(TaskKey, Result<Value, TaskError>)> {
+        self.step.iter().find_map(|decision| match &decision.action {
+            Action::Report(key, result) => Some((key.clone(), (**result).clone())),
+            _ => None,
+        })
+    }
+
+    /// The run that was asked for last for a task.
+    pub(crate) fn child(&self, task: &str) -> Child {
+        let found = self.decided.iter().rev().find_map(|decision| match &decision.action {
+            Action::StartChild(key, child) if key.task.as_str() == task => Some((**child).clone()),
+            _ => None,
+        });
+        found.unwrap_or_else(|| panic!("no run was asked for {task}"))
+    }
+
+    /// Whether what is decided may still be missing.
+    pub(crate) fn may_be_missing(&self, fits: impl Fn(&Action) -> bool) -> bool {
+        self.decided.iter().any(|decision| fits(&decision.action) && self.run.may_be_missing(decision))
+    }
+
     /// The last attempt of a task, and what the agent is given.
     pub(crate) fn created(&self, task: &str) -> (TaskKey, Value) {
         let found = self.decided.iter().rev().find_map(|decision| match &decision.action {
             Action::Create(key, data) if key.task.as_str() == task => Some((key.clone(), data.input.clone())),
+            Action::StartChild(key, child) if key.task.as_str() == task => {
+                Some((key.clone(), child.input.clone()))
+            }
             _ => None,
         });
         found.unwrap_or_else(|| panic!("{task} was not created"))
@@ -187,6 +239,7 @@ impl Story {
         let tasks = match self.end() {
             Some(End::Completed(end)) => end.tasks,
             Some(End::Failed(end)) => end.tasks,
+            Some(End::Cancelled(end)) => end.tasks,
             other => panic!("the run goes on: {other:?}"),
         };
         [tasks.done, tasks.failed, tasks.skipped, tasks.cancelled]
@@ -223,16 +276,26 @@ pub(crate) fn task(id: &str) -> TaskId {
     id.parse().unwrap()
 }
 
+/// When the first event was stored.
+pub(crate) fn begun() -> DateTime<Utc> {
+    time(1)
+}
+
 fn request() -> RequestId {
     RequestId { source: "test".to_owned(), id: "1".to_owned() }
 }
 
-fn run_id() -> RunId {
+pub(crate) fn run_id() -> RunId {
     RunId::for_request("workflow.story", &request(), Shards::default())
 }
 
 fn event(sequence: u64, fact: Fact) -> Event {
+    let id = format!("event-{sequence}");
+    Event { run: run_id(), id, sequence, time: time(sequence), fact, defect: None }
+}
+
+/// A second for each event.
+fn time(sequence: u64) -> DateTime<Utc> {
     let begin: DateTime<Utc> = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-    let time = begin + TimeDelta::seconds(i64::try_from(sequence).unwrap());
-    Event { run: run_id(), id: format!("event-{sequence}"), sequence, time, fact, defect: None }
+    begin + TimeDelta::seconds(i64::try_from(sequence).unwrap())
 }

@@ -7,10 +7,11 @@ use mesh_schemas::payload::{RequestRejected, TaskError, code};
 use mesh_schemas::{Namespace, RequestId, RunId, Shards, TaskKey, Timer};
 use serde_json::Value;
 
-use super::mock::Mock;
+use super::mock::{Answers, Mock};
 use super::report::{CaseReport, Summary};
 use super::{Case, Cases, SignalKind, judge};
 use crate::definitions::Known;
+use crate::rehearsal::child::started;
 use crate::rehearsal::{Asked, Begun, Course, Opening, Rehearsal, Work};
 
 /// What agents say when the timeout of a task is over.
@@ -93,10 +94,13 @@ fn play(known: &Known, case: &Case) -> Result<Played, Unreadable> {
         while let Some(asked) = rehearsal.next_asked() {
             match asked {
                 Asked::Wait(timer, due) => agenda.plan(due, Coming::Fired(timer)),
-                Asked::Work(work) => {
-                    let task = &work.key.task;
-                    // Each item may have its own answers, or all of them the same.
-                    let answers = case.mocks.get(task).or_else(|| case.mocks.get(&task.without_numbers()));
+                // It starts, unless the case has it otherwise.
+                Asked::Start(work) if answers(case, &work).is_none() => {
+                    let output = started(rehearsal.namespace(), &work.key);
+                    agenda.plan(work.at, Coming::Completed(work.key, output));
+                }
+                Asked::Start(work) | Asked::Work(work) => {
+                    let answers = answers(case, &work);
                     let Some(mock) = answers.and_then(|answers| answers.to(work.key.attempt.get())) else {
                         return Ok(Played::Unmocked(rehearsal.course(), work));
                     };
@@ -121,6 +125,12 @@ fn play(known: &Known, case: &Case) -> Result<Played, Unreadable> {
     }
 }
 
+/// What is answered to the attempts of a task. Each item may have its own answers, or all of them the same.
+fn answers<'a>(case: &'a Case, work: &Work) -> Option<&'a Answers> {
+    let task = &work.key.task;
+    case.mocks.get(task).or_else(|| case.mocks.get(&task.without_numbers()))
+}
+
 /// A run of its own for each name of a case, which is always the same.
 fn opening(known: &Known, case: &Case) -> Result<Opening, Unreadable> {
     let namespace = Namespace::new("mesh").map_err(|error| Unreadable::Malformed(error.to_string()))?;
@@ -134,6 +144,7 @@ fn opening(known: &Known, case: &Case) -> Result<Opening, Unreadable> {
         trace: None,
         at: case.started_at,
         input: case.input.clone(),
+        parent: None,
     })
 }
 

@@ -300,3 +300,37 @@ cases:
         assert!(told.contains(expected), "{told}");
     }
 }
+
+/// Runs that tasks start are answered for like work of agents; one that only has to start does.
+#[test]
+fn runs_within_runs_are_mocked() {
+    let known = known(
+        "{mesh: v1, name: order, output: {onboarded: '${tasks.onboard.output}', told: '${tasks.tell.output}'}, tasks: {
+            onboard: {workflow: onboarding, with: '${input}', output: '${result.id}', timeout: 10m},
+            tell: {workflow: telling, needs: [onboard], wait: false}}}",
+    );
+    let text = "
+mesh: v1
+mocks: {onboard: {output: {id: 7}, takes: 9m}}
+cases:
+- name: it goes well
+  input: {name: Ada}
+  expect:
+    took: 9m
+    completed: {output_contains: {onboarded: 7}}
+    tasks: {onboard: {attempts: 1, input: {name: Ada}}}
+- name: it takes too long
+  mocks: {onboard: {hangs: true}}
+  expect:
+    failed: {code: timeout, task: onboard}
+- name: nobody can be told
+  mocks: {tell: {error: unknown_workflow}}
+  expect:
+    failed: {task: tell}
+";
+    let cases = Cases::read(text, Format::Yaml, &known.plan.definition).unwrap_or_else(|e| panic!("{e}"));
+    for case in &cases.cases {
+        let report = test(&known, &cases, case).unwrap();
+        assert!(report.passed, "{}: {:?}", report.name, report.findings);
+    }
+}

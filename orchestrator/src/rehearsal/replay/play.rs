@@ -51,6 +51,7 @@ pub fn replay(recorded: &Recorded, changed: &Known) -> Result<Replayed, Unreadab
         trace: recorded.started.trace.clone(),
         at: recorded.begin.time,
         input: recorded.started.data.input.clone(),
+        parent: recorded.started.data.parent.clone(),
     };
     match Rehearsal::begin(changed, opening)? {
         Begun::Rejected(rejected) => {
@@ -129,7 +130,7 @@ impl<'a> Replay<'a> {
                 let mark = *self.recorded.lateness.get(&timer).unwrap_or(&on_time);
                 self.plan(due, mark, Coming::Fired(timer));
             }
-            Asked::Work(work) => {
+            Asked::Work(work) | Asked::Start(work) => {
                 let attempt = (work.key.task.clone(), work.key.attempt);
                 if let Some(answer) = self.recorded.answers.get(&attempt) {
                     // Who it is asked of may be another than then, and so the subject.

@@ -7,7 +7,7 @@ use mesh_core::{Action, Decision, End, Event, Fact, Plan, Run, Started};
 use mesh_schemas::payload::TaskError;
 use mesh_schemas::{Attempt, Message, Namespace, RunId, StoredMessage, TaskId, TaskKey, TaskVerb, Timer};
 
-use crate::rehearsal::{Course, Work};
+use crate::rehearsal::{Course, Work, child};
 
 /// Why a recorded run cannot be played again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -219,6 +219,13 @@ impl Reader {
                     self.work.push(work);
                 }
                 Action::Route(..) | Action::Pause(..) | Action::Resume(_) => {}
+                Action::StartChild(key, child) => {
+                    self.asked_at.insert((key.task.clone(), key.attempt), self.now);
+                    let created = child::created(&self.run.plan().digest, key, child, self.now);
+                    self.work.push(Work { key: key.clone(), created, at: self.now });
+                }
+                // What becomes of other runs is recorded there.
+                Action::CancelChild(..) | Action::Report(..) => {}
                 Action::GiveUp(key, error) => self.given_up.push((key.clone(), error.clone())),
                 Action::SetTimer(timer, due) => {
                     self.due.insert(timer.clone(), *due);

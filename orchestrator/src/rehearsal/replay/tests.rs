@@ -65,7 +65,7 @@ fn record(
                     let act: Act = Box::new(move |run, at| run.fire(at, &fired).unwrap());
                     coming.insert((due + late, planned), (Some(timer), act));
                 }
-                Asked::Work(work) => {
+                Asked::Work(work) | Asked::Start(work) => {
                     let answer = world(work.key.task.as_str(), work.key.attempt.get());
                     let Some((millis, result)) = answer else { continue };
                     let at = work.at + TimeDelta::milliseconds(millis);

@@ -24,6 +24,7 @@ fn started(tasks: usize) -> (Event, Run) {
         input: Value::Null,
         request,
         capability: None,
+        parent: None,
     };
     let started = Started { workflow: None, data, lost: None, correlation_id: None, trace: None };
     let fact = Fact::Started(Box::new(started.clone()));

@@ -1,5 +1,5 @@
 /// Keys that the format reserves for what the mesh cannot do yet.
-pub(super) const PLANNED: [&str; 11] = [
+pub(super) const PLANNED: [&str; 10] = [
     "approval",
     "await_event",
     "cache",
@@ -10,5 +10,4 @@ pub(super) const PLANNED: [&str; 11] = [
     "match",
     "priority",
     "triggers",
-    "workflow",
 ];

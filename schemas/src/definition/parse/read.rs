@@ -14,10 +14,13 @@ const DEFINITION: [&str; 9] =
     ["mesh", "name", "description", "input", "output", "timeout", "recovery", "tasks", "finally"];
 const FINALLY: [&str; 2] = ["tasks", "timeout"];
 const GRAPH: [&str; 2] = ["tasks", "output"];
-const TASK: [&str; 18] = [
+const TASK: [&str; 21] = [
     "agent",
     "action",
     "plan",
+    "workflow",
+    "version",
+    "wait",
     "tasks",
     "switch",
     "merge",

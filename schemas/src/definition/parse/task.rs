@@ -19,8 +19,12 @@ const QUORUM: [&str; 3] = ["quorum", "grace", "deadline"];
 const MERGE: [&str; 4] = ["by", "from", "weights", "default_quality"];
 const WEIGHTS: [&str; 2] = ["quality", "speed"];
 const PLAN: [&str; 3] = ["capabilities", "max_tasks", "max_depth"];
-const CASE: [&str; 11] =
-    ["when", "agent", "action", "plan", "tasks", "switch", "merge", "with", "output", "retry", "timeout"];
+const CASE: [&str; 14] = [
+    "when", "agent", "action", "plan", "workflow", "version", "wait", "tasks", "switch", "merge", "with",
+    "output", "retry", "timeout",
+];
+/// The keys one of which says what is to be done.
+const DOES: [&str; 5] = ["agent", "workflow", "tasks", "switch", "merge"];
 /// The ways to merge.
 const BY: [(&str, MergeBy); 4] = [
     ("quality", MergeBy::Quality),
@@ -36,16 +40,26 @@ pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
     let with = fields.optional("with", data);
     let output = fields.optional("output", data);
     let timeout = fields.optional("timeout", Node::span);
-    let says_nothing = !["agent", "tasks", "switch", "merge"].into_iter().any(|key| fields.has(key));
+    let (workflow, version) =
+        (fields.optional("workflow", Node::parsed), fields.optional("version", Node::parsed));
+    let wait = fields.optional("wait", Node::boolean);
+    let says_nothing = !DOES.into_iter().any(|key| fields.has(key));
     if says_nothing {
-        let hint = "name the capability that does the task, or write 'tasks', 'switch' or 'merge'";
-        fields.required("agent", hint, Ok);
+        let advice =
+            "name the capability that does the task, or write 'workflow', 'tasks', 'switch' or 'merge'";
+        fields.required("agent", advice, Ok);
+    } else if !fields.has("workflow") && wait == Some(true) {
+        fields.refuse("wait", "'wait' goes with a workflow: leave it out");
     }
+    // To wait is what is done anyway: said or not, it is one definition.
+    let wait = wait.filter(|waits| !waits);
     let merge = merge(&mut fields);
     let plan = planner(&mut fields);
+    let is_read = |key: &str, is_there: bool| is_there || !fields.has(key);
     let is_whole = !says_nothing
-        && (agent.is_some() || !fields.has("agent"))
-        && (merge.is_some() || !fields.has("merge"));
+        && is_read("agent", agent.is_some())
+        && is_read("workflow", workflow.is_some())
+        && is_read("merge", merge.is_some());
     let retry = fields.part_with("retry", &RETRY, |fields| Some(retry(fields)));
     let (tasks, switch) = (fields.optional("tasks", Ok), fields.optional("switch", Node::items));
     let (tasks_at, switch_at) = (fields.path_of("tasks"), fields.path_of("switch"));
@@ -65,7 +79,21 @@ pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
     }
     let (tasks, switch) = (tasks.flatten(), switch.flatten());
     let retry = retry.unwrap_or_default();
-    Some(Body { agent, action, with, output, retry, timeout, plan, tasks, switch, merge })
+    Some(Body {
+        agent,
+        action,
+        workflow,
+        version,
+        wait,
+        with,
+        output,
+        retry,
+        timeout,
+        plan,
+        tasks,
+        switch,
+        merge,
+    })
 }
 
 /// `merge: collect` is short for `merge: {by: collect}`.

@@ -6,6 +6,7 @@ use crate::definition::{
     Foreach, Join, OnFailure, OnMax, OnSkipped, Quorum, Quota, Repeat, Retry, Span, TaskBuilder,
 };
 use crate::document::MAX_TEXT_BYTES;
+use crate::id::Digest;
 use crate::name::TaskId;
 
 const YAML: &str = r#"# Onboards a merchant.
@@ -119,6 +120,15 @@ tasks:
     switch:
       - {when: input.beta, agent: publisher, action: beta}
       - tasks: {one: {agent: publisher, join: any, needs: [two]}, two: {agent: publisher}}
+  announce:
+    needs: [publish]
+    workflow: announcement
+    version: sha256:4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a
+    with: {text: "${tasks.notes.output}"}
+    timeout: 10m
+    retry: {max_attempts: 1}
+    output: ${result.id}
+  tell: {workflow: telling, wait: false, foreach: "${input.people}"}
 "#;
 
 #[test]
@@ -160,7 +170,18 @@ fn what_is_made_of_others_is_one_model_too() {
         .and_then(|switch| switch.needs("notes"))
         .unwrap()
         .join(Join::Quorum(Quorum { quorum: Quota::Count(1), grace, deadline }));
+    let announce = TaskBuilder::workflow("announcement")
+        .and_then(|task| task.needs("publish"))
+        .unwrap()
+        .version(Digest::of(&[1]))
+        .with(json!({"text": "${tasks.notes.output}"}))
+        .timeout(Span::from_secs(600))
+        .retry(Retry { max_attempts: 1, ..Retry::default() })
+        .output(json!("${result.id}"));
+    let tell = TaskBuilder::workflow("telling").unwrap().no_wait().foreach(foreach("${input.people}"));
     let built = Definition::builder("release")
+        .and_then(|workflow| workflow.task("announce", announce))
+        .and_then(|workflow| workflow.task("tell", tell))
         .and_then(|workflow| workflow.task("build", task("builder")))
         .and_then(|workflow| workflow.task("check", check))
         .and_then(|workflow| workflow.task("notes", notes))
@@ -181,9 +202,33 @@ fn what_is_made_of_others_is_one_model_too() {
     let read: Definition = serde_json::from_str(&definition.canonical_json()).unwrap();
     assert_eq!(read, definition);
     let ids: Vec<String> = definition.work().into_iter().map(|(id, _)| id.to_string()).collect();
-    let expected =
-        ["build", "check:install", "check:smoke", "notes", "plain", "publish", "publish:one", "publish:two"];
-    assert_eq!((ids, definition.size()), (expected.map(str::to_owned).to_vec(), 9));
+    let expected = [
+        "announce",
+        "build",
+        "check:install",
+        "check:smoke",
+        "notes",
+        "plain",
+        "publish",
+        "publish:one",
+        "publish:two",
+        "tell",
+    ];
+    assert_eq!((ids, definition.size()), (expected.map(str::to_owned).to_vec(), 11));
+    let started: Vec<&str> = definition.workflows().into_iter().map(|name| name.as_str()).collect();
+    assert_eq!(started, ["announcement", "telling"]);
+    let capabilities: Vec<&str> = definition.capabilities().into_iter().map(|name| name.as_str()).collect();
+    assert!(!capabilities.contains(&"announcement"), "{capabilities:?}");
+}
+
+#[test]
+fn to_wait_is_what_is_done_anyway() {
+    let with = |text: &str| {
+        let text = format!("mesh: v1\nname: a\ntasks: {{b: {{workflow: c{text}}}}}");
+        parse(&text, Format::Yaml).unwrap_or_else(|problems| panic!("{text}\n{problems}")).digest()
+    };
+    assert_eq!(with(", wait: true"), with(""));
+    assert_ne!(with(", wait: false"), with(""));
 }
 
 #[test]
@@ -243,7 +288,7 @@ fn every_problem_names_its_place_and_the_way_out() {
         (head.to_owned(), "1:1: the key 'tasks' is missing: a workflow has at least one task"),
         (
             format!("{head}tasks:\n  b:\n    needs: []"),
-            "4:3: tasks.b: the key 'agent' is missing: name the capability that does the task, or write 'tasks', 'switch' or 'merge'",
+            "4:3: tasks.b: the key 'agent' is missing: name the capability that does the task, or write 'workflow', 'tasks', 'switch' or 'merge'",
         ),
         (format!("{head}tasks: [b]"), "3:8: tasks: expected an object with a task for each id, found a list"),
         (
@@ -308,6 +353,16 @@ fn every_problem_names_its_place_and_the_way_out() {
         (
             format!("{head}tasks:\n  b:\n    tasks:\n      c: {{agnet: d}}"),
             "6:11: tasks.b.tasks.c: unknown key 'agnet': did you mean 'agent'?",
+        ),
+        (with_task("wait: true"), "6:5: tasks.b.wait: 'wait' goes with a workflow: leave it out"),
+        (with_task("wait: never"), "6:11: tasks.b.wait: expected"),
+        (
+            format!("{head}tasks: {{b: {{workflow: A b}}}}"),
+            "3:23: tasks.b.workflow: \"A b\" is not a valid workflow name",
+        ),
+        (
+            format!("{head}tasks: {{b: {{workflow: c, version: 4bf5}}}}"),
+            "3:35: tasks.b.version: \"4bf5\" is not a valid digest: use 'sha256:' and 64",
         ),
         (with_task("when:"), "6:5: tasks.b.when: has no value: write one, or leave the key out"),
         (with_task("when: [a]"), "6:11: tasks.b.when: expected text, found a list"),

@@ -139,8 +139,13 @@ impl Record {
                     matches!(subject, Ok(Subject::TaskRouted { task: of, .. }) if of == *task)
                 }),
                 Action::SetTimer(timer, _) => self.found.timers.contains_key(timer),
-                // Nobody pauses runs here.
-                Action::Pause(..) | Action::Resume(_) | Action::End(_) => false,
+                // The workflows of the simulation start no runs, and nobody pauses them.
+                Action::StartChild(..)
+                | Action::CancelChild(..)
+                | Action::Report(..)
+                | Action::Pause(..)
+                | Action::Resume(_)
+                | Action::End(_) => false,
             };
             if !is_stored {
                 return Err(format!(

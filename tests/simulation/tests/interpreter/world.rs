@@ -82,6 +82,7 @@ impl World {
             input: self.script.sent[0].input.clone(),
             request: self.script.request.clone(),
             capability,
+            parent: None,
         };
         let subject = self.workflow_subject(WorkflowVerb::Started);
         self.store(&subject, &json!(data));
@@ -153,7 +154,12 @@ impl World {
                 let data = TaskFailed { error: error.clone(), agent: None };
                 self.unstored.push((key.subject(TaskVerb::Failed), json!(data)));
             }
-            Action::Route(..) | Action::Pause(..) | Action::Resume(_) => unreachable!("nobody asks for that"),
+            Action::Route(..)
+            | Action::Pause(..)
+            | Action::Resume(_)
+            | Action::StartChild(..)
+            | Action::CancelChild(..)
+            | Action::Report(..) => unreachable!("nobody asks for that"),
             Action::End(end) => {
                 let (verb, data) = match end {
                     End::Completed(data) => (WorkflowVerb::Completed, json!(data)),
@@ -213,7 +219,12 @@ pub(crate) fn note(found: &mut Found, decision: Decision) {
         Action::GiveUp(key, error) => {
             found.given_up.insert((key.task, key.attempt), (cause, error)).is_some()
         }
-        Action::Route(..) | Action::Pause(..) | Action::Resume(_) => unreachable!("nobody asks for that"),
+        Action::Route(..)
+        | Action::Pause(..)
+        | Action::Resume(_)
+        | Action::StartChild(..)
+        | Action::CancelChild(..)
+        | Action::Report(..) => unreachable!("nobody asks for that"),
         Action::End(end) => {
             let end = match end {
                 End::Completed(data) => FoundEnd::Completed(data),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use mesh_bus::{Bus, BusError, RunOutcome, RunWaiter};
+use mesh_schemas::payload::Parent;
 use mesh_schemas::{ErrorCode, RunId};
 
 use super::state::{EVENTS_GONE, RunReader, RunState, TaskState, rank};
@@ -81,6 +82,9 @@ fn leave_out(tasks: &mut Vec<TaskState>, limit: usize) -> usize {
 
 fn print(state: &RunState, left_out: usize) -> anyhow::Result<()> {
     output::line(&format!("{}  {}  {}", state.run, state.target, state.status.as_str()))?;
+    if let Some(Parent { run, workflow, task, attempt, .. }) = &state.parent {
+        output::line(&format!("for      task '{task}' of run {run} ({workflow}), attempt {attempt}"))?;
+    }
     output::line(&format!("started  {}", exact(state.started)))?;
     if let (Some(ended), Some(duration_ms)) = (state.ended, state.duration_ms) {
         output::line(&format!("ended    {} ({})", exact(ended), text::took(duration_ms)))?;
@@ -126,13 +130,24 @@ fn exact(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+/// What a task asks for.
+fn doer(task: &TaskState) -> String {
+    let workflow = || task.workflow.as_ref().map(|workflow| format!("workflow {workflow}"));
+    task.capability.as_ref().map(ToString::to_string).or_else(workflow).unwrap_or_default()
+}
+
+/// The run that a task has started last.
+fn run(task: &TaskState) -> Option<String> {
+    task.run.map(|run| format!("run {run}"))
+}
+
 fn row(task: &TaskState) -> [String; 8] {
     [
         task.id.to_string(),
-        task.capability.as_ref().map(ToString::to_string).unwrap_or_default(),
+        doer(task),
         task.status.to_owned(),
         task.attempt.map(|attempt| attempt.to_string()).unwrap_or_default(),
-        task.agent.as_ref().map(ToString::to_string).unwrap_or_default(),
+        task.agent.as_ref().map(ToString::to_string).or_else(|| run(task)).unwrap_or_default(),
         task.started.map(text::clock).unwrap_or_default(),
         task.duration_ms.map(text::took).unwrap_or_default(),
         task.note(),

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::unknown::unknown;
 
 /// Digits of a digest in tables: enough to tell versions apart, and `--digest` takes them.
-const SHORT: usize = 12;
+pub(super) const SHORT: usize = 12;
 
 /// A digest for tables.
 pub(super) fn short(version: &Version) -> &str {

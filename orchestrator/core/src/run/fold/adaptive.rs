@@ -69,5 +69,10 @@ impl Fold<'_> {
 
 fn wrong_score(task: TaskId, place: &str, value: &Value) -> Outcome {
     let message = format!("tasks.{task}.{place}: expected a number from 0 to 1, found {value}");
-    Outcome::Failed(Failure { task: Some(task), code: code::EXPRESSION.to_owned(), message })
+    Outcome::Failed(Failure {
+        task: Some(task),
+        code: code::EXPRESSION.to_owned(),
+        message,
+        retryable: false,
+    })
 }

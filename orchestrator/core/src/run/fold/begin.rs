@@ -176,5 +176,6 @@ pub(super) fn failed(path: &str, place: &str, error: &ExpressionError) -> Outcom
         task: Some(task_id(path)),
         code: error.code().to_owned(),
         message: format!("tasks.{path}.{place}: {error}"),
+        retryable: false,
     })
 }

@@ -81,7 +81,7 @@ impl Fold<'_> {
             (Step::Work(work), Stand::Active(attempt)) => {
                 self.counts.cancelled += 1;
                 let key = self.key(work, path, *attempt);
-                self.note_work(&key, "cancelled", None);
+                self.note_work(work, &key, "cancelled", None);
                 if !unborn.contains(&key.task) {
                     let Ending { code, reason } = ending;
                     let error = TaskError {
@@ -90,6 +90,7 @@ impl Fold<'_> {
                         retryable: false,
                         retry_after: None,
                     };
+                    self.cancel_child(work, &key, reason);
                     self.decide(Action::GiveUp(key, error));
                 }
             }
@@ -97,7 +98,7 @@ impl Fold<'_> {
                 self.counts.failed += 1;
                 let key = self.key(work, path, *attempt);
                 self.hold.stuck.remove(&key.task);
-                self.note_work(&key, "failed", None);
+                self.note_work(work, &key, "failed", None);
             }
             (Step::Work(_), Stand::Pausing(_) | Stand::GivenUp(_)) => {
                 self.counts.cancelled += 1;
@@ -143,13 +144,16 @@ impl Fold<'_> {
         let mut unborn = BTreeSet::from_iter(self.hold.take_back(|task| belongs(Some(task))));
         let behind = self.decisions.split_off(mark);
         self.decisions.extend(behind.into_iter().filter(|decision| match &decision.action {
-            Action::Create(key, _) if belongs(Some(&key.task)) => {
+            Action::Create(key, _) | Action::StartChild(key, _) if belongs(Some(&key.task)) => {
                 unborn.insert(key.task.clone());
                 false
             }
             Action::Route(task, _) => !belongs(Some(task)),
             Action::SetTimer(timer, _) => !belongs(task_of(timer)),
             Action::Create(..)
+            | Action::StartChild(..)
+            | Action::CancelChild(..)
+            | Action::Report(..)
             | Action::GiveUp(..)
             | Action::Pause(..)
             | Action::Resume(_)

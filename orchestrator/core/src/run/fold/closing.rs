@@ -16,10 +16,11 @@ use crate::run::state::{Closing, Failure, Frame, Outcome};
 pub(in crate::run) const PREFIX: &str = "finally:";
 
 impl Fold<'_> {
-    /// The end of the run is decided: what is to be done then is begun, or the run ends.
-    pub(super) fn end(&mut self, root: &mut Frame, end: End) {
+    /// The end of the run is decided: what is to be done then is begun, or the run ends. Who waits for it is told whether it
+    /// may be worth another try.
+    pub(super) fn end(&mut self, root: &mut Frame, end: End, is_retryable: bool) {
         let plan = self.plan;
-        let Some(finally) = &plan.finally else { return self.end_for_good(root, end) };
+        let Some(finally) = &plan.finally else { return self.end_for_good(root, end, is_retryable) };
         self.hold.is_paused = false;
         self.deadline = self.time + finally.timeout;
         if let Some(outcome_of_run) = self.variables.get_mut("outcome") {
@@ -28,7 +29,7 @@ impl Fold<'_> {
         self.decide(Action::SetTimer(Timer::Finally, self.deadline));
         let mut frame = Frame::new(&finally.block);
         let outcome = self.with_block(finally, root, |fold, at| fold.open(at, &mut frame));
-        *self.closing = Some(Box::new(Closing { end, due: self.deadline, frame }));
+        *self.closing = Some(Box::new(Closing { end, is_retryable, due: self.deadline, frame }));
         self.close_down(root, outcome);
     }
 
@@ -49,7 +50,7 @@ impl Fold<'_> {
     /// The time for what is done at the end is over.
     pub(in crate::run) fn end_timed_out(&mut self, root: &mut Frame) {
         let message = "what is done finally was not done within its time".to_owned();
-        let failure = Failure { task: None, code: code::TIMEOUT.to_owned(), message };
+        let failure = Failure { task: None, code: code::TIMEOUT.to_owned(), message, retryable: true };
         self.close_down(root, Some(Outcome::Failed(failure)));
     }
 
@@ -71,8 +72,10 @@ impl Fold<'_> {
         let at = At { block: &finally.block, prefix: PREFIX, around: None };
         self.close(at, &mut closing.frame, 0, ending);
         let (duration_ms, tasks) = (self.duration_ms(), *self.counts);
+        let mut retryable = closing.is_retryable;
         let end = match (closing.end.clone(), outcome) {
-            (End::Completed(_), Outcome::Failed(Failure { task, code, message })) => {
+            (End::Completed(_), Outcome::Failed(Failure { task, code, message, retryable: again })) => {
+                retryable = again;
                 let message = match &task {
                     Some(task) => format!("task '{task}' failed: {message}"),
                     None => message,
@@ -85,7 +88,7 @@ impl Fold<'_> {
             (End::Cancelled(end), _) => End::Cancelled(WorkflowCancelled { duration_ms, tasks, ..end }),
         };
         *self.closing = Some(closing);
-        self.end_for_good(root, end);
+        self.end_for_good(root, end, retryable);
     }
 
     fn with_block<T>(
@@ -99,10 +102,15 @@ impl Fold<'_> {
         take(self, At { block: &finally.block, prefix: PREFIX, around: Some(&around) })
     }
 
-    fn end_for_good(&mut self, root: &mut Frame, end: End) {
+    fn end_for_good(&mut self, root: &mut Frame, end: End, is_retryable: bool) {
         *self.end = EndState::Decided;
         // Nothing is rendered any more.
         root.ended.clear();
+        match &end {
+            End::Completed(end) => self.report_completed(&end.output),
+            End::Failed(end) => self.report_failed(&end.error, is_retryable),
+            End::Cancelled(end) => self.report_cancelled(end.reason.as_deref()),
+        }
         self.decide(Action::End(end));
     }
 }

@@ -106,7 +106,7 @@ impl Fold<'_> {
             quorum.quorum.at_least(node.needs.len())
         );
         let task = Some(task_id(&at.path(place)));
-        let failure = Failure { task, code: code::QUORUM_MISSED.to_owned(), message };
+        let failure = Failure { task, code: code::QUORUM_MISSED.to_owned(), message, retryable: true };
         let result = self.over(at, frame, queue, place, Outcome::Failed(failure));
         release(at, frame, place);
         result

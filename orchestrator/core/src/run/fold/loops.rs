@@ -33,13 +33,13 @@ impl Fold<'_> {
             other => {
                 let message =
                     format!("tasks.{path}.foreach.in: expected a list or an object, found {}", kind(&other));
-                return (None, Some(failure(path, code::EXPRESSION, message)));
+                return (None, Some(failure(path, code::EXPRESSION, message, false)));
             }
         };
         if items.len() > each.max_items {
             let message =
                 format!("there are {} items, and at most {} are allowed", items.len(), each.max_items);
-            return (None, Some(failure(path, code::TOO_MANY_ITEMS, message)));
+            return (None, Some(failure(path, code::TOO_MANY_ITEMS, message, false)));
         }
         let is_chosen = each.adaptive.is_none() || items.is_empty();
         let mut state = Box::new(EachState {
@@ -176,13 +176,13 @@ impl Fold<'_> {
         if matches!(each.tolerate, Quota::Count(0)) {
             return Some(Outcome::Failed(failure));
         }
-        let Failure { task, message, .. } = failure;
+        let Failure { task, message, retryable, .. } = failure;
         let task = task.unwrap_or_else(|| task_id(&format!("{path}:{number}")));
         let message = format!(
             "{} of {total} items failed, and {most} may; the last was '{task}': {message}",
             state.failed
         );
-        Some(self::failure(path, code::TOO_MANY_FAILURES, message))
+        Some(self::failure(path, code::TOO_MANY_FAILURES, message, retryable))
     }
 
     /// Begins a loop that repeats.
@@ -283,7 +283,7 @@ impl Fold<'_> {
             Ok(false) if rule.on_max == OnMax::Continue => Some(Outcome::Done(output)),
             Ok(false) => {
                 let message = format!("the condition to end did not hold after {} iterations", rule.max);
-                Some(failure(path, code::REPEAT_EXHAUSTED, message))
+                Some(failure(path, code::REPEAT_EXHAUSTED, message, true))
             }
         }
     }
@@ -305,8 +305,8 @@ impl Fold<'_> {
     }
 }
 
-fn failure(path: &str, code: &str, message: String) -> Outcome {
-    Outcome::Failed(Failure { task: Some(task_id(path)), code: code.to_owned(), message })
+fn failure(path: &str, code: &str, message: String, retryable: bool) -> Outcome {
+    Outcome::Failed(Failure { task: Some(task_id(path)), code: code.to_owned(), message, retryable })
 }
 
 fn kind(value: &Value) -> &'static str {

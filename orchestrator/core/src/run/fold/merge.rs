@@ -49,6 +49,7 @@ pub(super) fn merge(merge: &Merge, path: &str, around: &Around<'_>) -> Outcome {
                 task: Some(task_id(path)),
                 code: code::NOTHING_TO_MERGE.to_owned(),
                 message,
+                retryable: false,
             })
         }
     }

@@ -136,6 +136,7 @@ impl Fold<'_> {
                 task: None,
                 code: error.code().to_owned(),
                 message: format!("output: {error}"),
+                retryable: false,
             }),
         }
     }

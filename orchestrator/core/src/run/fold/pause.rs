@@ -37,8 +37,8 @@ impl Fold<'_> {
         self.decide(Action::Resume(self.hold.pauses));
         for kept in std::mem::take(&mut self.hold.back) {
             let is_wanted = match (look::find(self.plan, root, self.closing.as_deref(), kept.task()), &kept) {
-                (Found::Open(_, Stand::Active(attempt)), Kept::Work(_, data)) => *attempt == data.attempt,
                 (Found::Unrouted, Kept::Choice(..)) => true,
+                (Found::Open(_, Stand::Active(attempt)), kept) => kept.attempt() == Some(*attempt),
                 _ => false,
             };
             if is_wanted {

@@ -109,5 +109,6 @@ fn invalid(path: &str, problems: &[Problem]) -> Outcome {
         task: Some(task_id(path)),
         code: code::INVALID_PLAN.to_owned(),
         message: format!("the plan cannot be followed: {}{more}", named.join("; ")),
+        retryable: false,
     })
 }

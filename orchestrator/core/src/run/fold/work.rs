@@ -37,6 +37,11 @@ impl Fold<'_> {
             Err(error) => return Some(self.impossible(work, path, attempt, "with", &error)),
         };
         let key = self.key(work, path, attempt);
+        self.note_work(work, &key, "active", Some(attempt));
+        if let Some(child) = &work.child {
+            self.start_child(child, work.timeout, key, input);
+            return None;
+        }
         let data = TaskCreated {
             workflow: self.header.workflow.as_ref().map_or("-", WorkflowName::as_str).to_owned(),
             digest: self.plan.digest.clone(),
@@ -49,7 +54,6 @@ impl Fold<'_> {
             basis: self.time,
             idempotency_key: format!("{}.{path}", self.header.run),
         };
-        self.note_work(&key, "active", Some(attempt));
         self.decide(Action::Create(key, Box::new(data)));
         None
     }
@@ -127,21 +131,22 @@ impl Fold<'_> {
             None if work.recovery == Recovery::Pause => {
                 *stand = Stand::Stuck(key.attempt);
                 self.hold.stuck.insert(key.task.clone());
-                self.note_work(key, "failed", Some(key.attempt));
+                self.note_work(work, key, "failed", Some(key.attempt));
                 let TaskError { code, message, .. } = error;
                 let reason = format!("task '{}' failed: {message} ({code})", key.task);
                 self.pause(Some(reason), Some(key.task.clone()));
                 None
             }
             None => {
-                let TaskError { code, message, .. } = error.clone();
-                Some(Outcome::Failed(Failure { task: Some(key.task.clone()), code, message }))
+                let TaskError { code, message, retryable, .. } = error.clone();
+                let retryable = retryable && !work.retry.fatal_on.contains(&code);
+                Some(Outcome::Failed(Failure { task: Some(key.task.clone()), code, message, retryable }))
             }
             Some(Duration::ZERO) => self.again(work, stand, path, around, key.attempt.next()),
             Some(pause) => {
                 let due = self.time + pause;
                 *stand = Stand::Pausing(key.attempt);
-                self.note_work(key, "retrying", Some(key.attempt));
+                self.note_work(work, key, "retrying", Some(key.attempt));
                 let timer = Timer::Retry { task: key.task.clone(), after: key.attempt };
                 self.decide(Action::SetTimer(timer, due));
                 None
@@ -171,9 +176,15 @@ impl Fold<'_> {
         }
     }
 
-    pub(super) fn note_work(&mut self, key: &TaskKey, status: &'static str, attempt: Option<Attempt>) {
-        let (id, agent) = (key.task.clone(), Some(key.capability.clone()));
-        self.changed.push(crate::run::TaskView { id, agent, status, attempt });
+    pub(super) fn note_work(
+        &mut self,
+        work: &Work,
+        key: &TaskKey,
+        status: &'static str,
+        attempt: Option<Attempt>,
+    ) {
+        let (agent, workflow) = (work.capability().cloned(), work.workflow().cloned());
+        self.changed.push(crate::run::TaskView { id: key.task.clone(), agent, workflow, status, attempt });
     }
 }
 

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use mesh_bus::RunOutcome;
 use mesh_core::{Action, Decision, Event, Fact, Plan, Run, Started, Step, TaskView};
-use mesh_schemas::payload::{TaskAssigned, TaskProgress, TaskReleased};
-use mesh_schemas::{AgentId, Attempt, Capability, Namespace, StoredMessage, Subject, TaskId, TaskKey, Timer};
+use mesh_schemas::payload::{TaskAssigned, TaskProgress, TaskReleased, child_run};
+use mesh_schemas::{
+    AgentId, Attempt, Capability, Namespace, Shards, StoredMessage, Subject, TaskId, TaskKey, Timer,
+    WorkflowName,
+};
 
 use super::read::{data, ended};
 use super::task::{AttemptState, Served, TaskState, Waiting};
@@ -15,7 +18,12 @@ use crate::text;
 
 impl RunState {
     /// The state after the first event of a run.
-    pub(super) fn begin(event: &Event, started: &Started, plan: Arc<Plan>) -> Self {
+    pub(super) fn begin(
+        (namespace, shards): (Namespace, Shards),
+        event: &Event,
+        started: &Started,
+        plan: Arc<Plan>,
+    ) -> Self {
         let data = &started.data;
         let (fold, step) = Run::start(event, started, Arc::clone(&plan));
         let tasks: Vec<TaskState> = fold.tasks().into_iter().map(TaskState::from).collect();
@@ -29,6 +37,7 @@ impl RunState {
             deadline: fold.header.deadline,
             digest: data.digest.clone(),
             request: data.request.clone(),
+            parent: data.parent.clone(),
             correlation_id: fold.header.correlation_id.clone(),
             input: data.input.clone(),
             output: None,
@@ -46,12 +55,14 @@ impl RunState {
             fold,
             plan,
             early: Default::default(),
+            namespace,
+            shards,
         };
-        state.decided(&step);
         if state.fold.is_paused() {
             state.status = RunStatus::Paused;
         }
         state.stand(&step.changed);
+        state.decided(&step);
         state.refresh(event.time, (0..state.tasks.len()).collect());
         state
     }
@@ -114,6 +125,13 @@ impl RunState {
                     attempt.end(*at, None, Err(error.clone()));
                     self.add(key, attempt);
                 }
+                Action::StartChild(key, child) => {
+                    let mut attempt = AttemptState::new(key.attempt, *at);
+                    attempt.input = Some(child.input.clone());
+                    attempt.run = Some(child_run(&self.namespace, self.shards, key));
+                    let place = self.place_of(&key.task, None, Some(&child.workflow));
+                    self.tasks[place].attempts.push(attempt);
+                }
                 Action::SetTimer(Timer::Retry { task, after }, due) => {
                     if let Some(attempt) = self.attempt_mut(task, *after) {
                         attempt.retry_at = Some(*due);
@@ -121,13 +139,17 @@ impl RunState {
                 }
                 Action::Pause(_, paused) => self.paused = Some(paused.clone()),
                 Action::Resume(_) | Action::End(_) => self.paused = None,
-                Action::Route(..) | Action::GiveUp(..) | Action::SetTimer(..) => {}
+                Action::Route(..)
+                | Action::GiveUp(..)
+                | Action::SetTimer(..)
+                | Action::CancelChild(..)
+                | Action::Report(..) => {}
             }
         }
     }
 
     fn add(&mut self, key: &TaskKey, attempt: AttemptState) {
-        let place = self.place_of(&key.task, Some(&key.capability));
+        let place = self.place_of(&key.task, Some(&key.capability), None);
         self.tasks[place].attempts.push(attempt);
     }
 
@@ -135,7 +157,7 @@ impl RunState {
     fn stand(&mut self, views: &[TaskView]) -> Vec<usize> {
         let mut touched = Vec::new();
         for view in views {
-            let place = self.place_of(&view.id, view.agent.as_ref());
+            let place = self.place_of(&view.id, view.agent.as_ref(), view.workflow.as_ref());
             let task = &mut self.tasks[place];
             if task.status != view.status {
                 self.counts.change(task.status, view.status);
@@ -148,13 +170,18 @@ impl RunState {
 
     /// The place of a task, which it gets when it is first heard of: what loops and groups are made of comes about while
     /// the run goes on.
-    fn place_of(&mut self, task: &TaskId, capability: Option<&Capability>) -> usize {
+    fn place_of(
+        &mut self,
+        task: &TaskId,
+        capability: Option<&Capability>,
+        workflow: Option<&WorkflowName>,
+    ) -> usize {
         if let Some(place) = self.places.get(task) {
             return *place;
         }
         let place = self.tasks.len();
-        let view =
-            TaskView { id: task.clone(), agent: capability.cloned(), status: "pending", attempt: None };
+        let (id, agent, workflow) = (task.clone(), capability.cloned(), workflow.cloned());
+        let view = TaskView { id, agent, workflow, status: "pending", attempt: None };
         self.counts.add(view.status);
         self.tasks.push(TaskState::from(view));
         self.places.insert(task.clone(), place);
@@ -170,7 +197,8 @@ impl RunState {
         self.events_gone = true;
         for task in &mut self.tasks {
             let (id, capability) = (task.id.clone(), task.capability.clone());
-            *task = TaskState::new(id, capability, "unknown");
+            let workflow = task.workflow.clone();
+            *task = TaskState { workflow, ..TaskState::new(id, capability, "unknown") };
         }
         self.counts =
             self.outcome.as_ref().and_then(Counts::told_by).unwrap_or_else(|| Counts::of(&self.tasks));
@@ -288,7 +316,7 @@ impl RunState {
 
 impl TaskState {
     fn from(view: mesh_core::TaskView) -> Self {
-        Self::new(view.id, view.agent, view.status)
+        Self { workflow: view.workflow, ..Self::new(view.id, view.agent, view.status) }
     }
 
     /// Works out what follows from its status and its attempts.
@@ -296,12 +324,14 @@ impl TaskState {
         let last = self.attempts.last();
         self.attempt = last.map(|last| last.attempt);
         self.agent = last.and_then(|last| last.agent.clone());
+        self.run = last.and_then(|last| last.run);
         self.started = self.attempts.first().map(|first| first.started);
         self.error = match self.status {
             "failed" | "retrying" | "cancelled" => last.and_then(|last| last.error.clone()),
             _ => None,
         };
         self.waiting = match self.status {
+            "active" if self.run.is_some() => self.run.map(Waiting::Run),
             "active" if self.agent.is_none() => Some(Waiting::Agent(Served::Unknown)),
             "retrying" => last.and_then(|last| last.retry_at).map(Waiting::RetryAt),
             _ => None,

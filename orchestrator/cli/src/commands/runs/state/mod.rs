@@ -11,8 +11,10 @@ use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use mesh_bus::RunOutcome;
 use mesh_core::{Plan, Run};
-use mesh_schemas::payload::{RunError, TaskCounts, WorkflowPaused};
-use mesh_schemas::{AgentId, Attempt, Capability, Digest, RequestId, RunId, TaskId, WorkflowName};
+use mesh_schemas::payload::{Parent, RunError, TaskCounts, WorkflowPaused};
+use mesh_schemas::{
+    AgentId, Attempt, Capability, Digest, Namespace, RequestId, RunId, Shards, TaskId, WorkflowName,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -65,6 +67,9 @@ pub(crate) struct RunState {
     pub(crate) digest: Digest,
     /// The request that it is for.
     pub(crate) request: RequestId,
+    /// The task of another run that it was started for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) parent: Option<Parent>,
     pub(crate) correlation_id: String,
     pub(crate) input: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,6 +111,11 @@ pub(crate) struct RunState {
     /// Who took attempts that the log has not led to yet: notes may be read ahead of it.
     #[serde(skip)]
     early: BTreeMap<(TaskId, Attempt), (AgentId, DateTime<Utc>)>,
+    /// What the ids of runs that it starts come from.
+    #[serde(skip)]
+    namespace: Namespace,
+    #[serde(skip)]
+    shards: Shards,
 }
 
 impl RunState {

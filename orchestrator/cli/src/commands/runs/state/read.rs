@@ -96,7 +96,8 @@ impl RunReader {
         let Ok(event) = event else { return Ok(None) };
         let Fact::Started(started) = &event.fact else { return Ok(None) };
         let known = self.followed(event.run, started).await?;
-        Ok(Some(RunState::begin(&event, started, Arc::clone(&known.plan))))
+        let home = (namespace.clone(), ask(|| self.bus.shards()).await?);
+        Ok(Some(RunState::begin(home, &event, started, Arc::clone(&known.plan))))
     }
 
     /// The definition that a run follows.

@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 use mesh_schemas::payload::TaskError;
-use mesh_schemas::{AgentId, Attempt, Capability, TaskId};
+use mesh_schemas::{AgentId, Attempt, Capability, RunId, TaskId, WorkflowName};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -13,6 +13,9 @@ pub(crate) struct TaskState {
     /// What it asks of an agent; none for what is made of other tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) capability: Option<Capability>,
+    /// The workflow of which it starts a run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) workflow: Option<WorkflowName>,
     /// `pending`, `active`, `retrying`, `done`, `failed`, `skipped` or `cancelled`; `unknown` where the events of its
     /// run are gone.
     pub(crate) status: &'static str,
@@ -22,6 +25,9 @@ pub(crate) struct TaskState {
     /// Who has, or had, the last attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) agent: Option<AgentId>,
+    /// The run that the last attempt started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) run: Option<RunId>,
     /// When everything was there that it needs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) started: Option<DateTime<Utc>>,
@@ -52,6 +58,9 @@ pub(crate) struct AttemptState {
     pub(crate) input: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) agent: Option<AgentId>,
+    /// The run that it consists of, if it is no work of an agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) run: Option<RunId>,
     /// When the agent took it, if it said so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) assigned: Option<DateTime<Utc>>,
@@ -78,6 +87,8 @@ pub(crate) enum Waiting {
     Needs(Vec<TaskId>),
     /// An agent: none has taken it.
     Agent(Served),
+    /// The end of this run.
+    Run(RunId),
     /// The end of the pause after a failed attempt.
     RetryAt(DateTime<Utc>),
 }
@@ -113,6 +124,7 @@ impl AttemptState {
             started,
             input: None,
             agent: None,
+            run: None,
             assigned: None,
             ended: None,
             result: None,
@@ -147,9 +159,11 @@ impl TaskState {
         Self {
             id,
             capability,
+            workflow: None,
             status,
             attempt: None,
             agent: None,
+            run: None,
             started: None,
             ended: None,
             duration_ms: None,
@@ -194,6 +208,7 @@ impl Waiting {
             Self::Agent(Served::ByNobody) => format!("no agent is registered for '{capability}'"),
             Self::Agent(Served::BySomebody) => format!("queued for an agent with '{capability}'"),
             Self::Agent(Served::Unknown) => "no agent has taken it yet".to_owned(),
+            Self::Run(_) => "waits for its run to end".to_owned(),
             Self::RetryAt(at) => {
                 let failed = task.attempts.last().and_then(|last| last.ended).unwrap_or(*at);
                 format!("again at {}", text::to_come(failed, *at))

@@ -10,6 +10,9 @@ pub(super) fn detail(task: &TaskState) -> String {
     if let Some(agent) = &task.agent {
         words.push(format!("by {agent}"));
     }
+    if let Some(run) = &task.run {
+        words.push(format!("by run {run}"));
+    }
     if let Some(duration_ms) = task.duration_ms {
         words.push(format!("in {}", text::took(duration_ms)));
     }

@@ -14,7 +14,15 @@ const NAMED: usize = 3;
 /// Tells all that is missing and all that is too much at once.
 pub(super) fn check(definition: &Definition, doers: &[Doer]) -> Result<(), Failure> {
     let mut needed: BTreeMap<&Capability, Vec<TaskId>> = BTreeMap::new();
+    let mut strangers = Vec::new();
     for (id, body) in definition.work() {
+        if let Some(workflow) = body.workflow.as_ref().filter(|workflow| **workflow != definition.name) {
+            strangers.push(format!(
+                "task '{id}' starts a run of the workflow '{workflow}', and there is only '{}' here: try it on a server, as \
+                 `mesh up` starts one",
+                definition.name
+            ));
+        }
         if let Some(agent) = &body.agent {
             needed.entry(agent).or_default().push(id);
         }
@@ -25,6 +33,7 @@ pub(super) fn check(definition: &Definition, doers: &[Doer]) -> Result<(), Failu
     }
     let missing = needed.iter().filter(|(capability, _)| !given.contains_key(*capability));
     let mut wrong: Vec<String> = missing.map(|(capability, tasks)| lacks(capability, tasks)).collect();
+    wrong.extend(strangers);
     for (capability, count) in given {
         if !needed.contains_key(capability) {
             wrong.push(not_needed(capability, needed.keys().map(|known| known.as_str())));

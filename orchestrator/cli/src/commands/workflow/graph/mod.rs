@@ -10,7 +10,7 @@ use mesh_schemas::definition::{
 };
 use mesh_schemas::{ErrorCode, TaskId, WorkflowName};
 
-use super::registered::definition;
+use super::registered::{SHORT, definition};
 use super::source::Source;
 use crate::connection::Connection;
 use crate::exit::Outcome;
@@ -114,8 +114,14 @@ fn parts(body: &Body) -> Option<Parts<'_>> {
     body.tasks.as_ref().map(Parts::Group).or_else(cases)
 }
 
-/// What does it: the capability of an agent, or what it is.
+/// What does it: the capability of an agent, the workflow that it starts a run of, or what it is.
 fn doer(body: &Body) -> String {
+    if let Some(workflow) = &body.workflow {
+        let version = body.version.as_ref().and_then(|version| version.hex().get(..SHORT));
+        let version = version.map_or_else(String::new, |version| format!("@{version}"));
+        let apart = if body.wait == Some(false) { ", not waited for" } else { "" };
+        return format!("workflow {workflow}{version}{apart}");
+    }
     match (&body.agent, parts(body)) {
         (Some(agent), _) => agent.to_string(),
         (None, Some(Parts::Cases(_))) => "(switch)".to_owned(),

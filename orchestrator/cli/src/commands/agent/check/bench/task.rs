@@ -108,6 +108,7 @@ pub(super) fn started(namespace: &Namespace, key: &TaskKey, input: &Value) -> Pu
         input: input.clone(),
         request: RequestId { source: "/mesh/check".to_owned(), id: key.run.to_string() },
         capability: Some(key.capability.clone()),
+        parent: None,
     };
     Publish::once(encode(event(namespace, &subject, &data, "mesh-check")))
 }

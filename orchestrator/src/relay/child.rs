@@ -1,0 +1,165 @@
+//! Requests that come from tasks of other runs: what the task is told.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use mesh_bus::topology::Stream;
+use mesh_bus::{Publish, Target};
+use mesh_schemas::payload::{MAX_RUN_DEPTH, Parent, TaskError, rejection};
+use mesh_schemas::{
+    Capability, Digest, Envelope, EnvelopeError, Lane, Namespace, StoredMessage, TaskKey, TaskVerb,
+    TraceContext, WorkflowName,
+};
+use serde_json::{Value, json};
+use tracing::warn;
+
+use super::reject::Rejection;
+use super::request::{Request, started_subject};
+use crate::encode::Frame;
+use crate::lease::Lease;
+use crate::service::Shared;
+use crate::store::{self, Lost};
+
+/// From this age on, it is looked whether the run is still wanted before it is started: about as long as the signal that would
+/// cancel it waits for it.
+const OLD: TimeDelta = TimeDelta::seconds(10);
+/// Pause before the bus is asked again.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
+/// The task that a request comes from.
+///
+/// # Errors
+/// [`EnvelopeError`] if it says that it comes from one, and that cannot be so.
+pub(super) fn parent(
+    namespace: &Namespace,
+    target: &Target,
+    envelope: Option<&Envelope>,
+) -> Result<Option<Parent>, EnvelopeError> {
+    match (target, envelope) {
+        (Target::Workflow(_), Some(event)) => Parent::of(namespace, event),
+        (Target::Workflow(_), None) | (Target::Task(_), _) => Ok(None),
+    }
+}
+
+/// Why a run is not started that would stand too deep in others.
+pub(super) fn too_many_levels(parent: &Parent) -> Option<Rejection> {
+    (parent.depth > MAX_RUN_DEPTH).then(|| {
+        let reason = format!(
+            "task '{}' of run {} would start a run within {} others, one within the other, and at most {MAX_RUN_DEPTH} are \
+             allowed: does a workflow start itself?",
+            parent.task, parent.run, parent.depth
+        );
+        Rejection::new(rejection::TOO_MANY_LEVELS, reason)
+    })
+}
+
+/// Why a run is not started that was to follow a version of its workflow.
+pub(super) fn unknown_version(name: &WorkflowName, version: &Digest) -> Rejection {
+    let reason = format!(
+        "the workflow '{name}' has no version {version}: `mesh workflow list` shows those it has, and `mesh workflow apply` \
+         adds one"
+    );
+    Rejection::new(rejection::UNKNOWN_VERSION, reason)
+}
+
+/// Whether a run that is to be started is still waited for: its task has no outcome. A young request is not looked up, as the
+/// signal that cancels the run finds it.
+pub(super) async fn is_wanted(
+    shared: &Shared,
+    lease: &Lease,
+    stored: &StoredMessage,
+    parent: &Parent,
+    target: &Target,
+) -> Result<bool, Lost> {
+    let Some(key) = key(parent, target).filter(|_| parent.wait) else { return Ok(true) };
+    if lease.delivered <= 1 && shared.bus.now() - stored.time < OLD {
+        return Ok(true);
+    }
+    let bus = &*shared.bus;
+    for verb in [TaskVerb::Completed, TaskVerb::Failed] {
+        let subject = key.subject(verb).render(bus.namespace());
+        let look = || bus.last(Stream::Events, &subject);
+        if lease.until_read("the outcome of a task", LOOK_PAUSE, look).await.ok_or(Lost)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Tells a task that does not wait for its run that this has started.
+pub(super) async fn has_started(
+    shared: &Shared,
+    lease: &Lease,
+    stored: &StoredMessage,
+    request: &Request,
+) -> Result<(), Lost> {
+    match &request.parent {
+        Some(parent) if !parent.wait => {
+            let output = json!({ "run": request.run });
+            let started = started_subject(request).render(shared.bus.namespace());
+            tell(shared, lease, stored, request, parent, &started, Ok(output)).await
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Tells a task that its run does not start. It is not tried again: the same request would be refused for the same reason.
+pub(super) async fn was_refused(
+    shared: &Shared,
+    lease: &Lease,
+    stored: &StoredMessage,
+    request: &Request,
+    rejection: &Rejection,
+) -> Result<(), Lost> {
+    let Some(parent) = &request.parent else { return Ok(()) };
+    let reasons = rejection.reasons.join("; ");
+    let error = TaskError {
+        code: rejection.code.to_owned(),
+        message: store::shorten(&format!("run {} was not started: {reasons}", request.run)),
+        retryable: false,
+        retry_after: None,
+    };
+    // The request is in no log: what led to it led to this.
+    let cause = request.causation_id.as_ref().unwrap_or(&request.id.id);
+    tell(shared, lease, stored, request, parent, cause, Err(error)).await
+}
+
+async fn tell(
+    shared: &Shared,
+    lease: &Lease,
+    stored: &StoredMessage,
+    request: &Request,
+    parent: &Parent,
+    cause: &str,
+    result: Result<Value, TaskError>,
+) -> Result<(), Lost> {
+    let Some(key) = key(parent, &request.target) else { return Ok(()) };
+    let hop = TraceContext::from_headers(&stored.message.headers).or_else(|| request.trace.clone());
+    let correlation_id = request.correlation_id();
+    let frame = Frame {
+        namespace: shared.bus.namespace(),
+        correlation_id: &correlation_id,
+        cause,
+        time: stored.time,
+        trace: request.trace.as_ref(),
+        hop: hop.as_ref(),
+    };
+    let outcome = Publish::once(frame.report(&key, &result));
+    if let store::Outcome::TooLarge(error) = store::event(&*shared.bus, lease, &key.run, outcome).await? {
+        warn!(run = %parent.run, task = %parent.task, error, "the task cannot be told what became of its run");
+    }
+    Ok(())
+}
+
+/// The attempt that a run is to be started for.
+fn key(parent: &Parent, target: &Target) -> Option<TaskKey> {
+    let Target::Workflow(workflow) = target else { return None };
+    Some(TaskKey {
+        // The names of workflows and of capabilities have one form.
+        capability: Capability::new(workflow.as_str()).ok()?,
+        lane: Lane::Normal,
+        run: parent.run,
+        task: parent.task.clone(),
+        attempt: parent.attempt,
+    })
+}
