@@ -101,7 +101,11 @@ impl Stream {
                     format!("{namespace}.task.requested.*"),
                     cancelled_timers(namespace),
                 ];
-                subjects.extend(per_shard(&["timer.set.-.-.{shard}.*.*", "timer.due.-.-.{shard}.*.*"]));
+                subjects.extend(per_shard(&[
+                    "workflow.called.*.-.{shard}.*.*.*",
+                    "timer.set.-.-.{shard}.*.*",
+                    "timer.due.-.-.{shard}.*.*",
+                ]));
                 subjects
             }
             Self::Events => per_shard(&[
@@ -212,13 +216,13 @@ pub fn relay_consumer(namespace: &Namespace) -> ConsumerSpec {
     }
 }
 
-/// The consumer that relays due timers into the log, shared by all orchestrators. Apart from that of requests, so that
-/// runs go on while requests have to wait.
+/// The consumer that relays due timers into the log, and the requests of runs for other runs, shared by all orchestrators. Apart
+/// from that of requests, so that runs go on while requests have to wait.
 #[must_use]
 pub fn timer_consumer(namespace: &Namespace) -> ConsumerSpec {
     ConsumerSpec {
         name: "timers".to_owned(),
-        filters: vec![format!("{namespace}.timer.due.>")],
+        filters: vec![format!("{namespace}.timer.due.>"), format!("{namespace}.workflow.called.>")],
         ..relay_consumer(namespace)
     }
 }

@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 use mesh_bus::Publish;
 use mesh_core::{Action, Child, Decision, End, Header};
 use mesh_schemas::payload::{
-    CancelSignal, TaskCompleted, TaskError, TaskFailed, TaskRouted, TimerFired, WorkflowCheckpointed,
-    WorkflowResumed, WorkflowStarted, child_run, parent_signal,
+    CancelSignal, TaskCompleted, TaskError, TaskFailed, TaskRouted, TimerFired, WorkflowCalled,
+    WorkflowCheckpointed, WorkflowResumed, WorkflowStarted, child_run, parent_signal,
 };
 use mesh_schemas::{
-    Attempt, Envelope, Message, Namespace, PauseVerb, RequestId, RunId, Shards, SignalId, Subject, TaskId,
-    TaskKey, TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
+    Attempt, Envelope, Message, Namespace, PauseVerb, RunId, Shards, SignalId, Subject, TaskId, TaskKey,
+    TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
 };
 use serde::Serialize;
 
@@ -42,7 +42,11 @@ pub(crate) fn decision(
             let data = TaskFailed { error: error.clone(), agent: None };
             Publish::once(frame.message(&key.subject(TaskVerb::Failed), &data))
         }
-        Action::StartChild(_, child) => Publish::plain(frame.request(child)),
+        Action::StartChild(key, child) => {
+            let Child { workflow, input, parent } = (**child).clone();
+            let subject = Subject::Called { workflow, run, task: key.task.clone(), attempt: key.attempt };
+            Publish::plain(frame.message(&subject, &WorkflowCalled { input, parent }))
+        }
         Action::CancelChild(key, reason) => {
             let run = child_run(namespace, shards, key);
             let workflow = key.capability.as_str().parse().ok();
@@ -159,8 +163,17 @@ impl Frame<'_> {
     /// An event of the orchestrator on a subject.
     pub(crate) fn message(&self, subject: &Subject, data: &impl Serialize) -> Message {
         let id = subject.render(self.namespace);
-        let event = Envelope::new(id.clone(), source(self.namespace), subject.event_type(), json(data));
-        self.sent(id, event)
+        let mut event = Envelope::new(id.clone(), source(self.namespace), subject.event_type(), json(data));
+        event.time = Some(self.time);
+        event.correlationid = Some(self.correlation_id.to_owned());
+        event.causationid = Some(self.cause.to_owned());
+        event.set_trace(self.trace);
+        // Payloads are built from JSON and names, so encoding cannot fail; an empty body would be dead-lettered.
+        let (mut headers, body) = event.encode().unwrap_or_default();
+        if let Some(hop) = self.hop {
+            hop.write(&mut headers);
+        }
+        Message { subject: id, headers, payload: Bytes::from(body) }
     }
 
     /// The outcome of an attempt that a run was started for.
@@ -175,30 +188,6 @@ impl Frame<'_> {
                 self.message(&key.subject(TaskVerb::Failed), &data)
             }
         }
-    }
-
-    /// The request for a run that a task starts.
-    fn request(&self, child: &Child) -> Message {
-        let subject = Subject::WorkflowRequested { workflow: child.workflow.clone() };
-        let RequestId { source, id } = child.parent.request(self.namespace);
-        let mut event = Envelope::new(id, source, subject.event_type(), child.input.clone());
-        // The data is the input of the run: its schema is that of the workflow.
-        event.dataschema = None;
-        child.parent.write(&mut event);
-        self.sent(subject.render(self.namespace), event)
-    }
-
-    fn sent(&self, subject: String, mut event: Envelope) -> Message {
-        event.time = Some(self.time);
-        event.correlationid = Some(self.correlation_id.to_owned());
-        event.causationid = Some(self.cause.to_owned());
-        event.set_trace(self.trace);
-        // Payloads are built from JSON and names, so encoding cannot fail; an empty body would be dead-lettered.
-        let (mut headers, body) = event.encode().unwrap_or_default();
-        if let Some(hop) = self.hop {
-            hop.write(&mut headers);
-        }
-        Message { subject, headers, payload: Bytes::from(body) }
     }
 }
 

@@ -73,7 +73,7 @@ impl LargePart {
     pub fn of(type_: &str) -> Option<Self> {
         match type_ {
             "workflow.requested" | "task.requested" => Some(Self::Data),
-            "workflow.started" | "task.created" => Some(Self::Member("input")),
+            "workflow.called" | "workflow.started" | "task.created" => Some(Self::Member("input")),
             "task.completed" | "workflow.completed" => Some(Self::Member("output")),
             _ => None,
         }

@@ -153,6 +153,8 @@ pub enum Subject {
     TaskRequested { capability: Capability },
     /// `workflow.<verb>.<workflow>.-.<shard>.<run>`; no workflow for a directly requested task
     Workflow { verb: WorkflowVerb, workflow: Option<WorkflowName>, run: RunId },
+    /// `workflow.called.<workflow>.-.<shard>.<run>.<task>.<attempt>`: the run, task and attempt are those that call.
+    Called { workflow: WorkflowName, run: RunId, task: TaskId, attempt: Attempt },
     /// `workflow.signalled.<workflow or ->.-.<shard>.<run>.<signal>.<id>`
     Signalled { workflow: Option<WorkflowName>, run: RunId, signal: SignalId, id: SignalId },
     /// `workflow.<verb>.<workflow or ->.-.<shard>.<run>.<which pause, from 1>`
@@ -198,6 +200,7 @@ impl Subject {
     pub fn run(&self) -> Option<RunId> {
         match self {
             Self::Workflow { run, .. }
+            | Self::Called { run, .. }
             | Self::Signalled { run, .. }
             | Self::Checkpointed { run, .. }
             | Self::Pause { run, .. }
@@ -238,6 +241,9 @@ impl Subject {
             Self::WorkflowRequested { workflow } => write!(out, ".{workflow}"),
             Self::TaskRequested { capability } => write!(out, ".{capability}"),
             Self::Workflow { workflow, run, .. } => write!(out, ".{}.-.{run}", name(workflow)),
+            Self::Called { workflow, run, task, attempt } => {
+                write!(out, ".{workflow}.-.{run}.{task}.{attempt}")
+            }
             Self::Signalled { workflow, run, signal, id } => {
                 write!(out, ".{}.-.{run}.{signal}.{id}", name(workflow))
             }
@@ -296,6 +302,7 @@ impl Subject {
             Self::WorkflowRequested { .. } => ("workflow", "requested"),
             Self::TaskRequested { .. } => ("task", "requested"),
             Self::Workflow { verb, .. } => ("workflow", verb.as_str()),
+            Self::Called { .. } => ("workflow", "called"),
             Self::Signalled { .. } => ("workflow", "signalled"),
             Self::Pause { verb, .. } => ("workflow", verb.as_str()),
             Self::Checkpointed { .. } => ("workflow", "checkpointed"),
@@ -363,6 +370,12 @@ fn parse_tokens(tokens: &[&str]) -> Result<Option<Subject>, NameError> {
     Ok(Some(match tokens {
         ["workflow", "requested", workflow] => Subject::WorkflowRequested { workflow: workflow.parse()? },
         ["task", "requested", capability] => Subject::TaskRequested { capability: capability.parse()? },
+        ["workflow", "called", workflow, NONE, shard, uuid, task, attempt] => Subject::Called {
+            workflow: workflow.parse()?,
+            run: run(shard, uuid)?,
+            task: task.parse()?,
+            attempt: attempt.parse()?,
+        },
         ["workflow", "signalled", workflow, NONE, shard, uuid, signal, id] => Subject::Signalled {
             workflow: optional(workflow)?,
             run: run(shard, uuid)?,

@@ -10,8 +10,8 @@ use mesh_schemas::generate::files;
 use mesh_schemas::payload::{
     AgentDeregistered, AgentRegistered, CancelSignal, DeadLetter, History, RequestRejected, TaskAssigned,
     TaskCompleted, TaskCreated, TaskFailed, TaskProgress, TaskReleased, TaskRouted, TimerFired,
-    WorkflowCancelled, WorkflowCheckpointed, WorkflowCompleted, WorkflowFailed, WorkflowPaused,
-    WorkflowResumed, WorkflowStarted,
+    WorkflowCalled, WorkflowCancelled, WorkflowCheckpointed, WorkflowCompleted, WorkflowFailed,
+    WorkflowPaused, WorkflowResumed, WorkflowStarted,
 };
 use mesh_schemas::{Decoded, Definition, Envelope, Headers, Namespace, RequestId, RunId, Shards, Subject};
 use serde::Serialize;
@@ -65,6 +65,7 @@ fn assert_round_trip<T: Serialize + DeserializeOwned>(data: &Value, example: &st
 fn assert_data_round_trip(event: &str, data: &Value) {
     let check: fn(&Value, &str) = match event {
         "workflow.requested" | "task.requested" => assert_round_trip::<Value>,
+        "workflow.called" => assert_round_trip::<WorkflowCalled>,
         "workflow.started" => assert_round_trip::<WorkflowStarted>,
         "workflow.completed" => assert_round_trip::<WorkflowCompleted>,
         "workflow.failed" => assert_round_trip::<WorkflowFailed>,

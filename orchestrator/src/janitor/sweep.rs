@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use mesh_bus::topology::{Stream, relay_consumer};
+use mesh_bus::topology::{Stream, relay_consumer, timer_consumer};
 use mesh_bus::{Bus, BusError, history};
 use mesh_schemas::{ObjectOwner, RunId};
 use tokio::sync::watch;
@@ -69,19 +69,20 @@ async fn sweep(bus: &dyn Bus, young: TimeDelta) -> Result<usize, BusError> {
 /// Whether all requests that are in the inbox now are relayed before long. Until then, they may be all that refers to
 /// an object.
 async fn is_relayed(bus: &dyn Bus) -> Result<bool, BusError> {
-    let relay = relay_consumer(bus.namespace());
-    let mut newest = 0;
-    for requests in &relay.filters {
-        let last = bus.last(Stream::Inbox, requests).await?;
-        newest = last.map_or(newest, |request| request.sequence.max(newest));
-    }
     let (patience, pause) = RELAYED;
     let begun = Instant::now();
-    while bus.settled(&relay).await? < newest {
-        if begun.elapsed() > patience {
-            return Ok(false);
+    for relay in [relay_consumer(bus.namespace()), timer_consumer(bus.namespace())] {
+        let mut newest = 0;
+        for requests in &relay.filters {
+            let last = bus.last(Stream::Inbox, requests).await?;
+            newest = last.map_or(newest, |request| request.sequence.max(newest));
         }
-        sleep(pause).await;
+        while bus.settled(&relay).await? < newest {
+            if begun.elapsed() > patience {
+                return Ok(false);
+            }
+            sleep(pause).await;
+        }
     }
     Ok(true)
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use mesh_bus::topology::Stream;
 use mesh_bus::{Publish, Target};
-use mesh_schemas::payload::{MAX_RUN_DEPTH, Parent, TaskError, rejection};
+use mesh_schemas::payload::{MAX_RUN_DEPTH, Parent, TaskError, child_request, rejection};
 use mesh_schemas::{
-    Capability, Digest, Envelope, EnvelopeError, Lane, Namespace, StoredMessage, TaskKey, TaskVerb,
+    Attempt, Capability, Digest, Lane, Namespace, RequestId, RunId, StoredMessage, TaskId, TaskKey, TaskVerb,
     TraceContext, WorkflowName,
 };
 use serde_json::{Value, json};
@@ -26,19 +26,37 @@ const OLD: TimeDelta = TimeDelta::seconds(10);
 /// Pause before the bus is asked again.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
-/// The task that a request comes from.
+/// The attempt that asks for a run, by the subject of the request.
+pub(super) struct Caller {
+    pub(super) run: RunId,
+    pub(super) task: TaskId,
+    pub(super) attempt: Attempt,
+}
+
+impl Caller {
+    /// What makes the request the same request.
+    pub(super) fn request(&self, namespace: &Namespace) -> RequestId {
+        child_request(namespace, self.run, &self.task, self.attempt)
+    }
+}
+
+/// Takes the input of the run, and what is said of the task, out of what was sent.
 ///
 /// # Errors
-/// [`EnvelopeError`] if it says that it comes from one, and that cannot be so.
-pub(super) fn parent(
-    namespace: &Namespace,
-    target: &Target,
-    envelope: Option<&Envelope>,
-) -> Result<Option<Parent>, EnvelopeError> {
-    match (target, envelope) {
-        (Target::Workflow(_), Some(event)) => Parent::of(namespace, event),
-        (Target::Workflow(_), None) | (Target::Task(_), _) => Ok(None),
+/// What is wrong with it, in words.
+pub(super) fn read(caller: &Caller, request: &mut Request) -> Result<(), String> {
+    let Value::Object(mut data) = request.input.take() else {
+        return Err("the data is no object".to_owned());
+    };
+    request.input = data.remove("input").unwrap_or_default();
+    let parent = data.remove("parent").unwrap_or_default();
+    let parent: Parent =
+        serde_json::from_value(parent).map_err(|error| format!("the data is wrong: parent: {error}"))?;
+    if (parent.run, &parent.task, parent.attempt) != (caller.run, &caller.task, caller.attempt) {
+        return Err("the data is wrong: parent: it is another task than that in the subject".to_owned());
     }
+    request.parent = Some(parent);
+    Ok(())
 }
 
 /// Why a run is not started that would stand too deep in others.

@@ -16,6 +16,8 @@ use mesh_schemas::{StoredMessage, Subject, SubjectError};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use child::Caller;
+
 use crate::lease::Lease;
 use crate::pressure::Pressure;
 use crate::service::{Shared, until_it_works};
@@ -31,7 +33,7 @@ pub(crate) async fn requests(shared: Arc<Shared>, stop: CancellationToken) {
     run(shared, spec, gate, stop).await;
 }
 
-/// Relays due timers until `stop`, then finishes what is in hand. Runs that have begun go on, however full the log is.
+/// Relays due timers, and what runs ask for, until `stop`, then finishes what is in hand. Runs that have begun go on, however full the log is.
 pub(crate) async fn timers(shared: Arc<Shared>, stop: CancellationToken) {
     let spec = timer_consumer(shared.bus.namespace());
     run(shared, spec, None, stop).await;
@@ -120,10 +122,14 @@ async fn relay(shared: &Shared, lease: &Lease, stored: &StoredMessage) -> Result
     let subject = Subject::parse(shared.bus.namespace(), &stored.message.subject);
     match subject {
         Ok(Subject::WorkflowRequested { workflow }) => {
-            request::relay(shared, lease, stored, Target::Workflow(workflow)).await
+            request::relay(shared, lease, stored, Target::Workflow(workflow), None).await
         }
         Ok(Subject::TaskRequested { capability }) => {
-            request::relay(shared, lease, stored, Target::Task(capability)).await
+            request::relay(shared, lease, stored, Target::Task(capability), None).await
+        }
+        Ok(Subject::Called { workflow, run, task, attempt }) => {
+            let caller = Some(Caller { run, task, attempt });
+            request::relay(shared, lease, stored, Target::Workflow(workflow), caller).await
         }
         Ok(Subject::TimerDue { run, timer }) => timer::relay(shared, lease, stored, run, timer).await,
         Err(_) if shared.presence.has_newer() => leave(lease).await,

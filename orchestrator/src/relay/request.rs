@@ -13,7 +13,7 @@ use mesh_telemetry::{names, propagation, span};
 use serde_json::Value;
 use tracing::{Instrument, Span, info};
 
-use super::child;
+use super::child::{self, Caller};
 use super::reject::{self, Rejection};
 use crate::capabilities;
 use crate::definitions::{self, Known};
@@ -22,6 +22,8 @@ use crate::lease::Lease;
 use crate::service::Shared;
 use crate::store::{self, Lost};
 
+/// The form of the subjects of what runs ask for.
+const CALLED: &str = "workflow.called.{workflow}.-.{shard}.{run}.{task}.{attempt}";
 /// Pause before the bus is asked again.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
@@ -36,7 +38,7 @@ pub(super) struct Request {
     /// Id of the event that led to the request.
     pub(super) causation_id: Option<String>,
     pub(super) trace: Option<TraceContext>,
-    input: Value,
+    pub(super) input: Value,
     /// Whether its sender gave it an id, so that it can be sent again.
     may_come_again: bool,
     /// The task of another run that it comes from, if it does.
@@ -55,6 +57,7 @@ pub(super) async fn relay(
     lease: &Lease,
     stored: &StoredMessage,
     target: Target,
+    caller: Option<Caller>,
 ) -> Result<(), Lost> {
     let shards = loop {
         match shared.bus.shards().await {
@@ -71,11 +74,13 @@ pub(super) async fn relay(
             return reject::unreadable(shared, lease, end, stored, target, &error.to_string()).await;
         }
     };
-    let id = request_id(shared, stored, decoded.envelope());
+    let id = match &caller {
+        Some(caller) => caller.request(shared.bus.namespace()),
+        None => request_id(shared, stored, decoded.envelope()),
+    };
     let run = RunId::for_request(&target.to_string(), &id, shards);
     let envelope = decoded.envelope();
     let reference = envelope.map_or(Ok(None), |event| event.dataref(shared.bus.namespace()));
-    let parent = child::parent(shared.bus.namespace(), &target, envelope);
     let mut request = Request {
         run,
         correlation_id: envelope.and_then(|event| event.correlationid.clone()),
@@ -85,18 +90,21 @@ pub(super) async fn relay(
         id,
         target,
         may_come_again: envelope.is_some(),
-        parent: parent.clone().ok().flatten(),
+        parent: None,
         input: match decoded {
             Decoded::Event(event) => event.data,
             Decoded::Bare(value) => value,
         },
     };
     let hop = TraceContext::from_headers(&stored.message.headers).or_else(|| request.trace.clone());
-    let span = span::process(template(&request.target), &stored.message.subject, hop.as_ref());
+    let template = if caller.is_some() { CALLED } else { template(&request.target) };
+    let span = span::process(template, &stored.message.subject, hop.as_ref());
     span.record(names::RUN_ID, tracing::field::display(run));
     async {
-        if let Err(error) = parent {
-            let rejection = Rejection::new(rejection::MALFORMED, error.to_string());
+        if let Some(caller) = &caller
+            && let Err(error) = child::read(caller, &mut request)
+        {
+            let rejection = Rejection::new(rejection::MALFORMED, error);
             return reject::request(shared, lease, stored, &request, rejection).await;
         }
         // Kept until the run is started.
@@ -104,7 +112,8 @@ pub(super) async fn relay(
             Ok(Some(_)) => shared.large_requests.acquire().await.ok(),
             _ => None,
         };
-        match input(shared, lease, run, reference).await? {
+        let member = caller.is_some().then_some("input");
+        match input(shared, lease, run, reference, member).await? {
             Ok(None) => {}
             Ok(Some(input)) => request.input = input,
             Err(rejection) => return reject::request(shared, lease, stored, &request, rejection).await,
@@ -121,6 +130,7 @@ async fn input(
     lease: &Lease,
     run: RunId,
     reference: Result<Option<DataRef>, EnvelopeError>,
+    member: Option<&str>,
 ) -> Result<Result<Option<Value>, Rejection>, Lost> {
     let malformed = |reason: String| Ok(Err(Rejection::new(rejection::MALFORMED, reason)));
     let reference = match reference {
@@ -133,10 +143,14 @@ async fn input(
             "dataref: the object does not belong to run {run}, which the request names"
         ));
     }
-    if reference.member.is_some() {
-        return malformed(
-            "dataref: the data of a request is kept as a whole: write no #/<member>".to_owned(),
-        );
+    match (member, reference.member.as_deref()) {
+        (member, kept) if member == kept => {}
+        (None, _) => {
+            return malformed(
+                "dataref: the data of a request is kept as a whole: write no #/<member>".to_owned(),
+            );
+        }
+        (Some(member), _) => return malformed(format!("dataref: of these data, '{member}' may be kept")),
     }
     let (content, _) = store::fetched(&*shared.bus, lease, &reference).await?;
     Ok(match content {

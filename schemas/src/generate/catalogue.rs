@@ -4,9 +4,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::payload::{
     AgentDeregistered, AgentRegistered, CancelSignal, History, RequestRejected, TaskAssigned, TaskCompleted,
-    TaskCreated, TaskFailed, TaskProgress, TaskReleased, TaskRouted, TimerFired, WorkflowCancelled,
-    WorkflowCheckpointed, WorkflowCompleted, WorkflowFailed, WorkflowPaused, WorkflowResumed,
-    WorkflowStarted,
+    TaskCreated, TaskFailed, TaskProgress, TaskReleased, TaskRouted, TimerFired, WorkflowCalled,
+    WorkflowCancelled, WorkflowCheckpointed, WorkflowCompleted, WorkflowFailed, WorkflowPaused,
+    WorkflowResumed, WorkflowStarted,
 };
 
 /// A type of event.
@@ -119,6 +119,15 @@ pub const EVENTS: &[EventType] = &[
         description: "Asks for one task, without a workflow. The same `source` and `id` ask for the same task.",
         body: Body::Input,
         operation: Some((Action::Send, Role::Client)),
+    },
+    EventType {
+        name: "workflow.called",
+        subject: "workflow.called.{workflow}.-.{shard}.{run}.{task}.{attempt}",
+        stream: Some("INBOX"),
+        writers: &[Writer::Orchestrator],
+        description: "A run asks for a run of a workflow, of which an attempt of a task of it consists.",
+        body: Body::Event(schema::<WorkflowCalled>),
+        operation: None,
     },
     EventType {
         name: "workflow.started",

@@ -56,6 +56,7 @@ fn every_type_of_event_is_listed_once() {
     let mut types: Vec<String> = [
         "workflow.requested",
         "task.requested",
+        "workflow.called",
         "workflow.signalled",
         "task.assigned",
         "task.released",

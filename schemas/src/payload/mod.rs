@@ -9,7 +9,7 @@ mod task;
 mod workflow;
 
 pub use agent::{AgentDeregistered, AgentRegistered};
-pub use child::{MAX_RUN_DEPTH, PARENT, Parent, child_run, parent_signal};
+pub use child::{MAX_RUN_DEPTH, Parent, WorkflowCalled, child_request, child_run, parent_signal};
 pub use codes::{Reason, code, rejection};
 pub use history::{Archived, History};
 pub use request::{DeadLetter, RequestRejected, TimerFired};

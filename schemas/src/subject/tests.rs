@@ -60,6 +60,10 @@ fn workflow() -> impl Strategy<Value = Option<crate::WorkflowName>> {
 fn subject() -> impl Strategy<Value = Subject> {
     prop_oneof![
         name().prop_map(|workflow| Subject::WorkflowRequested { workflow }),
+        (name(), key()).prop_map(|(workflow, key)| {
+            let TaskKey { run, task, attempt, .. } = key;
+            Subject::Called { workflow, run, task, attempt }
+        }),
         name().prop_map(|capability| Subject::TaskRequested { capability }),
         (select(WorkflowVerb::ALL), workflow(), run()).prop_map(|(verb, workflow, run)| Subject::Workflow {
             verb,

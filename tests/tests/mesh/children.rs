@@ -308,9 +308,9 @@ async fn what_cannot_be_started_is_told() -> Result<()> {
     orchestrator.stop().await
 }
 
-/// Somebody else's request says that it is for a task of a run.
+/// What somebody else asks for in the name of a task.
 #[tokio::test]
-async fn a_request_for_a_task_has_the_identity_of_the_task() -> Result<()> {
+async fn what_is_asked_for_in_the_name_of_another_task_is_refused() -> Result<()> {
     let server = TestServer::start()?;
     let world = World::on(&server.url()).await?;
     let orchestrator = world.orchestrator().await?;
@@ -318,14 +318,18 @@ async fn a_request_for_a_task_has_the_identity_of_the_task() -> Result<()> {
     let run = world.start("outer", json!({})).await?;
     let child = begun(&world, "inner").await?;
     let parent = started(&world, "inner").await?.remove(0).1.parent.context("a parent")?;
-    let forged = json!({
-        "specversion": "1.0", "type": "workflow.requested", "source": "/elsewhere", "id": "1", "data": {},
-        "meshparent": serde_json::to_string(&parent)?,
-    });
-    world.publish("workflow.requested.nothing", forged.to_string()).await?;
-    let rejected = world.first(Stream::Notes, "request.rejected.nothing.>").await?;
-    let text = String::from_utf8_lossy(&rejected.message.payload).into_owned();
-    ensure!(text.contains("\"malformed\"") && text.contains("meshparent"), "{text}");
+    for (attempt, data) in
+        [(2, json!({"input": {}, "parent": parent})), (3, json!([])), (4, json!({"input": {}}))]
+    {
+        world.publish(&format!("workflow.called.inner.-.{run}.child.{attempt}"), data.to_string()).await?;
+    }
+    let mut refused = 0;
+    let all = |stored: &StoredMessage| {
+        refused += 1;
+        refused == 3 && String::from_utf8_lossy(&stored.message.payload).contains("\"malformed\"")
+    };
+    world.until(Stream::Notes, "request.rejected.inner.>", all).await?;
+    assert_eq!(started(&world, "inner").await?.len(), 1);
     assert!(world.stored(Stream::Events, "task.>").await?.is_empty(), "the task was told nothing");
     cancel(&world, "outer", run, "done").await?;
     ensure!(matches!(world.ended(child).await?, RunOutcome::Cancelled(_)), "it was cancelled");

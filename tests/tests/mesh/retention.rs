@@ -254,3 +254,29 @@ async fn where_the_log_is_nearly_full_requests_wait_and_nothing_is_lost() -> Res
     }
     mesh.stop().await
 }
+
+/// The runs that have begun are what the log is full of, and those that they start must begin, or they would never end.
+#[tokio::test]
+async fn where_the_log_is_nearly_full_runs_start_others_all_the_same() -> Result<()> {
+    let limits = Limits { log_bytes: Some(2_000_000), ..Limits::default() };
+    let mesh = Mesh::that_forgets_after(DAY, limits).await?;
+    let definition = "
+mesh: v1
+name: outer
+output: '${tasks.child.output}'
+tasks:
+  first: {agent: echo}
+  child: {workflow: chain, needs: [first], with: {n: 1}}
+";
+    mesh.world.apply(definition).await?;
+    let text = "x".repeat(40_000);
+    let mut runs = Vec::new();
+    for _ in 0..28 {
+        runs.push(mesh.world.start("outer", json!({"text": text})).await?);
+    }
+    for run in &runs {
+        ensure!(matches!(mesh.world.ended(*run).await?, RunOutcome::Completed(_)), "run {run} completes");
+    }
+    assert_eq!(mesh.world.stored(Stream::Dead, ">").await?.len(), 0);
+    mesh.stop().await
+}
