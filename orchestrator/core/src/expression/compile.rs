@@ -1,3 +1,5 @@
+mod optional;
+
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, operators};
 use mesh_schemas::TaskId;
@@ -53,6 +55,16 @@ impl Compiled {
                 Err(problems.map(|message| format!("{message} in `{}`", excerpt(&shown))).collect())
             }
         }
+    }
+
+    /// Whether its value is an optional, as far as the form tells.
+    pub(super) fn is_optional(&self) -> bool {
+        self.node.is_optional()
+    }
+
+    /// What is wrong with it, with the text of it.
+    pub(super) fn refused(&self, message: &str) -> String {
+        format!("{message} in `{}`", excerpt(&self.text))
     }
 
     pub(super) fn evaluate<'a>(&'a self, scope: &Scope<'a>, meter: &mut Meter) -> Result<Val<'a>, Fault> {
@@ -111,6 +123,8 @@ impl Compiler {
                 Some(id) => self.member(id, &select.field),
                 None => Some(Node::Field(self.boxed(&select.operand)?, select.field.clone())),
             },
+            Expr::List(list) if !list.optional_indices.is_empty() => self.optional_list(list),
+            Expr::Map(map) if optional::has_optional_entries(map) => self.optional_map(map),
             Expr::List(list) => Some(Node::List(self.nodes(&list.elements)?)),
             Expr::Map(map) => {
                 let entries: Vec<_> = map.entries.iter().map(|entry| self.entry(&entry.expr)).collect();
@@ -208,6 +222,9 @@ impl Compiler {
 
     fn call(&mut self, call: &CallExpr) -> Option<Node> {
         let name = call.func_name.as_str();
+        if let Some(node) = self.optional(call) {
+            return node;
+        }
         if let (None, [argument]) = (&call.target, call.args.as_slice()) {
             match name {
                 operators::LOGICAL_NOT => return Some(Node::Not(self.boxed(argument)?)),
@@ -299,15 +316,17 @@ impl Compiler {
             return self.matches(&arguments);
         }
         let Some(function) = Function::named(name) else {
-            let known = Function::NAMES.into_iter().chain(LoopKind::NAMES).chain(["has"]);
+            let known =
+                Function::NAMES.into_iter().chain(LoopKind::NAMES).chain(["has"]).chain(optional::NAMES);
             return self.refuse(match nearest(name, known) {
                 Some(near) if near != name => format!("unknown function '{name}': did you mean '{near}'?"),
                 Some(_) => format!("'{name}' is used in a wrong form"),
                 None => {
                     let functions = Function::NAMES.join(", ");
                     format!(
-                        "unknown function '{name}': there are {functions}, has, {}",
-                        LoopKind::NAMES.join(", ")
+                        "unknown function '{name}': there are {functions}, has, {}, {}",
+                        LoopKind::NAMES.join(", "),
+                        optional::NAMES.join(", ")
                     )
                 }
             });

@@ -104,7 +104,7 @@ fn path(text: &str) -> Option<IdedExpr> {
 
 fn tree(text: &str) -> Result<IdedExpr, String> {
     // Without macros: `has(…)` and `list.map(…)` stay the calls they are written as.
-    let parser = Env::default().with_optional_support(false).parser();
+    let parser = Env::default().with_optional_support(true).parser();
     parser.max_recursion_depth(32).parse(text).map_err(|errors| match errors.errors.first() {
         Some(error) if error.pos.0 > 0 => {
             let (line, column) = error.pos;

@@ -10,6 +10,9 @@ use super::scope::Scope;
 use super::value::{MAX_VALUE_DEPTH, Val, Writer};
 
 /// Compiled data with `${…}` in its strings: a task's `with` or `output`, or the output of a workflow.
+///
+/// A key whose value is an optional without a value is left out. In a list, and where the whole data is the optional, null
+/// stands in its place.
 #[derive(Debug)]
 pub struct Template {
     part: Part,
@@ -188,10 +191,20 @@ impl Compiler {
             .into_iter()
             .map(|piece| match piece {
                 Piece::Text(text) => Some(Fragment::Text(text.to_owned())),
-                Piece::Expression(expression) => self.expression(expression, at).map(Fragment::Expression),
+                Piece::Expression(expression) => self.fragment(expression, at),
             })
             .collect();
         Some(Part::Mixed(fragments.into_iter().collect::<Option<_>>()?))
+    }
+
+    /// An expression within a text.
+    fn fragment(&mut self, text: &str, at: &str) -> Option<Fragment> {
+        let compiled = self.expression(text, at)?;
+        if compiled.is_optional() {
+            let message = "a text cannot hold an optional: add .orValue('')";
+            return self.refuse(at, compiled.refused(message));
+        }
+        Some(Fragment::Expression(compiled))
     }
 
     fn expression(&mut self, text: &str, at: &str) -> Option<Compiled> {
@@ -219,7 +232,7 @@ impl Renderer<'_, '_> {
         let length = at.len();
         Ok(match part {
             Part::Plain(value) => value.clone(),
-            Part::Whole(expression) => self.whole(expression, at, depth)?,
+            Part::Whole(expression) => self.whole(expression, at, depth)?.unwrap_or_default(),
             Part::Mixed(fragments) => Value::String(self.mixed(fragments, at)?),
             Part::List(parts) => {
                 let mut items = Vec::with_capacity(parts.len());
@@ -235,7 +248,11 @@ impl Renderer<'_, '_> {
                 for (key, part) in parts {
                     at.push('.');
                     at.push_str(key);
-                    object.insert(key.clone(), self.part(part, at, depth + 1)?);
+                    let value = match part {
+                        Part::Whole(expression) => self.whole(expression, at, depth + 1)?,
+                        part => Some(self.part(part, at, depth + 1)?),
+                    };
+                    object.extend(value.map(|value| (key.clone(), value)));
                     at.truncate(length);
                 }
                 Value::Object(object)
@@ -243,11 +260,19 @@ impl Renderer<'_, '_> {
         })
     }
 
-    fn whole(&mut self, expression: &Compiled, at: &str, depth: usize) -> Result<Value, ExpressionError> {
-        let value = expression.evaluate(self.scope, &mut self.meter);
-        value
-            .and_then(|value| self.writer.write(&value, depth))
-            .map_err(|fault| failed(fault, at, &expression.text))
+    /// The value of an expression; none if that is an optional without one.
+    fn whole(
+        &mut self,
+        expression: &Compiled,
+        at: &str,
+        depth: usize,
+    ) -> Result<Option<Value>, ExpressionError> {
+        let value = match expression.evaluate(self.scope, &mut self.meter) {
+            Ok(Val::Optional(None)) => return Ok(None),
+            Ok(value) => self.writer.write(&value, depth),
+            Err(fault) => Err(fault),
+        };
+        value.map(Some).map_err(|fault| failed(fault, at, &expression.text))
     }
 
     fn mixed(&mut self, fragments: &[Fragment], at: &str) -> Result<String, ExpressionError> {
@@ -271,6 +296,7 @@ impl Renderer<'_, '_> {
                 self.writer.spend(value.as_str().len())?;
                 text.push_str(value.as_str());
             }
+            Val::Optional(_) => return Fault::error("a text cannot hold an optional: add .orValue('')"),
             other => text.push_str(&self.writer.write(other, 0)?.to_string()),
         }
         Ok(())

@@ -1,6 +1,7 @@
 mod bounds;
 mod conformance;
 mod language;
+mod optionals;
 mod templates;
 
 use std::collections::BTreeMap;
