@@ -10,7 +10,7 @@ use mesh_schemas::{
     TraceContext, WorkflowName, WorkflowVerb,
 };
 use mesh_telemetry::{names, propagation, span};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tracing::{Instrument, Span, info};
 
 use super::reject::{self, Rejection};
@@ -34,6 +34,7 @@ pub(super) struct Request {
     event_id: String,
     trace: Option<TraceContext>,
     input: Value,
+    config: Option<Map<String, Value>>,
     /// Whether its sender gave it an id, so that it can be sent again.
     may_come_again: bool,
 }
@@ -70,8 +71,10 @@ pub(super) async fn relay(
     let run = RunId::for_request(&target.to_string(), &id, shards);
     let envelope = decoded.envelope();
     let reference = envelope.map_or(Ok(None), |event| event.dataref(shared.bus.namespace()));
+    let config = envelope.map_or(Ok(None), Envelope::config);
     let mut request = Request {
         run,
+        config: config.as_ref().ok().cloned().flatten(),
         correlation_id: envelope.and_then(|event| event.correlationid.clone()),
         event_id: envelope.map_or_else(|| id.id.clone(), |event| event.id.clone()),
         trace: envelope.and_then(Envelope::trace),
@@ -87,6 +90,10 @@ pub(super) async fn relay(
     let span = span::process(template(&request.target), &stored.message.subject, hop.as_ref());
     span.record(names::RUN_ID, tracing::field::display(run));
     async {
+        if let Err(error) = config {
+            let rejection = Rejection::new(rejection::INVALID_CONFIG, error.to_string());
+            return reject::request(shared, lease, stored, &request, rejection).await;
+        }
         // Kept until the run is started.
         let _room = match reference {
             Ok(Some(_)) => shared.large_requests.acquire().await.ok(),
@@ -163,10 +170,16 @@ async fn start(
         let rejection = Rejection { code: rejection::INVALID_INPUT, reasons };
         return reject::request(shared, lease, stored, &request, rejection).await;
     }
+    let reasons = known.config_errors(request.config.as_ref());
+    if !reasons.is_empty() {
+        let rejection = Rejection { code: rejection::INVALID_CONFIG, reasons };
+        return reject::request(shared, lease, stored, &request, rejection).await;
+    }
     let data = WorkflowStarted {
         digest: known.plan.digest.clone(),
         rules: shared.rules,
         input: std::mem::take(&mut request.input),
+        config: request.config.take(),
         request: request.id.clone(),
         capability: match &request.target {
             Target::Task(capability) => Some(capability.clone()),

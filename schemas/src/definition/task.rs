@@ -67,6 +67,10 @@ pub struct Body {
     /// agent returned; for a group as the output of a workflow. A switch has that of its case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
+    /// JSON Schema (2020-12): what the agent returned must follow it, and for a group its output, or else the task fails for
+    /// good with the code `invalid_output`. It refers to itself only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
 }
 
 /// One case of a `switch`.

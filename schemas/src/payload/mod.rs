@@ -11,7 +11,9 @@ pub use agent::{AgentDeregistered, AgentRegistered};
 pub use codes::{Reason, code, rejection};
 pub use history::{Archived, History};
 pub use request::{DeadLetter, RequestRejected, TimerFired};
-pub use task::{TaskAssigned, TaskCompleted, TaskCreated, TaskError, TaskFailed, TaskProgress, TaskReleased};
+pub use task::{
+    SecretUse, TaskAssigned, TaskCompleted, TaskCreated, TaskError, TaskFailed, TaskProgress, TaskReleased,
+};
 pub use workflow::{
     CancelSignal, RunError, TaskCounts, WorkflowCancelled, WorkflowCheckpointed, WorkflowCompleted,
     WorkflowFailed, WorkflowStarted,

@@ -14,6 +14,7 @@ use super::operator::Operator;
 use super::references::References;
 use super::scope::{Local, Member, Scope};
 use super::syntax;
+use super::template::REFUSED;
 use super::value::Val;
 
 /// Deepest tree, so that evaluation needs little stack.
@@ -26,7 +27,8 @@ const MAX_LOOPS: usize = 2;
 const MAX_PATTERN_BYTES: usize = 256 * 1024;
 
 /// What every expression sees.
-const ROOTS: [&str; 9] = ["input", "tasks", "run", "result", "item", "index", "key", "iteration", "previous"];
+const ROOTS: [&str; 10] =
+    ["input", "config", "tasks", "run", "result", "item", "index", "key", "iteration", "previous"];
 
 /// A checked expression.
 #[derive(Debug)]
@@ -121,7 +123,10 @@ impl Compiler {
             Expr::Ident(name) => self.name(name),
             Expr::Select(select) => match task(&select.operand.expr) {
                 Some(id) => self.member(id, &select.field),
-                None => Some(Node::Field(self.boxed(&select.operand)?, select.field.clone())),
+                None => {
+                    self.note_key(&select.operand.expr, &select.field);
+                    Some(Node::Field(self.boxed(&select.operand)?, select.field.clone()))
+                }
             },
             Expr::List(list) if !list.optional_indices.is_empty() => self.optional_list(list),
             Expr::Map(map) if optional::has_optional_entries(map) => self.optional_map(map),
@@ -176,6 +181,10 @@ impl Compiler {
                 self.references.input = true;
                 Node::Input
             }
+            "config" => {
+                self.references.config = true;
+                Node::Config
+            }
             "run" => {
                 self.references.run = true;
                 Node::Run
@@ -194,6 +203,13 @@ impl Compiler {
                 return self.refuse(message);
             }
         })
+    }
+
+    /// A key of the configuration must be there.
+    fn note_key(&mut self, of: &Expr, key: &str) {
+        if matches!(of, Expr::Ident(name) if name == "config" && !self.variables.contains(name)) {
+            self.references.config_keys.insert(key.to_owned());
+        }
     }
 
     fn member(&mut self, id: Option<&str>, name: &str) -> Option<Node> {
@@ -265,6 +281,9 @@ impl Compiler {
         if let (Some(id), Expr::Literal(LiteralValue::String(member))) = (task(&of.expr), &index.expr) {
             return self.member(id, member.inner());
         }
+        if let Expr::Literal(LiteralValue::String(key)) = &index.expr {
+            self.note_key(&of.expr, key.inner());
+        }
         let (of, index) = (self.boxed(of), self.boxed(index));
         Some(Node::Index(of?, index?))
     }
@@ -314,6 +333,9 @@ impl Compiler {
         let arguments: Vec<_> = call.target.as_deref().into_iter().chain(&call.args).collect();
         if name == "matches" {
             return self.matches(&arguments);
+        }
+        if name == "secret" && call.target.is_none() {
+            return self.refuse(REFUSED);
         }
         let Some(function) = Function::named(name) else {
             let known =

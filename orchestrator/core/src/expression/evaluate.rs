@@ -70,6 +70,7 @@ impl<'a, 'm> Evaluator<'a, 'm> {
         match node {
             Node::Literal(value) => Ok(value.clone()),
             Node::Input => Ok(Val::of(self.scope.input)),
+            Node::Config => Ok(Val::of(self.scope.config)),
             Node::Run => Ok(Val::of(self.scope.run)),
             Node::Result => Ok(self.scope.result.map_or(Val::Null, Val::of)),
             Node::Task(task, member) => Ok(self.member(task, *member)),

@@ -12,6 +12,7 @@ use super::value::Val;
 pub(super) enum Node {
     Literal(Val<'static>),
     Input,
+    Config,
     Run,
     Result,
     /// `tasks.<id>.output`, or something else of a task.
@@ -87,6 +88,7 @@ impl Node {
     pub(super) fn place(&self) -> String {
         match self {
             Self::Input => "input".to_owned(),
+            Self::Config => "config".to_owned(),
             Self::Run => "run".to_owned(),
             Self::Result => "result".to_owned(),
             Self::Task(task, member) => format!("tasks.{task}.{}", member.name()),

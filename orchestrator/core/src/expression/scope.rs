@@ -9,6 +9,8 @@ use serde_json::Value;
 pub struct Scope<'a> {
     /// Input of the run, `input`.
     pub input: &'a Value,
+    /// The configuration of the run, `config`.
+    pub config: &'a Value,
     /// The run itself, `run`: `id`, `workflow`, `correlation_id`, `started_at`.
     pub run: &'a Value,
     /// The tasks and loops around.

@@ -4,6 +4,7 @@ use mesh_schemas::definition::{Join, OnFailure, OnMax, OnSkipped, Quota, Retry, 
 use mesh_schemas::{Capability, TaskId};
 
 use crate::expression::{Condition, Template};
+use crate::schema::Schema;
 
 /// Tasks that need each other, and an output: those of a workflow, or of a group.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub(crate) struct Block {
     pub(crate) nodes: Vec<Node>,
     /// The output.
     pub(crate) output: Template,
+    /// What the output must follow.
+    pub(crate) schema: Option<Schema>,
     /// Places of the tasks that the output uses, each once, in order.
     pub(crate) uses: Vec<usize>,
 }
@@ -108,6 +111,8 @@ pub(crate) struct Work {
     pub(crate) with: Option<Template>,
     /// Output; without one, what the agent returned.
     pub(crate) output: Option<Template>,
+    /// What the agent must return.
+    pub(crate) schema: Option<Schema>,
 }
 
 /// One case of a switch.

@@ -1,3 +1,5 @@
+mod schema;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -9,7 +11,7 @@ use serde_json::Value;
 use super::block::{Block, Case, Each, Loop, Node, Recurring, Step, Work};
 use super::graph::Graph;
 use super::names::{Level, Names, Place};
-use super::{MAX_DEPTH, Plan, fit, limits, problem};
+use super::{MAX_DEPTH, Plan, config, fit, limits, problem};
 use crate::expression::{Condition, References, Template};
 
 /// Most items of a `foreach` that says nothing of it.
@@ -18,8 +20,11 @@ const DEFAULT_MAX_ITEMS: u32 = 10_000;
 pub(super) fn plan(definition: Cow<'_, Definition>) -> Result<Plan, Vec<Problem>> {
     let mut problems = Vec::new();
     let size = limits::check(&definition, &mut problems);
-    let mut compiler = Compiler { names: Names::default(), problems, depth: 0 };
+    config::check(&definition, &mut problems);
+    let mut compiler = Compiler { names: Names::new(definition.config.as_ref()), problems, depth: 0 };
     let root = compiler.block(&definition.tasks, "tasks", definition.output.as_ref(), "output");
+    let schema = compiler.schema("output_schema", definition.output_schema.as_ref());
+    let root = root.and_then(|root| Some(Block { schema: schema?, ..root }));
     let mut problems = compiler.problems;
     match root {
         Some(root) if problems.is_empty() => {
@@ -77,7 +82,7 @@ impl<'a> Compiler<'a> {
         for place in level.iterations {
             nodes[place].keeps_iterations = true;
         }
-        Some(Block { nodes, output: output?, uses: uses.into_iter().collect() })
+        Some(Block { nodes, output: output?, schema: None, uses: uses.into_iter().collect() })
     }
 
     fn node(&mut self, place: usize, id: &TaskId, task: &'a Task, path: &str) -> Option<Node> {
@@ -131,10 +136,10 @@ impl<'a> Compiler<'a> {
 
     fn step(&mut self, body: &'a Body, path: &str) -> Option<Step> {
         let output_path = format!("{path}.output");
+        let schema = self.schema(&format!("{path}.output_schema"), body.output_schema.as_ref());
         if let Some(tasks) = &body.tasks {
-            return self
-                .block(tasks, &format!("{path}.tasks"), body.output.as_ref(), &output_path)
-                .map(Step::Group);
+            let block = self.block(tasks, &format!("{path}.tasks"), body.output.as_ref(), &output_path)?;
+            return Some(Step::Group(Block { schema: schema?, ..block }));
         }
         if let Some(cases) = &body.switch {
             if self.depth > MAX_DEPTH {
@@ -155,7 +160,7 @@ impl<'a> Compiler<'a> {
             self.depth -= 1;
             return cases.into_iter().collect::<Option<_>>().map(Step::Switch);
         }
-        let with = body.with.as_ref().map(|data| self.template(&format!("{path}.with"), data, Place::Task));
+        let with = body.with.as_ref().map(|data| self.given(&format!("{path}.with"), data));
         let output = body.output.as_ref().map(|data| self.template(&output_path, data, Place::Result));
         Some(Step::Work(Box::new(Work {
             agent: body.agent.clone()?,
@@ -164,6 +169,7 @@ impl<'a> Compiler<'a> {
             timeout: body.timeout,
             with: with.sound()?,
             output: output.sound()?,
+            schema: schema?,
         })))
     }
 
@@ -182,13 +188,28 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    /// What an agent is given, in which secrets may stand.
+    fn given(&mut self, path: &str, data: &Value) -> Option<Template> {
+        self.rendered(path, data, Place::Task, Template::compile_with_secrets)
+    }
+
     fn template(&mut self, path: &str, data: &Value, place: Place) -> Option<Template> {
+        self.rendered(path, data, place, Template::compile)
+    }
+
+    fn rendered(
+        &mut self,
+        path: &str,
+        data: &Value,
+        place: Place,
+        compile: fn(&Value) -> Result<Template, Vec<(String, String)>>,
+    ) -> Option<Template> {
         // Absent and null are written alike in JSON, so null could not be told from an absent key.
         if data.is_null() {
             self.refuse(ErrorCode::MissingKey, path, "has no value: write one, or leave the key out");
             return None;
         }
-        match Template::compile(data) {
+        match compile(data) {
             Ok(mut template) => {
                 for (at, references) in template.references() {
                     self.references(&format!("{path}{at}"), references, place);

@@ -39,7 +39,7 @@ impl Fit<'_> {
     }
 
     fn body(&mut self, body: &Body) {
-        let Body { agent, action, with, retry, timeout, tasks, switch, output } = body;
+        let Body { agent, action, with, retry, timeout, tasks, switch, output, output_schema } = body;
         let said = [("agent", agent.is_some()), ("tasks", tasks.is_some()), ("switch", switch.is_some())];
         let said: Vec<&str> =
             said.into_iter().filter(|(_, is_there)| *is_there).map(|(key, _)| key).collect();
@@ -62,6 +62,7 @@ impl Fit<'_> {
                 ("retry", *retry != Retry::default()),
                 ("timeout", timeout.is_some()),
                 ("output", output.is_some() && tasks.is_none()),
+                ("output_schema", output_schema.is_some() && tasks.is_none()),
             ];
             let whose = if tasks.is_some() { "the tasks of the group" } else { "the cases of the switch" };
             for (key, _) in only.into_iter().filter(|(_, is_there)| *is_there && !said.is_empty()) {

@@ -3,6 +3,7 @@
 mod block;
 mod check;
 mod compile;
+mod config;
 mod fit;
 mod graph;
 mod limits;

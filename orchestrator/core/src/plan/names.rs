@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mesh_schemas::definition::Task;
 use mesh_schemas::{ErrorCode, TaskId};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::config;
 use super::graph::{self, Graph};
 use super::order::Precedence;
 use crate::expression::References;
@@ -24,6 +25,8 @@ pub(super) enum Place {
 /// The blocks around a place, the innermost last, and the loops.
 #[derive(Default)]
 pub(super) struct Names<'a> {
+    /// The values of the definition's configuration.
+    config: Option<&'a Map<String, Value>>,
     levels: Vec<Level<'a>>,
     /// How many loops over items stand around.
     items: usize,
@@ -50,6 +53,10 @@ impl<'a> Level<'a> {
 }
 
 impl<'a> Names<'a> {
+    pub(super) fn new(config: Option<&'a Map<String, Value>>) -> Self {
+        Self { config, ..Self::default() }
+    }
+
     pub(super) fn enter(&mut self, level: Level<'a>) {
         self.levels.push(level);
     }
@@ -122,6 +129,8 @@ impl<'a> Names<'a> {
                 "there is no loop that repeats around: 'iteration' and 'previous' are those of a repeat";
             problems.push((ErrorCode::Expression, message.to_owned()));
         }
+        problems
+            .extend(config::unknown(self.config, references).map(|message| (ErrorCode::Expression, message)));
         for used in &references.tasks {
             problems.extend(self.task(used, references, told + problems.len()));
         }

@@ -54,7 +54,10 @@ fn output(plan: &Plan) -> Value {
     let outputs = plan.root.nodes.iter().map(|task| (task.id.clone(), ended(&task.id))).collect();
     let (input, run) = (json!({"n": 1}), json!({"id": "0.x"}));
     let around = Around::tasks(&outputs);
-    plan.root.output.render(&Scope { input: &input, run: &run, around: &around, result: None }).unwrap()
+    plan.root
+        .output
+        .render(&Scope { input: &input, config: &Value::Null, run: &run, around: &around, result: None })
+        .unwrap()
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod close;
 mod deliver;
 mod joins;
 mod loops;
+mod output;
 mod over;
 mod work;
 
@@ -33,6 +34,7 @@ pub(super) struct Fold<'a> {
     pub(super) header: &'a super::Header,
     plan: &'a Plan,
     input: &'a Value,
+    config: &'a Value,
     variables: &'a Value,
     counts: &'a mut TaskCounts,
     end: &'a mut EndState,
@@ -74,6 +76,7 @@ impl Run {
             header: &self.header,
             plan: &plan,
             input: &self.input,
+            config: &self.config,
             variables: &self.variables,
             counts: &mut self.counts,
             end: &mut self.end,
@@ -170,7 +173,7 @@ impl Fold<'_> {
     }
 
     fn scope<'s>(&'s self, around: &'s Around<'s>, result: Option<&'s Value>) -> Scope<'s> {
-        Scope { input: self.input, run: self.variables, around, result }
+        Scope { input: self.input, config: self.config, run: self.variables, around, result }
     }
 
     /// Notes that a task stands otherwise than before.

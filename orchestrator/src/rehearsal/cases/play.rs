@@ -134,6 +134,7 @@ fn opening(known: &Known, case: &Case) -> Result<Opening, Unreadable> {
         trace: None,
         at: case.started_at,
         input: case.input.clone(),
+        config: case.config.clone(),
     })
 }
 

@@ -51,6 +51,7 @@ pub fn replay(recorded: &Recorded, changed: &Known) -> Result<Replayed, Unreadab
         trace: recorded.started.trace.clone(),
         at: recorded.begin.time,
         input: recorded.started.data.input.clone(),
+        config: recorded.started.data.config.clone(),
     };
     match Rehearsal::begin(changed, opening)? {
         Begun::Rejected(rejected) => {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::keys::PLANNED;
 use super::task::{body, foreach, join, on_failure, repeat};
@@ -9,8 +9,9 @@ use crate::definition::{Definition, OnSkipped, Task, Version};
 use crate::document::{Content, Entry, Node, Object, Position, Problem, join as join_path};
 use crate::name::TaskId;
 
-const DEFINITION: [&str; 7] = ["mesh", "name", "description", "input", "output", "timeout", "tasks"];
-const TASK: [&str; 15] = [
+const DEFINITION: [&str; 9] =
+    ["mesh", "name", "description", "input", "config", "output", "output_schema", "timeout", "tasks"];
+const TASK: [&str; 16] = [
     "agent",
     "action",
     "tasks",
@@ -23,6 +24,7 @@ const TASK: [&str; 15] = [
     "on_skipped",
     "with",
     "output",
+    "output_schema",
     "retry",
     "timeout",
     "on_failure",
@@ -35,12 +37,24 @@ pub(super) fn definition(root: &Node, problems: &mut Vec<Problem>) -> Option<Def
     let name = fields.required("name", "name the workflow", Node::parsed);
     let description = fields.optional("description", Node::text);
     let input = fields.optional("input", data);
+    let config = fields.optional("config", object);
     let output = fields.optional("output", data);
+    let output_schema = fields.optional("output_schema", data);
     let timeout = fields.optional("timeout", Node::span);
     let tasks = fields.required("tasks", "a workflow has at least one task", Ok);
     let path = fields.path_of("tasks");
     let tasks = tasks.and_then(|node| read_tasks(node, &path, problems));
-    Some(Definition { mesh: mesh?, name: name?, description, input, output, timeout, tasks: tasks? })
+    Some(Definition {
+        mesh: mesh?,
+        name: name?,
+        description,
+        input,
+        config,
+        output,
+        output_schema,
+        timeout,
+        tasks: tasks?,
+    })
 }
 
 /// The tasks, if each could be read: one that is missing would make others wrong that refer to it.
@@ -102,6 +116,13 @@ fn read_task(node: &Node, path: String, at: Position, problems: &mut Vec<Problem
 
 pub(super) fn data(node: &Node) -> Result<Value, String> {
     Ok(node.to_value())
+}
+
+fn object(node: &Node) -> Result<Map<String, Value>, String> {
+    match node.to_value() {
+        Value::Object(map) => Ok(map),
+        _ => Err(node.unlike("an object with a value for each key, such as {model: small}")),
+    }
 }
 
 fn version(node: &Node) -> Result<Version, String> {

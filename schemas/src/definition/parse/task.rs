@@ -13,7 +13,8 @@ const RETRY: [&str; 6] = ["max_attempts", "initial", "factor", "max", "jitter", 
 const FOREACH: [&str; 4] = ["in", "max_parallel", "max_items", "tolerate"];
 const REPEAT: [&str; 3] = ["until", "max", "on_max"];
 const QUORUM: [&str; 3] = ["quorum", "grace", "deadline"];
-const CASE: [&str; 9] = ["when", "agent", "action", "tasks", "switch", "with", "output", "retry", "timeout"];
+const CASE: [&str; 10] =
+    ["when", "agent", "action", "tasks", "switch", "with", "output", "output_schema", "retry", "timeout"];
 
 /// What is to be done. Which keys go together is looked at when the whole is compiled.
 pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
@@ -21,6 +22,7 @@ pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
     let action = fields.optional("action", Node::text);
     let with = fields.optional("with", data);
     let output = fields.optional("output", data);
+    let output_schema = fields.optional("output_schema", data);
     let timeout = fields.optional("timeout", Node::span);
     let says_nothing = !["agent", "tasks", "switch"].into_iter().any(|key| fields.has(key));
     if says_nothing {
@@ -45,7 +47,17 @@ pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
         return None;
     }
     let (tasks, switch) = (tasks.flatten(), switch.flatten());
-    Some(Body { agent, action, with, output, retry: retry.unwrap_or_default(), timeout, tasks, switch })
+    Some(Body {
+        agent,
+        action,
+        with,
+        output,
+        output_schema,
+        retry: retry.unwrap_or_default(),
+        timeout,
+        tasks,
+        switch,
+    })
 }
 
 fn case(mut fields: Object<'_, '_>) -> Option<Case> {

@@ -15,6 +15,8 @@ fn expressions_give_these_values() {
         ("tasks.never.output", json!(null)),
         ("run.workflow + run.id", json!("w3.x")),
         ("result.value", json!(7)),
+        ("config.model + string(config.limits.max)", json!("small5")),
+        ("config.?nope.orValue(config['model'])", json!("small")),
         ("input.big", json!(u64::MAX)),
         // Numbers.
         ("1 + 2 * 3 - -4", json!(11)),
@@ -125,7 +127,7 @@ fn errors_name_what_is_missing_and_the_way_out() {
 fn what_cannot_work_is_refused_when_it_is_compiled() {
     for (expression, expected) in [
         ("inptu.name", "unknown name 'inptu': did you mean 'input'?"),
-        ("x.name", "unknown name 'x': there are input, tasks, run, result"),
+        ("x.name", "unknown name 'x': there are input, config, tasks, run, result"),
         ("tasks", "'tasks' is not a value: write tasks.<id>.output"),
         ("size(tasks)", "'tasks' is not a value"),
         ("tasks.risk", "'tasks' is not a value"),

@@ -8,7 +8,7 @@ use mesh_schemas::{Attempt, Lane, TaskKey, Timer, WorkflowName};
 
 use super::begin::failed;
 use super::deliver::Hit;
-use super::{Fold, task_id};
+use super::{Fold, output, task_id};
 use crate::backoff;
 use crate::decision::Action;
 use crate::expression::{Around, ExpressionError};
@@ -41,6 +41,7 @@ impl Fold<'_> {
             attempt,
             action: work.action.clone(),
             input,
+            secrets: work.with.as_ref().map(|with| with.secrets().to_vec()).unwrap_or_default(),
             timeout_ms: work.timeout.map(Span::as_millis),
             deadline: Some(self.header.deadline),
             basis: self.time,
@@ -101,6 +102,10 @@ impl Fold<'_> {
     }
 
     fn completed(&self, work: &Work, path: &str, around: &Around<'_>, outcome: &TaskCompleted) -> Outcome {
+        let at = format!("tasks.{path}.output_schema");
+        if let Some(failure) = output::refused(work.schema.as_ref(), &outcome.output, &at) {
+            return Outcome::Failed(Failure { task: Some(task_id(path)), ..failure });
+        }
         let output = match &work.output {
             Some(output) => output.render(&self.scope(around, Some(&outcome.output))),
             None => Ok(outcome.output.clone()),

@@ -31,6 +31,7 @@ impl RunState {
             request: data.request.clone(),
             correlation_id: fold.header.correlation_id.clone(),
             input: data.input.clone(),
+            config: data.config.clone(),
             output: None,
             error: None,
             reason: None,
