@@ -48,7 +48,8 @@ pub struct Body {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
     /// Input for the agent, with `${…}` over `input`, `tasks.<id>.output` of what has ended before, `run`, and what loops
-    /// around bring along. Without it, the item of the loop around, or else the input of the run.
+    /// around bring along, and `${secret("name")}`, which the agent puts in. Without it, the item of the loop around, or else the
+    /// input of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with: Option<Value>,
     /// How failed attempts are repeated.

@@ -2,6 +2,7 @@
 
 mod agents;
 mod constructs;
+mod data;
 mod flow;
 mod large;
 mod requests;

@@ -16,7 +16,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "a key of a version to come",
-        "mesh: v1\nname: order\ntasks:\n  check: {agent: checker, foreach: {in: '${input.list}'}}\n",
+        "mesh: v1\nname: order\ntasks:\n  check: {agent: checker, approval: {assignees: [boss]}}\n",
     ),
     ("a number where a name belongs", "mesh: v1\nname: order\ntasks:\n  check: {agent: 7}\n"),
     (

@@ -2,6 +2,7 @@ mod bounds;
 mod conformance;
 mod language;
 mod optionals;
+mod secrets;
 mod templates;
 
 use std::collections::BTreeMap;
