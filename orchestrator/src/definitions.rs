@@ -184,7 +184,9 @@ fn digest_in(entry: &Entry) -> Option<Digest> {
 
 /// What the schema of schemas does not say as plainly.
 fn hint(path: &str) -> &'static str {
-    if path.ends_with("/type") {
+    if path.is_empty() {
+        "; write an object, such as {type: object}"
+    } else if path.ends_with("/type") {
         "; a type is array, boolean, integer, null, number, object or string"
     } else {
         ""

@@ -45,6 +45,9 @@ impl Compiled {
     /// All that is wrong with it, in words.
     pub(super) fn new(text: &str) -> Result<Self, Vec<String>> {
         let shown = text.trim().to_owned();
+        if shown.is_empty() {
+            return Err(vec!["the expression is empty: write one, or leave the key out".to_owned()]);
+        }
         let tree =
             syntax::parse(text).map_err(|message| vec![format!("{message} in `{}`", excerpt(&shown))])?;
         let mut compiler = Compiler::default();

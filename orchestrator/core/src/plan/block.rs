@@ -12,9 +12,9 @@ pub(crate) struct Block {
     /// The tasks in the order of their ids; places in this list name tasks elsewhere in the block.
     pub(crate) nodes: Vec<Node>,
     /// The output.
-    pub(crate) output: Template,
+    pub(crate) output: Box<Template>,
     /// What the output must follow.
-    pub(crate) schema: Option<Schema>,
+    pub(crate) schema: Option<Box<Schema>>,
     /// Places of the tasks that the output uses, each once, in order.
     pub(crate) uses: Vec<usize>,
 }

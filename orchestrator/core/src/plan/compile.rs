@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::block::{Block, Case, Each, Loop, Node, Recurring, Step, Work};
 use super::graph::Graph;
 use super::names::{Level, Names, Place};
-use super::{MAX_DEPTH, Plan, config, fit, limits, problem};
+use super::{MAX_DEPTH, Plan, config, fit, inside, limits, problem};
 use crate::expression::{Condition, References, Template};
 
 /// Most items of a `foreach` that says nothing of it.
@@ -21,10 +21,10 @@ pub(super) fn plan(definition: Cow<'_, Definition>) -> Result<Plan, Vec<Problem>
     let mut problems = Vec::new();
     let size = limits::check(&definition, &mut problems);
     config::check(&definition, &mut problems);
-    let mut compiler = Compiler { names: Names::new(definition.config.as_ref()), problems, depth: 0 };
+    let mut compiler = Compiler { names: Names::new(&definition), problems, depth: 0 };
     let root = compiler.block(&definition.tasks, "tasks", definition.output.as_ref(), "output");
     let schema = compiler.schema("output_schema", definition.output_schema.as_ref());
-    let root = root.and_then(|root| Some(Block { schema: schema?, ..root }));
+    let root = root.and_then(|root| Some(Block { schema: schema?.map(Box::new), ..root }));
     let mut problems = compiler.problems;
     match root {
         Some(root) if problems.is_empty() => {
@@ -37,6 +37,9 @@ pub(super) fn plan(definition: Cow<'_, Definition>) -> Result<Plan, Vec<Problem>
         }
     }
 }
+
+/// Compiles data, or says what is wrong with it and where.
+type Compile = fn(&Value) -> Result<Template, Vec<(String, String)>>;
 
 /// Compiles blocks within blocks. What is wrong is noted, and leads to `None` or to a part that nobody will use.
 struct Compiler<'a> {
@@ -61,7 +64,9 @@ impl<'a> Compiler<'a> {
         }
         self.depth += 1;
         let ids: Vec<&TaskId> = tasks.keys().collect();
+        let told = self.problems.len();
         let graph = Graph::new(tasks, path, &ids, &mut self.problems);
+        inside::explain_needs(tasks, path, &self.names, &mut self.problems[told..]);
         let shadowing: Vec<&TaskId> = ids.iter().copied().filter(|id| self.names.knows(id)).collect();
         for id in shadowing {
             let message = format!("'{id}' is also a task around this one: expressions could mean either");
@@ -82,7 +87,7 @@ impl<'a> Compiler<'a> {
         for place in level.iterations {
             nodes[place].keeps_iterations = true;
         }
-        Some(Block { nodes, output: output?, schema: None, uses: uses.into_iter().collect() })
+        Some(Block { nodes, output: Box::new(output?), schema: None, uses: uses.into_iter().collect() })
     }
 
     fn node(&mut self, place: usize, id: &TaskId, task: &'a Task, path: &str) -> Option<Node> {
@@ -139,7 +144,7 @@ impl<'a> Compiler<'a> {
         let schema = self.schema(&format!("{path}.output_schema"), body.output_schema.as_ref());
         if let Some(tasks) = &body.tasks {
             let block = self.block(tasks, &format!("{path}.tasks"), body.output.as_ref(), &output_path)?;
-            return Some(Step::Group(Block { schema: schema?, ..block }));
+            return Some(Step::Group(Block { schema: schema?.map(Box::new), ..block }));
         }
         if let Some(cases) = &body.switch {
             if self.depth > MAX_DEPTH {
@@ -197,13 +202,7 @@ impl<'a> Compiler<'a> {
         self.rendered(path, data, place, Template::compile)
     }
 
-    fn rendered(
-        &mut self,
-        path: &str,
-        data: &Value,
-        place: Place,
-        compile: fn(&Value) -> Result<Template, Vec<(String, String)>>,
-    ) -> Option<Template> {
+    fn rendered(&mut self, path: &str, data: &Value, place: Place, compile: Compile) -> Option<Template> {
         // Absent and null are written alike in JSON, so null could not be told from an absent key.
         if data.is_null() {
             self.refuse(ErrorCode::MissingKey, path, "has no value: write one, or leave the key out");

@@ -117,7 +117,12 @@ impl Fit<'_> {
         if !matches!(&foreach.items, Value::Array(_) | Value::Object(_) | Value::Null)
             && !foreach.items.as_str().is_some_and(|text| text.trim().starts_with("${"))
         {
-            self.refuse("foreach.in", "must be a list or an object, or one ${…} that gives one");
+            let advice = match foreach.items.as_str() {
+                Some(text) if !text.contains("${") => format!(", as in ${{{}}}", text.trim()),
+                _ => String::new(),
+            };
+            let message = format!("must be a list or an object, or one ${{…}} that gives one{advice}");
+            self.refuse("foreach.in", message);
         }
         if foreach.max_parallel == Some(0) {
             self.refuse("foreach.max_parallel", "must be at least 1");

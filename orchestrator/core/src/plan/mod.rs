@@ -6,6 +6,7 @@ mod compile;
 mod config;
 mod fit;
 mod graph;
+mod inside;
 mod limits;
 mod names;
 mod order;

@@ -167,7 +167,7 @@ fn every_refusal_names_its_place() {
         ),
         (
             tasks("{b: {tasks: {c: {agent: x}}}, d: {agent: x, needs: [b], with: '${tasks.c.output}'}}"),
-            "tasks.d.with: there is no task 'c'",
+            "tasks.d.with: 'c' is a task of 'b', and what is in there is not seen here",
         ),
         (chain("when: tasks.x.output"), "9:11: tasks.c.when: there is no task 'x'"),
         (

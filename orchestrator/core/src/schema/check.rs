@@ -109,10 +109,8 @@ impl<'s> Check<'s> {
     fn keyword(&mut self, keyword: &'s Keyword, value: &Value) -> Result<(), TooFar> {
         self.spend(1)?;
         match (keyword, value) {
-            (Keyword::Type(types), _) => {
-                if !types.iter().any(|type_| type_.holds(value)) {
-                    self.refuse(format!("expected {}, found {}", words::types(types), words::found(value)));
-                }
+            (Keyword::Type(types), _) if !types.iter().any(|type_| type_.holds(value)) => {
+                self.refuse(format!("expected {}, found {}", words::types(types), words::found(value)));
             }
             (Keyword::Enum(choices), _) => {
                 self.spend(choices.len())?;
@@ -135,10 +133,8 @@ impl<'s> Check<'s> {
             }
             (Keyword::AnyOf(places), _) => self.any_of(places, value)?,
             (Keyword::OneOf(places), _) => self.one_of(places, value)?,
-            (Keyword::Not(place), _) => {
-                if self.fits(*place, value)? {
-                    self.refuse(format!("{} is what 'not' excludes", words::found(value)));
-                }
+            (Keyword::Not(place), _) if self.fits(*place, value)? => {
+                self.refuse(format!("{} is what 'not' excludes", words::found(value)));
             }
             (Keyword::If { condition, then, otherwise }, _) => {
                 let branch = if self.fits(*condition, value)? { then } else { otherwise };

@@ -31,6 +31,7 @@ pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
     let is_whole = !says_nothing && (agent.is_some() || !fields.has("agent"));
     let retry = fields.part_with("retry", &RETRY, |fields| Some(retry(fields)));
     let (tasks, switch) = (fields.optional("tasks", Ok), fields.optional("switch", Node::items));
+    let lacks_switch = switch.is_none() && fields.has("switch");
     let (tasks_at, switch_at) = (fields.path_of("tasks"), fields.path_of("switch"));
     let problems = fields.into_problems();
     let tasks = tasks.map(|node| read_tasks(node, &tasks_at, problems));
@@ -43,7 +44,7 @@ pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
         let read: Vec<Option<Case>> = read.collect();
         read.into_iter().collect::<Option<Vec<Case>>>()
     });
-    if !is_whole || matches!(tasks, Some(None)) || matches!(switch, Some(None)) {
+    if !is_whole || lacks_switch || matches!(tasks, Some(None)) || matches!(switch, Some(None)) {
         return None;
     }
     let (tasks, switch) = (tasks.flatten(), switch.flatten());

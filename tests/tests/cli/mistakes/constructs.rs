@@ -39,7 +39,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "groups within groups within groups",
-        "tasks:\n  a: {tasks: {b: {tasks: {c: {tasks: {d: {tasks: {e: {tasks: {f: {tasks: {g: {tasks: {h: {tasks: {i: {tasks: {j: {agent: x}}}}}}}}}}}}}}}}}}}}\n",
+        "tasks:\n  a: {tasks: {b: {tasks: {c: {tasks: {d: {tasks: {e: {tasks: {f: {tasks: {g: {tasks: {h: {tasks: {i: {tasks: {j: {agent: x}}}}}}}}}}}}}}}}}}}\n",
     ),
     ("an id with a number of an item", "tasks:\n  'a:1': {agent: x}\n"),
     ("an id with a dash", "tasks:\n  check-it: {agent: x}\n"),

@@ -64,5 +64,5 @@ impl Compiler {
 }
 
 /// Where secrets may stand.
-pub(in crate::expression) const REFUSED: &str = "secrets are put in by the agent: ${secret(\"name\")} stands by itself or within a text, in 'with' of work for an agent \
-     only";
+pub(in crate::expression) const REFUSED: &str = "a secret is put in by the agent: 'secret' stands only in 'with' of work \
+    for an agent, as ${secret(\"name\")} by itself or within a text";

@@ -42,20 +42,20 @@ fn secrets_stand_nowhere_else() {
     for text in ["${secret('x')}", "a ${secret('x')}"] {
         let problems = Template::compile(&json!({"a": text})).unwrap_err();
         assert!(
-            problems[0].0 == ".a" && problems[0].1.contains("secrets are put in by the agent"),
+            problems[0].0 == ".a" && problems[0].1.contains("a secret is put in by the agent"),
             "{problems:?}"
         );
     }
     for (text, expected) in [
-        ("${secret('x') + 'y'}", "secrets are put in by the agent"),
-        ("${[secret('x')]}", "secrets are put in by the agent"),
-        ("${secret(input.name)}", "secrets are put in by the agent"),
-        ("${secret()}", "secrets are put in by the agent"),
+        ("${secret('x') + 'y'}", "a secret is put in by the agent"),
+        ("${[secret('x')]}", "a secret is put in by the agent"),
+        ("${secret(input.name)}", "a secret is put in by the agent"),
+        ("${secret()}", "a secret is put in by the agent"),
         ("${secret('API KEY')}", "\"API KEY\" is not a valid secret name"),
     ] {
         let problems = Template::compile_with_secrets(&json!(text)).unwrap_err();
         assert!(problems[0].1.contains(expected), "{text}: {problems:?}");
     }
     let problems = Condition::compile("secret('x') == input.name").unwrap_err();
-    assert!(problems[0].contains("secrets are put in by the agent"), "{problems:?}");
+    assert!(problems[0].contains("a secret is put in by the agent"), "{problems:?}");
 }

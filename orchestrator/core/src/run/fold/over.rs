@@ -128,7 +128,7 @@ impl Fold<'_> {
     pub(super) fn block_output(&self, at: At<'_>, frame: &Frame) -> Outcome {
         let around = Around { parent: at.around, brings: Brings::Tasks(&frame.ended) };
         match at.block.output.render(&self.scope(&around, None)) {
-            Ok(output) => output::checked(at.block.schema.as_ref(), output, "output_schema"),
+            Ok(output) => output::checked(at.block.schema.as_deref(), output, "output_schema"),
             Err(error) => Outcome::Failed(Failure {
                 task: None,
                 code: error.code().to_owned(),
