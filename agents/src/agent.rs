@@ -17,6 +17,7 @@ use crate::exec::ExecError;
 use crate::handler::Handler;
 use crate::http::HttpError;
 use crate::registry;
+use crate::secret::Secrets;
 use crate::worker::Worker;
 
 /// A process that does tasks.
@@ -35,6 +36,7 @@ pub(crate) struct Prepared {
     pub(crate) version: String,
     pub(crate) capacity: usize,
     pub(crate) drain: Duration,
+    pub(crate) secrets: Secrets,
     pub(crate) handlers: BTreeMap<Capability, Arc<dyn Handler>>,
 }
 
@@ -121,6 +123,7 @@ impl Agent {
                 handler: Arc::clone(handler),
                 capacity: prepared.capacity,
                 drain: prepared.drain,
+                secrets: prepared.secrets.clone(),
                 cancellations: cancellations.clone(),
             };
             workers.spawn(worker.run(parts_stop.clone()));

@@ -20,6 +20,7 @@ use crate::exec::Exec;
 use crate::failure::TaskFailure;
 use crate::handler::{Handler, Output, Raw, Typed};
 use crate::http::Http;
+use crate::secret::Secrets;
 
 /// Tasks of one capability at once, unless something else is said: some for handlers that wait for others, few
 /// enough for those that compute.
@@ -40,6 +41,7 @@ pub struct AgentBuilder {
     handlers: Vec<(String, Prepare)>,
     connection: Option<ConnectOptions>,
     bus: Option<Arc<dyn Bus>>,
+    secrets: Option<Secrets>,
 }
 
 impl AgentBuilder {
@@ -53,6 +55,7 @@ impl AgentBuilder {
             handlers: Vec::new(),
             connection: None,
             bus: None,
+            secrets: None,
         }
     }
 
@@ -133,6 +136,13 @@ impl AgentBuilder {
         self
     }
 
+    /// Where the secrets are that tasks refer to (default: [`Secrets::from_env`]; the test kit puts none in).
+    #[must_use]
+    pub fn secrets(mut self, secrets: Secrets) -> Self {
+        self.secrets = Some(secrets);
+        self
+    }
+
     /// A connection that is there already.
     #[must_use]
     pub fn bus(mut self, bus: Arc<dyn Bus>) -> Self {
@@ -184,10 +194,11 @@ impl AgentBuilder {
         Ok(Agent { bus, prepared, is_listed: true })
     }
 
-    /// Names the process by its type, unless it has a name: the same in every test.
+    /// Names the process by its type, unless it has a name: the same in every test. Secrets are not looked for.
     #[cfg(feature = "testing")]
     pub(crate) fn named(mut self) -> Self {
         self.id.get_or_insert_with(|| self.type_.clone());
+        self.secrets.get_or_insert_with(Secrets::nowhere);
         self
     }
 
@@ -216,6 +227,7 @@ impl AgentBuilder {
             version: self.version,
             capacity: self.capacity,
             drain: self.drain,
+            secrets: self.secrets.unwrap_or_default(),
             handlers,
         })
     }

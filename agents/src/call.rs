@@ -28,6 +28,7 @@ pub(crate) async fn call<I: Serialize, O: DeserializeOwned>(
         target: Target::Task(capability),
         id: RequestId { source: source(&*inner.bus, &inner.type_), id },
         input,
+        config: None,
         correlation_id: Some(inner.correlation_id.clone()),
         causation_id: Some(inner.created_id.clone()),
         trace: mesh_telemetry::propagation::current(&tracing::Span::current())

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::call;
 use crate::failure::TaskFailure;
 use crate::registry::source;
+use crate::secret::Redactor;
 
 /// What a handler knows of the task that it does, and what it can ask of the mesh meanwhile.
 #[derive(Clone)]
@@ -36,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) trace: Option<TraceContext>,
     /// How often this execution has asked which question of another agent.
     pub(crate) asked: Mutex<BTreeMap<String, u64>>,
+    /// Takes out of what is said the secrets that were put into the input.
+    pub(crate) redactor: OnceLock<Redactor>,
 }
 
 impl Context {
@@ -120,7 +123,7 @@ impl Context {
         let data = TaskProgress {
             agent: inner.agent.clone(),
             progress: progress.clamp(0.0, 1.0),
-            message: message.map(ToOwned::to_owned),
+            message: message.map(|message| inner.redacted(message)),
         };
         let _ = inner.bus.notify(inner.event(&inner.key.subject(TaskVerb::Progress), &data)).await;
     }
@@ -144,6 +147,11 @@ impl Context {
 }
 
 impl Inner {
+    /// A text without the secrets that were put into the input.
+    pub(crate) fn redacted(&self, text: &str) -> String {
+        self.redactor.get().map_or_else(|| text.to_owned(), |redactor| redactor.text(text))
+    }
+
     /// How often a question was asked before, counting this time from now on.
     pub(crate) fn asked_before(&self, question: &str) -> u64 {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -24,6 +24,7 @@ use crate::handler::{Handler, Output};
 use crate::look;
 use crate::outcome::{self, Outcome};
 use crate::release;
+use crate::secret::Secrets;
 
 /// Deliveries of one attempt that may be lost: neither brought to an outcome nor given back. An attempt that comes
 /// once more most likely kills whoever takes it.
@@ -45,6 +46,7 @@ pub(crate) struct Execution {
     pub(crate) cancellations: Cancellations,
     /// Cancelled when the agent must end at once.
     pub(crate) abandon: CancellationToken,
+    pub(crate) secrets: Secrets,
 }
 
 impl Execution {
@@ -201,10 +203,17 @@ impl Execution {
     }
 
     /// Runs the handler and stores the outcome; the error is that there is no room for any.
-    async fn execute(&self, context: Arc<Inner>, task: TaskCreated) -> Result<(), String> {
+    async fn execute(&self, context: Arc<Inner>, mut task: TaskCreated) -> Result<(), String> {
         let _listed = self.cancellations.list(&context.key, context.cancelled.clone());
         self.assign(&context).await;
-        let result = run_handler(&*self.handler, &context, task).await;
+        let result = match self.secrets.put_into(&mut task).await {
+            Ok(redactor) => {
+                let redactor = context.redactor.get_or_init(|| redactor);
+                let result = run_handler(&*self.handler, &context, task).await;
+                result.map(|output| output.redacted(redactor)).map_err(|failure| failure.redacted(redactor))
+            }
+            Err(missing) => Err(missing),
+        };
         let outcome = match result {
             Ok(output) => Outcome::Completed(output),
             Err(failure) => Outcome::Failed(failure.0),
@@ -264,6 +273,7 @@ impl Execution {
             cancelled: self.abandon.child_token(),
             trace: envelope.and_then(Envelope::trace).or(header_trace),
             asked: Mutex::new(BTreeMap::new()),
+            redactor: OnceLock::new(),
         })
     }
 

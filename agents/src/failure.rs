@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use mesh_schemas::payload::{TaskError, code};
 
+use crate::secret::Redactor;
+
 /// Why a task could not be done.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskFailure(pub(crate) TaskError);
@@ -43,6 +45,12 @@ impl TaskFailure {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.0.retryable
+    }
+
+    /// The same without secrets.
+    pub(crate) fn redacted(mut self, redactor: &Redactor) -> Self {
+        self.0.message = redactor.text(&self.0.message);
+        self
     }
 
     fn new(code: String, message: String, retryable: bool) -> Self {

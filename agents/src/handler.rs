@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::context::Context;
 use crate::failure::TaskFailure;
+use crate::secret::Redactor;
 
 /// Result of a raw handler: the output, and what else there is to say of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +38,14 @@ impl Output {
     pub fn usage(mut self, usage: Value) -> Self {
         self.usage = Some(usage);
         self
+    }
+}
+
+impl Output {
+    /// The same without secrets.
+    pub(crate) fn redacted(self, redactor: &Redactor) -> Self {
+        let Self { output, quality, usage } = self;
+        Self { output: redactor.value(output), quality, usage: usage.map(|usage| redactor.value(usage)) }
     }
 }
 

@@ -35,6 +35,7 @@ mod outcome;
 mod registry;
 mod release;
 mod runner;
+mod secret;
 mod stop;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -52,5 +53,6 @@ pub use mesh_bus::nats::ConnectOptions;
 pub use mesh_schemas::payload::TaskCreated;
 pub use mesh_telemetry::{Telemetry, init as init_tracing};
 pub use runner::DEFAULT_OUTPUT_LIMIT;
+pub use secret::Secrets;
 pub use stop::stop_signal;
 pub use tokio_util::sync::CancellationToken;

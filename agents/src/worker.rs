@@ -14,6 +14,7 @@ use tracing::{error, warn};
 use crate::cancel::Cancellations;
 use crate::execute::Execution;
 use crate::handler::Handler;
+use crate::secret::Secrets;
 
 /// Pause before the consumer is asked for again, when it could not be had.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -30,6 +31,7 @@ pub(crate) struct Worker {
     pub(crate) capacity: usize,
     pub(crate) drain: Duration,
     pub(crate) cancellations: Cancellations,
+    pub(crate) secrets: Secrets,
 }
 
 impl Worker {
@@ -70,6 +72,7 @@ impl Worker {
             handler: Arc::clone(&self.handler),
             cancellations: self.cancellations.clone(),
             abandon: abandon.clone(),
+            secrets: self.secrets.clone(),
         }
     }
 

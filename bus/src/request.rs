@@ -3,7 +3,7 @@ use mesh_schemas::{
     Capability, Envelope, ErrorCode, MAX_DATA_BYTES, MAX_DATA_DEPTH, Message, RequestId, RunId, Shards,
     Subject, TraceContext, WorkflowName, is_too_deep,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::bus::{Bus, Publish};
 use crate::error::{BusError, PublishError};
@@ -49,6 +49,8 @@ pub struct Request {
     pub id: RequestId,
     /// The input of the run.
     pub input: Value,
+    /// What takes the place of values of the workflow's `config`.
+    pub config: Option<Map<String, Value>>,
     /// What the requester calls the whole piece of work; the run id if nothing is said.
     pub correlation_id: Option<String>,
     /// Id of the event that led to the request.
@@ -167,6 +169,7 @@ fn message(bus: &dyn Bus, request: &Request) -> Result<Message, SubmitError> {
     event.time = Some(bus.now());
     event.correlationid.clone_from(&request.correlation_id);
     event.causationid.clone_from(&request.causation_id);
+    event.set_config(request.config.as_ref());
     event.set_trace(request.trace.as_ref());
     let (mut headers, body) = event.encode().map_err(|error| SubmitError::Input(error.to_string()))?;
     if let Some(trace) = &request.trace {

@@ -12,7 +12,7 @@ use mesh_bus::{Bus, BusError, Entry};
 use mesh_core::Plan;
 use mesh_schemas::document::{Format, Problem, Problems};
 use mesh_schemas::{Capability, Definition, Digest, ErrorCode, MAX_DATA_DEPTH, WorkflowName, is_too_deep};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub(crate) use stored::agents;
 
@@ -42,6 +42,13 @@ impl Known {
     fn of(plan: Plan) -> Result<Self, Problems> {
         let input = input_schema(&plan.definition).map_err(|problem| Problems(vec![problem]))?;
         Ok(Self { plan: Arc::new(plan), input })
+    }
+
+    /// Every reason why a request may not put these values in place of those of the workflow's `config`.
+    #[must_use]
+    pub fn config_errors(&self, overrides: Option<&Map<String, Value>>) -> Vec<String> {
+        let Some(overrides) = overrides else { return Vec::new() };
+        mesh_core::config_errors(self.plan.definition.config.as_ref(), overrides)
     }
 
     /// Every reason why a value is no input for the workflow.
@@ -182,7 +189,9 @@ fn digest_in(entry: &Entry) -> Option<Digest> {
 
 /// What the schema of schemas does not say as plainly.
 fn hint(path: &str) -> &'static str {
-    if path.ends_with("/type") {
+    if path.is_empty() {
+        "; write an object, such as {type: object}"
+    } else if path.ends_with("/type") {
         "; a type is array, boolean, integer, null, number, object or string"
     } else {
         ""

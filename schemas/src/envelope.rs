@@ -2,6 +2,7 @@
 
 mod attributes;
 mod binary;
+mod config;
 
 use std::collections::BTreeMap;
 

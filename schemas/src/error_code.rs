@@ -105,7 +105,7 @@ codes! {
             "Expressions are CEL over `input`, `tasks.<id>.output` of tasks that are needed, and `run`."
         MissingNeed "312" "An expression uses the output of a task that may not have ended."
             "Add that task to the `needs` of the task whose expression it is."
-        InvalidSchema "311" "The input's schema is no valid JSON Schema."
+        InvalidSchema "311" "The schema of an input or output is no valid JSON Schema."
             "Write it as JSON Schema 2020-12."
     }
     "Requests and runs" {

@@ -27,7 +27,9 @@ pub use envelope::{Decoded, Envelope, EnvelopeError, SCHEMA_VERSION, percent_enc
 pub use error_code::ErrorCode;
 pub use id::{Attempt, Digest, RequestId, RunId, Shards};
 pub use message::{CONTENT_TYPE, Headers, Message, StoredMessage};
-pub use name::{AgentId, Capability, Lane, NameError, Namespace, SignalId, TaskId, Timer, WorkflowName};
+pub use name::{
+    AgentId, Capability, Lane, NameError, Namespace, SecretName, SignalId, TaskId, Timer, WorkflowName,
+};
 pub use object::{ObjectName, ObjectOwner};
 pub use subject::{AgentVerb, PauseVerb, Subject, SubjectError, TaskKey, TaskVerb, WorkflowVerb};
 pub use trace::TraceContext;

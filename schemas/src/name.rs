@@ -132,6 +132,10 @@ name!(
     Capability, "capability", is_name, NAME_RULE, 64, r"^[a-z0-9_][a-z0-9_-]{0,63}$"
 );
 name!(
+    /// The name of a secret, which agents know the value of.
+    SecretName, "secret name", is_name, NAME_RULE, 64, r"^[a-z0-9_][a-z0-9_-]{0,63}$"
+);
+name!(
     /// One running agent process.
     AgentId, "agent id", is_name, NAME_RULE, 64, r"^[a-z0-9_][a-z0-9_-]{0,63}$"
 );

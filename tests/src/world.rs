@@ -140,6 +140,7 @@ impl World {
             target: Target::Workflow(workflow.parse()?),
             id: RequestId { source: "/test".to_owned(), id: id.to_owned() },
             input,
+            config: None,
             correlation_id: None,
             causation_id: None,
             trace: None,

@@ -26,6 +26,7 @@ from .errors import (
 from .handler import Output
 from .names import run_id
 from .runs import Event, Run
+from .secret import Secrets
 from .settings import Connection
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Run",
     "RunCancelled",
     "RunFailed",
+    "Secrets",
     "SettingError",
     "TaskFailure",
     "TooLarge",

@@ -16,6 +16,7 @@ from .context import Identity
 from .errors import ConnectError, MeshError, SettingError
 from .handler import Handler, adapt
 from .link import Link, quietly
+from .secret import Secrets
 from .settings import Connection
 from .worker import Worker
 
@@ -49,6 +50,7 @@ class Agent:
         id: str | None = None,
         drain_timeout: float = 25.0,
         connection: Connection | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
         """`type` is the same for every process of one deployment.
 
@@ -59,6 +61,7 @@ class Agent:
         :param drain_timeout: Seconds that running tasks get to end when the agent is stopped. What does not end is
             handed to other agents.
         :param connection: How to connect; what is not given is taken from the environment.
+        :param secrets: Where the secrets are that tasks refer to; else as the environment says.
 
         Raises :class:`SettingError` if one of them cannot be.
         """
@@ -78,6 +81,7 @@ class Agent:
         self._version = version
         self._drain = drain_timeout
         self._connection = connection or Connection()
+        self._secrets = secrets or Secrets()
         self._handlers: dict[str, Handler] = {}
 
     @property
@@ -128,7 +132,7 @@ class Agent:
         try:
             service = Service(link.client, ServiceConfig(self._type, self._version, "agent of the mesh"))
             await service.start()
-            identity = Identity(link, self._id, self._type)
+            identity = Identity(link, self._id, self._type, self._secrets)
             farewell = asyncio.Event()
             heartbeat = asyncio.ensure_future(registry.keep_alive(identity, self._entry(), farewell))
             try:

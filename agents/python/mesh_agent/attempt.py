@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -14,6 +14,7 @@ from .envelope import Unreadable, decode
 from .errors import MeshError, SettingError
 from .link import Link
 from .names import ENDS, TaskKey, name
+from .secret import SecretUse
 from .store import store
 
 log = logging.getLogger("mesh_agent")
@@ -37,6 +38,8 @@ class Task:
     deadline: datetime | None
     basis: datetime
     idempotency_key: str
+    #: Secrets that are to be put into the input.
+    secrets: list[SecretUse] = field(default_factory=list)
 
     @classmethod
     def read(cls, data: Any) -> Task:
@@ -53,6 +56,9 @@ class Task:
             raise Unreadable("the data of task.created is wrong: action is no string")
         if timeout is not None and (not isinstance(timeout, int) or isinstance(timeout, bool) or timeout < 0):
             raise Unreadable("the data of task.created is wrong: timeout_ms is no whole number from 0")
+        secrets = SecretUse.read(data.get("secrets", []))
+        if secrets is None:
+            raise Unreadable("the data of task.created is wrong: secrets is no list of {at, name}")
         return cls(
             workflow=data["workflow"],
             action=action,
@@ -61,6 +67,7 @@ class Task:
             deadline=None if deadline is None else envelope.time(deadline),
             basis=envelope.time(data.get("basis")),
             idempotency_key=data["idempotency_key"],
+            secrets=secrets,
         )
 
     def end(self, now: datetime, stored: datetime) -> datetime | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, final
 
@@ -10,7 +11,7 @@ from . import names
 from .envelope import Trace
 from .errors import InputError, MeshError, SettingError
 from .link import Link
-from .request import Request, checked_input, submit
+from .request import Request, checked_config, checked_input, submit
 from .runs import Run
 from .settings import Connection
 
@@ -56,6 +57,7 @@ class Mesh:
         workflow: str,
         input: Any = None,
         *,
+        config: Mapping[str, Any] | None = None,
         id: str | None = None,
         source: str | None = None,
         correlation_id: str | None = None,
@@ -65,6 +67,7 @@ class Mesh:
         :meth:`Run.result`.
 
         :param input: The input of the run, anything that is JSON; dataclasses and pydantic models too.
+        :param config: What takes the place of values of the workflow's `config`, as in `{"limits": {"max": 5}}`.
         :param id: Your own id of the request: starting again with the same id is the same run. Random if none is given.
         :param source: Who asks, as a URI reference (default `/<namespace>/python`); ids are unique for a source.
         :param correlation_id: What you call the whole piece of work; the run id if nothing is said.
@@ -73,7 +76,10 @@ class Mesh:
         Raises :class:`InputError`, :class:`SettingError` for a name that cannot be, :class:`Unavailable` if it could
         not be stored within half a minute.
         """
-        return await self._request("workflow", workflow, input, id, source, correlation_id, traceparent)
+        overrides = None if config is None else checked_config(config)
+        return await self._request(
+            "workflow", workflow, input, id, source, correlation_id, traceparent, overrides
+        )
 
     async def call(
         self,
@@ -106,6 +112,7 @@ class Mesh:
         source: str | None,
         correlation_id: str | None,
         traceparent: str | None,
+        config: str | None = None,
     ) -> Run:
         link = self._link()
         names.name("workflow name" if kind == "workflow" else "capability", name)
@@ -115,6 +122,7 @@ class Mesh:
             source=_text("source", source, f"/{link.namespace}/python"),
             id=_text("id", id, str(uuid.uuid4())),
             input=checked_input(input),
+            config=config,
             correlation=_text("correlation_id", correlation_id, "") or None,
             trace=_trace(traceparent),
         )

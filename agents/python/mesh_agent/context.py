@@ -14,6 +14,7 @@ from . import envelope
 from .envelope import Trace
 from .link import Link
 from .names import TaskKey
+from .secret import Redactor, Secrets
 from .store import structured
 
 T = TypeVar("T")
@@ -28,6 +29,8 @@ class Identity:
     agent: str
     #: What kind of agent it is: the same for every process of one deployment.
     kind: str
+    #: Where the secrets are that tasks refer to.
+    secrets: Secrets = field(default_factory=Secrets)
 
     @property
     def source(self) -> str:
@@ -72,7 +75,7 @@ class Context:
         listens."""
         data: dict[str, Any] = {"agent": self.agent, "progress": max(0.0, min(1.0, progress))}
         if message is not None:
-            data["message"] = message
+            data["message"] = self._parts.redactor.text(message)
         subject, body, headers = self._parts.event("progress", data)
         await self._parts.identity.link.send(subject, body, headers)
 
@@ -121,6 +124,8 @@ class Parts:
     thread: int = field(default_factory=threading.get_ident)
     #: How often this execution has asked which question of another agent.
     asked: Counter[str] = field(default_factory=Counter)
+    #: Takes the secrets out of what is said that were put into the input.
+    redactor: Redactor = field(default_factory=Redactor)
 
     def event(
         self, verb: str, data: dict[str, Any], *, delivery: int | None = None

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import logging
 import re
+import traceback
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -175,12 +176,14 @@ class Execution:
             # Advisory: sent, not awaited.
             await self._link.send(subject, body, headers)
             try:
-                output = await _run_handler(self._site.handler, context, task.input)
+                secrets = self._site.identity.secrets
+                # Files are read, which may take a moment.
+                looking = functools.partial(secrets.put_into, task.input, task.secrets)
+                loop = asyncio.get_running_loop()
+                input, parts.redactor = await loop.run_in_executor(None, looking) if task.secrets else looking()
+                output = await _run_handler(self._site.handler, context, input)
             except TaskFailure as failure:
-                cause = failure.__cause__ if isinstance(failure, _Unexpected) else None
-                log.warning(
-                    "task %s of run %s failed: %s", parts.key.task, parts.key.run, failure, exc_info=cause
-                )
+                _log_failure(parts, failure)
                 await self._fail(parts, failure)
             else:
                 await self._complete(parts, output)
@@ -188,9 +191,10 @@ class Execution:
             self._site.running.pop(self._message.subject, None)
 
     async def _complete(self, parts: Parts, output: Output) -> None:
-        data: dict[str, Any] = {"output": output.value, "agent": self._site.identity.agent}
+        value = parts.redactor.value(output.value)
+        data: dict[str, Any] = {"output": value, "agent": self._site.identity.agent}
         data.update({} if output.quality is None else {"quality": output.quality})
-        data.update({} if output.usage is None else {"usage": output.usage})
+        data.update({} if output.usage is None else {"usage": parts.redactor.value(output.usage)})
         try:
             await self._store(parts, "completed", data)
         except TooLarge as error:
@@ -200,7 +204,7 @@ class Execution:
 
     async def _fail(self, parts: Parts, failure: TaskFailure) -> None:
         """Stores a failure; :class:`TooLarge` if there is no room for any, however little is said in it."""
-        message = failure.message.encode("utf-8", "replace").decode()
+        message = parts.redactor.text(failure.message).encode("utf-8", "replace").decode()
         error = {"code": failure.code, "message": message, "retryable": failure.retryable}
         if failure.retry_after is not None:
             error["retry_after"] = failure.retry_after
@@ -276,6 +280,19 @@ class Execution:
             cancelled=self._cancelled,
             _parts=parts,
         )
+
+
+def _log_failure(parts: Parts, failure: TaskFailure) -> None:
+    """Tells of a failure, without the secrets that were put into the input."""
+    cause = failure.__cause__ if isinstance(failure, _Unexpected) else None
+    if not parts.redactor:
+        log.warning("task %s of run %s failed: %s", parts.key.task, parts.key.run, failure, exc_info=cause)
+        return
+    told = [str(failure)]
+    if cause is not None:
+        told += traceback.format_exception(type(cause), cause, cause.__traceback__)
+    text = parts.redactor.text("\n".join(told))
+    log.warning("task %s of run %s failed: %s", parts.key.task, parts.key.run, text)
 
 
 async def _until_answered(ask: Callable[[], Awaitable[T]]) -> T:

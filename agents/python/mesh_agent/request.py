@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Callable, NamedTuple, TypeVar, final
@@ -42,6 +43,8 @@ class Request:
     id: str
     #: Plain JSON.
     input: Any
+    #: What takes the place of values of the workflow's `config`, as the text of a JSON object.
+    config: str | None = None
     correlation: str | None = None
     causation: str | None = None
     trace: Trace | None = None
@@ -85,6 +88,17 @@ def checked_input(input: Any) -> Any:
     return value
 
 
+def checked_config(config: Mapping[str, Any]) -> str:
+    """What takes the place of values of the workflow's `config`, as an attribute of an event can hold it."""
+    try:
+        value = typed.plain(dict(config))
+        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"the config cannot be written as JSON: {error}") from error
+    # The one control character that JSON leaves as it is.
+    return text.replace("\x7f", "\\u007f")
+
+
 async def submit(link: Link, request: Request) -> tuple[str, int]:
     """Asks for a run and gives its id when the request is stored, with the sequence of the last rejection before that.
 
@@ -105,6 +119,8 @@ async def submit(link: Link, request: Request) -> tuple[str, int]:
         trace=request.trace,
         schema=False,
     )
+    if request.config is not None:
+        event["config"] = request.config
     body, headers = structured(event, request.trace)
     subject = f"{link.namespace}.{type}.{request.name}"
     await _for_a_while(lambda: store_event(link, subject, body, headers, run=run))

@@ -7,6 +7,7 @@ use tokio::process::Command;
 
 use super::ExecError;
 use crate::runner::{Facts, NAMES};
+use crate::secret::PREFIX;
 
 /// What the settings of the connection begin with: passwords, tokens and keys among them.
 const CONNECTION: &str = "MESH_NATS_";
@@ -56,7 +57,8 @@ pub(super) fn prepare<'a>(
 /// Whether an inherited variable is not to be passed on. What is not known to be harmless counts as secret.
 fn is_secret(name: &OsStr, value: &OsStr) -> bool {
     let is_harmless = name == CA || (name == URL && !value.as_bytes().contains(&b'@'));
-    name.as_bytes().starts_with(CONNECTION.as_bytes()) && !is_harmless
+    let is_of = |prefix: &str| name.as_bytes().starts_with(prefix.as_bytes());
+    is_of(PREFIX) || (is_of(CONNECTION) && !is_harmless)
 }
 
 #[cfg(test)]
@@ -68,8 +70,14 @@ mod tests {
     }
 
     #[test]
-    fn secrets_of_the_connection_are_known() {
-        for name in ["MESH_NATS_PASSWORD", "MESH_NATS_TOKEN", "MESH_NATS_CREDS", "MESH_NATS_OF_TOMORROW"] {
+    fn what_is_secret_is_known() {
+        for name in [
+            "MESH_NATS_PASSWORD",
+            "MESH_NATS_TOKEN",
+            "MESH_NATS_CREDS",
+            "MESH_NATS_OF_TOMORROW",
+            "MESH_SECRET_KEY",
+        ] {
             assert!(secret(name, "x"), "{name}");
         }
         assert!(secret("MESH_NATS_URL", "nats://user:password@host:4222"));

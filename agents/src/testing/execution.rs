@@ -49,6 +49,7 @@ pub(super) async fn run(task: TestTask) -> TaskOutcome {
         handler: Arc::clone(&task.agent.handlers[&task.capability]),
         cancellations: cancellations.clone(),
         abandon: abandon.clone(),
+        secrets: task.agent.secrets.clone(),
     };
     let begun = tokio::time::Instant::now();
     tokio::select! {
@@ -107,6 +108,7 @@ impl Stage {
         let started = WorkflowStarted {
             digest: Definition::single_task(&task.capability).digest(),
             rules: RULES_VERSION,
+            config: None,
             input: task.input.clone(),
             request,
             capability: task.workflow.is_none().then(|| task.capability.clone()),
@@ -127,6 +129,7 @@ impl Stage {
             attempt: task.attempt,
             action: task.action.clone(),
             input: task.input.clone(),
+            secrets: task.secrets.clone(),
             timeout_ms: task.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
             deadline: chrono::TimeDelta::from_std(task.deadline)
                 .ok()

@@ -18,6 +18,7 @@ use super::recorder::Recorder;
 use super::script::{Behaviour, Behaviours};
 use crate::agent::{Agent, Prepared};
 use crate::handler::Handler;
+use crate::secret::Secrets;
 
 /// Tasks of a mocked capability at once: a mock that takes its time is not to hold up others.
 const MOCK_CAPACITY: usize = 10_000;
@@ -246,6 +247,7 @@ fn mock_agent(capability: Capability, handler: Arc<dyn Handler>) -> Result<Prepa
         version: env!("CARGO_PKG_VERSION").to_owned(),
         capacity: MOCK_CAPACITY,
         drain: Duration::ZERO,
+        secrets: Secrets::nowhere(),
         handlers: BTreeMap::from([(capability, handler)]),
     })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mesh_bus::{Target, submit};
 use mesh_schemas::RequestId;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::execution::SOURCE;
 use super::inner::Inner;
@@ -18,6 +18,7 @@ pub struct Request {
     mesh: Arc<Inner>,
     target: Option<Target>,
     input: Value,
+    config: Option<Map<String, Value>>,
     id: Option<String>,
     correlation_id: Option<String>,
     to_its_end: bool,
@@ -25,7 +26,7 @@ pub struct Request {
 
 impl Request {
     pub(super) fn new(mesh: Arc<Inner>, target: Option<Target>, input: Value, to_its_end: bool) -> Self {
-        Self { mesh, target, input, id: None, correlation_id: None, to_its_end }
+        Self { mesh, target, input, config: None, id: None, correlation_id: None, to_its_end }
     }
 
     /// For this workflow, where the mesh has several.
@@ -47,6 +48,12 @@ impl Request {
         self
     }
 
+    /// With this in place of a value of the workflow's `config`.
+    pub fn with_config(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.config.get_or_insert_default().insert(key.to_owned(), value.into());
+        self
+    }
+
     /// What the requester calls the whole piece of work.
     pub fn correlation_id(mut self, id: &str) -> Self {
         self.correlation_id = Some(id.to_owned());
@@ -60,7 +67,7 @@ impl IntoFuture for Request {
 
     #[track_caller]
     fn into_future(self) -> Self::IntoFuture {
-        let Self { mesh, target, input, id, correlation_id, to_its_end } = self;
+        let Self { mesh, target, input, config, id, correlation_id, to_its_end } = self;
         let target = match target.map_or_else(|| workflow(&mesh, None).map(Target::Workflow), Ok) {
             Ok(target) => target,
             Err(wrong) => panic!("{wrong}"),
@@ -76,7 +83,7 @@ impl IntoFuture for Request {
         let id = id.unwrap_or_else(|| mesh.number().to_string());
         let id = RequestId { source: SOURCE.to_owned(), id };
         let request =
-            mesh_bus::Request { target, id, input, correlation_id, causation_id: None, trace: None };
+            mesh_bus::Request { target, id, input, config, correlation_id, causation_id: None, trace: None };
         Box::pin(make(mesh, request, to_its_end))
     }
 }

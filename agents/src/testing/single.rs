@@ -3,8 +3,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use mesh_schemas::definition::DEFAULT_RUN_TIMEOUT;
-use mesh_schemas::payload::TaskProgress;
-use mesh_schemas::{Attempt, Capability, TaskId, WorkflowName};
+use mesh_schemas::payload::{SecretUse, TaskProgress};
+use mesh_schemas::{Attempt, Capability, SecretName, TaskId, WorkflowName};
 use serde_json::Value;
 
 use super::execution;
@@ -44,6 +44,7 @@ pub struct TestTask {
     pub(super) agent: Prepared,
     pub(super) capability: Capability,
     pub(super) input: Value,
+    pub(super) secrets: Vec<SecretUse>,
     pub(super) workflow: Option<WorkflowName>,
     pub(super) task: TaskId,
     pub(super) action: Option<String>,
@@ -72,6 +73,7 @@ impl TestTask {
             agent,
             capability,
             input,
+            secrets: Vec::new(),
             workflow: None,
             task: execution::direct_task(),
             action: None,
@@ -126,6 +128,20 @@ impl TestTask {
     pub fn delivery(mut self, delivery: u64) -> Self {
         assert!(delivery > 0, "deliveries are counted from 1");
         self.delivery = delivery;
+        self
+    }
+
+    /// The input refers to a secret in the text at a JSON pointer, in which `${secret("name")}` stands. The agent has it
+    /// from [`AgentBuilder::secrets`](crate::AgentBuilder::secrets).
+    ///
+    /// # Panics
+    /// If the name cannot be one.
+    #[track_caller]
+    pub fn secret(mut self, at: &str, name: &str) -> Self {
+        match SecretName::new(name) {
+            Ok(name) => self.secrets.push(SecretUse { at: at.to_owned(), name }),
+            Err(error) => panic!("{error}"),
+        }
         self
     }
 

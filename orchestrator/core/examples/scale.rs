@@ -61,6 +61,7 @@ fn follow(plan: &Arc<Plan>) {
     let data = WorkflowStarted {
         digest: plan.digest.clone(),
         rules: RULES_VERSION,
+        config: None,
         input: json!(1),
         request,
         capability: None,

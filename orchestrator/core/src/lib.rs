@@ -8,13 +8,16 @@
 //! order that may differ. Time comes with the events.
 
 mod backoff;
+mod config;
 mod decision;
 mod event;
 mod expression;
 mod plan;
 mod replay;
 mod run;
+mod schema;
 
+pub use config::{MAX_CONFIG_BYTES, config_errors, merged_config};
 pub use decision::{Action, Child, Decision, End, Route};
 pub use event::{Content, Event, Fact, Started, Unreadable};
 pub use expression::{

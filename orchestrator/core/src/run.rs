@@ -14,6 +14,7 @@ use mesh_schemas::payload::{Parent, TaskCounts};
 use mesh_schemas::{Lane, RunId, TaskId, TaskKey, Timer, TraceContext, WorkflowName};
 use serde_json::{Value, json};
 
+use crate::config::merged_config;
 use crate::decision::{Action, Decision};
 use crate::event::{Event, Fact, Started};
 use crate::plan::Plan;
@@ -34,6 +35,8 @@ pub struct Run {
     /// What expressions see as `run`.
     variables: Value,
     input: Value,
+    /// The values of the definition, with what the request put in their place.
+    config: Value,
     /// How its tasks stand.
     root: Frame,
     /// What it keeps back.
@@ -125,6 +128,7 @@ impl Run {
             header,
             variables,
             input: started.data.input.clone(),
+            config: merged_config(plan.definition.config.as_ref(), started.data.config.as_ref()),
             root: Frame::new(&plan.root),
             hold: Hold::default(),
             counts: TaskCounts::default(),

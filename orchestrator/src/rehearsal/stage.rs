@@ -14,7 +14,7 @@ use mesh_schemas::{
     TaskKey, TaskVerb, Timer, TraceContext,
 };
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::course::{Course, Work};
 use crate::definitions::{self, Known};
@@ -41,6 +41,8 @@ pub struct Opening {
     pub input: Value,
     /// The task of another run that it is started for, if it is.
     pub parent: Option<Parent>,
+    /// What takes the place of values of the workflow's `config`.
+    pub config: Option<Map<String, Value>>,
 }
 
 /// What becomes of a request.
@@ -92,15 +94,19 @@ impl Rehearsal {
     /// # Errors
     /// [`Unreadable`] if an event of our own cannot be read back, which is a defect.
     pub fn begin(known: &Known, opening: Opening) -> Result<Begun, Unreadable> {
-        let Opening { namespace, run, request, correlation_id, trace, at, input, parent } = opening;
+        let Opening { namespace, run, request, correlation_id, trace, at, input, parent, config } = opening;
         let workflow = known.plan.definition.name.clone();
         let reasons = match definitions::too_deep(&input) {
             Some(reason) => vec![reason],
             None => known.input_errors(&input),
         };
+        let (code, reasons) = match reasons.is_empty() {
+            false => (rejection::INVALID_INPUT, reasons),
+            true => (rejection::INVALID_CONFIG, known.config_errors(config.as_ref())),
+        };
         if !reasons.is_empty() {
             let subject = Subject::WorkflowRequested { workflow }.render(&namespace);
-            let code = rejection::INVALID_INPUT.to_owned();
+            let code = code.to_owned();
             return Ok(Begun::Rejected(RequestRejected { subject, request, code, reasons }));
         }
         let correlation_id = correlation_id.unwrap_or_else(|| run.to_string());
@@ -116,6 +122,7 @@ impl Rehearsal {
             digest: known.plan.digest.clone(),
             rules: RULES_VERSION,
             input,
+            config,
             request: request.clone(),
             capability: None,
             parent,

@@ -25,6 +25,7 @@ pub(super) fn opening(input: Value) -> Opening {
         correlation_id: Some("order 7".to_owned()),
         trace: None,
         at: "2026-01-31T12:00:00.000000001Z".parse().unwrap(),
+        config: None,
         input,
         parent: None,
     }

@@ -10,7 +10,7 @@ use mesh_schemas::{
     TraceContext, WorkflowName, WorkflowVerb,
 };
 use mesh_telemetry::{names, propagation, span};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tracing::{Instrument, Span, info};
 
 use super::child::{self, Caller};
@@ -39,6 +39,7 @@ pub(super) struct Request {
     pub(super) causation_id: Option<String>,
     pub(super) trace: Option<TraceContext>,
     pub(super) input: Value,
+    config: Option<Map<String, Value>>,
     /// Whether its sender gave it an id, so that it can be sent again.
     may_come_again: bool,
     /// The task of another run that it comes from, if it does.
@@ -81,8 +82,10 @@ pub(super) async fn relay(
     let run = RunId::for_request(&target.to_string(), &id, shards);
     let envelope = decoded.envelope();
     let reference = envelope.map_or(Ok(None), |event| event.dataref(shared.bus.namespace()));
+    let config = envelope.map_or(Ok(None), Envelope::config);
     let mut request = Request {
         run,
+        config: config.as_ref().ok().cloned().flatten(),
         correlation_id: envelope.and_then(|event| event.correlationid.clone()),
         event_id: envelope.map_or_else(|| id.id.clone(), |event| event.id.clone()),
         causation_id: envelope.and_then(|event| event.causationid.clone()),
@@ -105,6 +108,10 @@ pub(super) async fn relay(
             && let Err(error) = child::read(caller, &mut request)
         {
             let rejection = Rejection::new(rejection::MALFORMED, error);
+            return reject::request(shared, lease, stored, &request, rejection).await;
+        }
+        if let Err(error) = config {
+            let rejection = Rejection::new(rejection::INVALID_CONFIG, error.to_string());
             return reject::request(shared, lease, stored, &request, rejection).await;
         }
         // Kept until the run is started.
@@ -199,10 +206,16 @@ async fn start(
         let rejection = Rejection { code: rejection::INVALID_INPUT, reasons };
         return reject::request(shared, lease, stored, &request, rejection).await;
     }
+    let reasons = known.config_errors(request.config.as_ref());
+    if !reasons.is_empty() {
+        let rejection = Rejection { code: rejection::INVALID_CONFIG, reasons };
+        return reject::request(shared, lease, stored, &request, rejection).await;
+    }
     let data = WorkflowStarted {
         digest: known.plan.digest.clone(),
         rules: shared.rules,
         input: std::mem::take(&mut request.input),
+        config: request.config.take(),
         request: request.id.clone(),
         capability: match &request.target {
             Target::Task(capability) => Some(capability.clone()),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     Body, Case, Definition, Finally, Foreach, Join, Merge, OnFailure, OnSkipped, Planner, Recovery, Repeat,
@@ -34,10 +34,24 @@ impl DefinitionBuilder {
         self
     }
 
+    /// Values that a request may put others in place of.
+    #[must_use]
+    pub fn config(mut self, config: Map<String, Value>) -> Self {
+        self.0.config = Some(config);
+        self
+    }
+
     /// Output of a run, with `${…}`.
     #[must_use]
     pub fn output(mut self, output: Value) -> Self {
         self.0.output = Some(output);
+        self
+    }
+
+    /// JSON Schema that the output must follow.
+    #[must_use]
+    pub fn output_schema(mut self, schema: Value) -> Self {
+        self.0.output_schema = Some(schema);
         self
     }
 
@@ -237,6 +251,13 @@ impl TaskBuilder {
         self
     }
 
+    /// JSON Schema that what the agent returned, or the output of the group, must follow.
+    #[must_use]
+    pub fn output_schema(mut self, schema: Value) -> Self {
+        self.0.body.output_schema = Some(schema);
+        self
+    }
+
     /// How failed attempts are repeated.
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
@@ -280,7 +301,9 @@ fn empty(name: WorkflowName) -> Definition {
         name,
         description: None,
         input: None,
+        config: None,
         output: None,
+        output_schema: None,
         timeout: None,
         recovery: Recovery::Fail,
         tasks: BTreeMap::new(),

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use adaptive::Adaptive;
 pub use builder::{DefinitionBuilder, TaskBuilder};
@@ -58,10 +58,17 @@ pub struct Definition {
     /// JSON Schema (2020-12) that the input of a run must follow. Without one, every input is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,
+    /// Configuration: values that expressions see as `config`, and in whose place a request may put others of the same kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Map<String, Value>>,
     /// Output of a run, with `${…}` over `input`, `tasks.<id>.output` and `run`. Without one, an object with
     /// the output of each task that no other task needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
+    /// JSON Schema (2020-12) that the output must follow, or else the run fails with the code `invalid_output`. It refers to
+    /// itself only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
     /// Longest time that a run may take; 24 hours if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
@@ -95,14 +102,28 @@ impl Definition {
     /// this text, so two spellings of one definition have one digest.
     #[must_use]
     pub fn canonical_json(&self) -> String {
-        let Self { mesh, name, description, input, output, timeout, recovery, tasks: _, finally } = self;
+        let Self {
+            mesh,
+            name,
+            description,
+            input,
+            config,
+            output,
+            output_schema,
+            timeout,
+            recovery,
+            tasks: _,
+            finally,
+        } = self;
         // Task by task, so that a long definition is not held three times over.
         let head = Self {
             mesh: *mesh,
             name: name.clone(),
             description: description.clone(),
             input: input.clone(),
+            config: config.clone(),
             output: output.clone(),
+            output_schema: output_schema.clone(),
             timeout: *timeout,
             recovery: *recovery,
             tasks: BTreeMap::new(),

@@ -65,8 +65,9 @@ pub struct Body {
     /// as soon as the run has started, and returns `{"run": "<id>"}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<bool>,
-    /// Input for the agent, or of the run, with `${…}` over `input`, `tasks.<id>.output` of what has ended before, `run`, and what loops
-    /// around bring along. Without it, the item of the loop around, or else the input of the run.
+    /// Input for the agent, or of the run, with `${…}` over `input`, `tasks.<id>.output` of what has ended before, `run`, and what
+    /// loops around bring along, and `${secret("name")}`, which the agent puts in. Without it, the item of the loop around, or
+    /// else the input of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with: Option<Value>,
     /// How failed attempts are repeated; each attempt of a `workflow` is another run.
@@ -92,6 +93,10 @@ pub struct Body {
     /// `with` may use, without it that result itself; for a group as the output of a workflow. A switch has that of its case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
+    /// JSON Schema (2020-12): what the agent returned must follow it, and for a group its output, or else the task fails for
+    /// good with the code `invalid_output`. It refers to itself only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
 }
 
 /// One case of a `switch`.

@@ -177,6 +177,14 @@ fn unknown(key: &str, known: &[&str], planned: &[&str]) -> (ErrorCode, String) {
     if planned.contains(&key) {
         return (ErrorCode::NotSupported, format!("'{key}' is not supported yet: leave it out"));
     }
+    if let Some((begin, value)) = key.split_once(':')
+        && known.contains(&begin)
+    {
+        return (
+            ErrorCode::UnknownKey,
+            format!("unknown key '{key}': put a space behind the ':', '{begin}: {value}'"),
+        );
+    }
     let message = match nearest(key, known.iter().copied()) {
         Some(near) => format!("unknown key '{key}': did you mean '{near}'?"),
         None => format!("unknown key '{key}': the keys here are {}", known.join(", ")),

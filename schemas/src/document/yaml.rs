@@ -23,7 +23,13 @@ pub(crate) fn tree(text: &str) -> Result<Node, Problem> {
 fn syntax(error: &ScanError, text: &str) -> Problem {
     let at = position(error.marker());
     let mut message = error.info();
-    if message.contains("tabs disallowed") {
+    if message.contains("found a tab") {
+        message = "a tab: indent with spaces".to_owned();
+    } else if message.contains("unknown anchor") {
+        message = "no anchor of that name stands above; put text that begins with '*' in quotes".to_owned();
+    } else if message.contains("mapping values are not allowed") {
+        message = "a ':' that cannot stand here: the key above lacks its own, or a text with ': ' in it lacks quotes".to_owned();
+    } else if message.contains("tabs disallowed") {
         message = "a tab: indent with spaces".to_owned();
     } else if message.contains("block") && message.contains("did not find expected") {
         message.push_str("; look whether this line begins in the same column as those beside it");

@@ -14,8 +14,8 @@ pub use codes::{Reason, code, rejection};
 pub use history::{Archived, History};
 pub use request::{DeadLetter, RequestRejected, TimerFired};
 pub use task::{
-    Mode, TaskAssigned, TaskCompleted, TaskCreated, TaskError, TaskFailed, TaskProgress, TaskReleased,
-    TaskRouted,
+    Mode, SecretUse, TaskAssigned, TaskCompleted, TaskCreated, TaskError, TaskFailed, TaskProgress,
+    TaskReleased, TaskRouted,
 };
 pub use workflow::{
     CancelSignal, RetrySignal, RunError, TaskCounts, WorkflowCancelled, WorkflowCheckpointed,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::{Attempt, Digest};
-use crate::name::{AgentId, TaskId};
+use crate::name::{AgentId, SecretName, TaskId};
 
 /// Data of `task.created`: work for an agent. Run, task and attempt are also in the subject.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +22,9 @@ pub struct TaskCreated {
     pub action: Option<String>,
     /// The input of the task; not here if the event's `dataref` ends in `#/input`, but there.
     pub input: Value,
+    /// Secrets that the agent is to put into the input before it does the task.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretUse>,
     /// Longest time in milliseconds that one execution may take, from the start of the handler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
@@ -32,6 +35,24 @@ pub struct TaskCreated {
     pub basis: DateTime<Utc>,
     /// The same for every attempt of the task and for no other task: pass it on to what must not happen twice.
     pub idempotency_key: String,
+}
+
+/// A secret that the input of a task refers to. In the text at `at` stands `${secret("<name>")}`, once or more often: the agent
+/// puts the value in its place. The value is in no event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretUse {
+    /// Where in the input the text stands, as a JSON pointer (RFC 6901).
+    pub at: String,
+    /// Name of the secret.
+    pub name: SecretName,
+}
+
+impl SecretUse {
+    /// What stands in the text in place of a secret.
+    #[must_use]
+    pub fn placeholder(name: &SecretName) -> String {
+        format!("${{secret(\"{name}\")}}")
+    }
 }
 
 /// Data of `task.completed`: the outcome of an attempt that went well.

@@ -1,6 +1,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::id::{Digest, RequestId};
 use crate::name::{Capability, TaskId};
@@ -15,6 +15,9 @@ pub struct WorkflowStarted {
     pub rules: u32,
     /// Input of the run; not here if the event's `dataref` ends in `#/input`, but there.
     pub input: Value,
+    /// What the request put in place of values of the definition's `config`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Map<String, Value>>,
     /// The request that started it.
     pub request: RequestId,
     /// For a directly requested task: its capability. The run then has this one task, named `task`.

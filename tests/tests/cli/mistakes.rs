@@ -6,6 +6,7 @@
 
 mod cases;
 mod connecting;
+mod constructs;
 mod definitions;
 mod local;
 mod lookups;

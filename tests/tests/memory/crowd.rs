@@ -88,6 +88,7 @@ async fn run(bus: Arc<dyn Bus>, number: usize) -> Result<()> {
         target: Target::Workflow("crowd".parse()?),
         id: RequestId { source: "test".to_owned(), id: number.to_string() },
         input: json!(how),
+        config: None,
         correlation_id: None,
         causation_id: None,
         trace: None,

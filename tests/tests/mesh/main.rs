@@ -4,6 +4,7 @@ mod agents;
 mod children;
 mod constructs;
 mod control;
+mod data;
 mod flow;
 mod large;
 mod requests;

@@ -2,6 +2,7 @@ mod assertions;
 mod faults;
 mod misuse;
 mod readme;
+mod secrets;
 mod single;
 mod time;
 mod workflows;

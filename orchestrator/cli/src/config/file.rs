@@ -8,6 +8,8 @@ use crate::failure::Failure;
 
 use super::{PREFIX, settings, takes_value};
 
+/// What the variables begin with in which agents find secrets, whose names anybody may choose.
+const SECRETS: &str = "MESH_SECRET_";
 /// Variables that are no settings, but have our prefix: what the runners of agents tell the programs that they run,
 /// and what tests and builds use.
 const OTHER_VARIABLES: [&str; 13] = [
@@ -100,6 +102,7 @@ pub(crate) fn misspelt(command: &Command) -> Vec<String> {
     std::env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())
         .filter(|name| name.starts_with(PREFIX))
+        .filter(|name| !name.starts_with(SECRETS))
         .filter(|name| !known.contains(name) && !OTHER_VARIABLES.contains(&name.as_str()))
         .filter_map(|name| {
             let near = nearest(&name, known.iter().map(String::as_str))?;

@@ -1,3 +1,5 @@
+mod optional;
+
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, operators};
 use mesh_schemas::TaskId;
@@ -12,6 +14,7 @@ use super::operator::Operator;
 use super::references::References;
 use super::scope::{Local, Member, Scope};
 use super::syntax;
+use super::template::REFUSED;
 use super::value::Val;
 
 /// Deepest tree, so that evaluation needs little stack.
@@ -24,7 +27,8 @@ const MAX_LOOPS: usize = 2;
 const MAX_PATTERN_BYTES: usize = 256 * 1024;
 
 /// What every expression sees.
-const ROOTS: [&str; 9] = ["input", "tasks", "run", "result", "item", "index", "key", "iteration", "previous"];
+const ROOTS: [&str; 10] =
+    ["input", "config", "tasks", "run", "result", "item", "index", "key", "iteration", "previous"];
 
 /// A checked expression.
 #[derive(Debug)]
@@ -41,6 +45,9 @@ impl Compiled {
     /// All that is wrong with it, in words.
     pub(super) fn new(text: &str) -> Result<Self, Vec<String>> {
         let shown = text.trim().to_owned();
+        if shown.is_empty() {
+            return Err(vec!["the expression is empty: write one, or leave the key out".to_owned()]);
+        }
         let tree =
             syntax::parse(text).map_err(|message| vec![format!("{message} in `{}`", excerpt(&shown))])?;
         let mut compiler = Compiler::default();
@@ -53,6 +60,16 @@ impl Compiled {
                 Err(problems.map(|message| format!("{message} in `{}`", excerpt(&shown))).collect())
             }
         }
+    }
+
+    /// Whether its value is an optional, as far as the form tells.
+    pub(super) fn is_optional(&self) -> bool {
+        self.node.is_optional()
+    }
+
+    /// What is wrong with it, with the text of it.
+    pub(super) fn refused(&self, message: &str) -> String {
+        format!("{message} in `{}`", excerpt(&self.text))
     }
 
     pub(super) fn evaluate<'a>(&'a self, scope: &Scope<'a>, meter: &mut Meter) -> Result<Val<'a>, Fault> {
@@ -109,8 +126,13 @@ impl Compiler {
             Expr::Ident(name) => self.name(name),
             Expr::Select(select) => match task(&select.operand.expr) {
                 Some(id) => self.member(id, &select.field),
-                None => Some(Node::Field(self.boxed(&select.operand)?, select.field.clone())),
+                None => {
+                    self.note_key(&select.operand.expr, &select.field);
+                    Some(Node::Field(self.boxed(&select.operand)?, select.field.clone()))
+                }
             },
+            Expr::List(list) if !list.optional_indices.is_empty() => self.optional_list(list),
+            Expr::Map(map) if optional::has_optional_entries(map) => self.optional_map(map),
             Expr::List(list) => Some(Node::List(self.nodes(&list.elements)?)),
             Expr::Map(map) => {
                 let entries: Vec<_> = map.entries.iter().map(|entry| self.entry(&entry.expr)).collect();
@@ -162,6 +184,10 @@ impl Compiler {
                 self.references.input = true;
                 Node::Input
             }
+            "config" => {
+                self.references.config = true;
+                Node::Config
+            }
             "run" => {
                 self.references.run = true;
                 Node::Run
@@ -180,6 +206,13 @@ impl Compiler {
                 return self.refuse(message);
             }
         })
+    }
+
+    /// A key of the configuration must be there.
+    fn note_key(&mut self, of: &Expr, key: &str) {
+        if matches!(of, Expr::Ident(name) if name == "config" && !self.variables.contains(name)) {
+            self.references.config_keys.insert(key.to_owned());
+        }
     }
 
     fn member(&mut self, id: Option<&str>, name: &str) -> Option<Node> {
@@ -211,6 +244,9 @@ impl Compiler {
 
     fn call(&mut self, call: &CallExpr) -> Option<Node> {
         let name = call.func_name.as_str();
+        if let Some(node) = self.optional(call) {
+            return node;
+        }
         if let (None, [argument]) = (&call.target, call.args.as_slice()) {
             match name {
                 operators::LOGICAL_NOT => return Some(Node::Not(self.boxed(argument)?)),
@@ -250,6 +286,9 @@ impl Compiler {
     fn index(&mut self, of: &IdedExpr, index: &IdedExpr) -> Option<Node> {
         if let (Some(id), Expr::Literal(LiteralValue::String(member))) = (task(&of.expr), &index.expr) {
             return self.member(id, member.inner());
+        }
+        if let Expr::Literal(LiteralValue::String(key)) = &index.expr {
+            self.note_key(&of.expr, key.inner());
         }
         let (of, index) = (self.boxed(of), self.boxed(index));
         Some(Node::Index(of?, index?))
@@ -301,16 +340,21 @@ impl Compiler {
         if name == "matches" {
             return self.matches(&arguments);
         }
+        if name == "secret" && call.target.is_none() {
+            return self.refuse(REFUSED);
+        }
         let Some(function) = Function::named(name) else {
-            let known = Function::NAMES.into_iter().chain(LoopKind::NAMES).chain(["has"]);
+            let known =
+                Function::NAMES.into_iter().chain(LoopKind::NAMES).chain(["has"]).chain(optional::NAMES);
             return self.refuse(match nearest(name, known) {
                 Some(near) if near != name => format!("unknown function '{name}': did you mean '{near}'?"),
                 Some(_) => format!("'{name}' is used in a wrong form"),
                 None => {
                     let functions = Function::NAMES.join(", ");
                     format!(
-                        "unknown function '{name}': there are {functions}, has, {}",
-                        LoopKind::NAMES.join(", ")
+                        "unknown function '{name}': there are {functions}, has, {}, {}",
+                        LoopKind::NAMES.join(", "),
+                        optional::NAMES.join(", ")
                     )
                 }
             });

@@ -19,14 +19,23 @@ impl Condition {
     pub fn compile(text: &str) -> Result<Self, Vec<String>> {
         let trimmed = text.trim();
         if !trimmed.starts_with("${") {
-            return Compiled::new(trimmed).map(Self);
+            return Self::of(trimmed);
         }
         match pieces(trimmed).map_err(|message| vec![message])?.as_slice() {
-            [Piece::Expression(expression)] => Compiled::new(expression).map(Self),
+            [Piece::Expression(expression)] => Self::of(expression),
             _ => Err(vec![
                 "a condition is one expression: write ${…} around the whole, or leave it out".to_owned(),
             ]),
         }
+    }
+
+    fn of(expression: &str) -> Result<Self, Vec<String>> {
+        let compiled = Compiled::new(expression)?;
+        if compiled.is_optional() {
+            let message = "a condition must give a bool, and this gives an optional: add .orValue(false)";
+            return Err(vec![compiled.refused(message)]);
+        }
+        Ok(Self(compiled))
     }
 
     /// Whether the condition holds.

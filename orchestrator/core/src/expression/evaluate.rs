@@ -1,3 +1,5 @@
+mod optional;
+
 use std::collections::BTreeMap;
 
 use mesh_schemas::TaskId;
@@ -68,6 +70,7 @@ impl<'a, 'm> Evaluator<'a, 'm> {
         match node {
             Node::Literal(value) => Ok(value.clone()),
             Node::Input => Ok(Val::of(self.scope.input)),
+            Node::Config => Ok(Val::of(self.scope.config)),
             Node::Run => Ok(Val::of(self.scope.run)),
             Node::Result => Ok(self.scope.result.map_or(Val::Null, Val::of)),
             Node::Task(task, member) => Ok(self.member(task, *member)),
@@ -102,6 +105,7 @@ impl<'a, 'm> Evaluator<'a, 'm> {
                 other => Fault::error(format!("matches(…) takes a string, not {}", other.described())),
             },
             Node::Loop(walk) => self.walk(walk),
+            Node::Optional(form) => self.optional(form),
         }
     }
 
@@ -147,18 +151,32 @@ impl<'a, 'm> Evaluator<'a, 'm> {
     fn field(&mut self, of: &'a Node, field: &'a str) -> Result<Val<'a>, Fault> {
         let map = match self.value(of)? {
             Val::Map(map) => map,
+            Val::Optional(value) => return optional::field(value.as_deref(), field, of),
+            Val::Null => {
+                let place = of.place();
+                let advice = advice(&place, &format!(".?{field}"));
+                return Fault::error(format!("{place} is null and has no '{field}'{advice}"));
+            }
             other => {
                 return Fault::error(format!("{} is {} and has no '{field}'", of.place(), other.described()));
             }
         };
         let found = map.get(&Key::Text(field.into()));
-        found.ok_or_else(|| Fault::Error(format!("no such key '{field}' in {}", of.place())))
+        found.ok_or_else(|| {
+            let place = of.place();
+            let advice = advice(&place, &format!(".?{field}"));
+            Fault::Error(format!("no such key '{field}' in {place}{advice}"))
+        })
     }
 
     fn has(&mut self, of: &'a Node, field: &'a str) -> Result<Val<'a>, Fault> {
         match self.value(of)? {
             Val::Map(map) => Ok(Val::Bool(map.get(&Key::Text(field.into())).is_some())),
             Val::Null => Ok(Val::Bool(false)),
+            Val::Optional(value) => match optional::field(value.as_deref(), field, of)? {
+                Val::Optional(found) => Ok(Val::Bool(found.is_some())),
+                other => Ok(other),
+            },
             other => Fault::error(format!("{} is {} and has no fields", of.place(), other.described())),
         }
     }
@@ -166,27 +184,10 @@ impl<'a, 'm> Evaluator<'a, 'm> {
     fn index(&mut self, of: &'a Node, index: &'a Node) -> Result<Val<'a>, Fault> {
         let container = self.value(of)?;
         let index = self.value(index)?;
-        match &container {
-            Val::List(list) => {
-                let position = match &index {
-                    Val::Int(int) => usize::try_from(*int).ok(),
-                    Val::Uint(uint) => usize::try_from(*uint).ok(),
-                    other => {
-                        let kind = other.described();
-                        return Fault::error(format!("{} is a list: {kind} is no place in it", of.place()));
-                    }
-                };
-                position.and_then(|position| list.get(position)).ok_or_else(|| out_of_range(of, &index, list))
-            }
-            Val::Map(map) => {
-                let key = index.lookup_key()?;
-                let found = key.and_then(|key| map.get(&key));
-                found.ok_or_else(|| {
-                    Fault::Error(format!("no such key {} in {}", key_text(&index), of.place()))
-                })
-            }
-            other => Fault::error(format!("{} is {} and cannot be indexed", of.place(), other.described())),
+        if let Val::Optional(value) = &container {
+            return optional::index(value.as_deref(), &index, of);
         }
+        look_up(&container, &index, of)?.ok_or_else(|| missing(&container, &index, of))
     }
 
     fn list(&mut self, items: &'a [Node]) -> Result<Val<'a>, Fault> {
@@ -306,8 +307,39 @@ impl<'a, 'm> Evaluator<'a, 'm> {
     }
 }
 
-fn out_of_range(of: &Node, index: &Val<'_>, list: &List<'_>) -> Fault {
-    Fault::Error(format!("no item [{}] in {}: it has {}", key_text(index), of.place(), list.len()))
+/// What stands at a place of a list or of a map, if anything does.
+fn look_up<'a>(container: &Val<'a>, index: &Val<'a>, of: &Node) -> Result<Option<Val<'a>>, Fault> {
+    match container {
+        Val::List(list) => {
+            let position = match index {
+                Val::Int(int) => usize::try_from(*int).ok(),
+                Val::Uint(uint) => usize::try_from(*uint).ok(),
+                other => {
+                    let kind = other.described();
+                    return Fault::error(format!("{} is a list: {kind} is no place in it", of.place()));
+                }
+            };
+            Ok(position.and_then(|position| list.get(position)))
+        }
+        Val::Map(map) => Ok(index.lookup_key()?.and_then(|key| map.get(&key))),
+        other => Fault::error(format!("{} is {} and cannot be indexed", of.place(), other.described())),
+    }
+}
+
+/// That nothing stands there.
+fn missing(container: &Val<'_>, index: &Val<'_>, of: &Node) -> Fault {
+    let (key, place) = (key_text(index), of.place());
+    let advice = advice(&place, &format!("[?{key}]"));
+    Fault::Error(match container {
+        Val::List(list) => format!("no item [{key}] in {place}: it has {}{advice}", list.len()),
+        _ => format!("no such key {key} in {place}{advice}"),
+    })
+}
+
+/// The way out, in brackets.
+fn advice(place: &str, link: &str) -> String {
+    let place = if place.contains('…') { "" } else { place };
+    format!(" (write {place}{link} if it may be missing)")
 }
 
 /// An index in a message.

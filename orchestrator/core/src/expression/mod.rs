@@ -7,7 +7,7 @@
 //!
 //! What there is of CEL: all literals except bytes; lists and maps; `.`, `[]`, `has()`; arithmetic, comparison,
 //! `in`, `&&`, `||`, `!`, `?:`; `all`, `exists`, `exists_one`, `map`, `filter`, nested at most twice; and the
-//! functions of [`Function`](function::Function). As in CEL, int, uint and double compare with each other but do
+//! functions of [`Function`](function::Function); and [optionals](optional::Optional), as cel-spec has them. As in CEL, int, uint and double compare with each other but do
 //! not mix in arithmetic. Maps are walked in the order of their keys. One rule is milder than CEL's: a null has no
 //! fields, so `has(tasks.risk.output.score)` is false when the task was skipped, not an error. As in other readers of CEL,
 //! `!!x` and `--x` are read as `x`, whatever it is.
@@ -20,6 +20,7 @@ mod function;
 mod measure;
 mod node;
 mod operator;
+mod optional;
 mod references;
 mod scan;
 mod scope;
@@ -33,6 +34,7 @@ mod tests;
 pub use condition::Condition;
 pub use error::ExpressionError;
 pub use measure::{Measure, Measures};
+pub(crate) use operator::compare_numbers;
 pub use references::References;
 pub use scope::{Around, Brings, Ended, Scope, Status};
 pub use template::Template;

@@ -3,6 +3,7 @@ use regex::Regex;
 
 use super::function::Function;
 use super::operator::Operator;
+use super::optional::Optional;
 use super::scope::{Local, Member};
 use super::value::Val;
 
@@ -11,6 +12,7 @@ use super::value::Val;
 pub(super) enum Node {
     Literal(Val<'static>),
     Input,
+    Config,
     Run,
     Result,
     /// `tasks.<id>.output`, or something else of a task.
@@ -34,6 +36,7 @@ pub(super) enum Node {
     Call(Function, Vec<Node>),
     Matches(Box<Node>, Regex),
     Loop(Box<Loop>),
+    Optional(Box<Optional>),
 }
 
 /// A walk over a list, or over the keys of a map.
@@ -71,22 +74,39 @@ impl LoopKind {
 }
 
 impl Node {
+    /// Whether its value is an optional, as far as the form tells.
+    pub(super) fn is_optional(&self) -> bool {
+        match self {
+            Self::Optional(optional) => optional.gives_optional(),
+            Self::Field(of, _) | Self::Index(of, _) => of.is_optional(),
+            Self::Choice(_, yes, no) => yes.is_optional() || no.is_optional(),
+            _ => false,
+        }
+    }
+
     /// The node as it is written, if it is a plain path, for messages.
     pub(super) fn place(&self) -> String {
         match self {
             Self::Input => "input".to_owned(),
+            Self::Config => "config".to_owned(),
             Self::Run => "run".to_owned(),
             Self::Result => "result".to_owned(),
             Self::Task(task, member) => format!("tasks.{task}.{}", member.name()),
             Self::Local(local) => local.name().to_owned(),
             Self::Variable(_, name) => name.clone(),
             Self::Field(of, field) => format!("{}.{field}", of.place()),
-            Self::Index(of, index) => match &**index {
-                Self::Literal(Val::Int(index)) => format!("{}[{index}]", of.place()),
-                Self::Literal(Val::Text(text)) => format!("{}['{}']", of.place(), text.as_str()),
-                index => format!("{}[{}]", of.place(), index.place()),
-            },
+            Self::Index(of, index) => format!("{}[{}]", of.place(), index.index_place()),
+            Self::Optional(optional) => optional.place(),
             _ => "(…)".to_owned(),
+        }
+    }
+
+    /// The node as it is written between the brackets of an index.
+    pub(super) fn index_place(&self) -> String {
+        match self {
+            Self::Literal(Val::Int(index)) => index.to_string(),
+            Self::Literal(Val::Text(text)) => format!("'{}'", text.as_str()),
+            index => index.place(),
         }
     }
 }

@@ -5,6 +5,7 @@ use cel::common::ast::operators as cel;
 use super::error::Fault;
 use super::evaluate::Meter;
 use super::value::{List, Map, Val};
+use serde_json::{Number, Value};
 
 /// An operator with two operands of which both are always evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,6 +170,7 @@ impl Operator {
         let sign = self.sign();
         let (a, b) = (left.kind(), right.kind());
         let advice = match (left, right) {
+            (Val::Optional(_), _) | (_, Val::Optional(_)) => ": add .orValue(…) to the optional",
             (Val::Double(_), Val::Int(_) | Val::Uint(_)) | (Val::Int(_) | Val::Uint(_), Val::Double(_)) => {
                 if self == Self::Remainder {
                     ": wrap the other number in int(…)"
@@ -208,6 +210,8 @@ pub(super) fn equal(left: &Val<'_>, right: &Val<'_>, meter: &mut Meter) -> Resul
         }
         (Val::List(a), Val::List(b)) => equal_lists(a, b, meter)?,
         (Val::Map(a), Val::Map(b)) => equal_maps(a, b, meter)?,
+        (Val::Optional(Some(a)), Val::Optional(Some(b))) => equal(a, b, meter)?,
+        (Val::Optional(a), Val::Optional(b)) => a.is_none() && b.is_none(),
         _ if is_number(left) && is_number(right) => compare(left, right) == Some(Ordering::Equal),
         _ => false,
     })
@@ -236,6 +240,11 @@ fn equal_maps(a: &Map<'_>, b: &Map<'_>, meter: &mut Meter) -> Result<bool, Fault
         }
     }
     Ok(true)
+}
+
+/// Compares numbers of JSON without rounding.
+pub(crate) fn compare_numbers(a: &Number, b: &Number) -> Option<Ordering> {
+    compare(&Val::of(&Value::Number(a.clone())), &Val::of(&Value::Number(b.clone())))
 }
 
 /// Compares numbers of any types without rounding.

@@ -7,6 +7,10 @@ use mesh_schemas::TaskId;
 pub struct References {
     /// It uses `input`.
     pub input: bool,
+    /// It uses `config`.
+    pub config: bool,
+    /// The keys of `config` that it names.
+    pub config_keys: BTreeSet<String>,
     /// It uses `run`.
     pub run: bool,
     /// It uses `result`.

@@ -11,6 +11,8 @@ use super::measure::Measures;
 pub struct Scope<'a> {
     /// Input of the run, `input`.
     pub input: &'a Value,
+    /// The configuration of the run, `config`.
+    pub config: &'a Value,
     /// The run itself, `run`: `id`, `workflow`, `correlation_id`, `started_at`.
     pub run: &'a Value,
     /// The tasks and loops around.

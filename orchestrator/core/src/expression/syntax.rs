@@ -40,6 +40,9 @@ const RESERVED: [&str; 21] = [
     "while",
 ];
 
+/// Words of other languages, and how they are written here.
+const SIGNS: [(&str, &str); 4] = [("and", "&&"), ("or", "||"), ("is", "=="), ("not", "!")];
+
 /// Stack for expressions beyond that. Without optimisation the parser takes a quarter of a MiB for each bracket, more
 /// than the 2 MiB of a usual thread.
 const PARSER_STACK_BYTES: usize = 16 * 1024 * 1024;
@@ -104,7 +107,7 @@ fn path(text: &str) -> Option<IdedExpr> {
 
 fn tree(text: &str) -> Result<IdedExpr, String> {
     // Without macros: `has(…)` and `list.map(…)` stay the calls they are written as.
-    let parser = Env::default().with_optional_support(false).parser();
+    let parser = Env::default().with_optional_support(true).parser();
     parser.max_recursion_depth(32).parse(text).map_err(|errors| match errors.errors.first() {
         Some(error) if error.pos.0 > 0 => {
             let (line, column) = error.pos;
@@ -122,14 +125,22 @@ fn plain_words(message: &str) -> String {
     let message = message.split(" expecting ").next().unwrap_or(message);
     for unexpected in ["mismatched input ", "extraneous input ", "no viable alternative at input "] {
         if let Some(found) = message.strip_prefix(unexpected) {
-            let ends = found.contains("<EOF>");
-            return if ends { "it ends too early".to_owned() } else { format!("unexpected {found}") };
+            if found.contains("<EOF>") {
+                return "it ends too early".to_owned();
+            }
+            let sign = SIGNS.iter().find(|(word, _)| found == format!("'{word}'"));
+            let advice = sign.map_or_else(String::new, |(_, sign)| format!(" (write {sign})"));
+            return format!("unexpected {found}{advice}");
         }
     }
     match message.strip_prefix("token recognition error at: ") {
+        Some(found) if found.starts_with("'=") => "'=' compares nothing: write '=='".to_owned(),
         Some("'$'") => "an expression has no ${…} in it".to_owned(),
         Some(found) => format!("{found} cannot stand in an expression"),
-        None => message.replace("<EOF>", "the end"),
+        None => match message.strip_suffix(" at '<EOF>'").and_then(|rest| rest.strip_prefix("missing ")) {
+            Some(missing) => format!("it ends before its {missing}"),
+            None => message.replace("<EOF>", "the end"),
+        },
     }
 }
 

@@ -1,5 +1,10 @@
+mod secret;
+
 use mesh_schemas::MAX_DATA_BYTES;
+use mesh_schemas::payload::SecretUse;
 use serde_json::Value;
+
+pub(super) use secret::REFUSED;
 
 use super::compile::Compiled;
 use super::error::{ExpressionError, Fault};
@@ -10,11 +15,16 @@ use super::scope::Scope;
 use super::value::{MAX_VALUE_DEPTH, Val, Writer};
 
 /// Compiled data with `${…}` in its strings: a task's `with` or `output`, or the output of a workflow.
+///
+/// A key whose value is an optional without a value is left out. In a list, and where the whole data is the optional, null
+/// stands in its place.
 #[derive(Debug)]
 pub struct Template {
     part: Part,
     /// What each expression uses, with its path.
     references: Vec<(String, References)>,
+    /// The secrets that it refers to.
+    secrets: Vec<SecretUse>,
 }
 
 #[derive(Debug)]
@@ -57,6 +67,8 @@ impl Part {
 #[derive(Debug)]
 enum Fragment {
     Text(String),
+    /// Stands for a secret.
+    Secret(String),
     Expression(Compiled),
 }
 
@@ -66,11 +78,32 @@ impl Template {
     /// # Errors
     /// All that is wrong: each with its path in the data, such as `.scores[0]`, and in words.
     pub fn compile(data: &Value) -> Result<Self, Vec<(String, String)>> {
-        let mut compiler = Compiler::default();
+        Self::compiled(data, Compiler::default())
+    }
+
+    /// The same of data in which texts may have `${secret("name")}` in them. What is rendered has just that in its place:
+    /// the value is for whoever gets it.
+    ///
+    /// # Errors
+    /// As [`Template::compile`].
+    pub fn compile_with_secrets(data: &Value) -> Result<Self, Vec<(String, String)>> {
+        Self::compiled(data, Compiler { secrets: Some(Vec::new()), ..Compiler::default() })
+    }
+
+    fn compiled(data: &Value, mut compiler: Compiler) -> Result<Self, Vec<(String, String)>> {
         match compiler.part(data, "", 0) {
-            Some(part) if compiler.problems.is_empty() => Ok(Self { part, references: compiler.references }),
+            Some(part) if compiler.problems.is_empty() => {
+                let (references, secrets) = (compiler.references, compiler.secrets.unwrap_or_default());
+                Ok(Self { part, references, secrets })
+            }
             _ => Err(compiler.problems),
         }
+    }
+
+    /// The secrets that it refers to, and where.
+    #[must_use]
+    pub fn secrets(&self) -> &[SecretUse] {
+        &self.secrets
     }
 
     /// The data with each expression replaced by its value.
@@ -131,6 +164,10 @@ pub(super) fn failed(fault: Fault, at: &str, expression: &str) -> ExpressionErro
 struct Compiler {
     problems: Vec<(String, String)>,
     references: Vec<(String, References)>,
+    /// The secrets that were found, where there may be some.
+    secrets: Option<Vec<SecretUse>>,
+    /// The place in hand as a JSON pointer, kept only where there may be secrets.
+    pointer: String,
 }
 
 impl Compiler {
@@ -148,7 +185,12 @@ impl Compiler {
             Value::Array(items) => {
                 let indexed = items.iter().enumerate();
                 let parts: Vec<_> = indexed
-                    .map(|(index, item)| self.part(item, &format!("{at}[{index}]"), depth + 1))
+                    .map(|(index, item)| {
+                        let length = self.point(&index.to_string());
+                        let part = self.part(item, &format!("{at}[{index}]"), depth + 1);
+                        self.pointer.truncate(length);
+                        part
+                    })
                     .collect();
                 Some(Part::list(parts.into_iter().collect::<Option<_>>()?))
             }
@@ -163,7 +205,9 @@ impl Compiler {
 
     fn entry(&mut self, key: &str, value: &Value, at: &str, depth: usize) -> Option<(String, Part)> {
         let at = format!("{at}.{key}");
+        let length = self.point(key);
         let value = self.part(value, &at, depth + 1);
+        self.pointer.truncate(length);
         if key.contains("${") {
             return self.refuse(&at, "a key cannot hold an expression");
         }
@@ -175,7 +219,9 @@ impl Compiler {
             Ok(pieces) => pieces,
             Err(message) => return self.refuse(at, message),
         };
-        if let [Piece::Expression(expression)] = pieces.as_slice() {
+        if let [Piece::Expression(expression)] = pieces.as_slice()
+            && secret::name(expression).is_none()
+        {
             return self.expression(expression, at).map(Part::Whole);
         }
         if pieces.iter().all(|piece| matches!(piece, Piece::Text(_))) {
@@ -188,10 +234,23 @@ impl Compiler {
             .into_iter()
             .map(|piece| match piece {
                 Piece::Text(text) => Some(Fragment::Text(text.to_owned())),
-                Piece::Expression(expression) => self.expression(expression, at).map(Fragment::Expression),
+                Piece::Expression(expression) => self.fragment(expression, at),
             })
             .collect();
         Some(Part::Mixed(fragments.into_iter().collect::<Option<_>>()?))
+    }
+
+    /// An expression within a text.
+    fn fragment(&mut self, text: &str, at: &str) -> Option<Fragment> {
+        if let Some(name) = secret::name(text) {
+            return self.secret(name, at);
+        }
+        let compiled = self.expression(text, at)?;
+        if compiled.is_optional() {
+            let message = "a text cannot hold an optional: add .orValue('')";
+            return self.refuse(at, compiled.refused(message));
+        }
+        Some(Fragment::Expression(compiled))
     }
 
     fn expression(&mut self, text: &str, at: &str) -> Option<Compiled> {
@@ -219,7 +278,7 @@ impl Renderer<'_, '_> {
         let length = at.len();
         Ok(match part {
             Part::Plain(value) => value.clone(),
-            Part::Whole(expression) => self.whole(expression, at, depth)?,
+            Part::Whole(expression) => self.whole(expression, at, depth)?.unwrap_or_default(),
             Part::Mixed(fragments) => Value::String(self.mixed(fragments, at)?),
             Part::List(parts) => {
                 let mut items = Vec::with_capacity(parts.len());
@@ -235,7 +294,11 @@ impl Renderer<'_, '_> {
                 for (key, part) in parts {
                     at.push('.');
                     at.push_str(key);
-                    object.insert(key.clone(), self.part(part, at, depth + 1)?);
+                    let value = match part {
+                        Part::Whole(expression) => self.whole(expression, at, depth + 1)?,
+                        part => Some(self.part(part, at, depth + 1)?),
+                    };
+                    object.extend(value.map(|value| (key.clone(), value)));
                     at.truncate(length);
                 }
                 Value::Object(object)
@@ -243,20 +306,31 @@ impl Renderer<'_, '_> {
         })
     }
 
-    fn whole(&mut self, expression: &Compiled, at: &str, depth: usize) -> Result<Value, ExpressionError> {
-        let value = expression.evaluate(self.scope, &mut self.meter);
-        value
-            .and_then(|value| self.writer.write(&value, depth))
-            .map_err(|fault| failed(fault, at, &expression.text))
+    /// The value of an expression; none if that is an optional without one.
+    fn whole(
+        &mut self,
+        expression: &Compiled,
+        at: &str,
+        depth: usize,
+    ) -> Result<Option<Value>, ExpressionError> {
+        let value = match expression.evaluate(self.scope, &mut self.meter) {
+            Ok(Val::Optional(None)) => return Ok(None),
+            Ok(value) => self.writer.write(&value, depth),
+            Err(fault) => Err(fault),
+        };
+        value.map(Some).map_err(|fault| failed(fault, at, &expression.text))
     }
 
     fn mixed(&mut self, fragments: &[Fragment], at: &str) -> Result<String, ExpressionError> {
+        let has_secret = fragments.iter().any(|fragment| matches!(fragment, Fragment::Secret(_)));
         let mut text = String::new();
         for fragment in fragments {
             match fragment {
-                Fragment::Text(fragment) => text.push_str(fragment),
+                Fragment::Text(fragment) | Fragment::Secret(fragment) => text.push_str(fragment),
                 Fragment::Expression(expression) => {
+                    let length = text.len();
                     self.interpolate(expression, &mut text)
+                        .and_then(|()| secret::check(has_secret, &text[length..]))
                         .map_err(|fault| failed(fault, at, &expression.text))?;
                 }
             }
@@ -271,6 +345,7 @@ impl Renderer<'_, '_> {
                 self.writer.spend(value.as_str().len())?;
                 text.push_str(value.as_str());
             }
+            Val::Optional(_) => return Fault::error("a text cannot hold an optional: add .orValue('')"),
             other => text.push_str(&self.writer.write(other, 0)?.to_string()),
         }
         Ok(())

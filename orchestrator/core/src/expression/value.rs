@@ -17,6 +17,7 @@ pub(super) enum Val<'a> {
     Text(Text<'a>),
     List(List<'a>),
     Map(Map<'a>),
+    Optional(Option<Arc<Val<'a>>>),
 }
 
 #[derive(Debug, Clone)]
@@ -76,6 +77,10 @@ impl<'a> Val<'a> {
         Self::List(List::Made(items.into()))
     }
 
+    pub(super) fn optional(value: Option<Self>) -> Self {
+        Self::Optional(value.map(Arc::new))
+    }
+
     /// The name of the type in CEL.
     pub(super) fn kind(&self) -> &'static str {
         match self {
@@ -87,6 +92,7 @@ impl<'a> Val<'a> {
             Self::Text(_) => "string",
             Self::List(_) => "list",
             Self::Map(_) => "map",
+            Self::Optional(_) => "optional",
         }
     }
 
@@ -101,6 +107,7 @@ impl<'a> Val<'a> {
             Self::Text(_) => "a string",
             Self::List(_) => "a list",
             Self::Map(_) => "a map",
+            Self::Optional(_) => "an optional (add .orValue(…))",
         }
     }
 
@@ -224,6 +231,8 @@ impl Writer {
                     return Fault::error(format!("the result {double} is not a number that JSON can hold"));
                 }
             },
+            Val::Optional(None) => Value::Null,
+            Val::Optional(Some(value)) => self.write(value, depth)?,
             Val::Text(text) => {
                 self.spend(text.as_str().len())?;
                 Value::String(text.as_str().to_owned())

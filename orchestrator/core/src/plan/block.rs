@@ -9,6 +9,7 @@ use mesh_schemas::definition::{
 use mesh_schemas::{Capability, Digest, TaskId, WorkflowName};
 
 use crate::expression::{Condition, Template};
+use crate::schema::Schema;
 
 /// Tasks that need each other, and an output: those of a workflow, or of a group.
 #[derive(Debug)]
@@ -16,7 +17,9 @@ pub(crate) struct Block {
     /// The tasks in the order of their ids; places in this list name tasks elsewhere in the block.
     pub(crate) nodes: Vec<Node>,
     /// The output.
-    pub(crate) output: Template,
+    pub(crate) output: Box<Template>,
+    /// What the output must follow.
+    pub(crate) schema: Option<Box<Schema>>,
     /// Places of the tasks that the output uses, each once, in order.
     pub(crate) uses: Vec<usize>,
 }
@@ -147,6 +150,8 @@ pub(crate) struct Work {
     pub(crate) with: Option<Template>,
     /// Output; without one, what the agent returned.
     pub(crate) output: Option<Template>,
+    /// What the agent must return.
+    pub(crate) schema: Option<Schema>,
 }
 
 /// What a plan of an agent may have in it.

@@ -1,3 +1,5 @@
+mod schema;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,7 +14,7 @@ use super::block::{
 };
 use super::graph::Graph;
 use super::names::{Level, Names, Place};
-use super::{MAX_DEPTH, Plan, fit, limits, problem};
+use super::{MAX_DEPTH, Plan, config, fit, inside, limits, problem};
 use crate::expression::{Condition, References, Template};
 
 /// How long what is done at the end of a run may take, if nothing is said.
@@ -25,10 +27,11 @@ const DEFAULT_MAX_ITEMS: u32 = 10_000;
 pub(super) fn plan(definition: Cow<'_, Definition>) -> Result<Plan, Vec<Problem>> {
     let mut problems = Vec::new();
     let size = limits::check(&definition, &mut problems);
+    config::check(&definition, &mut problems);
     let within = Within::Definition(&definition);
     let recovery = definition.recovery;
     let mut compiler = Compiler {
-        names: Names::default(),
+        names: Names::new(&definition),
         problems,
         depth: 0,
         within,
@@ -37,6 +40,8 @@ pub(super) fn plan(definition: Cow<'_, Definition>) -> Result<Plan, Vec<Problem>
         last: None,
     };
     let root = compiler.block(&definition.tasks, "tasks", definition.output.as_ref(), "output");
+    let schema = compiler.schema("output_schema", definition.output_schema.as_ref());
+    let root = root.and_then(|root| Some(Block { schema: schema?.map(Box::new), ..root }));
     let (mut problems, last) = (compiler.problems, compiler.last);
     match root {
         Some(root) if problems.is_empty() => {
@@ -78,6 +83,8 @@ enum Within<'a> {
     Definition(&'a Definition),
     Plan(&'a Planner),
 }
+/// Compiles data, or says what is wrong with it and where.
+type Compile = fn(&Value) -> Result<Template, Vec<(String, String)>>;
 
 /// Compiles blocks within blocks. What is wrong is noted, and leads to `None` or to a part that nobody will use.
 struct Compiler<'a> {
@@ -108,7 +115,9 @@ impl<'a> Compiler<'a> {
         }
         self.depth += 1;
         let ids: Vec<&TaskId> = tasks.keys().collect();
+        let told = self.problems.len();
         let graph = Graph::new(tasks, path, &ids, &mut self.problems);
+        inside::explain_needs(tasks, path, &self.names, &mut self.problems[told..]);
         let shadowing: Vec<&TaskId> = ids.iter().copied().filter(|id| self.names.knows(id)).collect();
         for id in shadowing {
             let message = format!("'{id}' is also a task around this one: expressions could mean either");
@@ -141,7 +150,7 @@ impl<'a> Compiler<'a> {
                 each.is_measured = true;
             }
         }
-        Some(Block { nodes, output: output?, uses: uses.into_iter().collect() })
+        Some(Block { nodes, output: Box::new(output?), schema: None, uses: uses.into_iter().collect() })
     }
 
     fn node(&mut self, place: usize, id: &TaskId, task: &'a Task, path: &str) -> Option<Node> {
@@ -217,10 +226,10 @@ impl<'a> Compiler<'a> {
 
     fn step(&mut self, task: &Task, body: &'a Body, path: &str) -> Option<Step> {
         let output_path = format!("{path}.output");
+        let schema = self.schema(&format!("{path}.output_schema"), body.output_schema.as_ref());
         if let Some(tasks) = &body.tasks {
-            return self
-                .block(tasks, &format!("{path}.tasks"), body.output.as_ref(), &output_path)
-                .map(Step::Group);
+            let block = self.block(tasks, &format!("{path}.tasks"), body.output.as_ref(), &output_path)?;
+            return Some(Step::Group(Block { schema: schema?.map(Box::new), ..block }));
         }
         if let Some(cases) = &body.switch {
             if self.depth > MAX_DEPTH {
@@ -247,7 +256,7 @@ impl<'a> Compiler<'a> {
         let planner = body.plan.as_ref().and_then(definition::Planner::limits);
         let planner = planner.map(|limits| self.planner(limits, path));
         self.may_ask_for(body, path);
-        let with = body.with.as_ref().map(|data| self.template(&format!("{path}.with"), data, Place::Task));
+        let with = body.with.as_ref().map(|data| self.given(&format!("{path}.with"), data));
         let output = body.output.as_ref().map(|data| self.template(&output_path, data, Place::Result));
         let child = body.workflow.as_ref().map(|workflow| Child {
             workflow: workflow.clone(),
@@ -269,6 +278,7 @@ impl<'a> Compiler<'a> {
             recovery: self.recovery,
             with: with.sound()?,
             output: output.sound()?,
+            schema: schema?,
         })))
     }
 
@@ -343,13 +353,22 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    /// What an agent is given, in which secrets may stand.
+    fn given(&mut self, path: &str, data: &Value) -> Option<Template> {
+        self.rendered(path, data, Place::Task, Template::compile_with_secrets)
+    }
+
     fn template(&mut self, path: &str, data: &Value, place: Place) -> Option<Template> {
+        self.rendered(path, data, place, Template::compile)
+    }
+
+    fn rendered(&mut self, path: &str, data: &Value, place: Place, compile: Compile) -> Option<Template> {
         // Absent and null are written alike in JSON, so null could not be told from an absent key.
         if data.is_null() {
             self.refuse(ErrorCode::MissingKey, path, "has no value: write one, or leave the key out");
             return None;
         }
-        match Template::compile(data) {
+        match compile(data) {
             Ok(mut template) => {
                 for (at, references) in template.references() {
                     self.references(&format!("{path}{at}"), references, place);

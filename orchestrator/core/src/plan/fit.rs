@@ -60,6 +60,7 @@ impl Fit<'_> {
             switch,
             merge,
             output,
+            output_schema,
         } = body;
         let said = [
             ("agent", agent.is_some()),
@@ -91,6 +92,7 @@ impl Fit<'_> {
                 ("timeout", timeout.is_some()),
                 ("plan", plan.is_some()),
                 ("output", output.is_some() && tasks.is_none()),
+                ("output_schema", output_schema.is_some() && tasks.is_none()),
             ];
             let instead = if tasks.is_some() {
                 ": write it with the tasks of the group"
@@ -206,7 +208,12 @@ impl Fit<'_> {
         if !matches!(&foreach.items, Value::Array(_) | Value::Object(_) | Value::Null)
             && !foreach.items.as_str().is_some_and(|text| text.trim().starts_with("${"))
         {
-            self.refuse("foreach.in", "must be a list or an object, or one ${…} that gives one");
+            let advice = match foreach.items.as_str() {
+                Some(text) if !text.contains("${") => format!(", as in ${{{}}}", text.trim()),
+                _ => String::new(),
+            };
+            let message = format!("must be a list or an object, or one ${{…}} that gives one{advice}");
+            self.refuse("foreach.in", message);
         }
         if let Some(adaptive) = &foreach.adaptive {
             for (key, score) in [("complexity", &adaptive.complexity), ("dependency", &adaptive.dependency)] {

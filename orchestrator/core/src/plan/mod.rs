@@ -3,8 +3,10 @@
 mod block;
 mod check;
 mod compile;
+mod config;
 mod fit;
 mod graph;
+mod inside;
 mod limits;
 mod names;
 mod order;

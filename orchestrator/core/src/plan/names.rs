@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesh_schemas::definition::Task;
-use mesh_schemas::{ErrorCode, TaskId};
-use serde_json::Value;
+use mesh_schemas::{Definition, ErrorCode, TaskId};
+use serde_json::{Map, Value};
 
 use super::graph::{self, Graph};
 use super::order::Precedence;
+use super::{config, inside};
 use crate::expression::References;
 
 /// Where an expression stands.
@@ -24,6 +25,10 @@ pub(super) enum Place {
 /// The blocks around a place, the innermost last, and the loops.
 #[derive(Default)]
 pub(super) struct Names<'a> {
+    /// All tasks of the definition.
+    tasks: Option<&'a BTreeMap<TaskId, Task>>,
+    /// The values of the definition's configuration.
+    config: Option<&'a Map<String, Value>>,
     levels: Vec<Level<'a>>,
     /// How many loops over items stand around.
     items: usize,
@@ -59,6 +64,11 @@ impl<'a> Level<'a> {
 }
 
 impl<'a> Names<'a> {
+    pub(super) fn new(definition: &'a Definition) -> Self {
+        let (tasks, config) = (Some(&definition.tasks), definition.config.as_ref());
+        Self { tasks, config, ..Self::default() }
+    }
+
     pub(super) fn enter(&mut self, level: Level<'a>) {
         self.levels.push(level);
     }
@@ -118,7 +128,7 @@ impl<'a> Names<'a> {
     ) -> Vec<(ErrorCode, String)> {
         let mut problems = Vec::new();
         if references.result && place != Place::Result {
-            let message = "'result' is what the agent returned: only the output of a task can use it";
+            let message = "'result' is what the agent returned: only 'output' of its task and 'until' of a repeat can use it";
             problems.push((ErrorCode::Expression, message.to_owned()));
         }
         if references.item && self.items == 0 {
@@ -131,6 +141,8 @@ impl<'a> Names<'a> {
                 "there is no loop that repeats around: 'iteration' and 'previous' are those of a repeat";
             problems.push((ErrorCode::Expression, message.to_owned()));
         }
+        problems
+            .extend(config::unknown(self.config, references).map(|message| (ErrorCode::Expression, message)));
         for used in &references.tasks {
             problems.extend(self.task(used, references, told + problems.len()));
         }
@@ -162,6 +174,13 @@ impl<'a> Names<'a> {
             let of = if self.levels.len() > 1 { node } else { String::new() };
             let message = format!("uses the output of '{used}', {why}: add '{used}' to needs{of}");
             return Some((ErrorCode::MissingNeed, message));
+        }
+        if let Some(group) = self.tasks.and_then(|tasks| inside::group_of(tasks, used)) {
+            let message = format!(
+                "'{used}' is a task of '{group}', and what is in there is not seen here: give '{group}' an output with it, \
+                 and use that one's"
+            );
+            return Some((ErrorCode::UnknownTask, message));
         }
         let ids: Vec<&TaskId> = self.levels.iter().flat_map(|level| level.ids.iter().copied()).collect();
         Some((ErrorCode::UnknownTask, graph::unknown(used, &ids, told)))

@@ -54,7 +54,10 @@ fn output(plan: &Plan) -> Value {
     let outputs = plan.root.nodes.iter().map(|task| (task.id.clone(), ended(&task.id))).collect();
     let (input, run) = (json!({"n": 1}), json!({"id": "0.x"}));
     let around = Around::tasks(&outputs);
-    plan.root.output.render(&Scope { input: &input, run: &run, around: &around, result: None }).unwrap()
+    plan.root
+        .output
+        .render(&Scope { input: &input, config: &Value::Null, run: &run, around: &around, result: None })
+        .unwrap()
 }
 
 #[test]
@@ -178,7 +181,7 @@ fn every_refusal_names_its_place() {
         ),
         (
             tasks("{b: {tasks: {c: {agent: x}}}, d: {agent: x, needs: [b], with: '${tasks.c.output}'}}"),
-            "tasks.d.with: there is no task 'c'",
+            "tasks.d.with: 'c' is a task of 'b', and what is in there is not seen here",
         ),
         (chain("when: tasks.x.output"), "9:11: tasks.c.when: there is no task 'x'"),
         (

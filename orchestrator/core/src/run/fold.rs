@@ -9,6 +9,7 @@ mod deliver;
 mod joins;
 mod loops;
 mod merge;
+mod output;
 mod over;
 mod pause;
 mod planned;
@@ -42,6 +43,7 @@ pub(super) struct Fold<'a> {
     pub(super) header: &'a super::Header,
     plan: &'a Plan,
     input: &'a Value,
+    config: &'a Value,
     variables: &'a mut Value,
     counts: &'a mut TaskCounts,
     hold: &'a mut Hold,
@@ -90,6 +92,7 @@ impl Run {
             header: &self.header,
             plan: &plan,
             input: &self.input,
+            config: &self.config,
             variables: &mut self.variables,
             counts: &mut self.counts,
             hold: &mut self.hold,
@@ -201,7 +204,7 @@ impl Fold<'_> {
     }
 
     fn scope<'s>(&'s self, around: &'s Around<'s>, result: Option<&'s Value>) -> Scope<'s> {
-        Scope { input: self.input, run: self.variables, around, result }
+        Scope { input: self.input, config: self.config, run: self.variables, around, result }
     }
 
     /// Notes that a task stands otherwise than before.

@@ -7,7 +7,7 @@ use mesh_core::{Action, Child, Decision, End, Event, Fact, Plan, Replay, Route, 
 use mesh_schemas::document::Format;
 use mesh_schemas::payload::{Parent, TaskCompleted, TaskError, WorkflowStarted};
 use mesh_schemas::{Attempt, Lane, RULES_VERSION, RequestId, RunId, Shards, TaskId, TaskKey, Timer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// A run, and what it has decided.
 pub(crate) struct Story {
@@ -22,10 +22,15 @@ pub(crate) struct Story {
 impl Story {
     /// A run of a workflow with these tasks (and output), written in YAML.
     pub(crate) fn of(tasks: &str, input: Value) -> Self {
+        Self::with_config(tasks, input, None)
+    }
+
+    /// The same of a request that puts values in place of those of the definition.
+    pub(crate) fn with_config(tasks: &str, input: Value, config: Option<Map<String, Value>>) -> Self {
         let text = format!("mesh: v1\nname: story\n{tasks}");
         let plan = check(&text, Format::Yaml, |_| Vec::new());
         let (_, plan) = plan.unwrap_or_else(|problems| panic!("{text}\n{problems}"));
-        Self::follow(Arc::new(plan), input, None)
+        Self::follow(Arc::new(plan), input, config, None)
     }
 
     /// The same, of a run that a task of another run has started.
@@ -33,15 +38,21 @@ impl Story {
         let text = format!("mesh: v1\nname: story\n{tasks}");
         let plan = check(&text, Format::Yaml, |_| Vec::new());
         let (_, plan) = plan.unwrap_or_else(|problems| panic!("{text}\n{problems}"));
-        Self::follow(Arc::new(plan), input, Some(parent))
+        Self::follow(Arc::new(plan), input, None, Some(parent))
     }
 
-    fn follow(plan: Arc<Plan>, input: Value, parent: Option<Parent>) -> Self {
+    fn follow(
+        plan: Arc<Plan>,
+        input: Value,
+        config: Option<Map<String, Value>>,
+        parent: Option<Parent>,
+    ) -> Self {
         let started = Started {
             workflow: Some("story".parse().unwrap()),
             data: WorkflowStarted {
                 digest: plan.digest.clone(),
                 rules: RULES_VERSION,
+                config,
                 input,
                 request: request(),
                 capability: None,

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use mesh_schemas::TaskId;
 use mesh_schemas::definition::Span;
 use mesh_schemas::document::{Position, Positions};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use expect::{Ending, Expectation, ExpectedTask, ExpectedValue, Took};
 pub use mock::{Answers, Mock};
@@ -35,6 +35,8 @@ pub struct Case {
     pub name: String,
     /// Input of the run.
     pub input: Value,
+    /// What takes the place of values of the workflow's `config`.
+    pub config: Option<Map<String, Value>>,
     /// What agents answer, by task: those of the case and, for other tasks, those of the file.
     pub mocks: BTreeMap<TaskId, Answers>,
     /// What happens from outside.

@@ -145,6 +145,7 @@ fn opening(known: &Known, case: &Case) -> Result<Opening, Unreadable> {
         at: case.started_at,
         input: case.input.clone(),
         parent: None,
+        config: case.config.clone(),
     })
 }
 

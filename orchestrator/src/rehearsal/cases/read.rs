@@ -6,13 +6,14 @@ use mesh_schemas::document::{
     Content, Format, Node, Object, Position, Problem, Problems, join, nearest, tree,
 };
 use mesh_schemas::{Definition, ErrorCode, TaskId};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::mock::{self, Answers};
 use super::{Case, Cases, Signal, SignalKind, expect};
 
 const FILE: [&str; 4] = ["mesh", "input", "mocks", "cases"];
-const CASE: [&str; 7] = ["name", "input", "mocks", "events", "started_at", "correlation_id", "expect"];
+const CASE: [&str; 8] =
+    ["name", "input", "config", "mocks", "events", "started_at", "correlation_id", "expect"];
 const EVENT: [&str; 3] = ["after", "signal", "reason"];
 /// How many tasks an error names.
 const NAMED: usize = 20;
@@ -71,6 +72,7 @@ impl Reader<'_> {
         let mut fields = Object::new(node, path, &CASE, &mut self.problems)?;
         let name = fields.required("name", "say what the case is about", name);
         let own_input = value(&fields, "input");
+        let config = fields.optional("config", config);
         let correlation_id = fields.optional("correlation_id", correlation_id);
         let started_at = fields.optional("started_at", time);
         let mocks = fields.optional("mocks", Ok);
@@ -86,6 +88,7 @@ impl Reader<'_> {
         Some(Case {
             name: name?,
             input: own_input.or_else(|| input.cloned()).unwrap_or_else(|| json!({})),
+            config,
             mocks,
             events,
             started_at: started_at.unwrap_or_else(usual_start),
@@ -178,6 +181,13 @@ fn usual_start() -> DateTime<Utc> {
 /// Plain data, in which null is a value like any other.
 pub(super) fn value(fields: &Object<'_, '_>, key: &str) -> Option<Value> {
     fields.entry(key).map(|entry| entry.value.to_value())
+}
+
+fn config(node: &Node) -> Result<Map<String, Value>, String> {
+    match node.to_value() {
+        Value::Object(map) => Ok(map),
+        _ => Err(node.unlike("an object with values for keys of the workflow's config")),
+    }
 }
 
 fn name(node: &Node) -> Result<String, String> {

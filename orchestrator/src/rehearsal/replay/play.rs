@@ -52,6 +52,7 @@ pub fn replay(recorded: &Recorded, changed: &Known) -> Result<Replayed, Unreadab
         at: recorded.begin.time,
         input: recorded.started.data.input.clone(),
         parent: recorded.started.data.parent.clone(),
+        config: recorded.started.data.config.clone(),
     };
     match Rehearsal::begin(changed, opening)? {
         Begun::Rejected(rejected) => {

@@ -21,6 +21,7 @@ fn started(tasks: usize) -> (Event, Run) {
     let data = WorkflowStarted {
         digest: plan.digest.clone(),
         rules: 1,
+        config: None,
         input: Value::Null,
         request,
         capability: None,

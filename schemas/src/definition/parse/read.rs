@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Graph;
 use super::keys::PLANNED;
@@ -10,11 +10,22 @@ use crate::definition::{Definition, Finally, OnSkipped, Task, Version};
 use crate::document::{Content, Entry, Node, Object, Position, Problem, join as join_path};
 use crate::name::TaskId;
 
-const DEFINITION: [&str; 9] =
-    ["mesh", "name", "description", "input", "output", "timeout", "recovery", "tasks", "finally"];
+const DEFINITION: [&str; 11] = [
+    "mesh",
+    "name",
+    "description",
+    "input",
+    "config",
+    "output",
+    "output_schema",
+    "timeout",
+    "recovery",
+    "tasks",
+    "finally",
+];
 const FINALLY: [&str; 2] = ["tasks", "timeout"];
 const GRAPH: [&str; 2] = ["tasks", "output"];
-const TASK: [&str; 21] = [
+const TASK: [&str; 22] = [
     "agent",
     "action",
     "plan",
@@ -32,6 +43,7 @@ const TASK: [&str; 21] = [
     "on_skipped",
     "with",
     "output",
+    "output_schema",
     "retry",
     "timeout",
     "on_failure",
@@ -45,7 +57,9 @@ pub(super) fn definition(root: &Node, problems: &mut Vec<Problem>) -> Option<Def
     let name = fields.required("name", "name the workflow", Node::parsed);
     let description = fields.optional("description", Node::text);
     let input = fields.optional("input", data);
+    let config = fields.optional("config", object);
     let output = fields.optional("output", data);
+    let output_schema = fields.optional("output_schema", data);
     let timeout = fields.optional("timeout", Node::span);
     let recovery = recovery(&mut fields).unwrap_or_default();
     let tasks = fields.required("tasks", "a workflow has at least one task", Ok);
@@ -60,7 +74,9 @@ pub(super) fn definition(root: &Node, problems: &mut Vec<Problem>) -> Option<Def
         name: name?,
         description,
         input,
+        config,
         output,
+        output_schema,
         timeout,
         recovery,
         tasks: tasks?,
@@ -148,6 +164,13 @@ fn read_task(node: &Node, path: String, at: Position, problems: &mut Vec<Problem
 
 pub(super) fn data(node: &Node) -> Result<Value, String> {
     Ok(node.to_value())
+}
+
+fn object(node: &Node) -> Result<Map<String, Value>, String> {
+    match node.to_value() {
+        Value::Object(map) => Ok(map),
+        _ => Err(node.unlike("an object with a value for each key, such as {model: small}")),
+    }
 }
 
 fn version(node: &Node) -> Result<Version, String> {

@@ -19,9 +19,22 @@ const QUORUM: [&str; 3] = ["quorum", "grace", "deadline"];
 const MERGE: [&str; 4] = ["by", "from", "weights", "default_quality"];
 const WEIGHTS: [&str; 2] = ["quality", "speed"];
 const PLAN: [&str; 3] = ["capabilities", "max_tasks", "max_depth"];
-const CASE: [&str; 14] = [
-    "when", "agent", "action", "plan", "workflow", "version", "wait", "tasks", "switch", "merge", "with",
-    "output", "retry", "timeout",
+const CASE: [&str; 15] = [
+    "when",
+    "agent",
+    "action",
+    "plan",
+    "workflow",
+    "version",
+    "wait",
+    "tasks",
+    "switch",
+    "merge",
+    "with",
+    "output",
+    "output_schema",
+    "retry",
+    "timeout",
 ];
 /// The keys one of which says what is to be done.
 const DOES: [&str; 5] = ["agent", "workflow", "tasks", "switch", "merge"];
@@ -39,6 +52,7 @@ pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
     let action = fields.optional("action", Node::text);
     let with = fields.optional("with", data);
     let output = fields.optional("output", data);
+    let output_schema = fields.optional("output_schema", data);
     let timeout = fields.optional("timeout", Node::span);
     let (workflow, version) =
         (fields.optional("workflow", Node::parsed), fields.optional("version", Node::parsed));
@@ -62,6 +76,7 @@ pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
         && is_read("merge", merge.is_some());
     let retry = fields.part_with("retry", &RETRY, |fields| Some(retry(fields)));
     let (tasks, switch) = (fields.optional("tasks", Ok), fields.optional("switch", Node::items));
+    let lacks_switch = switch.is_none() && fields.has("switch");
     let (tasks_at, switch_at) = (fields.path_of("tasks"), fields.path_of("switch"));
     let problems = fields.into_problems();
     let tasks = tasks.map(|node| read_tasks(node, &tasks_at, problems));
@@ -74,7 +89,7 @@ pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
         let read: Vec<Option<Case>> = read.collect();
         read.into_iter().collect::<Option<Vec<Case>>>()
     });
-    if !is_whole || matches!(tasks, Some(None)) || matches!(switch, Some(None)) {
+    if !is_whole || lacks_switch || matches!(tasks, Some(None)) || matches!(switch, Some(None)) {
         return None;
     }
     let (tasks, switch) = (tasks.flatten(), switch.flatten());
@@ -87,6 +102,7 @@ pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
         wait,
         with,
         output,
+        output_schema,
         retry,
         timeout,
         plan,

@@ -35,6 +35,7 @@ async fn request(world: &World, link: &Link, run: &Run, sending: &Sending) {
         target,
         id: run.request.clone(),
         input: sending.input.clone(),
+        config: None,
         correlation_id: run.correlation_id.clone(),
         causation_id: None,
         trace: None,

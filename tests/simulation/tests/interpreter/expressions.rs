@@ -71,7 +71,8 @@ fn expressions_have_the_value_that_the_mesh_gives_them() {
                 };
                 let ended = outputs.iter().map(ended).collect();
                 let around = &Around::tasks(&ended);
-                let theirs = Scope { input: &input, run: &run, around, result: Some(&result) };
+                let theirs =
+                    Scope { input: &input, config: &json!({}), run: &run, around, result: Some(&result) };
                 for (when, condition) in &conditions {
                     let told = condition.evaluate(&theirs).map_err(|_| NoValue);
                     assert_eq!(when.truth(&ours), told, "{when}\n{ours:?}");

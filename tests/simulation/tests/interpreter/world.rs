@@ -79,6 +79,7 @@ impl World {
         let data = WorkflowStarted {
             digest: self.plan.digest.clone(),
             rules: RULES_VERSION,
+            config: None,
             input: self.script.sent[0].input.clone(),
             request: self.script.request.clone(),
             capability,

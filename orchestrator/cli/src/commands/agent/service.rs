@@ -1,5 +1,7 @@
+use std::path::PathBuf;
+
 use clap::Args;
-use mesh_agents::{Agent, AgentBuilder, DEFAULT_OUTPUT_LIMIT};
+use mesh_agents::{Agent, AgentBuilder, DEFAULT_OUTPUT_LIMIT, Secrets};
 use mesh_schemas::definition::Span;
 use mesh_schemas::{AgentId, Capability};
 
@@ -21,6 +23,9 @@ pub(crate) struct Service {
     /// Most bytes of output that are taken
     #[arg(long, env = "MESH_AGENT_OUTPUT_LIMIT", default_value_t = DEFAULT_OUTPUT_LIMIT, value_name = "BYTES")]
     pub(crate) output_limit: usize,
+    /// Folder with a file for each secret that tasks refer to; else a secret is in the variable MESH_SECRET_<NAME>
+    #[arg(long, env = "MESH_SECRETS_DIR", value_name = "FOLDER")]
+    secrets_dir: Option<PathBuf>,
     /// Type of the agent, the same for all processes of one deployment [default: the capability]
     #[arg(long = "type", env = "MESH_AGENT_TYPE", value_name = "NAME")]
     type_: Option<AgentId>,
@@ -34,7 +39,9 @@ impl Service {
         handler: impl FnOnce(AgentBuilder, &str) -> AgentBuilder,
     ) -> anyhow::Result<Outcome> {
         let type_ = self.type_.as_ref().map_or(self.capability.as_str(), AgentId::as_str);
+        let secrets = self.secrets_dir.map_or_else(Secrets::from_env, Secrets::in_folder);
         let builder = Agent::builder(type_)
+            .secrets(secrets)
             .version(env!("CARGO_PKG_VERSION"))
             .capacity(self.capacity)
             .drain_timeout(self.drain_timeout.get())

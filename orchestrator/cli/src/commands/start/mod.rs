@@ -1,3 +1,4 @@
+mod config;
 mod input;
 mod local;
 
@@ -16,6 +17,7 @@ use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::output::{self, Output};
 
+use config::Overrides;
 use local::Local;
 
 pub(crate) use input::read_input;
@@ -37,6 +39,8 @@ pub(crate) struct Start {
     /// Input: JSON, a file of JSON, or - for stdin
     #[arg(long, default_value = "{}")]
     input: String,
+    #[command(flatten)]
+    overrides: Overrides,
     /// Your own id of the request: starting again with the same id is the same run
     #[arg(long, value_name = "KEY", value_parser = request_id, conflicts_with = "local")]
     id: Option<String>,
@@ -87,12 +91,20 @@ impl Start {
         let Some(name) = self.name else {
             return self
                 .local
-                .run(connection.namespace(), &self.input, self.correlation_id, self.watch, self.output)
+                .run(
+                    connection.namespace(),
+                    &self.input,
+                    &self.overrides,
+                    self.correlation_id,
+                    self.watch,
+                    self.output,
+                )
                 .await;
         };
         let input = read_input(&self.input)?;
         let bus: Arc<dyn Bus> = Arc::new(connection.connect().await?);
         let mut request = request(&*bus, Target::Workflow(name), self.id, input);
+        request.config = self.overrides.read()?;
         request.correlation_id = self.correlation_id;
         let run = run_of(&*bus, &request).await?;
         if self.watch {
@@ -122,6 +134,7 @@ pub(crate) fn request(bus: &dyn Bus, target: Target, id: Option<String>, input: 
             id: id.unwrap_or_else(|| Uuid::new_v4().to_string()),
         },
         input,
+        config: None,
         correlation_id: None,
         causation_id: None,
         trace: None,

@@ -15,6 +15,8 @@ fn expressions_give_these_values() {
         ("tasks.never.output", json!(null)),
         ("run.workflow + run.id", json!("w3.x")),
         ("result.value", json!(7)),
+        ("config.model + string(config.limits.max)", json!("small5")),
+        ("config.?nope.orValue(config['model'])", json!("small")),
         ("input.big", json!(u64::MAX)),
         // Numbers.
         ("1 + 2 * 3 - -4", json!(11)),
@@ -86,7 +88,10 @@ fn expressions_give_these_values() {
 fn errors_name_what_is_missing_and_the_way_out() {
     let data = Data::sample();
     for (expression, expected) in [
-        ("tasks.risk.output.foo", "no such key 'foo' in tasks.risk.output in ${tasks.risk.output.foo}"),
+        (
+            "tasks.risk.output.foo",
+            "no such key 'foo' in tasks.risk.output (write tasks.risk.output.?foo if it may be missing) in ${tasks.risk.output.foo}",
+        ),
         ("input.map.c['x']", "no such key 'x' in input.map.c"),
         ("input.tags[3]", "no item [3] in input.tags: it has 3"),
         ("input.tags[-1]", "no item [-1] in input.tags: it has 3"),
@@ -122,7 +127,7 @@ fn errors_name_what_is_missing_and_the_way_out() {
 fn what_cannot_work_is_refused_when_it_is_compiled() {
     for (expression, expected) in [
         ("inptu.name", "unknown name 'inptu': did you mean 'input'?"),
-        ("x.name", "unknown name 'x': there are input, tasks, run, result"),
+        ("x.name", "unknown name 'x': there are input, config, tasks, run, result"),
         ("tasks", "'tasks' is not a value: write tasks.<id>.output"),
         ("size(tasks)", "'tasks' is not a value"),
         ("tasks.risk", "'tasks' is not a value"),
@@ -151,7 +156,6 @@ fn what_cannot_work_is_refused_when_it_is_compiled() {
         ("Foo{a: 1}", "messages (Foo{…}) are not supported"),
         ("b'abc'", "bytes (b'…') are not supported"),
         ("duration('1s')", "unknown function 'duration'"),
-        ("input.?name", "in `input.?name`"),
         ("1 +", "it ends too early, at character 4, in `1 +`"),
         ("1 2", "unexpected '2', at character 3, in `1 2`"),
         ("yes ${input.x}", "an expression has no ${…} in it"),

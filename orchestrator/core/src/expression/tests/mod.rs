@@ -1,6 +1,8 @@
 mod bounds;
 mod conformance;
 mod language;
+mod optionals;
+mod secrets;
 mod templates;
 
 use std::collections::BTreeMap;
@@ -14,6 +16,7 @@ use super::{Around, Condition, Ended, ExpressionError, Scope, Status, Template};
 struct Data {
     input: Value,
     around: Around<'static>,
+    config: Value,
     run: Value,
     result: Value,
 }
@@ -33,6 +36,7 @@ impl Data {
         Self {
             input,
             around: Around::tasks(outputs),
+            config: json!({"model": "small", "limits": {"max": 5}}),
             run: json!({"id": "3.x", "workflow": "w", "correlation_id": "c", "started_at": "2026-01-02T03:04:05Z"}),
             result: json!({"value": 7}),
         }
@@ -48,7 +52,13 @@ impl Data {
     }
 
     fn scope(&self) -> Scope<'_> {
-        Scope { input: &self.input, around: &self.around, run: &self.run, result: Some(&self.result) }
+        Scope {
+            input: &self.input,
+            config: &self.config,
+            around: &self.around,
+            run: &self.run,
+            result: Some(&self.result),
+        }
     }
 
     fn render(&self, template: &Value) -> Result<Value, ExpressionError> {

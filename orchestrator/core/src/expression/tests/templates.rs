@@ -32,7 +32,10 @@ fn problems_and_errors_name_their_place() {
     assert_eq!(places, [".${d}", ".a[1]", ".a[2].b", ".c"], "{problems:?}");
 
     let error = Data::sample().render(&json!({"a": [1, "${input.nope}"]})).unwrap_err();
-    assert_eq!(error.to_string(), "no such key 'nope' in input at .a[1] in ${input.nope}");
+    assert_eq!(
+        error.to_string(),
+        "no such key 'nope' in input (write input.?nope if it may be missing) at .a[1] in ${input.nope}"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use mesh_schemas::Attempt;
 use mesh_schemas::definition::{MergeBy, OnFailure};
 use serde_json::{Value, json};
 
-use super::{At, Fold};
+use super::{At, Fold, output};
 use crate::expression::{Around, Brings, Ended, Measure, Measures, Status};
 use crate::plan::{Node, Recurring, Step};
 use crate::run::state::{Failure, Frame, NodeState, Outcome, Stand};
@@ -131,7 +131,7 @@ impl Fold<'_> {
     pub(super) fn block_output(&self, at: At<'_>, frame: &Frame) -> Outcome {
         let around = Around { parent: at.around, brings: Brings::Tasks(&frame.ended) };
         match at.block.output.render(&self.scope(&around, None)) {
-            Ok(output) => Outcome::Done(output),
+            Ok(output) => output::checked(at.block.schema.as_deref(), output, "output_schema"),
             Err(error) => Outcome::Failed(Failure {
                 task: None,
                 code: error.code().to_owned(),

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::begin::failed;
 use super::deliver::{Hit, Parts};
-use super::{At, Fold, task_id};
+use super::{At, Fold, output, task_id};
 use crate::expression::Around;
 use crate::plan::{self, Planner, Work};
 use crate::run::state::{Failure, Frame, Outcome, Planned, Stand};
@@ -83,6 +83,10 @@ impl Fold<'_> {
 
     /// The output of work that came to a result.
     pub(super) fn rendered(&self, work: &Work, path: &str, around: &Around<'_>, result: Value) -> Outcome {
+        let at = format!("tasks.{path}.output_schema");
+        if let Some(failure) = output::refused(work.schema.as_ref(), &result, &at) {
+            return Outcome::Failed(Failure { task: Some(task_id(path)), ..failure });
+        }
         let output = match &work.output {
             Some(output) => output.render(&self.scope(around, Some(&result))),
             None => Ok(result),

@@ -49,6 +49,7 @@ impl Fold<'_> {
             attempt,
             action: work.action.clone(),
             input,
+            secrets: work.with.as_ref().map(|with| with.secrets().to_vec()).unwrap_or_default(),
             timeout_ms: work.timeout.map(Span::as_millis),
             deadline: Some(self.deadline),
             basis: self.time,

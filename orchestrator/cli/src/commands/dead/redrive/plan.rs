@@ -145,7 +145,8 @@ impl Planner {
             Ok(Decoded::Bare(input)) => {
                 let id = self.place(letter);
                 let causation_id = Some(letter.id(self.bus.namespace()));
-                let request = Request { target, id, input, correlation_id: None, causation_id, trace };
+                let request =
+                    Request { target, id, input, config: None, correlation_id: None, causation_id, trace };
                 let run = run_id(&request, shards);
                 (Parcel::Request(request), run)
             }
@@ -272,6 +273,7 @@ impl Planner {
             target,
             id: RequestId { source: format!("/{}/dead", self.bus.namespace()), id: run.to_string() },
             input: state.input,
+            config: state.config,
             correlation_id: Some(state.correlation_id),
             causation_id: Some(letter.id(self.bus.namespace())),
             trace: None,

@@ -40,6 +40,7 @@ impl RunState {
             parent: data.parent.clone(),
             correlation_id: fold.header.correlation_id.clone(),
             input: data.input.clone(),
+            config: data.config.clone(),
             output: None,
             error: None,
             reason: None,

@@ -16,7 +16,7 @@ use mesh_schemas::{
     AgentId, Attempt, Capability, Digest, Namespace, RequestId, RunId, Shards, TaskId, WorkflowName,
 };
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub(crate) use read::{RunReader, data, ended, registered, run_filters, task_notes};
 pub(crate) use task::{AttemptState, Served, TaskState, Waiting, has_ended, rank};
@@ -72,6 +72,9 @@ pub(crate) struct RunState {
     pub(crate) parent: Option<Parent>,
     pub(crate) correlation_id: String,
     pub(crate) input: Value,
+    /// What the request put in place of values of the workflow's `config`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) config: Option<Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) output: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -11,6 +11,7 @@ use mesh_bus::{RunOutcome, Target, run_id};
 use mesh_orchestrator::definitions;
 use mesh_schemas::{ErrorCode, Namespace};
 
+use super::config::Overrides;
 use super::{read_input, request};
 use crate::commands::runs::{Attending, report};
 use crate::commands::workflow::Source;
@@ -56,6 +57,7 @@ impl Local {
         self,
         namespace: &Namespace,
         input: &str,
+        overrides: &Overrides,
         correlation_id: Option<String>,
         watch: bool,
         output: Output,
@@ -72,6 +74,7 @@ impl Local {
         fit::check(&definition, &self.agents)?;
         doer::check(&self.agents).await?;
         let input = read_input(input)?;
+        let config = overrides.read()?;
         let mut record = self.events.map(Record::open).transpose()?;
         let more = more(watch, record.is_some());
         let stop = mesh_agents::stop_signal()?;
@@ -80,6 +83,7 @@ impl Local {
         let bus = mesh.bus();
         definitions::apply(&*bus, &definition).await?;
         let mut request = request(&*bus, Target::Workflow(definition.name.clone()), None, input);
+        request.config = config;
         request.correlation_id = correlation_id;
         let run = run_id(&request, bus.shards().await?);
         let how = if watch { Attending::Watch(Some(&request)) } else { Attending::Wait(&request) };

@@ -89,6 +89,7 @@ impl Stage<'_> {
             target: Target::Task(self.settings.capability.clone()),
             id: RequestId { source: format!("/{namespace}/check"), id },
             input: work.input.clone(),
+            config: None,
             correlation_id: Some(CORRELATION.to_owned()),
             causation_id: None,
             trace: TraceContext::new(TRACEPARENT, None),

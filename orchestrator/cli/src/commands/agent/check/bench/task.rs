@@ -105,6 +105,7 @@ pub(super) fn started(namespace: &Namespace, key: &TaskKey, input: &Value) -> Pu
     let data = WorkflowStarted {
         digest: digest(),
         rules: RULES_VERSION,
+        config: None,
         input: input.clone(),
         request: RequestId { source: "/mesh/check".to_owned(), id: key.run.to_string() },
         capability: Some(key.capability.clone()),
@@ -131,6 +132,7 @@ pub(super) fn created(namespace: &Namespace, key: &TaskKey, work: &Work, basis: 
         attempt: key.attempt,
         action: None,
         input: work.input.clone(),
+        secrets: Vec::new(),
         timeout_ms: work.timeout_ms,
         deadline: basis.checked_add_signed(TimeDelta::hours(1)),
         basis,
