@@ -26,6 +26,8 @@ impl Fold<'_> {
     ) -> Option<Outcome> {
         let inputs = &self.hold.inputs;
         let given = if inputs.is_empty() { None } else { inputs.get(&task_id(path)).cloned() };
+        let made = work.with.as_ref().filter(|_| given.is_none());
+        let secrets = made.map(|with| with.secrets().to_vec()).unwrap_or_default();
         let input = match (given, &work.with, around.item()) {
             (Some(given), ..) => Ok(given),
             (None, Some(with), _) => with.render(&self.scope(around, None)),
@@ -49,7 +51,7 @@ impl Fold<'_> {
             attempt,
             action: work.action.clone(),
             input,
-            secrets: work.with.as_ref().map(|with| with.secrets().to_vec()).unwrap_or_default(),
+            secrets,
             timeout_ms: work.timeout.map(Span::as_millis),
             deadline: Some(self.deadline),
             basis: self.time,
