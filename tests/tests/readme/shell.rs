@@ -29,6 +29,15 @@ impl Shell {
         Ok(Self { folder, checkout, port, background: Vec::new() })
     }
 
+    /// Somebody who has a folder of the checkout before them: a copy of it, so that nothing is left in the checkout.
+    pub(crate) fn beginning_with(folder: &Path) -> Result<Self> {
+        let shell = Self::new()?;
+        let copied =
+            std::process::Command::new("cp").arg("-R").arg(folder.join(".")).arg(&shell.folder).status()?;
+        ensure!(copied.success(), "{} cannot be copied", folder.display());
+        Ok(shell)
+    }
+
     pub(crate) fn write(&self, path: &str, text: &str) -> Result<()> {
         Ok(std::fs::write(self.folder.join(path), text)?)
     }
