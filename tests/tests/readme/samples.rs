@@ -10,11 +10,16 @@ use crate::shell::Shell;
 
 /// Tried by tests of its own, and by `make demo`.
 const ONBOARDING: &str = "merchant-onboarding";
-const SAMPLES: [&str; 1] = ["code-review"];
+const SAMPLES: [&str; 2] = ["code-review", "data-pipeline"];
 
 #[tokio::test]
 async fn code_review() -> Result<()> {
     sample("code-review").await
+}
+
+#[tokio::test]
+async fn data_pipeline() -> Result<()> {
+    sample("data-pipeline").await
 }
 
 #[test]
