@@ -10,7 +10,7 @@ use crate::shell::Shell;
 
 /// Tried by tests of its own, and by `make demo`.
 const ONBOARDING: &str = "merchant-onboarding";
-const SAMPLES: [&str; 2] = ["code-review", "data-pipeline"];
+const SAMPLES: [&str; 3] = ["code-review", "data-pipeline", "trading-decision"];
 
 #[tokio::test]
 async fn code_review() -> Result<()> {
@@ -20,6 +20,11 @@ async fn code_review() -> Result<()> {
 #[tokio::test]
 async fn data_pipeline() -> Result<()> {
     sample("data-pipeline").await
+}
+
+#[tokio::test]
+async fn trading_decision() -> Result<()> {
+    sample("trading-decision").await
 }
 
 #[test]
