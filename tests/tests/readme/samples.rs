@@ -10,7 +10,7 @@ use crate::shell::Shell;
 
 /// Tried by tests of its own, and by `make demo`.
 const ONBOARDING: &str = "merchant-onboarding";
-const SAMPLES: [&str; 3] = ["code-review", "data-pipeline", "trading-decision"];
+const SAMPLES: [&str; 4] = ["code-review", "customer-feedback", "data-pipeline", "trading-decision"];
 
 #[tokio::test]
 async fn code_review() -> Result<()> {
@@ -25,6 +25,11 @@ async fn data_pipeline() -> Result<()> {
 #[tokio::test]
 async fn trading_decision() -> Result<()> {
     sample("trading-decision").await
+}
+
+#[tokio::test]
+async fn customer_feedback() -> Result<()> {
+    sample("customer-feedback").await
 }
 
 #[test]
