@@ -10,7 +10,8 @@ use crate::shell::Shell;
 
 /// Tried by tests of its own, and by `make demo`.
 const ONBOARDING: &str = "merchant-onboarding";
-const SAMPLES: [&str; 4] = ["code-review", "customer-feedback", "data-pipeline", "trading-decision"];
+const SAMPLES: [&str; 5] =
+    ["api-to-database", "code-review", "customer-feedback", "data-pipeline", "trading-decision"];
 
 #[tokio::test]
 async fn code_review() -> Result<()> {
@@ -30,6 +31,11 @@ async fn trading_decision() -> Result<()> {
 #[tokio::test]
 async fn customer_feedback() -> Result<()> {
     sample("customer-feedback").await
+}
+
+#[tokio::test]
+async fn api_to_database() -> Result<()> {
+    sample("api-to-database").await
 }
 
 #[test]
