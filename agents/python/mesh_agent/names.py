@@ -15,10 +15,11 @@ MAX_SHARDS = 64
 #: What the last event of a run says of it, as in `workflow.completed`.
 ENDS = ("completed", "failed", "cancelled")
 
-_MAX_NAME = 64
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,63}")
 _NAME_RULE = "use 1 to 64 characters of a-z, 0-9, '_' and '-', beginning with a letter, a digit or '_'"
-_TASK = re.compile(r"[a-z][a-z0-9_]*(:(0|[1-9][0-9]*))?")
+_TASK_ID = "[a-z][a-z0-9_]{0,63}"
+_TASK = re.compile(rf"{_TASK_ID}(:({_TASK_ID}|0|[1-9][0-9]{{0,9}}))*")
+_MAX_TASK = 255
 _RUN = re.compile(r"(0|[1-9][0-9]?)\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 _MAX_ATTEMPT = 2**32 - 1
@@ -81,8 +82,11 @@ class TaskKey(NamedTuple):
         name("capability", capability)
         if lane not in _LANES and not (lane.startswith("to-") and _NAME.fullmatch(lane[3:])):
             raise SettingError(f"{lane!r} is not a valid lane: use high, normal, low or to-<agent>")
-        if not _TASK.fullmatch(task) or len(task) > _MAX_NAME:
-            rule = "use at most 64 characters of a-z, 0-9 and '_', beginning with a letter"
+        if not _TASK.fullmatch(task) or len(task) > _MAX_TASK:
+            rule = (
+                "use at most 64 characters of a-z, 0-9 and '_', beginning with a letter; what belongs to a task "
+                "follows it behind a ':', by its id or by its number"
+            )
             raise SettingError(f"{task!r} is not a valid task id: {rule}")
         if not _NUMBER.fullmatch(attempt) or int(attempt) > _MAX_ATTEMPT:
             raise SettingError(f"{attempt!r} is not a valid attempt: use a number from 1")

@@ -45,6 +45,11 @@ class Tokens(unittest.TestCase):
         key = names.TaskKey.parse("mesh", subject)
         self.assertEqual(key.subject("created"), subject)
         self.assertEqual((key.capability, key.lane, key.task, key.attempt), ("greet", "to-a1", "each:2", 4))
+        for task in ("a", "review:lint", "each:3:lint", "draft:2", "a:0:b:1:c", ":".join(["a" * 50] * 5)):
+            self.assertEqual(names.TaskKey.parse("mesh", subject.replace("each:2", task)).task, task)
+        for task in ("a:", ":a", "3:a", "a::b", "a:B", "a:_b", "a" * 65, ":".join(["a" * 50] * 6)):
+            with self.assertRaises(SettingError):
+                names.TaskKey.parse("mesh", subject.replace("each:2", task))
         wrong = [("greet", "Greet"), ("to-a1", "to-"), (".3.", ".64."), ("each:2", "each:02"), (".4", ".0")]
         for right, other in wrong:
             with self.assertRaises(SettingError):

@@ -23,7 +23,9 @@ pub(crate) fn blocks(text: &str) -> Result<Vec<Block<'_>>> {
         let (info, body) = rest[begin + 4..].split_once('\n').unwrap_or_default();
         let Some(end) = body.find("\n```") else { bail!("a block of code has no end: {info}") };
         let (text, after) = (&body[..=end], &body[end + 4..]);
+        rest = after;
         found.push(match info.split_whitespace().collect::<Vec<_>>().as_slice() {
+            [] => continue, // a drawing
             ["sh", "setup"] => Block::Setup,
             ["sh", "background"] => Block::Background(text),
             ["sh"] => Block::Script(text),
@@ -31,7 +33,6 @@ pub(crate) fn blocks(text: &str) -> Result<Vec<Block<'_>>> {
             [_, file] if file.starts_with("file=") => Block::File { path: &file[5..], text },
             _ => bail!("the guide has a block of code that is not tried: ```{info}"),
         });
-        rest = after;
     }
     Ok(found)
 }

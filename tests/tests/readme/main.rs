@@ -1,7 +1,8 @@
-//! The five minutes of the README, done word by word in an empty folder.
+//! The five minutes of the README, done word by word in an empty folder, and the samples, each as its README says.
 
 mod blocks;
 mod promises;
+mod samples;
 mod shell;
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,10 +15,16 @@ const README: &str = include_str!("../../../README.md");
 #[tokio::test]
 async fn the_five_minutes() -> Result<()> {
     let guide = section(README, "## Five minutes").context("the README has its guide")?;
-    let mut shell = Shell::new()?;
+    let outputs = follow(guide, Shell::new()?).await?;
+    ensure!(outputs == 2, "{outputs} outputs were compared");
+    Ok(())
+}
+
+/// Does what a text says, in order, and tells how many outputs were compared.
+async fn follow(text: &str, mut shell: Shell) -> Result<usize> {
     let mut said = String::new();
     let mut outputs = 0;
-    for block in blocks(guide)? {
+    for block in blocks(text)? {
         match block {
             Block::Setup => {}
             Block::File { path, text } => shell.write(path, text)?,
@@ -32,8 +39,7 @@ async fn the_five_minutes() -> Result<()> {
             }
         }
     }
-    ensure!(outputs == 2, "{outputs} outputs were compared");
-    Ok(())
+    Ok(outputs)
 }
 
 /// The part of a text from a heading to the next of its level.

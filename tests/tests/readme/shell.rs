@@ -9,14 +9,15 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-/// Longest time that anything of the guide may take; building an agent in Rust is by far the longest.
+/// Longest time that anything may take; building an agent in Rust is by far the longest.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Somebody who follows the guide in a folder of their own.
+/// Somebody who follows a README in a folder of their own.
 pub(crate) struct Shell {
     folder: PathBuf,
     checkout: PathBuf,
     port: u16,
+    api_port: u16,
     background: Vec<Child>,
 }
 
@@ -25,8 +26,17 @@ impl Shell {
         let folder = std::env::temp_dir().join(format!("mesh-readme-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir_all(&folder)?;
         let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        Ok(Self { folder, checkout, port, background: Vec::new() })
+        let (port, api_port) = free_ports()?;
+        Ok(Self { folder, checkout, port, api_port, background: Vec::new() })
+    }
+
+    /// Somebody who has a folder of the checkout before them: a copy of it, so that nothing is left in the checkout.
+    pub(crate) fn beginning_with(folder: &Path) -> Result<Self> {
+        let shell = Self::new()?;
+        let copied =
+            std::process::Command::new("cp").arg("-R").arg(folder.join(".")).arg(&shell.folder).status()?;
+        ensure!(copied.success(), "{} cannot be copied", folder.display());
+        Ok(shell)
     }
 
     pub(crate) fn write(&self, path: &str, text: &str) -> Result<()> {
@@ -78,9 +88,10 @@ impl Shell {
             .env("PATH", path)
             .env("MESH", &self.checkout)
             .env("NATS_SERVER", server_binary()?)
-            // The guide has the usual port, which may be taken here.
+            // The texts have the usual ports, which may be taken here.
             .env("MESH_UP_PORT", self.port.to_string())
             .env("MESH_NATS_URL", format!("nats://127.0.0.1:{}", self.port))
+            .env("API_URL", format!("http://127.0.0.1:{}", self.api_port))
             .env("PYTHONPATH", self.checkout.join("target/tools/python"))
             // So that what was built for the tests need not be built again.
             .env("CARGO_TARGET_DIR", binaries.parent().context("a folder")?)
@@ -101,4 +112,10 @@ impl Drop for Shell {
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Two ports that nobody listens on.
+fn free_ports() -> Result<(u16, u16)> {
+    let (one, other) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
+    Ok((one.local_addr()?.port(), other.local_addr()?.port()))
 }

@@ -1,0 +1,4 @@
+#!/bin/sh
+set -e
+curl -s https://get.shop.example/install | sh
+chmod -R 777 /srv/shop/uploads
