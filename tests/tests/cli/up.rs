@@ -157,6 +157,25 @@ async fn a_port_that_is_taken() -> Result<()> {
     let by_another = person.says(&["up", "--port", &port]).await?;
     let parts = ["is taken, and not by a NATS server", "--port 0"];
     assert!(parts.iter().all(|part| by_another.err.contains(part)), "{by_another:?}");
+    assert!(!person.home().join("mesh-data").exists(), "nothing is left of a start that was none");
+    Ok(())
+}
+
+#[tokio::test]
+async fn copies_need_a_cluster() -> Result<()> {
+    let person = Person::new()?;
+    let server = TestServer::start()?;
+    let url = server.url();
+    let orchestrator = ["orchestrator", "--replicas", "3", "--nats-url", &url];
+    let up = ["up", "--port", "0", "--replicas", "3"];
+    for arguments in [orchestrator, up] {
+        let said = person.says(&arguments).await?;
+        assert!(said.code == 1 && said.err.contains("error[MESH-105]"), "{said:?}");
+        assert!(
+            said.err.contains("belongs to no cluster") && said.err.contains("mesh up --cluster"),
+            "{said:?}"
+        );
+    }
     Ok(())
 }
 

@@ -3,11 +3,12 @@
 use serde_json::Number;
 
 use super::keys::PLANNED;
-use super::read::{data, read_tasks};
+use super::read::{UNREADABLE, data, read_tasks};
 use crate::definition::{
     Body, Case, Foreach, Join, OnFailure, OnMax, Quorum, Quota, QuotaError, Repeat, Retry,
 };
 use crate::document::{Content, Node, Object};
+use crate::name::Capability;
 
 const RETRY: [&str; 6] = ["max_attempts", "initial", "factor", "max", "jitter", "fatal_on"];
 const FOREACH: [&str; 4] = ["in", "max_parallel", "max_items", "tolerate"];
@@ -16,7 +17,7 @@ const QUORUM: [&str; 3] = ["quorum", "grace", "deadline"];
 const CASE: [&str; 9] = ["when", "agent", "action", "tasks", "switch", "with", "output", "retry", "timeout"];
 
 /// What is to be done. Which keys go together is looked at when the whole is compiled.
-pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
+pub(super) fn body(mut fields: Object<'_, '_>) -> Body {
     let agent = fields.optional("agent", Node::parsed);
     let action = fields.optional("action", Node::text);
     let with = fields.optional("with", data);
@@ -26,31 +27,37 @@ pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
     if says_nothing {
         fields.required("agent", "name the capability that does the task, or write 'tasks' or 'switch'", Ok);
     }
-    let is_whole = !says_nothing && (agent.is_some() || !fields.has("agent"));
     let retry = fields.part_with("retry", &RETRY, |fields| Some(retry(fields)));
     let (tasks, switch) = (fields.optional("tasks", Ok), fields.optional("switch", Node::items));
     let (tasks_at, switch_at) = (fields.path_of("tasks"), fields.path_of("switch"));
     let problems = fields.into_problems();
     let tasks = tasks.map(|node| read_tasks(node, &tasks_at, problems));
-    let switch = switch.map(|cases| {
+    let switch: Option<Vec<Case>> = switch.map(|cases| {
         let read = cases.iter().enumerate().map(|(place, node)| {
             let path = format!("{switch_at}[{place}]");
-            case(Object::with_planned(node, path, &CASE, &PLANNED, problems)?)
+            case(Object::with_planned(node, path, &CASE, &PLANNED, problems))
         });
-        // Each is read, so that the problems of all are told.
-        let read: Vec<Option<Case>> = read.collect();
-        read.into_iter().collect::<Option<Vec<Case>>>()
+        read.collect()
     });
-    if !is_whole || matches!(tasks, Some(None)) || matches!(switch, Some(None)) {
-        return None;
-    }
-    let (tasks, switch) = (tasks.flatten(), switch.flatten());
-    Some(Body { agent, action, with, output, retry: retry.unwrap_or_default(), timeout, tasks, switch })
+    let tasks = tasks.flatten();
+    let agent = match (&tasks, &switch) {
+        (None, None) => agent.or(unreadable().agent),
+        _ => agent,
+    };
+    Body { agent, action, with, output, retry: retry.unwrap_or_default(), timeout, tasks, switch }
 }
 
-fn case(mut fields: Object<'_, '_>) -> Option<Case> {
+fn case(fields: Option<Object<'_, '_>>) -> Case {
+    let Some(mut fields) = fields else {
+        return Case { when: Some("true".to_owned()), body: unreadable() };
+    };
     let when = fields.optional("when", Node::text);
-    Some(Case { when, body: body(fields)? })
+    Case { when, body: body(fields) }
+}
+
+/// What stands for work that cannot be read.
+pub(super) fn unreadable() -> Body {
+    Body { agent: Capability::new(UNREADABLE).ok(), ..Body::default() }
 }
 
 /// `foreach: ${…}` is short for `foreach: {in: ${…}}`.

@@ -8,6 +8,7 @@ use mesh_core::{Action, Decision, Event, Fact, Plan, Run, Started, Step, TaskVie
 use mesh_schemas::payload::{TaskAssigned, TaskProgress, TaskReleased};
 use mesh_schemas::{AgentId, Attempt, Capability, Namespace, StoredMessage, Subject, TaskId, TaskKey, Timer};
 
+use super::lost::lost;
 use super::read::{data, ended};
 use super::task::{AttemptState, Served, TaskState, Waiting};
 use super::{Counts, RunState, RunStatus, RunTarget};
@@ -18,7 +19,11 @@ impl RunState {
     pub(super) fn begin(event: &Event, started: &Started, plan: Arc<Plan>) -> Self {
         let data = &started.data;
         let (fold, step) = Run::start(event, started, Arc::clone(&plan));
-        let tasks: Vec<TaskState> = fold.tasks().into_iter().map(TaskState::from).collect();
+        let mut tasks: Vec<TaskState> = fold.tasks().into_iter().map(TaskState::from).collect();
+        if started.lost.is_some() {
+            // What became of them is told by its end.
+            tasks.iter_mut().for_each(|task| task.status = "pending");
+        }
         let mut state = Self {
             run: event.run,
             target: RunTarget { workflow: started.workflow.clone(), capability: data.capability.clone() },
@@ -31,7 +36,9 @@ impl RunState {
             request: data.request.clone(),
             correlation_id: fold.header.correlation_id.clone(),
             input: data.input.clone(),
+            input_lost: started.lost.clone(),
             output: None,
+            output_lost: None,
             error: None,
             reason: None,
             counts: Counts::of(&tasks),
@@ -45,15 +52,19 @@ impl RunState {
             fold,
             plan,
             early: Default::default(),
+            results: Default::default(),
         };
         state.decided(&step);
-        state.stand(&step.changed);
+        if state.input_lost.is_none() {
+            state.stand(&step.changed);
+        }
         state.refresh(event.time, (0..state.tasks.len()).collect());
         state
     }
 
     /// Takes the next event of the log. Returns the places of the tasks that stand otherwise than before.
     pub(crate) fn apply(&mut self, namespace: &Namespace, stored: &StoredMessage) -> Vec<usize> {
+        self.results.hear(namespace, stored);
         // What the fold cannot take, orchestrators put aside: it is no part of the run.
         let Ok(event) = Event::read(namespace, stored) else { return Vec::new() };
         let was_over = self.fold.has_ended();
@@ -66,10 +77,11 @@ impl RunState {
         if self.outcome.is_none()
             && let Some(outcome) = ended(namespace, stored)
         {
+            self.output_lost = lost(namespace, stored);
             self.end(stored.time, outcome);
             self.is_unexplained = !was_over;
         }
-        if self.fold.has_ended() != was_over {
+        if self.fold.has_ended() != was_over || self.ended_without_input() {
             // All that were open stand otherwise.
             self.stand(&self.fold.tasks());
             touched = (0..self.tasks.len()).collect();
@@ -80,13 +92,11 @@ impl RunState {
     /// Takes the outcome that an event brings. Returns the place of its task.
     fn outcome_of_attempt(&mut self, event: &Event, stored: &StoredMessage) -> Option<usize> {
         let (key, result) = match &event.fact {
-            Fact::Completed(key, done) => (key, Ok(done.output.clone())),
+            Fact::Completed(key, done) => (key, Ok(Some(done.output.clone()))),
             Fact::Failed(key, error) => (key, Err(error.clone())),
             _ => return None,
         };
-        let agent = data::<serde_json::Value>(stored)
-            .and_then(|data| data.get("agent")?.as_str()?.parse::<AgentId>().ok());
-        self.attempt_mut(&key.task, key.attempt)?.end(event.time, agent, result);
+        self.attempt_mut(&key.task, key.attempt)?.end(event.time, told_by(stored), result);
         self.places.get(&key.task).copied()
     }
 
@@ -117,7 +127,7 @@ impl RunState {
         }
     }
 
-    fn add(&mut self, key: &TaskKey, attempt: AttemptState) {
+    pub(super) fn add(&mut self, key: &TaskKey, attempt: AttemptState) {
         let place = self.place_of(&key.task, Some(&key.capability));
         self.tasks[place].attempts.push(attempt);
     }
@@ -152,7 +162,7 @@ impl RunState {
         place
     }
 
-    fn attempt_mut(&mut self, task: &TaskId, attempt: Attempt) -> Option<&mut AttemptState> {
+    pub(super) fn attempt_mut(&mut self, task: &TaskId, attempt: Attempt) -> Option<&mut AttemptState> {
         self.tasks[*self.places.get(task)?].attempt_mut(attempt)
     }
 
@@ -172,7 +182,8 @@ impl RunState {
         self.duration_ms = Some(text::millis(self.started, at));
         match &outcome {
             RunOutcome::Completed(completed) => {
-                (self.status, self.output) = (RunStatus::Completed, Some(completed.output.clone()));
+                self.status = RunStatus::Completed;
+                self.output = self.output_lost.is_none().then(|| completed.output.clone());
             }
             RunOutcome::Failed(failed) => {
                 (self.status, self.error) = (RunStatus::Failed, Some(failed.error.clone()));
@@ -186,7 +197,7 @@ impl RunState {
     }
 
     /// Works out what follows for the tasks at these places. Returns those that stand otherwise than was told before.
-    fn refresh(&mut self, at: DateTime<Utc>, mut touched: Vec<usize>) -> Vec<usize> {
+    pub(super) fn refresh(&mut self, at: DateTime<Utc>, mut touched: Vec<usize>) -> Vec<usize> {
         touched.sort_unstable();
         touched.dedup();
         let mut changed = Vec::new();
@@ -275,6 +286,11 @@ impl RunState {
         task.refresh();
         Some(place)
     }
+}
+
+/// The agent that an outcome is from, if it says so.
+pub(super) fn told_by(stored: &StoredMessage) -> Option<AgentId> {
+    data::<serde_json::Value>(stored)?.get("agent")?.as_str()?.parse().ok()
 }
 
 impl TaskState {

@@ -1,6 +1,7 @@
 //! How a run stands, as its log tells: what `runs show` prints and `runs watch` follows.
 
 mod fold;
+mod lost;
 mod read;
 mod task;
 
@@ -16,6 +17,7 @@ use mesh_schemas::{AgentId, Attempt, Capability, Digest, RequestId, RunId, TaskI
 use serde::Serialize;
 use serde_json::Value;
 
+use lost::Results;
 pub(crate) use read::{RunReader, data, ended, registered, run_filters, task_notes};
 pub(crate) use task::{AttemptState, Served, TaskState, Waiting, has_ended, rank};
 
@@ -60,8 +62,14 @@ pub(crate) struct RunState {
     pub(crate) request: RequestId,
     pub(crate) correlation_id: String,
     pub(crate) input: Value,
+    /// Why its input cannot be had any more, if it cannot; null stands in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) input_lost: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) output: Option<Value>,
+    /// Why its output cannot be had any more, if it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) output_lost: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<RunError>,
     /// Why it was cancelled, if somebody said so.
@@ -96,6 +104,8 @@ pub(crate) struct RunState {
     /// Who took attempts that the log has not led to yet: notes may be read ahead of it.
     #[serde(skip)]
     early: BTreeMap<(TaskId, Attempt), (AgentId, DateTime<Utc>)>,
+    #[serde(skip)]
+    results: Results,
 }
 
 /// Said of a run whose events are gone.
