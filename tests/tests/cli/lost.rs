@@ -1,7 +1,7 @@
 //! Runs of which large data is lost: what is known is told, and what is lost is named.
 
-use anyhow::{Result, ensure};
-use mesh_agents::{Agent, AgentBuilder, Context, TaskFailure};
+use anyhow::{Context as _, Result, ensure};
+use mesh_agents::{Agent, AgentBuilder, TaskFailure};
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus as _, RunOutcome};
 use mesh_schemas::payload::code;
@@ -20,7 +20,7 @@ tasks:
   second: {agent: echo, needs: [first], with: '${tasks.first.output}'}
 ";
 
-async fn echo(_context: Context, input: Value) -> Result<Value, TaskFailure> {
+async fn echo(_context: mesh_agents::Context, input: Value) -> Result<Value, TaskFailure> {
     Ok(input)
 }
 
@@ -113,5 +113,28 @@ async fn a_run_that_ended_without_its_input_has_cancelled_tasks() -> Result<()> 
     let shown = shown(&Person::of(&world)?, run).await?;
     let told = [json!(["first", "cancelled", null]), json!(["second", "cancelled", null])];
     ensure!(tasks(&shown) == told, "{shown:#}");
+    orchestrator.stop().await
+}
+
+#[tokio::test]
+async fn who_waits_again_for_an_output_that_is_lost_is_told() -> Result<()> {
+    let server = TestServer::start()?;
+    let world = World::on(&server.url()).await?;
+    let orchestrator = world.orchestrator().await?;
+    let agent = world.agent(echoing()).await?;
+    world.apply(TWICE).await?;
+    let person = Person::of(&world)?;
+    person.file("large.json", &large().to_string())?;
+    let start = ["start", "twice", "--id", "once", "--input", "large.json"];
+    let said = person.says(&[&start[..], &["--wait"]].concat()).await?;
+    let run: RunId = said.err.split_whitespace().find_map(|word| word.parse().ok()).context("a run")?;
+    said.well()?;
+    for how in ["--wait", "--watch"] {
+        world.bus.remove_objects(&ObjectOwner::Run(run)).await?;
+        let said = person.says(&[&start[..], &[how]].concat()).await?;
+        ensure!(said.code == 1 && said.out.is_empty(), "{said:?}");
+        ensure!(said.err.contains("error[MESH-408]") && said.err.contains("output of run"), "{said:?}");
+    }
+    agent.stop().await?;
     orchestrator.stop().await
 }

@@ -94,10 +94,8 @@ pub(crate) fn refuse(mut error: clap::Error, command: &Command) -> ! {
         let setting = settings(command)
             .into_iter()
             .find(|(_, arg)| Some(flag) == arg.get_long().map(|long| format!("--{long}")).as_deref());
-        if let Some((name, _)) = setting.filter(|_| !is_typed(flag)) {
-            if is_set(&name) {
-                eprintln!("note: the value is from {PREFIX}{} in the environment", name.to_uppercase());
-            }
+        if let Some((name, _)) = setting.filter(|(name, _)| !is_typed(flag) && is_set(name)) {
+            eprintln!("note: the value is from {PREFIX}{} in the environment", name.to_uppercase());
         }
     }
     std::process::exit(error.exit_code())

@@ -41,7 +41,7 @@ pub(super) fn body(mut fields: Object<'_, '_>) -> Body {
     });
     let tasks = tasks.flatten();
     let agent = match (&tasks, &switch) {
-        (None, None) => agent.or(unreadable().agent),
+        (None, None) => agent.or_else(|| unreadable().agent),
         _ => agent,
     };
     Body { agent, action, with, output, retry: retry.unwrap_or_default(), timeout, tasks, switch }

@@ -14,7 +14,10 @@ const WRONG: &[(&str, &str)] = &[
         "a key a level too high",
         "mesh: v1\nname: order\nretry: {max_attempts: 3}\ntasks:\n  check: {agent: checker}\n",
     ),
-    ("a key of a version to come", "mesh: v1\nname: order\ntasks:\n  check: {agent: checker, priority: 5}\n"),
+    (
+        "a key of a version to come",
+        "mesh: v1\nname: order\ntasks:\n  check: {agent: checker, compensate: {agent: undoer}}\n",
+    ),
     ("a number where a name belongs", "mesh: v1\nname: order\ntasks:\n  check: {agent: 7}\n"),
     (
         "a text where a list belongs",

@@ -64,9 +64,10 @@ impl RunState {
 
     /// Takes the next event of the log. Returns the places of the tasks that stand otherwise than before.
     pub(crate) fn apply(&mut self, namespace: &Namespace, stored: &StoredMessage) -> Vec<usize> {
-        self.results.hear(namespace, stored);
+        let read = Event::read(namespace, stored);
+        self.results.hear(namespace, stored, &read);
         // What the fold cannot take, orchestrators put aside: it is no part of the run.
-        let Ok(event) = Event::read(namespace, stored) else { return Vec::new() };
+        let Ok(event) = read else { return Vec::new() };
         let was_over = self.fold.has_ended();
         let step = self.fold.apply(&event);
         let mut touched = self.stand(&step.changed);

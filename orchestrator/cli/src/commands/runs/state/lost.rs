@@ -20,14 +20,28 @@ pub(super) struct Results {
     lost: BTreeSet<TaskKey>,
     /// Attempts that the log says were given up because their results are lost.
     given_up: BTreeSet<TaskKey>,
+    /// Whether anything came of any attempt.
+    has_outcomes: bool,
 }
 
 impl Results {
     /// Takes the next event of the run, with all that can be had of what it refers to.
-    pub(super) fn hear(&mut self, namespace: &Namespace, stored: &StoredMessage) {
-        match Event::read(namespace, stored) {
-            Ok(event) => self.given_up.extend(event.gives_up_as_lost().cloned()),
-            Err(Unreadable::Elsewhere(_)) => self.lost.extend(completed(namespace, stored)),
+    pub(super) fn hear(
+        &mut self,
+        namespace: &Namespace,
+        stored: &StoredMessage,
+        read: &Result<Event, Unreadable>,
+    ) {
+        match read {
+            Ok(event) => {
+                self.has_outcomes |= matches!(event.fact, Fact::Completed(..) | Fact::Failed(..));
+                self.given_up.extend(event.gives_up_as_lost().cloned());
+            }
+            Err(Unreadable::Elsewhere(_)) => {
+                let attempt = completed(namespace, stored);
+                self.has_outcomes |= attempt.is_some();
+                self.lost.extend(attempt);
+            }
             Err(_) => {}
         }
     }
@@ -36,14 +50,14 @@ impl Results {
 impl RunState {
     /// Whether the rules lead elsewhere than the run went, as something is lost that was there then.
     pub(crate) fn is_misled(&self) -> bool {
-        let is_without_input = self.input_lost.is_some() && !self.ended_without_input();
-        is_without_input || !self.results.lost.is_subset(&self.results.given_up)
+        let went_on = self.results.has_outcomes || !self.ended_without_input();
+        self.input_lost.is_some() && went_on || !self.results.lost.is_subset(&self.results.given_up)
     }
 
     /// Whether it ended because its input is lost.
     pub(super) fn ended_without_input(&self) -> bool {
-        let by_input = |outcome: &RunOutcome| matches!(outcome, RunOutcome::Failed(failed) if failed.task.is_none() && failed.error.code == code::LOST_INPUT);
-        self.input_lost.is_some() && self.outcome.as_ref().is_some_and(by_input)
+        let Some(RunOutcome::Failed(failed)) = &self.outcome else { return false };
+        self.input_lost.is_some() && failed.task.is_none() && failed.error.code == code::LOST_INPUT
     }
 
     /// Takes over how its tasks stood from the work that it asked for and from what came of that, whatever the rules say.

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mesh_bus::{Bus, BusError, Fill};
-use mesh_orchestrator::{OrchestratorReport, ROOM};
+use mesh_orchestrator::{NEARLY_FULL, OrchestratorReport, ROOM};
 use mesh_schemas::document::nearest;
 use mesh_schemas::{Capability, TaskId};
 
@@ -103,10 +103,17 @@ async fn taken_up_late(bus: &dyn Bus) -> Option<String> {
     }
     let is_slowing = orchestrators.into_iter().any(|one| OrchestratorReport::read(one.report).slowing);
     Some(match bus.fill().await.ok().flatten() {
-        Some(Fill { what, share }) if share.thousandths() >= ROOM => format!(
+        Some(Fill { what, share }) if share.thousandths() >= NEARLY_FULL => format!(
             "{kept} waits for room: {what} is {} % full, and orchestrators take requests again when it is less than {} % \
              full. `mesh doctor` tells what makes room",
             share.thousandths() / 10,
+            ROOM / 10
+        ),
+        Some(Fill { what, share }) if share.thousandths() >= ROOM => format!(
+            "{kept} waits for room: {what} is {} % full. If it was {} % full before, orchestrators take requests again when it is \
+             less than {} % full, else slowly. `mesh doctor` tells what makes room",
+            share.thousandths() / 10,
+            NEARLY_FULL / 10,
             ROOM / 10
         ),
         Some(Fill { what, share }) if is_slowing => format!(
