@@ -131,9 +131,17 @@ async fn a_cluster_to_try() -> Result<()> {
         }
     };
     patiently("the server to be back with all it had", whole).await??;
+    for server in ["n1", "n3"] {
+        signal(process_with(&format!("{data}/{server}\0"))?, Signal::KILL)?;
+    }
+    let waited = person.says(&start).await?;
+    assert!(!waited.err.contains("no orchestrator"), "there is one: {waited:?}");
+    waited.well()?;
     agent.kill().await?;
     let said = mesh.stop().await?;
-    assert!(said.contains("server n2 has ended, and is started again"), "{said}");
+    for others in ["n2 has ended, and is started again: the other two go on", "again: until two are there"] {
+        assert!(said.contains(others), "{said}");
+    }
     let alone = person.says(&["up", "--port", "0", "--data", data]).await?;
     assert!(
         alone.code == 1 && alone.err.contains("is that of three servers: start it with --cluster"),

@@ -13,6 +13,8 @@ use crate::failure::Failure;
 const CLUSTER: usize = 3;
 /// Pause before a server of a cluster that ended is started again: long enough to see the others do without it.
 const AGAIN: Duration = Duration::from_secs(2);
+/// Time in which others have ended, too, that were ended by the same.
+const MOMENT: Duration = Duration::from_millis(250);
 /// Where a server keeps what it stores, in its folder.
 const STORE: &str = "jetstream";
 
@@ -91,6 +93,7 @@ impl NatsServers {
             // It holds the lock of its folder.
             drop(server);
             let name = member.as_ref().map(|member| member.name.clone()).unwrap_or_default();
+            tokio::time::sleep(MOMENT).await;
             let others = match self.running() {
                 2 => "the other two go on meanwhile",
                 _ => "until two are there, everything stands still",
