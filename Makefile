@@ -17,7 +17,7 @@ TEST_PYTHON = $(WITH_TOOLS) MESH_BIN="$(TARGET)/debug/mesh" $(PYTHON) -m unittes
 .PHONY: help tools build demo record test test-python sim huge soak chaos chaos-cluster check schemas clean-tools
 
 help: ## List what can be made
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
 
 tools: ## Fetch the pinned nats-server and nats-py into target/tools
 	@$(PYTHON) deploy/tools.py

@@ -16,7 +16,8 @@ use mesh_schemas::{
 use serde::Serialize;
 
 /// `source` of every event that an orchestrator writes.
-pub(crate) fn source(namespace: &Namespace) -> String {
+#[must_use]
+pub fn source(namespace: &Namespace) -> String {
     format!("/{namespace}/orchestrator")
 }
 

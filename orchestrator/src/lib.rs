@@ -19,6 +19,7 @@ mod shard;
 mod store;
 
 pub use definitions::Definitions;
+pub use encode::source;
 pub use peers::{OrchestratorReport, Untidy};
-pub use pressure::{NEARLY_FULL, ROOM};
+pub use pressure::{NEARLY_FULL, PART, ROOM};
 pub use service::{Folded, Options, OrchestratorError, Retention, SERVICE, run, run_observed, run_with};

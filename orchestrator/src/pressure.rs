@@ -3,6 +3,7 @@
 //! forgotten at once: their histories still tell of them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mesh_bus::{Bus, Fill};
@@ -20,7 +21,7 @@ pub const ROOM: u64 = 850;
 const PERIODS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 /// Which part of the room that is left new requests may take between two looks: what follows from a request takes many
 /// times its size, and is seen only later.
-const PART: u64 = 8;
+pub const PART: u64 = 8;
 
 /// How full the log is, as the parts of an orchestrator see it.
 #[derive(Clone)]
@@ -33,6 +34,8 @@ pub(crate) struct Pressure {
     pub(crate) is_nearly_full: watch::Receiver<bool>,
     /// Bytes of requests that may be taken until the next look. Each look is a change.
     pub(crate) budget: watch::Receiver<u64>,
+    /// Whether requests wait for the next look, as those before them have taken all that might be taken.
+    is_slowing: Arc<AtomicBool>,
 }
 
 /// Where the watch says what it sees.
@@ -55,6 +58,7 @@ impl Pressure {
             needs_room: need_seen,
             is_nearly_full: nearly_full_seen,
             budget: budget_seen,
+            is_slowing: Arc::default(),
         };
         (Gauge { is_filling, needs_room, is_nearly_full, budget }, pressure)
     }
@@ -65,6 +69,15 @@ impl Pressure {
 
     pub(crate) fn is_nearly_full(&self) -> bool {
         *self.is_nearly_full.borrow()
+    }
+
+    pub(crate) fn is_slowing(&self) -> bool {
+        self.is_slowing.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether all was taken that might be taken until the next look.
+    pub(crate) fn slows(&self, is_slowing: bool) {
+        self.is_slowing.store(is_slowing, Ordering::Relaxed);
     }
 }
 

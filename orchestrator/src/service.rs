@@ -201,6 +201,7 @@ pub async fn run_observed(
         let report = OrchestratorReport {
             unarchived: present.troubles.told(Tidying::Archive),
             unforgotten: present.troubles.told(Tidying::Forget),
+            slowing: present.pressure.is_slowing(),
             ..present.presence.report()
         };
         serde_json::to_value(report).unwrap_or_default()

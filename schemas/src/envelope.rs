@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use crate::message::{CONTENT_TYPE, Headers};
 use crate::trace::TraceContext;
 
-pub use binary::percent_encode;
+pub use binary::{percent_decode, percent_encode};
 
 /// Content type of an event in structured mode.
 const STRUCTURED: &str = "application/cloudevents+json";

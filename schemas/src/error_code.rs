@@ -52,8 +52,9 @@ codes! {
         NoTls "104" "No encrypted connection could be made."
             "If the server's certificate is signed by an authority of your own, name that with `--nats-ca`. If the server \
              checks clients, give `--nats-cert` and `--nats-key`. The name in the address must be one of the certificate's."
-        UnsuitableServer "105" "The NATS server is too old or has no JetStream."
-            "Use nats-server 2.14 or later with JetStream (`nats-server --jetstream`); `mesh up` brings one along."
+        UnsuitableServer "105" "The NATS server is too old, has no JetStream or belongs to no cluster."
+            "Use nats-server 2.14 or later with JetStream (`nats-server --jetstream`); `mesh up` brings one along. Copies \
+             (`--replicas 3`) need servers that form a cluster."
         NotSetUp "106" "The namespace does not exist on this server."
             "Start an orchestrator for it: `mesh up` here, or `mesh orchestrator` for a server that runs. Look whether \
              `--namespace` is spelt as there."

@@ -23,7 +23,7 @@ mod trace;
 pub use dataref::{DATAREF, DataRef, LargePart};
 pub use definition::Definition;
 pub use depth::{MAX_DATA_DEPTH, is_too_deep};
-pub use envelope::{Decoded, Envelope, EnvelopeError, SCHEMA_VERSION, percent_encode};
+pub use envelope::{Decoded, Envelope, EnvelopeError, SCHEMA_VERSION, percent_decode, percent_encode};
 pub use error_code::ErrorCode;
 pub use id::{Attempt, Digest, RequestId, RunId, Shards};
 pub use message::{CONTENT_TYPE, Headers, Message, StoredMessage};

@@ -76,11 +76,21 @@ class Worker:
             except MeshError as error:
                 if not said:
                     log.warning(
-                        "no work of %s can be had yet; trying again: %s", self._capability, _told(error)
+                        "no work of %s can be had yet; trying again: %s", self._capability, await self._told(error)
                     )
                     said = True
             await asyncio.wait({stopped}, timeout=_RETRY_PAUSE)
         return None
+
+    async def _told(self, error: MeshError) -> str:
+        """What keeps work away, and what to do about it."""
+        if not isinstance(error, ApiError) or error.code not in GONE:
+            return str(error)
+        try:
+            await self._link.shards()
+        except MeshError as all_of_it:
+            return str(all_of_it)
+        return f"{error}; an orchestrator makes it when a workflow that names the capability is applied"
 
     async def _take(self, pull: Pull, stopped: asyncio.Future[Any]) -> None:
         receiving = asyncio.ensure_future(pull.run())
@@ -137,9 +147,3 @@ class Worker:
         cancelled = self._cancelled.get(message.subject.replace(".task.cancelled.", ".task.created.", 1))
         if cancelled is not None:
             cancelled.set()
-
-
-def _told(error: MeshError) -> str:
-    if isinstance(error, ApiError) and error.code in GONE:
-        return f"{error}; an orchestrator makes it when a workflow that names the capability is applied"
-    return str(error)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import signal
 
 from mesh_agent import Agent, Connection, RunFailed, attempt
@@ -323,6 +324,24 @@ class Servers(MeshTest):
         self.assertIn(
             "an orchestrator makes it when a workflow that names the capability is applied", logs.output[0]
         )
+
+    async def test_a_namespace_that_is_not_set_up_is_named(self):
+        agent = Agent("tested", connection=Connection(url=self.world.server.url, namespace="other"))
+
+        @agent.capability("anything")
+        async def anything(ctx, input):
+            return input
+
+        told = asyncio.Queue()
+        ear = logging.Handler()
+        ear.emit = lambda record: told.put_nowait(record.getMessage())
+        with self.assertLogs("mesh_agent", "WARNING"):
+            logging.getLogger("mesh_agent").addHandler(ear)
+            async with self.serving(agent):
+                message = ""
+                while "no work of anything" not in message:
+                    message = await asyncio.wait_for(told.get(), PATIENCE)
+        self.assertIn("the namespace 'other' is not set up on this server", message)
 
     async def _types(self, run):
         return [event.type async for event in run.events()]

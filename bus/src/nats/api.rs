@@ -72,6 +72,12 @@ impl Failure {
                     "{operation}: JetStream is not enabled for this account of the NATS server ({error}): enable it there, or use another account"
                 ))
             }
+            Self::Server(error) if error.error_code() == ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => {
+                BusError::Unsuitable(format!(
+                    "{operation}: this NATS server belongs to no cluster, so there can be no copies: leave --replicas out, or use \
+                     servers that form a cluster (`mesh up --cluster` starts one to try)"
+                ))
+            }
             Self::Server(error) if error.code() >= 500 => {
                 BusError::Unavailable { operation, error: error.to_string() }
             }

@@ -59,6 +59,28 @@ pub(crate) fn typed(matches: &ArgMatches) -> Option<String> {
     Some(format!("--{}", id.as_str().replace('_', "-")))
 }
 
+/// The error with the names of flags in place of those of variables, unless a variable is what gives the setting.
+fn as_typed(error: SettingsError) -> SettingsError {
+    if !std::env::args().any(|typed| typed.starts_with("--nats-")) {
+        return error;
+    }
+    let flag = |word: &str| {
+        let name = word.strip_prefix("MESH_NATS_").filter(|_| std::env::var_os(word).is_none())?;
+        Some(format!("--nats-{}", name.replace('_', "-").to_lowercase()))
+    };
+    let named = |text: String| {
+        let words = text.split(' ').map(|word| flag(word).unwrap_or_else(|| word.to_owned()));
+        words.collect::<Vec<_>>().join(" ")
+    };
+    match error {
+        SettingsError::Contradiction(text) => SettingsError::Contradiction(named(text)),
+        SettingsError::File { setting, path, error } => {
+            SettingsError::File { setting: named(setting), path, error }
+        }
+        error => error,
+    }
+}
+
 impl Connection {
     /// Connects, or says why that cannot be done.
     pub(crate) async fn connect(&self) -> anyhow::Result<NatsBus> {
@@ -80,7 +102,7 @@ impl Connection {
         settings.key.clone_from(&self.nats_key);
         settings.inbox_prefix.clone_from(&self.nats_inbox_prefix);
         settings.max_inline = Some(self.max_inline);
-        settings.options()
+        settings.options().map_err(as_typed)
     }
 
     /// The address that was given, if one was.

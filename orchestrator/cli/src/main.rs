@@ -47,7 +47,7 @@ fn begin() -> anyhow::Result<Outcome> {
     let file = ConfigFile::read(named.as_deref(), &command)?;
     let matches = config::with_file(command.clone(), &file)
         .try_get_matches()
-        .unwrap_or_else(|error| config::refuse(&error, &command));
+        .unwrap_or_else(|error| config::refuse(error, &command));
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     for warning in config::misspelt(&command) {
         eprintln!("warning: {warning}");

@@ -44,7 +44,11 @@ impl NatsServer {
     /// forces each write onto the disk.
     async fn start(data: &Path, port: u16, durable: bool, member: Option<&Member>) -> anyhow::Result<Self> {
         let program = program::find().await?;
-        // The folder first: who starts twice by mistake is told so, and not only that the port is taken.
+        // The folder first: who starts twice by mistake is told so, and not only that the port is taken. One that is new
+        // has nobody in it, and is left behind by nobody who cannot start.
+        if !data.exists() {
+            port::free(port)?;
+        }
         let lock = folder::take(data)?;
         let port = port::free(port)?;
         let configuration = data.join("nats-server.conf");
@@ -84,6 +88,11 @@ impl NatsServer {
     /// How often it forces written data onto the disk.
     fn sync(&self) -> &Sync {
         &self.sync
+    }
+
+    /// Whether it has not ended.
+    fn is_running(&mut self) -> bool {
+        matches!(self.process.try_wait(), Ok(None))
     }
 
     /// Waits until the server has ended by itself, and says why.

@@ -80,11 +80,7 @@ async fn matching(bus: &dyn Bus, stream: Stream, subjects: &str, prefix: &str) -
     while let Some(stored) = events.try_next().await? {
         let run =
             Subject::parse(bus.namespace(), &stored.message.subject).ok().and_then(|subject| subject.run());
-        found.extend(
-            run.filter(|run| {
-                run.to_string().starts_with(prefix) || run.uuid().to_string().starts_with(prefix)
-            }),
-        );
+        found.extend(run.filter(|run| begins(run, prefix)));
     }
     Ok(found)
 }
@@ -94,7 +90,13 @@ fn no_runs() -> Failure {
     Failure::new(ErrorCode::UnknownRun, message)
 }
 
-fn one_of(prefix: &str, found: Vec<RunId>) -> anyhow::Result<RunId> {
+/// Whether a run is one that a prefix may mean.
+pub(crate) fn begins(run: &RunId, prefix: &str) -> bool {
+    run.to_string().starts_with(prefix) || run.uuid().to_string().starts_with(prefix)
+}
+
+/// The one run that a prefix means of those that begin so.
+pub(crate) fn one_of(prefix: &str, found: Vec<RunId>) -> anyhow::Result<RunId> {
     let message = match found.as_slice() {
         [run] => return Ok(*run),
         [] => format!("no run begins with '{prefix}': `mesh runs list` shows those there are"),

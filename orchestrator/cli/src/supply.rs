@@ -55,6 +55,11 @@ impl Supply {
         self.lanes.iter().map(|(_, state)| state.in_hand).sum()
     }
 
+    /// Tasks that have no outcome yet.
+    pub(crate) fn unsettled(&self) -> u64 {
+        self.pending() + self.in_hand()
+    }
+
     /// Requests for work that wait, also of agents that are not in the registry.
     pub(crate) fn waiting(&self) -> u64 {
         self.lanes.iter().map(|(_, state)| state.waiting).sum()

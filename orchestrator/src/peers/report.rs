@@ -21,6 +21,9 @@ pub struct OrchestratorReport {
     /// Archived runs that it cannot forget.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unforgotten: Option<Untidy>,
+    /// Whether requests wait, as those before them have taken their part of the room that is left in the log.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub slowing: bool,
 }
 
 /// Runs that could not be tidied up when it was tried last.
@@ -54,6 +57,7 @@ mod tests {
             stopping: true,
             unarchived: Some(Untidy { runs: 2, error: "no".to_owned() }),
             unforgotten: None,
+            slowing: true,
         };
         let written = serde_json::to_value(&report).expect("JSON");
         assert_eq!(OrchestratorReport::read(written), report);

@@ -54,7 +54,10 @@ async fn run(shared: Arc<Shared>, spec: ConsumerSpec, mut gate: Option<Pressure>
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                now = changed(gate.as_mut()) => budget = now,
+                now = changed(gate.as_mut()) => {
+                    budget = now;
+                    gate.iter().for_each(|pressure| pressure.slows(false));
+                }
                 Some(()) = at_work.next(), if !at_work.is_empty() => {}
                 delivery = inbox.next(), if at_work.len() < AT_ONCE => match delivery {
                     Ok(delivery) => {
@@ -71,6 +74,7 @@ async fn run(shared: Arc<Shared>, spec: ConsumerSpec, mut gate: Option<Pressure>
                 },
             }
         }
+        gate.iter().for_each(|pressure| pressure.slows(budget == 0));
         inbox.stop().await;
     }
     while at_work.next().await.is_some() {}

@@ -93,7 +93,8 @@ pub fn percent_encode(value: &str) -> String {
 
 /// The opposite of [`percent_encode`]. A `%` without two hexadecimal digits stands for itself, and bytes that are
 /// not UTF-8 become U+FFFD, as the HTTP binding asks.
-pub(super) fn percent_decode(value: &str) -> String {
+#[must_use]
+pub fn percent_decode(value: &str) -> String {
     let mut decoded = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
     while let [first, after @ ..] = rest {

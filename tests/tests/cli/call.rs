@@ -29,6 +29,7 @@ async fn a_task_is_done_and_its_output_printed() -> Result<()> {
         assert_eq!(person.says(&["call", "work", input, "--id", "once"]).await?.json()?, json!(1));
     }
     assert_eq!(world.stored(Stream::Tasks, ">").await?.len(), before + 1);
+    assert_eq!(person.says(&["call", "work", "--input", "[2]"]).await?.json()?, json!([2]));
     let nothing = person.says(&["call", "work"]).await?;
     assert_eq!(nothing.code, 2, "{nothing:?}");
     agent.stop().await?;

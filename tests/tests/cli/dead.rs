@@ -44,6 +44,10 @@ async fn dead_letters_are_listed_and_shown() -> Result<()> {
     assert_eq!(listed[0]["sequence"], json_letter);
     assert_eq!(listed[0]["run"], run.to_string());
     assert_eq!(listed[0]["subject"], format!("{}.{event}", world.namespace));
+    // The log does not know it.
+    let begin = &run.to_string()[..10];
+    let listed = person.says(&["dead", "list", "-o", "json", "--run", begin]).await?.json()?;
+    assert_eq!(listed[0]["sequence"], json_letter, "{listed}");
     let few = person.says(&["dead", "list", "--reason", "malformed", "--limit", "1", "-o", "json"]).await?;
     assert!(few.err.contains("the newest 1 of 2"), "{few:?}");
     assert_eq!(few.json()?[0]["sequence"], text);
@@ -61,6 +65,9 @@ async fn dead_letters_are_listed_and_shown() -> Result<()> {
     ] {
         assert!(shown.contains(&part), "{part} is not in\n{shown}");
     }
+    assert!(shown.contains("  ce-error: ") && !shown.contains("%20"), "{shown}");
+    let nothing_there = person.says(&["dead", "list", "--stream", "history"]).await?;
+    assert_eq!(nothing_there.code, 2, "{nothing_there:?}");
     let shown = person.says(&["dead", "show", &binary.to_string(), "-o", "json"]).await?.json()?;
     assert_eq!(shown["body"], json!({ "base64": "/wB7" }));
     assert!(shown["error"].as_str().is_some_and(|error| !error.contains('%')), "{shown}");

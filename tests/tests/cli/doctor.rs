@@ -140,6 +140,17 @@ async fn work_that_nobody_does() -> Result<()> {
     let errors = told(&report, "error");
     assert_eq!(code, 1, "{report:#}");
     assert!(says(&errors, &["nobody serves 'risk': 1 task waiting", "start an agent"]), "{errors:#?}");
+    // What is left of a run that has ended is waited for by nobody.
+    person.says(&["runs", "cancel", "@last", "--wait"]).await?.well()?;
+    let (code, report) = examined(&person).await?;
+    assert_eq!(code, 0, "{report:#}");
+    assert!(says(&told(&report, "warning"), &["nobody serves 'risk', named by 'one'"]), "{report:#}");
+    person.says(&["workflow", "delete", "one", "--yes"]).await?.well()?;
+    let (_, report) = examined(&person).await?;
+    assert!(
+        says(&told(&report, "info"), &["nobody serves 'risk'", "1 task of runs that have ended"]),
+        "{report:#}"
+    );
     agent.stop().await?;
     orchestrator.stop().await
 }

@@ -180,6 +180,8 @@ async fn whatever_is_stored_is_shown() -> Result<()> {
     let bare = events(&person, &["--run", &run, "--type", "task.completed"]).await?;
     let id = format!("{}.task.completed.nobody.normal.{run}.wait.1", world.namespace);
     assert_eq!(bare, [json!({"id": id, "type": "task.completed", "data": {"output": 7}})]);
+    let line = person.says(&["events", "--run", &run, "--type", "task.completed"]).await?.well()?;
+    assert!(line.ends_with("wait #1\n"), "nobody says that it is from an orchestrator: {line}");
     for (signal, body) in [("odd.1", "no \u{1b}JSON"), ("odd.2", "{\"a\": 1}")] {
         world.publish(&format!("workflow.signalled.idle.-.{run}.{signal}"), body).await?;
     }

@@ -33,7 +33,8 @@ struct Full {
 }
 
 impl Full {
-    async fn of_open_runs() -> Result<Self> {
+    /// One in which so many requests were sent, each with a tenth of all that the log may hold.
+    async fn after(requests: u32) -> Result<Self> {
         let server = TestServer::start()?;
         let world = World::on(&server.url()).await?;
         let limits = Limits { log_bytes: Some(LOG_BYTES), ..Limits::default() };
@@ -44,19 +45,25 @@ impl Full {
         let (agent, _gate) = worker(&world).await?;
         world.apply(BALLAST).await?;
         let text = "x".repeat(60_000);
-        for number in 0..20 {
+        for number in 0..requests {
             let request = world.request("ballast", &number.to_string(), json!({"text": text}))?;
             submit(&*world.bus, &request).await?;
         }
+        Ok(Self { _server: server, world, parts: [agent, orchestrator] })
+    }
+
+    async fn of_open_runs() -> Result<Self> {
+        let full = Self::after(20).await?;
+        let bus = &full.world.bus;
         let mut looks = tokio::time::interval(Duration::from_millis(50));
         let filled = async {
-            while world.bus.fill().await?.is_none_or(|fill| fill.share.thousandths() < NEARLY_FULL) {
+            while bus.fill().await?.is_none_or(|fill| fill.share.thousandths() < NEARLY_FULL) {
                 looks.tick().await;
             }
             anyhow::Ok(())
         };
         patiently("the log to be nearly full", filled).await??;
-        Ok(Self { _server: server, world, parts: [agent, orchestrator] })
+        Ok(full)
     }
 
     async fn stop(self) -> Result<()> {
@@ -96,5 +103,26 @@ async fn a_request_that_waits_for_room_is_told_to() -> Result<()> {
     for how in ["--wait", "--watch"] {
         Spoken::on_stderr(&person, &["start", "ballast", how])?.until(waits).await?;
     }
+    full.stop().await
+}
+
+/// Long before the log is full, requests that take much of it are taken one after another.
+#[tokio::test]
+async fn a_request_that_waits_for_its_turn_is_told_to() -> Result<()> {
+    let full = Full::after(8).await?;
+    let person = Person::of(&full.world)?;
+    let mut report = json!(null);
+    let told_of = async {
+        loop {
+            report = examined(&person).await?.1;
+            let parts = ["requests: ", " wait for their turn: ", "one part in 8", "--log-limit"];
+            if says(&told(&report, "warning"), &parts) {
+                return anyhow::Ok(());
+            }
+        }
+    };
+    patiently("doctor to tell it", told_of).await.map_err(|error| error.context(format!("{report:#}")))??;
+    let said = person.says(&["start", "ballast"]).await?;
+    assert!(said.code == 0 && said.err.contains("waits for its turn: "), "{said:?}");
     full.stop().await
 }

@@ -12,6 +12,7 @@ mod durable;
 mod events;
 mod full;
 mod local;
+mod lost;
 mod mistakes;
 mod new;
 mod proof;

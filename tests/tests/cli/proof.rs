@@ -32,7 +32,7 @@ async fn user_and_password() -> Result<()> {
     let inside = person.says(&["agents", "list", "--nats-context", "mine"]).await?;
     assert!(is_inside(&inside), "{inside:?}");
     let half = person.says(&["agents", "list", "--nats-user", "me"]).await?;
-    assert!(half.err.contains("MESH_NATS_USER needs MESH_NATS_PASSWORD"), "{half:?}");
+    assert!(half.err.contains("--nats-user needs --nats-password"), "{half:?}");
     let in_url = url.replace("nats://", "nats://me:hunter2@");
     let inside = person.says(&["agents", "list", "--nats-url", &in_url]).await?;
     assert!(is_inside(&inside), "{inside:?}");
@@ -68,7 +68,7 @@ async fn an_nkey() -> Result<()> {
     let wrong = person.says(&["agents", "list", "--nats-nkey", "wrong.nk"]).await?;
     assert!(wrong.err.starts_with("error[MESH-204]") && wrong.err.contains("begins with SU"), "{wrong:?}");
     let missing = person.says(&["agents", "list", "--nats-nkey", "missing.nk"]).await?;
-    assert!(missing.err.starts_with("error[MESH-204]: nkey: cannot read missing.nk"), "{missing:?}");
+    assert!(missing.err.starts_with("error[MESH-204]: --nats-nkey: cannot read missing.nk"), "{missing:?}");
     Ok(())
 }
 

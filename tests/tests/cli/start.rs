@@ -126,6 +126,7 @@ async fn a_request_that_nobody_takes_up_is_kept_and_that_is_told() -> Result<()>
     let person = Person::of(&world)?;
     let said = person.says(&["start", "single"]).await?;
     assert!(said.err.contains("no orchestrator has taken up the request so far"), "{said:?}");
+    assert!(said.err.contains("none answers"), "{said:?}");
     let _: RunId = said.well()?.trim().parse()?;
     for how in ["--wait", "--watch"] {
         let mut waiting = Spoken::on_stderr(&person, &["start", "single", how])?;
@@ -165,6 +166,11 @@ async fn what_is_large_is_shown_like_anything_else() -> Result<()> {
     }
     let shown = person.says(&["runs", "show", "@last", "-o", "json"]).await?.json()?;
     assert!(shown["input"] == input && shown["output"] == input, "another run");
+    let table = person.says(&["runs", "show", "@last"]).await?.well()?;
+    assert!(
+        table.len() < 5_000 && table.matches("--output json has all of it").count() == 2,
+        "{table:.5000}"
+    );
     let runs = person.says(&["runs", "list", "-o", "json"]).await?.json()?;
     assert!(
         runs.as_array().is_some_and(|runs| runs.iter().all(|run| run["status"] == "completed")),

@@ -131,9 +131,17 @@ async fn a_cluster_to_try() -> Result<()> {
         }
     };
     patiently("the server to be back with all it had", whole).await??;
+    for server in ["n1", "n3"] {
+        signal(process_with(&format!("{data}/{server}\0"))?, Signal::KILL)?;
+    }
+    let waited = person.says(&start).await?;
+    assert!(!waited.err.contains("no orchestrator"), "there is one: {waited:?}");
+    waited.well()?;
     agent.kill().await?;
     let said = mesh.stop().await?;
-    assert!(said.contains("server n2 has ended, and is started again"), "{said}");
+    for others in ["n2 has ended, and is started again: the other two go on", "again: until two are there"] {
+        assert!(said.contains(others), "{said}");
+    }
     let alone = person.says(&["up", "--port", "0", "--data", data]).await?;
     assert!(
         alone.code == 1 && alone.err.contains("is that of three servers: start it with --cluster"),
@@ -157,6 +165,25 @@ async fn a_port_that_is_taken() -> Result<()> {
     let by_another = person.says(&["up", "--port", &port]).await?;
     let parts = ["is taken, and not by a NATS server", "--port 0"];
     assert!(parts.iter().all(|part| by_another.err.contains(part)), "{by_another:?}");
+    assert!(!person.home().join("mesh-data").exists(), "nothing is left of a start that was none");
+    Ok(())
+}
+
+#[tokio::test]
+async fn copies_need_a_cluster() -> Result<()> {
+    let person = Person::new()?;
+    let server = TestServer::start()?;
+    let url = server.url();
+    let orchestrator = ["orchestrator", "--replicas", "3", "--nats-url", &url];
+    let up = ["up", "--port", "0", "--replicas", "3"];
+    for arguments in [orchestrator, up] {
+        let said = person.says(&arguments).await?;
+        assert!(said.code == 1 && said.err.contains("error[MESH-105]"), "{said:?}");
+        assert!(
+            said.err.contains("belongs to no cluster") && said.err.contains("mesh up --cluster"),
+            "{said:?}"
+        );
+    }
     Ok(())
 }
 

@@ -78,7 +78,7 @@ pub enum SettingsError {
     #[error("{setting}: cannot read {}: {error}", path.display())]
     File {
         /// The setting that names it.
-        setting: &'static str,
+        setting: String,
         /// The file.
         path: PathBuf,
         /// Why not.
@@ -152,11 +152,11 @@ impl ConnectSettings {
             options = options.namespace(namespace);
         }
         if let Some(ca) = settings.ca {
-            options = options.ca(readable("ca", ca)?);
+            options = options.ca(readable(variable::CA, ca)?);
         }
         options = match (settings.cert, settings.key) {
             (Some(cert), Some(key)) => {
-                options.client_certificate(readable("cert", cert)?, readable("key", key)?)
+                options.client_certificate(readable(variable::CERT, cert)?, readable(variable::KEY, key)?)
             }
             (None, None) => options,
             _ => {
@@ -213,17 +213,18 @@ impl ConnectSettings {
             return Err(contradiction(format!("give only one of {}", given.join(" and "))));
         }
         if let Some(path) = &self.nkey {
-            let path = readable("nkey", path.clone())?;
-            let seed = std::fs::read_to_string(&path).map_err(|error| unreadable("nkey", &path, &error))?;
+            let path = readable(variable::NKEY, path.clone())?;
+            let seed =
+                std::fs::read_to_string(&path).map_err(|error| unreadable(variable::NKEY, &path, &error))?;
             let seed = seed.trim();
             if !seed.starts_with(USER_SEED) {
                 let error = format!("it holds no seed of a user's NKey, which begins with {USER_SEED}");
-                return Err(SettingsError::File { setting: "nkey", path, error });
+                return Err(SettingsError::File { setting: variable::NKEY.to_owned(), path, error });
             }
             return Ok(Auth::NkeySeed(seed.to_owned()));
         }
         if let Some(path) = &self.creds {
-            return Ok(Auth::CredentialsFile(readable("creds", path.clone())?));
+            return Ok(Auth::CredentialsFile(readable(variable::CREDS, path.clone())?));
         }
         match (&self.user, &self.password, &self.token) {
             (Some(user), Some(password), _) => {
@@ -253,7 +254,7 @@ fn contradiction(error: impl Into<String>) -> SettingsError {
 }
 
 fn unreadable(setting: &'static str, path: &Path, error: &std::io::Error) -> SettingsError {
-    SettingsError::File { setting, path: path.to_owned(), error: error.to_string() }
+    SettingsError::File { setting: setting.to_owned(), path: path.to_owned(), error: error.to_string() }
 }
 
 /// The path, if there is a file that can be opened.
@@ -298,7 +299,7 @@ mod tests {
     fn a_missing_file_is_named_with_its_setting() {
         let settings = ConnectSettings { creds: Some("no/such.creds".into()), ..Default::default() };
         let error = error(settings);
-        assert!(error.starts_with("creds: cannot read no/such.creds"), "{error}");
+        assert!(error.starts_with("MESH_NATS_CREDS: cannot read no/such.creds"), "{error}");
     }
 
     #[test]

@@ -18,7 +18,11 @@ pub(crate) struct Call {
     /// What an agent must be able to do
     capability: Capability,
     /// Input: JSON, a file of JSON, or - for stdin
-    input: String,
+    #[arg(required_unless_present = "as_option")]
+    input: Option<String>,
+    // As for `mesh start`.
+    #[arg(id = "as_option", long = "input", value_name = "INPUT", hide = true, conflicts_with = "input")]
+    as_option: Option<String>,
     /// Your own id of the request: calling again with the same id is the same task, done once
     #[arg(long, value_name = "KEY", value_parser = request_id)]
     id: Option<String>,
@@ -31,7 +35,7 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
-        let input = read_input(&self.input)?;
+        let input = read_input(&self.input.or(self.as_option).unwrap_or_default())?;
         let bus: Arc<dyn Bus> = Arc::new(connection.connect().await?);
         let request = request(&*bus, Target::Task(self.capability), self.id, input);
         let run = run_of(&*bus, &request).await?;

@@ -12,6 +12,7 @@ mod reference;
 
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Args, Command};
 
 pub(crate) use file::{ConfigFile, misspelt};
@@ -84,23 +85,46 @@ pub(crate) fn with_file(command: Command, file: &ConfigFile) -> Command {
 }
 
 /// Tells what is wrong with the arguments, and ends. A value that was not typed is told with where it is from.
-pub(crate) fn refuse(error: &clap::Error, command: &Command) -> ! {
+pub(crate) fn refuse(mut error: clap::Error, command: &Command) -> ! {
+    as_if_nothing_were_set(&mut error, command);
     // Nothing can be told of a pipe that nobody reads.
     let _ = error.print();
-    if let Some(clap::error::ContextValue::String(told)) = error.get(clap::error::ContextKind::InvalidArg) {
+    if let Some(ContextValue::String(told)) = error.get(ContextKind::InvalidArg) {
         let flag = told.split([' ', '=']).next().unwrap_or_default();
-        let is_typed = std::env::args().any(|typed| typed.split('=').next() == Some(flag));
         let setting = settings(command)
             .into_iter()
             .find(|(_, arg)| Some(flag) == arg.get_long().map(|long| format!("--{long}")).as_deref());
-        if let Some((name, _)) = setting.filter(|_| !is_typed) {
-            let variable = format!("{PREFIX}{}", name.to_uppercase());
-            if std::env::var_os(&variable).is_some_and(|value| !value.is_empty()) {
-                eprintln!("note: the value is from {variable} in the environment");
-            }
+        if let Some((name, _)) = setting.filter(|(name, _)| !is_typed(flag) && is_set(name)) {
+            eprintln!("note: the value is from {PREFIX}{} in the environment", name.to_uppercase());
         }
     }
     std::process::exit(error.exit_code())
+}
+
+/// The usage without what the environment gives: the parser has that in it, as if it were required.
+fn as_if_nothing_were_set(error: &mut clap::Error, command: &Command) {
+    let Some(ContextValue::StyledStr(usage)) = error.get(ContextKind::Usage) else { return };
+    let mut text = usage.to_string();
+    for (name, arg) in settings(command) {
+        let Some(long) = arg.get_long().filter(|long| !is_typed(&format!("--{long}")) && is_set(&name))
+        else {
+            continue;
+        };
+        for value in arg.get_value_names().unwrap_or_default() {
+            text = text.replace(&format!(" --{long} <{value}>"), "");
+        }
+    }
+    error.insert(ContextKind::Usage, ContextValue::StyledStr(text.into()));
+}
+
+/// Whether the environment has a value for a setting.
+fn is_set(setting: &str) -> bool {
+    std::env::var_os(format!("{PREFIX}{}", setting.to_uppercase())).is_some_and(|value| !value.is_empty())
+}
+
+/// Whether a flag stands on the command line.
+fn is_typed(flag: &str) -> bool {
+    std::env::args().any(|typed| typed.split('=').next() == Some(flag))
 }
 
 /// Whether an argument takes a value.

@@ -13,6 +13,8 @@ use crate::failure::Failure;
 const CLUSTER: usize = 3;
 /// Pause before a server of a cluster that ended is started again: long enough to see the others do without it.
 const AGAIN: Duration = Duration::from_secs(2);
+/// Time in which others have ended, too, that were ended by the same.
+const MOMENT: Duration = Duration::from_millis(250);
 /// Where a server keeps what it stores, in its folder.
 const STORE: &str = "jetstream";
 
@@ -45,14 +47,17 @@ impl NatsServers {
         if data.join(STORE).exists() {
             return Err(mixed(data, "one server", "no --cluster").into());
         }
+        let client_port = |number: u16| if port == 0 { 0 } else { port.saturating_add(number - 1) };
+        if !data.exists() {
+            (1..).take(CLUSTER).try_for_each(|number| port::free(client_port(number)).map(drop))?;
+        }
         let ports = (0..CLUSTER).map(|_| port::free(0)).collect::<anyhow::Result<Vec<u16>>>()?;
         let routes: Vec<String> = ports.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
         let mut servers = Vec::new();
         for (number, cluster_port) in (1..).zip(ports) {
             let folder = folder_of(data, number);
             let member = Member { name: format!("n{number}"), port: cluster_port, routes: routes.join(",") };
-            let port = if port == 0 { 0 } else { port.saturating_add(number - 1) };
-            let server = NatsServer::start(&folder, port, durable, Some(&member)).await?;
+            let server = NatsServer::start(&folder, client_port(number), durable, Some(&member)).await?;
             servers.push((folder, Some(member), server));
         }
         Ok(Self { servers, durable })
@@ -88,13 +93,23 @@ impl NatsServers {
             // It holds the lock of its folder.
             drop(server);
             let name = member.as_ref().map(|member| member.name.clone()).unwrap_or_default();
-            eprintln!("server {name} has ended, and is started again: the other two go on meanwhile");
+            tokio::time::sleep(MOMENT).await;
+            let others = match self.running() {
+                2 => "the other two go on meanwhile",
+                _ => "until two are there, everything stands still",
+            };
+            eprintln!("server {name} has ended, and is started again: {others}");
             tokio::time::sleep(AGAIN).await;
             match NatsServer::start(&folder, port, self.durable, member.as_ref()).await {
                 Ok(server) => self.servers.insert(place, (folder, member, server)),
                 Err(error) => return error,
             }
         }
+    }
+
+    /// How many have not ended.
+    fn running(&mut self) -> usize {
+        self.servers.iter_mut().map(|(_, _, server)| usize::from(server.is_running())).sum()
     }
 
     /// Stops them in order.

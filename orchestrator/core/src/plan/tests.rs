@@ -267,6 +267,32 @@ fn all_problems_come_at_once() {
     );
 }
 
+/// What cannot be read hides nothing of the rest, and makes nothing wrong that refers to it.
+#[test]
+fn problems_of_the_whole_come_beside_those_of_a_part() {
+    let broken = [
+        "b: {agent: No Name, timeout: soon}",
+        "b: 5",
+        "b: {}",
+        "b: {tasks: {No: {agent: x}}}",
+        "b: {switch: [1, {agent: x}]}",
+        "No: {agent: x}\n  b: {agent: x, when: ''}",
+    ];
+    for broken in broken {
+        for head in [HEAD, "mesh: v1\nname: No Name\n", "name: w\n"] {
+            let text = format!(
+                "{head}tasks:\n  a: {{agent: x, needs: [zz]}}\n  c: {{agent: x, needs: [b], with: '${{tasks.b.output}}'}}\n  {broken}\n"
+            );
+            let told = compile(&text).unwrap_err();
+            let of = |part: &str| told.0.iter().filter(|problem| problem.path.starts_with(part)).count();
+            assert!(told.to_string().contains("no task 'zz'"), "{text}\n{told}");
+            assert_eq!((of("tasks.a"), of("tasks.c")), (1, 0), "{text}\n{told}");
+        }
+    }
+    let newer = compile("mesh: v2\nname: w\ntasks: {a: {agent: x, needs: [zz]}}").unwrap_err();
+    assert_eq!(newer.0.len(), 1, "{newer}");
+}
+
 /// A workflow of so many tasks; each needs those at the places that `needs` gives it.
 fn built(count: usize, needs: impl Fn(usize) -> Vec<usize>, with: impl Fn(usize) -> Value) -> Definition {
     let mut builder = Definition::builder("w").unwrap();

@@ -4,11 +4,11 @@ use serde_json::{Map, Value};
 
 use super::Graph;
 use super::keys::PLANNED;
-use super::task::{body, foreach, join, on_failure, recovery, repeat};
+use super::task::{body, foreach, join, on_failure, recovery, repeat, unreadable};
 use crate::ErrorCode;
 use crate::definition::{Definition, Finally, OnSkipped, Task, Version};
 use crate::document::{Content, Entry, Node, Object, Position, Problem, join as join_path};
-use crate::name::TaskId;
+use crate::name::{TaskId, WorkflowName};
 
 const DEFINITION: [&str; 11] = [
     "mesh",
@@ -50,9 +50,15 @@ const TASK: [&str; 22] = [
     "pause_before",
 ];
 
-/// Reads a tree against the model. The result is of use only if no problem was added.
+/// What stands for a name that cannot be read.
+pub(super) const UNREADABLE: &str = "unreadable";
+
+/// Reads a tree against the model. If a problem was added, the result is of use only to look for more: something stands
+/// in it for what cannot be read, so that what refers to that is not taken to be wrong. By the rules of another version
+/// nothing can be said.
 pub(super) fn definition(root: &Node, problems: &mut Vec<Problem>) -> Option<Definition> {
     let mut fields = Object::with_planned(root, "", &DEFINITION, &PLANNED, problems)?;
+    let has_version = fields.has("mesh");
     let mesh = fields.required("mesh", "write 'mesh: v1'", version);
     let name = fields.required("name", "name the workflow", Node::parsed);
     let description = fields.optional("description", Node::text);
@@ -65,13 +71,12 @@ pub(super) fn definition(root: &Node, problems: &mut Vec<Problem>) -> Option<Def
     let tasks = fields.required("tasks", "a workflow has at least one task", Ok);
     let (path, last) = (fields.path_of("tasks"), fields.entry("finally"));
     let tasks = tasks.and_then(|node| read_tasks(node, &path, problems));
-    let finally = match last {
-        None => None,
-        Some(entry) => Some(finally(&entry.value, problems)?),
-    };
+    let finally = last.and_then(|entry| finally(&entry.value, problems));
+    let mesh = if has_version { mesh? } else { Version::V1 };
+    let name = name.or_else(|| WorkflowName::new(UNREADABLE).ok())?;
     Some(Definition {
-        mesh: mesh?,
-        name: name?,
+        mesh,
+        name,
         description,
         input,
         config,
@@ -103,7 +108,7 @@ pub(super) fn graph(root: &Node, problems: &mut Vec<Problem>) -> Option<Graph> {
     Some(Graph { tasks: tasks?, output })
 }
 
-/// The tasks, if each could be read: one that is missing would make others wrong that refer to it.
+/// The tasks, if there are any. Nothing can refer to one whose name is none.
 pub(super) fn read_tasks(
     node: &Node,
     path: &str,
@@ -119,7 +124,6 @@ pub(super) fn read_tasks(
         });
         return None;
     };
-    let mut all = true;
     let mut tasks = BTreeMap::new();
     for Entry { key, at, value } in entries {
         let mut path = path.to_owned();
@@ -132,16 +136,19 @@ pub(super) fn read_tasks(
                 message: error.to_string(),
             });
         });
-        match (read_task(value, path, *at, problems), id) {
-            (Some(task), Ok(id)) => drop(tasks.insert(id, task)),
-            _ => all = false,
+        let task = read_task(value, path, *at, problems);
+        if let Ok(id) = id {
+            tasks.insert(id, task);
         }
     }
-    all.then_some(tasks)
+    (entries.is_empty() || !tasks.is_empty()).then_some(tasks)
 }
 
-fn read_task(node: &Node, path: String, at: Position, problems: &mut Vec<Problem>) -> Option<Task> {
-    let mut fields = Object::with_planned(node, path, &TASK, &PLANNED, problems)?.found_at(at);
+fn read_task(node: &Node, path: String, at: Position, problems: &mut Vec<Problem>) -> Task {
+    let Some(fields) = Object::with_planned(node, path, &TASK, &PLANNED, problems) else {
+        return Task { body: unreadable(), ..Task::default() };
+    };
+    let mut fields = fields.found_at(at);
     let needs = fields.items("needs", Node::parsed);
     let when = fields.optional("when", Node::text);
     let on_skipped = fields
@@ -149,8 +156,8 @@ fn read_task(node: &Node, path: String, at: Position, problems: &mut Vec<Problem
     let (foreach, repeat) = (foreach(&mut fields), repeat(&mut fields));
     let (join, on_failure) = (join(&mut fields), on_failure(&mut fields));
     let pause_before = fields.optional("pause_before", Node::boolean);
-    Some(Task {
-        body: body(fields)?,
+    Task {
+        body: body(fields),
         foreach,
         repeat,
         needs,
@@ -159,7 +166,7 @@ fn read_task(node: &Node, path: String, at: Position, problems: &mut Vec<Problem
         on_skipped: on_skipped.unwrap_or_default(),
         on_failure: on_failure.unwrap_or_default(),
         pause_before: pause_before.unwrap_or_default(),
-    })
+    }
 }
 
 pub(super) fn data(node: &Node) -> Result<Value, String> {

@@ -3,13 +3,14 @@
 use serde_json::Number;
 
 use super::keys::PLANNED;
-use super::read::{data, read_tasks};
+use super::read::{UNREADABLE, data, read_tasks};
 use crate::definition::adaptive::nothing;
 use crate::definition::{
     Adaptive, Body, Case, Foreach, Join, Limits, Merge, MergeBy, OnFailure, OnMax, Planner, Quorum, Quota,
     QuotaError, Recovery, Repeat, Retry, Weights,
 };
 use crate::document::{Content, Node, Object};
+use crate::name::Capability;
 
 const RETRY: [&str; 6] = ["max_attempts", "initial", "factor", "max", "jitter", "fatal_on"];
 const FOREACH: [&str; 5] = ["in", "max_parallel", "adaptive", "max_items", "tolerate"];
@@ -47,7 +48,7 @@ const BY: [(&str, MergeBy); 4] = [
 ];
 
 /// What is to be done. Which keys go together is looked at when the whole is compiled.
-pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
+pub(super) fn body(mut fields: Object<'_, '_>) -> Body {
     let agent = fields.optional("agent", Node::parsed);
     let action = fields.optional("action", Node::text);
     let with = fields.optional("with", data);
@@ -67,34 +68,24 @@ pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
     }
     // To wait is what is done anyway: said or not, it is one definition.
     let wait = wait.filter(|waits| !waits);
-    let merge = merge(&mut fields);
-    let plan = planner(&mut fields);
-    let is_read = |key: &str, is_there: bool| is_there || !fields.has(key);
-    let is_whole = !says_nothing
-        && is_read("agent", agent.is_some())
-        && is_read("workflow", workflow.is_some())
-        && is_read("merge", merge.is_some());
+    let (merge, plan) = (merge(&mut fields), planner(&mut fields));
     let retry = fields.part_with("retry", &RETRY, |fields| Some(retry(fields)));
     let (tasks, switch) = (fields.optional("tasks", Ok), fields.optional("switch", Node::items));
-    let lacks_switch = switch.is_none() && fields.has("switch");
     let (tasks_at, switch_at) = (fields.path_of("tasks"), fields.path_of("switch"));
     let problems = fields.into_problems();
     let tasks = tasks.map(|node| read_tasks(node, &tasks_at, problems));
-    let switch = switch.map(|cases| {
+    let switch: Option<Vec<Case>> = switch.map(|cases| {
         let read = cases.iter().enumerate().map(|(place, node)| {
             let path = format!("{switch_at}[{place}]");
-            case(Object::with_planned(node, path, &CASE, &PLANNED, problems)?)
+            case(Object::with_planned(node, path, &CASE, &PLANNED, problems))
         });
-        // Each is read, so that the problems of all are told.
-        let read: Vec<Option<Case>> = read.collect();
-        read.into_iter().collect::<Option<Vec<Case>>>()
+        read.collect()
     });
-    if !is_whole || lacks_switch || matches!(tasks, Some(None)) || matches!(switch, Some(None)) {
-        return None;
+    let (tasks, retry) = (tasks.flatten(), retry.unwrap_or_default());
+    if agent.is_none() && workflow.is_none() && tasks.is_none() && switch.is_none() && merge.is_none() {
+        return Body { action, with, output, output_schema, retry, timeout, plan, ..unreadable() };
     }
-    let (tasks, switch) = (tasks.flatten(), switch.flatten());
-    let retry = retry.unwrap_or_default();
-    Some(Body {
+    Body {
         agent,
         action,
         workflow,
@@ -109,7 +100,7 @@ pub(super) fn body(mut fields: Object<'_, '_>) -> Option<Body> {
         tasks,
         switch,
         merge,
-    })
+    }
 }
 
 /// `merge: collect` is short for `merge: {by: collect}`.
@@ -154,9 +145,17 @@ fn planner(fields: &mut Object<'_, '_>) -> Option<Planner> {
     })
 }
 
-fn case(mut fields: Object<'_, '_>) -> Option<Case> {
+fn case(fields: Option<Object<'_, '_>>) -> Case {
+    let Some(mut fields) = fields else {
+        return Case { when: Some("true".to_owned()), body: unreadable() };
+    };
     let when = fields.optional("when", Node::text);
-    Some(Case { when, body: body(fields)? })
+    Case { when, body: body(fields) }
+}
+
+/// What stands for work that cannot be read.
+pub(super) fn unreadable() -> Body {
+    Body { agent: Capability::new(UNREADABLE).ok(), ..Body::default() }
 }
 
 /// `foreach: ${…}` is short for `foreach: {in: ${…}}`.

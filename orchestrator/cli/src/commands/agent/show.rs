@@ -120,6 +120,6 @@ fn print_capability(work: &Work) -> anyhow::Result<()> {
     ))?;
     output::line(&format!("in hand     {}", work.in_hand))?;
     output::line(&format!("waiting     {}", work.pending))?;
-    output::line(&format!("requests    {}", work.requests))?;
+    output::line(&format!("requests    {} of agents that ask for more work", work.requests))?;
     Ok(())
 }

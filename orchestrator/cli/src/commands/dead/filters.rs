@@ -1,22 +1,27 @@
 //! Which letters are meant.
 
+use std::collections::BTreeSet;
+
 use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Args};
 use futures::TryStreamExt as _;
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, Reason};
-use mesh_schemas::{Capability, Subject, WorkflowName};
+use mesh_bus::{Bus, From, Reason};
+use mesh_schemas::{Capability, RunId, Subject, WorkflowName};
 
 use super::letter::Letter;
 use crate::commands::events::OfWorkflow;
 use crate::follow::present;
-use crate::select::{RunSelector, Since};
+use crate::select::{RunSelector, Since, begins, one_of};
+
+/// The streams that messages are found in that nobody can deal with.
+const READ: [Stream; 3] = [Stream::Inbox, Stream::Events, Stream::Tasks];
 
 /// What is asked of a letter.
 #[derive(Args)]
 pub(super) struct Filters {
     /// Only messages that were found in this stream
-    #[arg(long, value_parser = PossibleValuesParser::new(Stream::ALL.map(Stream::short_name)))]
+    #[arg(long, value_parser = PossibleValuesParser::new(READ.map(Stream::short_name)))]
     stream: Option<String>,
     /// Only messages that were put aside for this reason
     #[arg(long, value_parser = PossibleValuesParser::new(Reason::ALL.map(Reason::as_str)))]
@@ -43,7 +48,7 @@ impl Filters {
     pub(super) async fn each(self, bus: &dyn Bus, mut give: impl FnMut(Letter)) -> anyhow::Result<()> {
         let namespace = bus.namespace();
         let run = match &self.run {
-            Some(run) => Some(run.resolve(bus).await?),
+            Some(run) => Some(meant(run, bus).await?),
             None => None,
         };
         let mut workflow = match self.workflow {
@@ -68,6 +73,21 @@ impl Filters {
         }
         Ok(())
     }
+}
+
+/// The run that is meant. One of which nothing is left but letters, or never was, can be named by its beginning, too.
+async fn meant(run: &RunSelector, bus: &dyn Bus) -> anyhow::Result<RunId> {
+    let RunSelector::Prefix(prefix) = run else { return run.resolve(bus).await };
+    let all = vec![format!("{}.dead.*.*", bus.namespace())];
+    let mut letters = present(bus, Stream::Dead, all, From::Begin).await?;
+    let mut found = BTreeSet::new();
+    while let Some(stored) = letters.try_next().await? {
+        found.extend(Letter::read(bus.namespace(), &stored).run.filter(|run| begins(run, prefix)));
+    }
+    if found.is_empty() {
+        return run.resolve(bus).await;
+    }
+    one_of(prefix, found.into_iter().collect())
 }
 
 fn capability(subject: Option<&Subject>) -> Option<&Capability> {

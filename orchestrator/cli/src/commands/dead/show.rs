@@ -4,7 +4,7 @@ use chrono::SecondsFormat;
 use clap::Args;
 use mesh_bus::Bus;
 use mesh_bus::topology::Stream;
-use mesh_schemas::{ErrorCode, Message, StoredMessage};
+use mesh_schemas::{ErrorCode, Message, StoredMessage, percent_decode};
 use serde::Serialize;
 
 use super::body::{Body, plain};
@@ -88,7 +88,9 @@ fn print(shown: &Shown, original: Option<&Message>) -> anyhow::Result<()> {
     output::line("\nheaders")?;
     for (name, values) in &shown.headers {
         for value in values {
-            output::line(&format!("  {}: {}", plain(name), plain(value)))?;
+            // The binary mode of CloudEvents encodes what no header may have in it.
+            let value = if name.starts_with("ce-") { percent_decode(value) } else { value.clone() };
+            output::line(&format!("  {}: {}", plain(name), plain(&value)))?;
         }
     }
     output::line("\nbody")?;

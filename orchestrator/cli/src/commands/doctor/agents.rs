@@ -27,14 +27,15 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
         .collect();
     for (capability, supply) in &all {
         findings.extend(broken(capability, supply));
-        findings.extend(served(capability, supply, &wanting));
+        let wanted = facts.wanted.get(capability).copied();
+        findings.extend(served(capability, supply, &wanting, wanted));
     }
     findings
 }
 
 /// Whether somebody does the work, as far as can be seen: an agent that is not in the registry is seen by its requests
 /// for work or, if it has no room for more, by work that was given out not long ago.
-fn is_served(supply: &Supply) -> bool {
+pub(super) fn is_served(supply: &Supply) -> bool {
     !supply.agents.is_empty() || supply.waiting() > 0 || (supply.in_hand() > 0 && !is_stale(supply))
 }
 
@@ -44,18 +45,29 @@ fn is_stale(supply: &Supply) -> bool {
     supply.idle().is_none_or(|idle| idle >= silence)
 }
 
-fn served(capability: &Capability, supply: &Supply, wanting: &[&str]) -> Option<Finding> {
+fn served(
+    capability: &Capability,
+    supply: &Supply,
+    wanting: &[&str],
+    wanted: Option<u64>,
+) -> Option<Finding> {
     let (pending, in_hand) = (supply.pending(), supply.in_hand());
     let workflows = supply.workflows.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
     let start = || format!("start an agent that has the capability '{capability}'");
     if !is_served(supply) {
-        if pending + in_hand > 0 {
-            let found = format!("nobody serves '{capability}': {} waiting", count(pending + in_hand, "task"));
+        let waiting = supply.unsettled().min(wanted.unwrap_or(u64::MAX));
+        if waiting > 0 {
+            let found = format!("nobody serves '{capability}': {} waiting", count(waiting, "task"));
             return Some(Finding::error("agents", found, start()));
         }
         // Work of the past, for workflows that are gone.
         if workflows.is_empty() {
-            return None;
+            return (supply.unsettled() > 0).then(|| {
+                let left = count(supply.unsettled(), "task");
+                let found =
+                    format!("nobody serves '{capability}', and nobody waits: {left} of runs that have ended");
+                Finding::info("agents", found, "nothing: they go when their runs are archived")
+            });
         }
         let found = format!("nobody serves '{capability}', named by {workflows}");
         return Some(Finding::warning("agents", found, start()));

@@ -1,12 +1,15 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mesh_bus::topology::{PIN_TIMEOUT, Stream};
 use mesh_bus::{Bus, BusError, Fill, Health, Instance, Role};
 use mesh_orchestrator::definitions::{self, Registered};
-use mesh_schemas::StoredMessage;
+use mesh_schemas::{Capability, StoredMessage};
 use tokio::time::{Instant, sleep};
 
-use crate::supply::{Alive, alive};
+use super::agents::is_served;
+use super::unwanted;
+use crate::supply::{Alive, alive, supply};
 
 /// Pause before a shard that nobody seems to follow is looked at again.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -17,6 +20,8 @@ pub(super) struct Facts {
     pub(super) orchestrators: Vec<Instance>,
     pub(super) agents: Vec<Alive>,
     pub(super) workflows: Vec<Registered>,
+    /// How many tasks of a capability that nobody serves are waited for at most, where that could be told.
+    pub(super) wanted: BTreeMap<Capability, u64>,
     /// The newest dead letter.
     pub(super) letter: Option<StoredMessage>,
     /// The fullest of what bounds the log.
@@ -27,15 +32,24 @@ impl Facts {
     pub(super) async fn gather(bus: &dyn Bus) -> Result<Self, BusError> {
         let orchestrators = bus.instances(mesh_orchestrator::SERVICE).await?;
         let mut health = bus.health().await?;
-        // Between two requests of its owner a shard looks as if it had none.
+        // Between two requests of its owner a shard looks as if it had none, and an event that came again may be dealt with.
         let until = Instant::now() + PIN_TIMEOUT;
-        while !orchestrators.is_empty() && !lonely_shards(&health).is_empty() && Instant::now() < until {
+        while !orchestrators.is_empty()
+            && (!lonely_shards(&health).is_empty() || repeats(&health))
+            && Instant::now() < until
+        {
             sleep(AGAIN).await;
             health = bus.health().await?;
         }
+        let agents = or_nothing(alive(bus).await)?;
+        let workflows = or_nothing(definitions::all(bus).await)?;
+        let all = supply(&health, &agents, &[]);
+        let unserved = all.iter().filter(|(_, supply)| !is_served(supply) && supply.unsettled() > 0);
+        let wanted = unwanted::wanted(bus, unserved.map(|(capability, _)| capability)).await;
         Ok(Self {
-            agents: or_nothing(alive(bus).await)?,
-            workflows: or_nothing(definitions::all(bus).await)?,
+            agents,
+            workflows,
+            wanted: or_nothing(wanted)?,
             letter: or_nothing(bus.last(Stream::Dead, &format!("{}.dead.>", bus.namespace())).await)?,
             fill: or_nothing(bus.fill().await)?,
             orchestrators,
@@ -50,6 +64,14 @@ fn or_nothing<T: Default>(found: Result<T, BusError>) -> Result<T, BusError> {
         Err(BusError::NotSetUp(_)) => Ok(T::default()),
         found => found,
     }
+}
+
+/// Whether events of shards were given out more than once, and are not settled.
+fn repeats(health: &Health) -> bool {
+    health.consumers.iter().any(|consumer| match (&consumer.role, &consumer.found) {
+        (Role::Shard(_), Some(state)) => state.repeated > 0,
+        _ => false,
+    })
 }
 
 /// Shards whose events nobody asks for.

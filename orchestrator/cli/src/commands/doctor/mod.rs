@@ -5,6 +5,7 @@ mod orchestrators;
 mod room;
 mod server;
 mod streams;
+mod unwanted;
 mod workflows;
 
 use clap::Args;

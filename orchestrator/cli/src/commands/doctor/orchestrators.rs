@@ -119,7 +119,7 @@ fn shards(facts: &Facts) -> Vec<Finding> {
         states().filter(|(_, state)| state.repeated > 0).map(|(shard, _)| shard).collect();
     if !repeated.is_empty() {
         let events: u64 = states().map(|(_, state)| state.repeated).sum();
-        findings.push(again_and_again(events, &repeated, facts.fill.as_ref()));
+        findings.push(again(events, &repeated, facts.fill.as_ref()));
     }
     let lag: u64 = states().map(|(_, state)| state.pending).sum();
     let in_hand: u64 = states().map(|(_, state)| state.in_hand).sum();
@@ -142,12 +142,12 @@ fn shards(facts: &Facts) -> Vec<Finding> {
 }
 
 /// An event comes again until all that follows from it is stored.
-fn again_and_again(events: u64, shards: &[u32], fill: Option<&Fill>) -> Finding {
-    let said = format!("{} of shard {} come again and again", count(events, "event"), numbers(shards));
+fn again(events: u64, shards: &[u32], fill: Option<&Fill>) -> Finding {
+    let given = if events == 1 { "1 event was".to_owned() } else { format!("{events} events were") };
+    let said =
+        format!("{given} given out more than once, of shard {}, and not settled since", numbers(shards));
     let Some(Fill { what, share }) = fill.filter(|fill| fill.share.thousandths() >= NEARLY_FULL) else {
-        let advice =
-            "if that lasts, a newer mesh wrote them or their definition is missing: update the orchestrators";
-        return Finding::warning("shards", said, advice);
+        return Finding::warning("shards", said, WHY_AGAIN);
     };
     Finding::warning(
         "shards",
@@ -155,10 +155,14 @@ fn again_and_again(events: u64, shards: &[u32], fill: Option<&Fill>) -> Finding 
             "{said}, and {what} is {} % full: what follows from them may have no room",
             share.thousandths() / 10
         ),
-        "give it more room. If they come again when there is room, a newer mesh wrote them or their definition is missing: \
-         update the orchestrators",
+        format!("give it more room. If they come again when there is room: {WHY_AGAIN}"),
     )
 }
+
+/// Why events come again: some of it passes, and orchestrators log what does not.
+const WHY_AGAIN: &str = "that passes where a server or an orchestrator was slow or away for a moment. If it lasts, see what the \
+                         orchestrators log: what follows from the events may not be stored, data that they refer to may not \
+                         be had, their definition may be missing, or a newer mesh wrote them";
 
 /// That they wait for room is told elsewhere.
 fn relay(about: &'static str, what: &str, consumer: &ConsumerHealth, wait_for_room: bool) -> Finding {
@@ -209,9 +213,9 @@ mod tests {
     fn events_that_come_again_while_the_log_is_full_want_for_room() {
         let told = |used| {
             let fill = Fill { what: "MESH_EVENTS".to_owned(), share: Share { used, limit: Some(1_000) } };
-            again_and_again(7, &[1, 2], Some(&fill)).finding
+            again(7, &[1, 2], Some(&fill)).finding
         };
-        assert_eq!(told(899), "7 events of shard 1, 2 come again and again");
+        assert_eq!(told(899), "7 events were given out more than once, of shard 1, 2, and not settled since");
         assert!(told(990).contains("MESH_EVENTS is 99 % full: what follows from them may have no room"));
     }
 

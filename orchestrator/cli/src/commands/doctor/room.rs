@@ -1,6 +1,6 @@
 use mesh_bus::topology::Stream;
 use mesh_bus::{ConsumerState, Fill, Health, Role};
-use mesh_orchestrator::{NEARLY_FULL, ROOM};
+use mesh_orchestrator::{NEARLY_FULL, OrchestratorReport, PART, ROOM};
 use mesh_schemas::Namespace;
 
 use super::facts::Facts;
@@ -8,10 +8,27 @@ use super::finding::Finding;
 
 /// Where little room is left for the log, new requests wait: that is no fault, and has to be seen.
 pub(super) fn pressure(namespace: &Namespace, facts: &Facts) -> Option<Finding> {
-    let fill = tight(facts.fill.as_ref())?;
+    let fill = facts.fill.as_ref()?;
     let waiting = consumer(&facts.health, &Role::Relay).map_or(0, unsettled);
-    let finding = wait(fill, waiting)?;
-    Some(Finding::warning("requests", finding, what_makes_room(namespace, fill)))
+    let finding = match tight(Some(fill)) {
+        Some(fill) => wait(fill, waiting),
+        None => slow(fill, waiting, facts),
+    };
+    Some(Finding::warning("requests", finding?, what_makes_room(namespace, fill)))
+}
+
+/// Whether requests are taken more slowly than they come, for want of room.
+fn slow(Fill { what, share }: &Fill, waiting: u64, facts: &Facts) -> Option<String> {
+    let mut reports = facts.orchestrators.iter().map(|one| OrchestratorReport::read(one.report.clone()));
+    (waiting > 0 && reports.any(|report| report.slowing)).then(|| {
+        format!(
+            "{what} is {} % full, and {} for their turn: of the room that is left up to {} %, requests may take no more than one \
+             part in {PART} within two seconds, as what follows from them takes many times as much",
+            share.thousandths() / 10,
+            if waiting == 1 { "1 request waits".to_owned() } else { format!("{waiting} requests wait") },
+            NEARLY_FULL / 10
+        )
+    })
 }
 
 /// What bounds the log, if so little room is left that requests may wait.

@@ -99,20 +99,18 @@ pub(super) fn loss(health: &Health) -> Finding {
     let disk = if health.synced { Disk::Always } else { Disk::Unseen };
     let said = if health.synced { " (as --durable wrote it down; a client cannot see it)" } else { "" };
     let finding = format!("{}{said}", crate::loss::loss(copies, &disk));
-    match (copies, health.synced) {
-        (3.., _) => Finding::ok("loss", finding),
-        (_, true) => Finding::info(
-            "loss",
-            finding,
-            "three copies in a cluster survive the loss of a disk: `mesh orchestrator --replicas 3`",
-        ),
-        (_, false) => Finding::info(
-            "loss",
-            finding,
-            "`--durable` has each write forced onto the disk; three copies in a cluster survive the loss of a disk, too: \
-             `mesh orchestrator --replicas 3`",
-        ),
+    if copies >= 3 {
+        return Finding::ok("loss", finding);
     }
+    let disk = if health.synced { "" } else { "`--durable` has each write forced onto the disk; " };
+    let copies = match health.server.cluster {
+        Some(_) => "three copies survive the loss of a disk: `mesh orchestrator --replicas 3`",
+        None => {
+            "the loss of a disk is survived by three copies, which need servers that form a cluster: there, `mesh \
+             orchestrator --replicas 3`; to try, `mesh up --cluster`"
+        }
+    };
+    Finding::info("loss", finding, format!("{disk}{copies}"))
 }
 
 #[cfg(test)]

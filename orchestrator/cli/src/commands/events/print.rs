@@ -22,7 +22,7 @@ pub(super) fn rendered(namespace: &Namespace, event: &Placed, output: Output) ->
         add_body(letter, &stored.message.payload);
     }
     let decoded = decoded.ok();
-    output.rendered(&value, || describe(stored, subject.as_ref(), decoded.as_ref()))
+    output.rendered(&value, || describe(namespace, stored, subject.as_ref(), decoded.as_ref()))
 }
 
 /// A CloudEvent as it is. JSON without an envelope gets the id and type that its subject gives it, and what cannot be
@@ -57,19 +57,25 @@ fn add_body(letter: &mut Map<String, Value>, body: &[u8]) {
 }
 
 /// One line: when, what, which run, and the rest of the subject.
-fn describe(stored: &StoredMessage, subject: Option<&Subject>, event: Option<&Decoded>) -> String {
+fn describe(
+    namespace: &Namespace,
+    stored: &StoredMessage,
+    subject: Option<&Subject>,
+    event: Option<&Decoded>,
+) -> String {
     let time = text::clock(stored.time);
     let Some(subject) = subject else {
         return format!("{time}  {:<20}  {}", "?", text::one_line(&stored.message.subject));
     };
     let run = subject.run().map(|run| format!("{run}  ")).unwrap_or_default();
     let data = event.map_or(&Value::Null, Decoded::data);
+    let by = || by(namespace, event, data);
     let detail = match subject {
         Subject::Task { key, .. } if subject.event_type() == "task.created" => attempt(key),
-        Subject::Task { key, .. } => format!("{} by {}", attempt(key), agent(data)),
+        Subject::Task { key, .. } => format!("{}{}", attempt(key), by()),
         Subject::TaskAssigned { key, delivery } | Subject::TaskReleased { key, delivery } => {
             let again = if *delivery > 1 { format!(", delivery {delivery}") } else { String::new() };
-            format!("{} by {}{again}", attempt(key), agent(data))
+            format!("{}{}{again}", attempt(key), by())
         }
         Subject::Workflow { workflow, .. } => {
             workflow.as_ref().map_or_else(|| "(one task)".to_owned(), ToString::to_string)
@@ -104,8 +110,14 @@ fn attempt(key: &TaskKey) -> String {
     format!("{} #{}", key.task, key.attempt)
 }
 
-fn agent(data: &Value) -> &str {
-    data["agent"].as_str().unwrap_or("the orchestrator")
+/// Who wrote an event about a task, if it says so.
+fn by(namespace: &Namespace, event: Option<&Decoded>, data: &Value) -> String {
+    let source = event.and_then(Decoded::envelope).map(|event| event.source.as_str());
+    match data["agent"].as_str() {
+        Some(agent) => format!(" by {agent}"),
+        None if source == Some(&mesh_orchestrator::source(namespace)) => " by the orchestrator".to_owned(),
+        None => String::new(),
+    }
 }
 
 /// That data of an event is elsewhere, and what of it.

@@ -6,6 +6,7 @@ use clap::Args;
 use mesh_bus::{Bus, BusError, RunOutcome, RunWaiter};
 use mesh_schemas::payload::Parent;
 use mesh_schemas::{ErrorCode, RunId};
+use serde_json::Value;
 
 use super::state::{EVENTS_GONE, RunReader, RunState, TaskState, rank};
 use crate::connection::Connection;
@@ -31,6 +32,9 @@ pub(crate) struct Show {
 
 /// Tasks that people are shown if they do not say how many: a few screens.
 const SHOWN: usize = 200;
+
+/// Longest input or output in a table, in characters: some lines.
+const WIDEST: usize = 500;
 
 impl Show {
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
@@ -89,9 +93,9 @@ fn print(state: &RunState, left_out: usize) -> anyhow::Result<()> {
     if let (Some(ended), Some(duration_ms)) = (state.ended, state.duration_ms) {
         output::line(&format!("ended    {} ({})", exact(ended), text::took(duration_ms)))?;
     }
-    output::line(&format!("input    {}", text::printable(&state.input.to_string())))?;
-    if let Some(result) = &state.output {
-        output::line(&format!("output   {}", text::printable(&result.to_string())))?;
+    output::line(&format!("input    {}", data(Some(&state.input), state.input_lost.as_deref())))?;
+    if state.output.is_some() || state.output_lost.is_some() {
+        output::line(&format!("output   {}", data(state.output.as_ref(), state.output_lost.as_deref())))?;
     }
     if let Some(error) = &state.error {
         output::line(&format!("error    {}", text::error(&error.code, &error.message)))?;
@@ -124,6 +128,22 @@ fn print(state: &RunState, left_out: usize) -> anyhow::Result<()> {
         output::line(&format!("… and {left_out} more: `--limit 0` shows all"))?;
     }
     Ok(())
+}
+
+/// Data of the run as people are shown it.
+fn data(value: Option<&Value>, lost: Option<&str>) -> String {
+    match (value, lost) {
+        (_, Some(error)) => format!("lost: {error}"),
+        (value, None) => {
+            let text = text::printable(&value.map(Value::to_string).unwrap_or_default());
+            let length = text.chars().count();
+            if length <= WIDEST {
+                return text;
+            }
+            let begin: String = text.chars().take(WIDEST).collect();
+            format!("{begin}… {} more: --output json has all of it", count(length - WIDEST, "character"))
+        }
+    }
 }
 
 fn exact(time: DateTime<Utc>) -> String {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Args};
 use mesh_bus::{Bus, Request, Target, run_of, submit};
-use mesh_schemas::{ErrorCode, RequestId, RunId, WorkflowName};
+use mesh_schemas::{ErrorCode, NameError, RequestId, RunId, WorkflowName};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -34,7 +34,7 @@ const USAGE: &str = "mesh start [OPTIONS] <NAME>
 #[command(override_usage = USAGE)]
 pub(crate) struct Start {
     /// The workflow
-    #[arg(required_unless_present = "local", conflicts_with = "local")]
+    #[arg(required_unless_present = "local", conflicts_with = "local", value_parser = workflow)]
     name: Option<WorkflowName>,
     /// Input: JSON, a file of JSON, or - for stdin
     #[arg(long, default_value = "{}")]
@@ -115,6 +115,18 @@ impl Start {
         }
         start(&*bus, run, &request, self.output).await
     }
+}
+
+/// The name of a workflow. Who gives the file of one is told what to do with it.
+fn workflow(text: &str) -> Result<WorkflowName, String> {
+    let is_file = [".yaml", ".yml", ".json"].iter().any(|ending| text.ends_with(ending));
+    text.parse().map_err(|error: NameError| match is_file {
+        true => format!(
+            "a workflow is started by its name: `mesh workflow apply {text}` registers the one in a file and tells its name, and \
+             `mesh start --local {text}` runs it without a server"
+        ),
+        false => error.to_string(),
+    })
 }
 
 /// An id that a request can have, or the piece of work that it is part of: it becomes an attribute of an event.

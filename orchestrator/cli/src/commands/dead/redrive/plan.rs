@@ -264,6 +264,12 @@ impl Planner {
                 key.task, task.status
             ));
         }
+        if let Some(error) = &state.input_lost {
+            return refuse(format!(
+                "the input of run {run} is lost ({error}), so it cannot begin again: `mesh start` begins a run with another; \
+                 then `mesh dead drop {number}`"
+            ));
+        }
         let target = match (state.target.workflow, state.target.capability) {
             (Some(workflow), _) => Target::Workflow(workflow),
             (None, Some(capability)) => Target::Task(capability),

@@ -11,6 +11,7 @@ use mesh_schemas::{
     WorkflowName,
 };
 
+use super::lost::lost;
 use super::read::{data, ended};
 use super::task::{AttemptState, Served, TaskState, Waiting};
 use super::{Counts, RunState, RunStatus, RunTarget};
@@ -26,7 +27,11 @@ impl RunState {
     ) -> Self {
         let data = &started.data;
         let (fold, step) = Run::start(event, started, Arc::clone(&plan));
-        let tasks: Vec<TaskState> = fold.tasks().into_iter().map(TaskState::from).collect();
+        let mut tasks: Vec<TaskState> = fold.tasks().into_iter().map(TaskState::from).collect();
+        if started.lost.is_some() {
+            // What became of them is told by its end.
+            tasks.iter_mut().for_each(|task| task.status = "pending");
+        }
         let mut state = Self {
             run: event.run,
             target: RunTarget { workflow: started.workflow.clone(), capability: data.capability.clone() },
@@ -41,7 +46,9 @@ impl RunState {
             correlation_id: fold.header.correlation_id.clone(),
             input: data.input.clone(),
             config: data.config.clone(),
+            input_lost: started.lost.clone(),
             output: None,
+            output_lost: None,
             error: None,
             reason: None,
             paused: None,
@@ -58,11 +65,14 @@ impl RunState {
             early: Default::default(),
             namespace,
             shards,
+            results: Default::default(),
         };
         if state.fold.is_paused() {
             state.status = RunStatus::Paused;
         }
-        state.stand(&step.changed);
+        if state.input_lost.is_none() {
+            state.stand(&step.changed);
+        }
         state.decided(&step);
         state.refresh(event.time, (0..state.tasks.len()).collect());
         state
@@ -70,8 +80,10 @@ impl RunState {
 
     /// Takes the next event of the log. Returns the places of the tasks that stand otherwise than before.
     pub(crate) fn apply(&mut self, namespace: &Namespace, stored: &StoredMessage) -> Vec<usize> {
+        let read = Event::read(namespace, stored);
+        self.results.hear(namespace, stored, &read);
         // What the fold cannot take, orchestrators put aside: it is no part of the run.
-        let Ok(event) = Event::read(namespace, stored) else { return Vec::new() };
+        let Ok(event) = read else { return Vec::new() };
         let (was_over, was_paused) = (self.fold.has_ended(), self.fold.is_paused());
         let step = self.fold.apply(&event);
         let mut touched = self.stand(&step.changed);
@@ -82,13 +94,15 @@ impl RunState {
         if self.outcome.is_none()
             && let Some(outcome) = ended(namespace, stored)
         {
+            self.output_lost = lost(namespace, stored);
             self.end(stored.time, outcome);
             self.is_unexplained = !was_over;
         }
         if self.outcome.is_none() {
             self.status = if self.fold.is_paused() { RunStatus::Paused } else { RunStatus::Running };
         }
-        if self.fold.has_ended() != was_over || self.fold.is_paused() != was_paused {
+        let is_paused = self.fold.is_paused();
+        if self.fold.has_ended() != was_over || is_paused != was_paused || self.ended_without_input() {
             // All that were open stand otherwise.
             self.stand(&self.fold.tasks());
             touched = (0..self.tasks.len()).collect();
@@ -99,13 +113,11 @@ impl RunState {
     /// Takes the outcome that an event brings. Returns the place of its task.
     fn outcome_of_attempt(&mut self, event: &Event, stored: &StoredMessage) -> Option<usize> {
         let (key, result) = match &event.fact {
-            Fact::Completed(key, done) => (key, Ok(done.output.clone())),
+            Fact::Completed(key, done) => (key, Ok(Some(done.output.clone()))),
             Fact::Failed(key, error) => (key, Err(error.clone())),
             _ => return None,
         };
-        let agent = data::<serde_json::Value>(stored)
-            .and_then(|data| data.get("agent")?.as_str()?.parse::<AgentId>().ok());
-        self.attempt_mut(&key.task, key.attempt)?.end(event.time, agent, result);
+        self.attempt_mut(&key.task, key.attempt)?.end(event.time, told_by(stored), result);
         self.places.get(&key.task).copied()
     }
 
@@ -149,7 +161,7 @@ impl RunState {
         }
     }
 
-    fn add(&mut self, key: &TaskKey, attempt: AttemptState) {
+    pub(super) fn add(&mut self, key: &TaskKey, attempt: AttemptState) {
         let place = self.place_of(&key.task, Some(&key.capability), None);
         self.tasks[place].attempts.push(attempt);
     }
@@ -189,7 +201,7 @@ impl RunState {
         place
     }
 
-    fn attempt_mut(&mut self, task: &TaskId, attempt: Attempt) -> Option<&mut AttemptState> {
+    pub(super) fn attempt_mut(&mut self, task: &TaskId, attempt: Attempt) -> Option<&mut AttemptState> {
         self.tasks[*self.places.get(task)?].attempt_mut(attempt)
     }
 
@@ -210,7 +222,8 @@ impl RunState {
         self.duration_ms = Some(text::millis(self.started, at));
         match &outcome {
             RunOutcome::Completed(completed) => {
-                (self.status, self.output) = (RunStatus::Completed, Some(completed.output.clone()));
+                self.status = RunStatus::Completed;
+                self.output = self.output_lost.is_none().then(|| completed.output.clone());
             }
             RunOutcome::Failed(failed) => {
                 (self.status, self.error) = (RunStatus::Failed, Some(failed.error.clone()));
@@ -224,7 +237,7 @@ impl RunState {
     }
 
     /// Works out what follows for the tasks at these places. Returns those that stand otherwise than was told before.
-    fn refresh(&mut self, at: DateTime<Utc>, mut touched: Vec<usize>) -> Vec<usize> {
+    pub(super) fn refresh(&mut self, at: DateTime<Utc>, mut touched: Vec<usize>) -> Vec<usize> {
         touched.sort_unstable();
         touched.dedup();
         let mut changed = Vec::new();
@@ -313,6 +326,11 @@ impl RunState {
         task.refresh();
         Some(place)
     }
+}
+
+/// The agent that an outcome is from, if it says so.
+pub(super) fn told_by(stored: &StoredMessage) -> Option<AgentId> {
+    data::<serde_json::Value>(stored)?.get("agent")?.as_str()?.parse().ok()
 }
 
 impl TaskState {

@@ -1,6 +1,7 @@
 //! How a run stands, as its log tells: what `runs show` prints and `runs watch` follows.
 
 mod fold;
+mod lost;
 mod read;
 mod task;
 
@@ -18,6 +19,7 @@ use mesh_schemas::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use lost::Results;
 pub(crate) use read::{RunReader, data, ended, registered, run_filters, task_notes};
 pub(crate) use task::{AttemptState, Served, TaskState, Waiting, has_ended, rank};
 
@@ -75,8 +77,14 @@ pub(crate) struct RunState {
     /// What the request put in place of values of the workflow's `config`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) config: Option<Map<String, Value>>,
+    /// Why its input cannot be had any more, if it cannot; null stands in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) input_lost: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) output: Option<Value>,
+    /// Why its output cannot be had any more, if it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) output_lost: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<RunError>,
     /// Why it was cancelled, if somebody said so.
@@ -119,6 +127,8 @@ pub(crate) struct RunState {
     namespace: Namespace,
     #[serde(skip)]
     shards: Shards,
+    #[serde(skip)]
+    results: Results,
 }
 
 impl RunState {

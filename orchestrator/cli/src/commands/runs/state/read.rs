@@ -31,8 +31,9 @@ impl RunReader {
     /// How a run stands by its log alone; `None` if it has not begun.
     pub(crate) async fn read(&self, run: &RunId) -> anyhow::Result<Option<RunState>> {
         let whole = read_whole_run(&*self.bus, run).await?;
+        let events = log::whole(&*self.bus, whole.events).await?;
         let mut state = None;
-        for stored in &log::whole(&*self.bus, whole.events).await? {
+        for stored in &events {
             match &mut state {
                 None => state = self.begin(stored).await?,
                 Some(state) => {
@@ -41,9 +42,14 @@ impl RunReader {
             }
         }
         if let Some(state) = &mut state {
-            state.tell_needs();
             (state.archived, state.late) = (whole.history.is_archived(), whole.history.late());
             self.forget_what_is_gone(state).await?;
+            if state.is_misled() && !state.events_gone {
+                let work = self.bus.read_work(run).await?;
+                let work = whole.history.of(Stream::Tasks).chain(&work);
+                state.tell_by_log(self.bus.namespace(), work, &events);
+            }
+            state.tell_needs();
         }
         Ok(state)
     }
@@ -88,7 +94,7 @@ impl RunReader {
         let event = match Event::read(namespace, stored) {
             // Whatever can be had was fetched.
             Err(Unreadable::Elsewhere(reference)) => {
-                let lost = Content::Lost(format!("nothing is at {reference}"));
+                let lost = Content::Lost(format!("object {} is missing or damaged", reference.object));
                 Event::read_with(namespace, stored, lost)
             }
             read => read,

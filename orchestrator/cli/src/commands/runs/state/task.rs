@@ -69,6 +69,9 @@ pub(crate) struct AttemptState {
     /// What the agent returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) result: Option<Value>,
+    /// Whether the agent returned something that cannot be had any more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) result_lost: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<TaskError>,
     /// How far the agent says it is, from 0 to 1, and what it is doing.
@@ -128,18 +131,19 @@ impl AttemptState {
             assigned: None,
             ended: None,
             result: None,
+            result_lost: false,
             error: None,
             progress: None,
             retry_at: None,
         }
     }
 
-    /// Takes its outcome. The first that stands in the log counts.
+    /// Takes its outcome, the result if it can be had. The first that stands in the log counts.
     pub(super) fn end(
         &mut self,
         at: DateTime<Utc>,
         agent: Option<AgentId>,
-        result: Result<Value, TaskError>,
+        result: Result<Option<Value>, TaskError>,
     ) {
         if self.ended.is_some() {
             return;
@@ -147,7 +151,7 @@ impl AttemptState {
         self.ended = Some(at);
         self.agent = agent.or_else(|| self.agent.take());
         match result {
-            Ok(result) => self.result = Some(result),
+            Ok(result) => (self.result_lost, self.result) = (result.is_none(), result),
             Err(error) => self.error = Some(error),
         }
     }
@@ -187,6 +191,9 @@ impl TaskState {
     pub(crate) fn note(&self) -> String {
         let error = match &self.error {
             Some(error) => Some(text::error(&error.code, &error.message)),
+            None if self.attempts.last().is_some_and(|last| last.result_lost) => {
+                Some("its result is lost".to_owned())
+            }
             None if self.status == "failed" => {
                 Some("its output could not be made of what the agent returned".to_owned())
             }

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mesh_bus::{Bus, BusError, Fill};
-use mesh_orchestrator::ROOM;
+use mesh_orchestrator::{NEARLY_FULL, OrchestratorReport, ROOM};
 use mesh_schemas::document::nearest;
 use mesh_schemas::{Capability, TaskId};
 
@@ -12,12 +12,16 @@ use super::super::state::{RunState, registered};
 pub(super) const LOOK: Duration = Duration::from_secs(1);
 /// How many looks in a row have to find the same before it is told: what starts at the same time needs its time.
 const LOOKS: u32 = 2;
+/// How many looks at a request that is not taken up before it is told that no orchestrator answers.
+const SILENT_LOOKS: u32 = 4;
 
 /// Knows what a run waits for in vain, and tells each thing once.
 #[derive(Default)]
 pub(super) struct Patience {
     /// Looks at a run that had not begun.
     before: u32,
+    /// Whether it was told why it had not begun.
+    is_late_told: bool,
     /// Looks in a row that found tasks of a capability that nobody had taken.
     waiting: BTreeMap<Capability, u32>,
     told: BTreeSet<Capability>,
@@ -32,7 +36,7 @@ impl Patience {
     ) -> Result<Vec<String>, BusError> {
         let Some(state) = state else {
             self.before += 1;
-            return Ok(if self.before == LOOKS { vec![not_taken_up(bus).await] } else { Vec::new() });
+            return Ok(self.before_it_began(bus).await.into_iter().collect());
         };
         let wanted = wanted(state);
         let due = self.due(&wanted);
@@ -45,6 +49,18 @@ impl Patience {
             .filter(|capability| self.told.insert(capability.clone()))
             .map(|capability| nobody(&capability, &wanted[&capability], &registered))
             .collect())
+    }
+
+    /// What is to be told of a request that nobody has taken up. That nobody is there is told when that lasts: while servers of
+    /// a cluster come and go, those who are there may not be heard.
+    async fn before_it_began(&mut self, bus: &dyn Bus) -> Option<String> {
+        if self.is_late_told || self.before < LOOKS {
+            return None;
+        }
+        let told =
+            taken_up_late(bus).await.or_else(|| (self.before >= SILENT_LOOKS).then(|| NOBODY.to_owned()));
+        self.is_late_told = told.is_some();
+        told
     }
 
     /// The capabilities that have been waited for long enough to ask who has them.
@@ -64,27 +80,52 @@ impl Patience {
 
 /// What to tell of a request that is stored and no run yet.
 pub(crate) async fn not_taken_up(bus: &dyn Bus) -> String {
-    match waits_for_room(bus).await {
-        Ok(Some(Fill { what, share })) => format!(
-            "the request is kept and waits for room: {what} is {} % full, and orchestrators take requests again when it is \
-             less than {} % full. `mesh doctor` tells what makes room",
-            share.thousandths() / 10,
-            ROOM / 10
-        ),
-        // It may be that this user may not look.
-        Ok(None) | Err(_) => {
-            "no orchestrator has taken up the request so far; it is kept until one does: `mesh \
-                              orchestrator` starts one"
-                .to_owned()
-        }
+    match taken_up_late(bus).await {
+        Some(why) => why,
+        // One that has lost its server is silent until it has found another.
+        None => taken_up_late(bus).await.unwrap_or_else(|| NOBODY.to_owned()),
     }
 }
 
-/// What is so full that the orchestrators there are let requests wait.
-async fn waits_for_room(bus: &dyn Bus) -> Result<Option<Fill>, BusError> {
-    let tight = bus.fill().await?.filter(|fill| fill.share.thousandths() >= ROOM);
-    let is_taken = tight.is_some() && !bus.instances(mesh_orchestrator::SERVICE).await?.is_empty();
-    Ok(tight.filter(|_| is_taken))
+/// Said where no orchestrator answers.
+const NOBODY: &str = "no orchestrator has taken up the request so far, and none answers; it is kept until one does: `mesh \
+                      orchestrator` starts one";
+
+/// Why the orchestrators that are there have not taken up a request; `None` if none answers.
+async fn taken_up_late(bus: &dyn Bus) -> Option<String> {
+    let kept = "the request is kept and";
+    // It may be that this user may not look.
+    let Ok(orchestrators) = bus.instances(mesh_orchestrator::SERVICE).await else {
+        return Some(format!("{kept} waits for an orchestrator; whether one is there cannot be seen"));
+    };
+    if orchestrators.is_empty() {
+        return None;
+    }
+    let is_slowing = orchestrators.into_iter().any(|one| OrchestratorReport::read(one.report).slowing);
+    Some(match bus.fill().await.ok().flatten() {
+        Some(Fill { what, share }) if share.thousandths() >= NEARLY_FULL => format!(
+            "{kept} waits for room: {what} is {} % full, and orchestrators take requests again when it is less than {} % \
+             full. `mesh doctor` tells what makes room",
+            share.thousandths() / 10,
+            ROOM / 10
+        ),
+        Some(Fill { what, share }) if share.thousandths() >= ROOM => format!(
+            "{kept} waits for room: {what} is {} % full. If it was {} % full before, orchestrators take requests again when it is \
+             less than {} % full, else slowly. `mesh doctor` tells what makes room",
+            share.thousandths() / 10,
+            NEARLY_FULL / 10,
+            ROOM / 10
+        ),
+        Some(Fill { what, share }) if is_slowing => format!(
+            "{kept} waits for its turn: {what} is {} % full, and orchestrators take only so many requests at a time that \
+             there is room for what follows from them. `mesh doctor` tells more",
+            share.thousandths() / 10
+        ),
+        _ => format!(
+            "{kept} waits: an orchestrator is there and has not taken it up so far. `mesh doctor` tells whether something is \
+             in its way"
+        ),
+    })
 }
 
 /// The capabilities of tasks that nobody has taken, each with one of its tasks.

@@ -7,7 +7,7 @@ use mesh_bus::{
 };
 use mesh_orchestrator::log;
 use mesh_schemas::payload::TaskProgress;
-use mesh_schemas::{Envelope, Message, RunId, StoredMessage, Subject, TaskVerb};
+use mesh_schemas::{Envelope, ErrorCode, Message, RunId, StoredMessage, Subject, TaskVerb};
 use serde::Deserialize as _;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -17,6 +17,7 @@ use super::super::show::unknown;
 use super::super::state::{EVENTS_GONE, RunReader, RunState, data, run_filters, task_notes};
 use super::Display;
 use super::patience::{LOOK, Patience};
+use crate::failure::Failure;
 use crate::follow::follow;
 
 /// Shows a run until it ends; submits its request first, if there is one.
@@ -131,9 +132,15 @@ impl Watcher {
             }
             return Ok(None);
         };
-        let changed = state.apply(self.bus.namespace(), stored);
+        let mut changed = state.apply(self.bus.namespace(), stored);
         if state.outcome.is_some() {
             self.reader.forget_what_is_gone(state).await?;
+            if state.is_misled()
+                && let Some(told) = self.reader.read(&self.run).await?
+            {
+                *state = told;
+                changed = (0..state.tasks.len()).collect();
+            }
         }
         display.change(state, &changed, stored.time);
         if state.events_gone {
@@ -141,6 +148,10 @@ impl Watcher {
         }
         if state.outcome.is_some() {
             display.end(state);
+        }
+        if let Some(error) = &state.output_lost {
+            let message = format!("the output of run {} is lost: {error}", self.run);
+            return Err(Failure::new(ErrorCode::LostObject, message).into());
         }
         Ok(state.outcome.clone())
     }
