@@ -1,6 +1,7 @@
+use mesh_schemas::Timer;
 use serde_json::json;
 
-use crate::support::Story;
+use crate::support::{Story, task};
 
 const BOOK: &str = "
 output: {paid: '${tasks.pay.output}', how: '${tasks.pay.status}', ship: '${tasks.ship.output}'}
@@ -68,4 +69,30 @@ tasks:
     assert_eq!(story.failed("b", "y").new_work(), ["c"]);
     story.done("c", json!("third"));
     assert_eq!((story.output(), story.counts()), (json!("third"), [1, 2, 0, 0]));
+}
+
+#[test]
+fn one_that_stands_in_never_begins_before_it_is_called() {
+    let tasks = "
+output: '${tasks.pay.output}'
+tasks:
+  pay: {agent: worker, on_failure: {task: invoice}}
+  a: {agent: worker}
+  b: {agent: worker}
+  invoice: {agent: worker, needs: [a, b], join: JOIN}
+";
+    let any = tasks.replace("JOIN", "any");
+    let mut story = Story::of(&any, json!({}));
+    assert_eq!(story.done("a", json!(1)).new_work(), Vec::<String>::new());
+    story.done("pay", json!("by card")).done("b", json!(2));
+    assert_eq!((story.output(), story.counts()), (json!("by card"), [3, 0, 1, 0]));
+    let mut story = Story::of(&any, json!({}));
+    assert_eq!(story.done("a", json!(1)).failed("pay", "declined").new_work(), ["invoice"]);
+
+    let timed = tasks.replace("JOIN", "{quorum: 2, deadline: 30s}");
+    let mut story = Story::of(&timed, json!({}));
+    assert_eq!(story.timers(), [Timer::Deadline]);
+    let timer = || Timer::Join(task("invoice"));
+    assert_eq!(story.failed("pay", "declined").timers(), [Timer::Deadline, timer()]);
+    assert_eq!(story.fired(timer()).failure().0, "quorum_missed");
 }

@@ -131,3 +131,17 @@ fn where_no_case_holds_the_task_is_skipped() {
     assert_eq!(story.failure().1, "route");
     assert!(story.failure().2.contains("tasks.route.switch[0].when: "), "{}", story.failure().2);
 }
+
+#[test]
+fn work_that_is_the_case_of_a_switch_counts() {
+    let mut story = Story::of(ROUTE, json!({"level": "high"}));
+    assert_eq!(story.done("route:0", json!("x")).counts(), [1, 0, 0, 0]);
+    let cases = "{switch: [{when: 'false', agent: worker}, {switch: [{agent: worker}]}]";
+    let tasks = format!(
+        "tasks:\n  each: {cases}, foreach: [1, 2]}}\n  again: {cases}, repeat: {{until: iteration == 2, max: 2}}}}\n"
+    );
+    let mut story = Story::of(&tasks, json!({}));
+    story.done("each:0:1:0", json!(1)).done("each:1:1:0", json!(1));
+    story.done("again:1:1:0", json!(1)).done("again:2:1:0", json!(1));
+    assert_eq!(story.counts(), [4, 0, 0, 0]);
+}

@@ -111,3 +111,43 @@ tasks:
     story.done("n", json!(1));
     assert_eq!(story.output(), json!({"how": "skipped", "other": "done"}));
 }
+
+#[test]
+fn what_a_join_went_on_without_is_free_whatever_was_to_stand_in() {
+    let tasks = "
+output: '${tasks.last.output}'
+tasks:
+  slow: {agent: worker, on_failure: {task: second}}
+  second: {agent: worker, on_failure: {task: third}}
+  third: {agent: worker}
+  quick: {agent: worker}
+  last: {agent: worker, needs: [quick, slow], join: any, on_failure: {task: spare}}
+  spare: {agent: worker, needs: [slow]}
+";
+    let mut story = Story::of(tasks, json!({}));
+    story.done("quick", json!(1));
+    story.done("last", json!("end"));
+    assert_eq!((story.output(), story.given_up()), (json!("end"), vec!["slow run_ended".to_owned()]));
+
+    let needed = format!("{tasks}  waits: {{agent: worker, needs: [slow]}}\n");
+    let mut story = Story::of(&needed, json!({}));
+    story.done("quick", json!(1)).done("last", json!("end"));
+    assert!(story.is_open(), "one still waits for it");
+    story.failed("slow", "x").failed("second", "y").failed("third", "z");
+    assert_eq!(story.failure().1, "third");
+}
+
+#[test]
+fn what_only_one_that_stands_in_needs_is_waited_for() {
+    let tasks = "
+output: '${tasks.pay.output}'
+tasks:
+  pay: {agent: worker, on_failure: {task: invoice}}
+  address: {agent: worker}
+  invoice: {agent: worker, needs: [address]}
+";
+    let mut story = Story::of(tasks, json!({}));
+    story.done("pay", json!(1));
+    assert!(story.is_open());
+    assert_eq!(story.done("address", json!("here")).output(), json!(1));
+}

@@ -3,21 +3,22 @@
 use std::time::Duration;
 
 use mesh_schemas::payload::TaskFailed;
-use mesh_schemas::{Namespace, StoredMessage, Subject, TaskVerb, WorkflowVerb};
+use mesh_schemas::{Namespace, StoredMessage, Subject, TaskId, TaskVerb, WorkflowVerb};
 
 use super::record::{Record, read};
 use crate::interpreter::{Expected, interpret};
 use crate::storm::Storm;
 use crate::workload::Workflow;
 
+/// What follows from the log; an error if anything else was decided.
 pub(super) fn judge(
     namespace: &Namespace,
     workflow: &Workflow,
     record: &Record,
     storm: &Storm,
-) -> Result<(), String> {
-    let mut expected =
-        interpret(namespace, workflow, &record.log).ok_or_else(|| "it never started".to_owned())?;
+) -> Result<Expected, String> {
+    let follows = interpret(namespace, workflow, &record.log).ok_or_else(|| "it never started".to_owned())?;
+    let mut expected = follows.clone();
     // Where an agent was quicker to report a failure, there is nothing to give up any more.
     expected.given_up.retain(|(task, attempt), _| {
         !record.log.iter().any(|event| {
@@ -42,17 +43,27 @@ pub(super) fn judge(
     }
     nothing_came_early(&expected, record)?;
     early_signals_count(namespace, record)?;
-    strays_are_told(namespace, record)
+    strays_are_told(namespace, record, &expected)?;
+    Ok(follows)
 }
 
 /// An outcome of an attempt that the run never had was put aside; one that came after the end of the run may be in its
-/// history instead, among what came late.
-fn strays_are_told(namespace: &Namespace, record: &Record) -> Result<(), String> {
+/// history instead, among what came late. What comes for a part of a task that is over, or soon will be, may be no more than
+/// late, too.
+fn strays_are_told(namespace: &Namespace, record: &Record, expected: &Expected) -> Result<(), String> {
+    let is_part = |task: &TaskId| {
+        let mut over = expected.over.keys().map(TaskId::as_str);
+        over.any(|over| {
+            task.as_str().strip_prefix(over).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+        })
+    };
     let upto = if record.found.end.is_some() { record.when.end } else { record.log.len() };
     record.log.iter().take(upto).try_for_each(|event| {
         let subject = &event.message.subject;
         match Subject::parse(namespace, subject) {
-            Ok(Subject::Task { key, .. }) if !record.has(&key) && !record.put_aside.contains(subject) => {
+            Ok(Subject::Task { key, .. })
+                if !record.has(&key) && !record.put_aside.contains(subject) && !is_part(&key.task) =>
+            {
                 Err(format!("{subject} is of an attempt that never was, and nobody is told"))
             }
             _ => Ok(()),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mesh_core::{Decision, Event, Fact, Plan, Run, replay};
+use mesh_core::{Action, Decision, Event, Fact, Plan, Run, replay};
 use mesh_schemas::{Namespace, StoredMessage};
 
 /// Of a log of any length, about so many prefixes are looked at; of a short one, all.
@@ -79,13 +79,22 @@ impl Folds {
         namespace: &Namespace,
         log: &[StoredMessage],
         upto: u64,
-    ) -> Result<&[Decision], String> {
+    ) -> Result<Vec<Decision>, String> {
         let run =
             self.runs.iter().flatten().next().cloned().ok_or("a checkpoint of a run that nobody folded")?;
         self.extend(namespace, log, &run)?;
         let known = self.events.partition_point(|event| event.sequence <= upto);
-        let count = known.checked_sub(1).map_or(0, |last| self.counts[last]);
-        Ok(&self.decisions[..count])
+        let Some(last) = known.checked_sub(1) else { return Ok(Vec::new()) };
+        // A timer that nobody waits for any more need not be there.
+        let is_idle = |decision: &Decision| {
+            matches!(decision.action, Action::SetTimer(..))
+                && self.runs[last].as_ref().is_some_and(|run| !run.may_be_missing(decision))
+        };
+        Ok(self.decisions[..self.counts[last]]
+            .iter()
+            .filter(|decision| !is_idle(decision))
+            .cloned()
+            .collect())
     }
 
     /// Whoever reads any prefix of the log, and stores what it finds missing, stores nothing that all of the log does

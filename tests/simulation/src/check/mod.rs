@@ -166,7 +166,10 @@ impl Observer {
             let run = &self.workload.runs[record.place];
             let workflow = self.workload.workflow(run).ok_or("a run without a workflow")?;
             let judged = ends::judge(&self.namespace, &workflow, record, storm)
-                .and_then(|()| outcomes::judge(&self.namespace, &self.workload, &workflow, record, storm))
+                .and_then(|follows| {
+                    let agents = outcomes::Agents { workload: &self.workload, workflow: &workflow, storm };
+                    agents.judge(&self.namespace, record, &follows)
+                })
                 .and_then(|()| record.folds.judge(&self.namespace, &record.log));
             judged.map_err(|wrong| format!("run {} ({id}): {wrong}\n{}", record.place, record.told()))?;
         }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use mesh_agents::Context;
 use mesh_schemas::payload::{TaskCompleted, TaskError, TaskFailed, code};
-use mesh_schemas::{AgentId, Namespace, StoredMessage, Subject, TaskKey, TaskVerb};
+use mesh_schemas::{AgentId, Attempt, Namespace, StoredMessage, Subject, TaskId, TaskKey, TaskVerb};
 
 use super::Observer;
 use super::record::{Record, read};
+use crate::interpreter::Expected;
 use crate::storm::{Pace, Storm};
 use crate::workload::{Behaviour, Ending, Workflow, Workload};
 use crate::world::DOUBLE;
@@ -42,15 +43,23 @@ pub(super) fn is_needed(observer: &Observer, context: &Context) -> Result<(), St
     })
 }
 
-/// Every outcome that an agent has stored is one that it may have had.
-pub(super) fn judge(
-    namespace: &Namespace,
-    workload: &Workload,
-    workflow: &Workflow,
-    record: &Record,
-    storm: &Storm,
-) -> Result<(), String> {
-    record.log.iter().try_for_each(|event| {
+/// What agents were to do.
+pub(super) struct Agents<'a> {
+    pub(super) workload: &'a Workload,
+    pub(super) workflow: &'a Workflow,
+    pub(super) storm: &'a Storm,
+}
+
+impl Agents<'_> {
+    /// Every outcome that an agent has stored is one that it may have had.
+    pub(super) fn judge(
+        &self,
+        namespace: &Namespace,
+        record: &Record,
+        follows: &Expected,
+    ) -> Result<(), String> {
+        let Self { workload, workflow, storm } = self;
+        record.log.iter().try_for_each(|event| {
         let Ok(Subject::Task { verb, key }) = Subject::parse(namespace, &event.message.subject) else { return Ok(()) };
         let task = (key.task.clone(), key.attempt);
         let behaviour = workload.behaviour(record.place, &key.task, key.attempt);
@@ -67,13 +76,13 @@ pub(super) fn judge(
             TaskVerb::Failed => {
                 let (_, data) = read::<TaskFailed>(event)?;
                 data.agent.is_none() || is_double(data.agent.as_ref()) || {
-                    let timeout = workflow.tasks.get(&key.task).and_then(|task| task.timeout);
+                    let timeout = workflow.work(&key.task).and_then(|work| work.timeout);
                     let (_, created) = created.ok_or("an outcome of what was never created")?;
                     let is_late = created.deadline.is_some_and(|deadline| {
                         event.time + behaviour.takes.min(SLACK) >= deadline
                     });
                     match data.error.code.as_str() {
-                        code::RUN_ENDED => was_given_up(record, event),
+                        code::RUN_ENDED => was_given_up(record, event, follows, &task),
                         code::POISON => was_lost_too_often(record, &key),
                         _ => is_right(behaviour, &data.error, timeout, is_late, storm),
                     }
@@ -86,6 +95,7 @@ pub(super) fn judge(
         }
         Err(format!("{} does not come from an agent that {behaviour}", event.message.subject))
     })
+    }
 }
 
 fn is_right(
@@ -125,9 +135,13 @@ fn is_double(agent: Option<&AgentId>) -> bool {
     agent.is_some_and(|agent| agent.as_str() == DOUBLE)
 }
 
-/// Whether the event that ends the run stands before an outcome: then whoever was at work may have been told.
-fn was_given_up(record: &Record, outcome: &StoredMessage) -> bool {
-    let place = |subject: &str| record.log.iter().position(|event| event.message.subject == subject);
-    let end = record.found.end.as_ref().and_then(|(cause, _)| place(cause));
-    end.is_some_and(|end| Some(end) < place(&outcome.message.subject))
+/// Whether the event by which an attempt was given up stands before an outcome: then whoever was at work may have been told.
+fn was_given_up(
+    record: &Record,
+    outcome: &StoredMessage,
+    follows: &Expected,
+    task: &(TaskId, Attempt),
+) -> bool {
+    let place = record.log.iter().position(|event| event.message.subject == outcome.message.subject);
+    follows.given_up.get(task).is_some_and(|given_up| Some(given_up.at) < place)
 }

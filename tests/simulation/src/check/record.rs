@@ -127,7 +127,7 @@ impl Record {
             self.log.iter().any(|event| is_of_it(Subject::parse(namespace, &event.message.subject)))
         };
         let found = &self.found;
-        for Decision { action, .. } in self.folds.decided(namespace, &self.log, upto)? {
+        for Decision { action, .. } in &self.folds.decided(namespace, &self.log, upto)? {
             let is_stored = match action {
                 Action::Create(key, _) => {
                     let attempt = (key.task.clone(), key.attempt);

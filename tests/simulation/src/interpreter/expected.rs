@@ -8,7 +8,10 @@ use mesh_schemas::{Attempt, TaskId, Timer};
 use serde_json::Value;
 
 use super::log::Log;
-use crate::workload::Workflow;
+use crate::workload::{self, Workflow};
+
+/// Stands for the words that the mesh finds for an error: nobody says which they are, so any will do.
+pub const UNTOLD: char = '\u{e000}';
 
 /// All that follows from a log.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,6 +24,9 @@ pub struct Expected {
     pub given_up: BTreeMap<(TaskId, Attempt), Decided<&'static str>>,
     /// The end of the run.
     pub end: Option<Decided<Ended>>,
+    /// Groups, loops and the like, and iterations, that were over before the run was, each with the place of the event that
+    /// ended it.
+    pub over: BTreeMap<TaskId, usize>,
 }
 
 /// Something that follows from an event.
@@ -87,14 +93,19 @@ pub enum End {
 }
 
 impl Work {
-    pub(super) fn new(workflow: &Workflow, id: &TaskId, input: &Value, log: &Log, at: usize) -> Self {
-        let task = &workflow.tasks[id];
+    pub(super) fn new(
+        workflow: &Workflow,
+        work: &workload::Work,
+        input: Value,
+        log: &Log,
+        at: usize,
+    ) -> Self {
         let millis = |timeout: Duration| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         Self {
             workflow: workflow.name.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
-            action: task.action.clone(),
-            input: input.clone(),
-            timeout_ms: task.timeout.map(millis),
+            action: work.action.clone(),
+            input,
+            timeout_ms: work.timeout.map(millis),
             deadline: log.deadline(workflow),
             basis: log.events[at].time,
         }
@@ -126,6 +137,7 @@ impl Expected {
         prefix.timers.retain(|_, decided| decided.at < events);
         prefix.given_up.retain(|_, decided| decided.at < events);
         prefix.end.take_if(|decided| decided.at >= events);
+        prefix.over.retain(|_, at| *at < events);
         prefix
     }
 }

@@ -5,6 +5,7 @@ use mesh_schemas::{
 };
 use serde_json::{Value, json};
 
+use super::expected::UNTOLD;
 use crate::workload::Workflow;
 
 /// Longest time that a run takes when its definition says nothing: 24 hours.
@@ -54,15 +55,16 @@ pub(super) struct Tried {
 #[derive(Clone)]
 pub(super) struct Error {
     pub(super) code: String,
+    pub(super) message: String,
     pub(super) retryable: bool,
     /// Seconds.
     pub(super) retry_after: f64,
 }
 
 impl Error {
-    /// An error that every attempt would meet.
+    /// An error that every attempt would meet, in words of the mesh.
     pub(super) fn fatal(code: &str) -> Self {
-        Self { code: code.to_owned(), retryable: false, retry_after: 0.0 }
+        Self { code: code.to_owned(), message: UNTOLD.to_string(), retryable: false, retry_after: 0.0 }
     }
 }
 
@@ -103,6 +105,12 @@ impl Log {
     /// When the run ends whatever happens.
     pub(super) fn deadline(&self, workflow: &Workflow) -> DateTime<Utc> {
         self.events[self.started].time + workflow.timeout.unwrap_or(DEFAULT_TIMEOUT)
+    }
+
+    /// Where a timer fires behind a place.
+    pub(super) fn fired_behind(&self, place: usize, timer: &Timer) -> Option<usize> {
+        let fires = |fact: &Fact| matches!(fact, Fact::Fired(fired) if fired == timer).then_some(());
+        self.first_behind(place, fires).map(|(at, ())| at)
     }
 
     /// The first event behind a place for which something can be found out.
@@ -161,7 +169,7 @@ fn outcome(verb: TaskVerb, tried: Tried, data: Option<&Value>) -> Fact {
 
 /// The error of an outcome; one that does not say so is retryable.
 fn error(data: &Value) -> Option<Error> {
-    data.get("message")?.as_str()?;
+    let message = data.get("message")?.as_str()?.to_owned();
     let retryable = match data.get("retryable") {
         None => true,
         Some(says) => says.as_bool()?,
@@ -170,7 +178,7 @@ fn error(data: &Value) -> Option<Error> {
         None | Some(Value::Null) => 0.0,
         Some(seconds) => seconds.as_f64()?,
     };
-    Some(Error { code: data.get("code")?.as_str()?.to_owned(), retryable, retry_after })
+    Some(Error { code: data.get("code")?.as_str()?.to_owned(), message, retryable, retry_after })
 }
 
 /// The JSON of a message: a CloudEvent in structured mode, or bare data.

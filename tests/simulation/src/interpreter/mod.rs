@@ -1,64 +1,65 @@
 //! What follows from the log of a run, by the documented rules alone.
 //!
-//! Nothing here steps through the log and keeps a state, as an orchestrator does. Instead, each question is asked of the
-//! whole log: the attempt of a task begins at the event by which the last of its needs has ended; it is answered by the
-//! first outcome behind that event; a pause is over at the first `timer.fired` behind the event that it follows from; a
-//! run ends at the first event that ends it, and what would have followed from that event or a later one is void. Every
-//! decision so belongs to the event that enables it, and what stands behind that event cannot change it: what a prefix
-//! of the log leads to is what the whole log leads to, up to the prefix's last event.
+//! Nothing here is handed events, as an orchestrator is. Instead, whatever begins asks the log what becomes of it: an attempt
+//! is answered by the first outcome behind the event by which it was created; a pause is over at the first `timer.fired`
+//! behind the event that it follows from. So every task, item and iteration has a life, from the event that begins it to
+//! the one that ends it or all around it; a group, a loop and a run are lives made of lives, which go on where the first of
+//! these does. A run ends at the first event that ends it, and what would have followed from that event or a later one is
+//! void. Every decision so belongs to the event that enables it, and what stands behind that event cannot change it: what a
+//! prefix of the log leads to is what the whole log leads to, up to the prefix's last event.
 //!
 //! The rules are those of the README, of `schemas/README.md` and of the types in `mesh_schemas::definition` and
 //! `mesh_schemas::payload`. Only names, subjects and payloads are shared with the mesh, for those are the contract.
 
+mod block;
+mod each;
 mod end;
 mod expected;
 mod found;
 mod life;
 mod log;
+mod reading;
+mod repeat;
 mod retry;
+mod wait;
+mod work;
 
+use mesh_schemas::payload::TaskCounts;
 use mesh_schemas::{Namespace, StoredMessage, Timer};
 
 use crate::workload::Workflow;
 
-pub use expected::{Decided, End, Ended, Expected, Wait, Work};
+pub use expected::{Decided, End, Ended, Expected, UNTOLD, Wait, Work};
 pub use found::{Found, FoundEnd};
 
-use life::Lives;
+use block::Block;
 use log::Log;
+use reading::Reading;
 
 /// What follows from the log of a run: all events of `MESH_EVENTS` that belong to it, or the first of them, in the order of
 /// the stream. None as long as there is no readable `started` among them; what stands before it is not part of the run.
 #[must_use]
 pub fn interpret(namespace: &Namespace, workflow: &Workflow, log: &[StoredMessage]) -> Option<Expected> {
     let log = Log::read(namespace, log)?;
-    let lives = Lives::of(workflow, &log);
-    let end = end::find(workflow, &log, &lives);
-    let mut expected = Expected::default();
-    // What would follow from the event that ends the run, or from a later one, does not.
-    let last = end.as_ref().map_or(log.events.len(), |end| end.at);
-    let decided = |at: usize| (at < last).then_some(at);
-    if let Some(at) = decided(log.started) {
-        expected.timers.insert(Timer::Deadline, Decided { at, what: Wait::exactly(log.deadline(workflow)) });
+    let (mut expected, mut at) = (Expected::default(), log.started);
+    let what = Wait::exactly(log.deadline(workflow));
+    expected.timers.insert(Timer::Deadline, Decided { at, what });
+    let mut reading = Reading { workflow, log: &log, expected, counts: TaskCounts::default() };
+    let outside = end::from_outside(&log);
+    let mut root = Block::new(&workflow.tasks, workflow.output.as_ref(), None);
+    let mut fate = root.begin(at, &mut reading, None);
+    // An event from outside is for no task, so the two are never the same.
+    let ends = outside.as_ref().map_or(usize::MAX, |(end, _)| *end);
+    while fate.is_none()
+        && let Some(next) = root.next().filter(|next| *next < ends)
+    {
+        at = next;
+        fate = root.go_on(at, &mut reading, None);
     }
-    for (id, life) in &lives.all {
-        for tried in &life.tries {
-            let key = (id.clone(), tried.attempt);
-            if let Some(at) = decided(tried.created) {
-                let work = Work::new(workflow, id, &life.input, &log, at);
-                expected.created.insert(key.clone(), Decided { at, what: work });
-            }
-            if let Some((at, pause)) = tried.pause.clone()
-                && let Some(at) = decided(at)
-            {
-                let timer = Timer::Retry { task: id.clone(), after: tried.attempt };
-                expected
-                    .timers
-                    .insert(timer, Decided { at, what: Wait::behind(log.events[at].time, &pause) });
-            }
-        }
+    match (fate, outside) {
+        (Some(fate), _) => end::by_tasks(fate, at, &mut reading),
+        (None, Some((end, why))) => end::by_outside(&root, why, end, &mut reading),
+        (None, None) => {}
     }
-    expected.given_up = end::given_up(&lives, end.as_ref());
-    expected.end = end.and_then(|end| end.decided(workflow, &log, &lives));
-    Some(expected)
+    Some(reading.expected)
 }

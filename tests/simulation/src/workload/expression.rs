@@ -1,8 +1,11 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use mesh_schemas::TaskId;
 use serde_json::Value;
+
+use super::operator::Operator;
+use super::scope::{Scope, Seen};
 
 /// An expression of a definition, as a tree: what is written as text for the mesh is evaluated here without parsing.
 ///
@@ -13,12 +16,20 @@ pub enum Expression {
     Literal(Value),
     /// `input`
     Input,
-    /// `result`, in the output of a task.
+    /// `result`, in the output of a task and in the condition to end a loop.
     Result,
+    /// `item`, `index`, `key`, `iteration` or `previous`, in a loop.
+    Local(Local),
     /// `run.<field>`
     Run(&'static str),
     /// `tasks.<id>.output`
     Output(TaskId),
+    /// `tasks.<id>.status`
+    Status(TaskId),
+    /// `tasks.<id>.error`
+    Error(TaskId),
+    /// `tasks.<id>.iterations`
+    Iterations(TaskId),
     /// `x.<field>`
     Field(Box<Self>, &'static str),
     /// `has(x.<field>)`
@@ -41,38 +52,34 @@ pub enum Expression {
     Size(Box<Self>),
 }
 
-/// An operator whose two sides are always evaluated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are those of arithmetic")]
-pub enum Operator {
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-    Remainder,
-    Equal,
-    Unequal,
-    Less,
-    AtMost,
-    Greater,
-    AtLeast,
-}
-
 /// An expression has no value: something is missing, is of the wrong kind, or is out of range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoValue;
 
-/// What an expression can see.
-#[derive(Debug, Clone, Copy)]
-pub struct Scope<'a> {
-    /// Input of the run.
-    pub input: &'a Value,
-    /// Outputs of tasks that have ended; null for those that are not here.
-    pub outputs: &'a BTreeMap<TaskId, Value>,
-    /// `run`, an object.
-    pub run: &'a Value,
-    /// What the agent returned, in the output of a task.
-    pub result: &'a Value,
+/// What a loop brings along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Local {
+    /// An item of a list or an object.
+    Item,
+    /// Its place, from 0.
+    Index,
+    /// Its key, if it is one of an object.
+    Key,
+    /// The number of an iteration, from 1.
+    Iteration,
+    /// The output of the one before.
+    Previous,
+}
+
+/// What stands around an expression: what it may use.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// The tasks that have ended, or may have.
+    pub tasks: BTreeSet<TaskId>,
+    /// Whether there is a loop over items.
+    pub items: bool,
+    /// Whether there is a loop that repeats.
+    pub iterations: bool,
 }
 
 impl Expression {
@@ -108,7 +115,14 @@ impl Expression {
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, NoValue> {
         Ok(match self {
             Self::Literal(value) => value.clone(),
-            Self::Input | Self::Result | Self::Output(_) | Self::Field(..) => self.look_up(scope)?.clone(),
+            Self::Input
+            | Self::Result
+            | Self::Local(_)
+            | Self::Output(_)
+            | Self::Status(_)
+            | Self::Error(_)
+            | Self::Iterations(_)
+            | Self::Field(..) => self.look_up(scope)?.clone(),
             Self::Run(field) => scope.run.get(field).cloned().ok_or(NoValue)?,
             Self::Has(of, field) => match of.evaluate(scope)? {
                 Value::Object(map) => map.contains_key(*field).into(),
@@ -157,10 +171,15 @@ impl Expression {
 
     /// The value of a path, without a copy of all that the path leads through.
     fn look_up<'a>(&self, scope: &Scope<'a>) -> Result<&'a Value, NoValue> {
+        let seen = |task, part: fn(&Seen) -> &Value| scope.around.task(task).map_or(&Value::Null, part);
         match self {
             Self::Input => Ok(scope.input),
             Self::Result => Ok(scope.result),
-            Self::Output(task) => Ok(scope.outputs.get(task).unwrap_or(&Value::Null)),
+            Self::Local(local) => Ok(local.look_up(scope)),
+            Self::Output(task) => Ok(seen(task, |seen| &seen.output)),
+            Self::Status(task) => Ok(seen(task, |seen| &seen.status)),
+            Self::Error(task) => Ok(seen(task, |seen| &seen.error)),
+            Self::Iterations(task) => Ok(seen(task, |seen| &seen.iterations)),
             Self::Field(of, field) => of.look_up(scope)?.get(field).ok_or(NoValue),
             _ => Err(NoValue),
         }
@@ -174,20 +193,41 @@ impl Expression {
         self.evaluate(scope)?.as_bool().ok_or(NoValue)
     }
 
-    /// Adds the tasks whose outputs are used.
-    pub fn uses(&self, tasks: &mut BTreeSet<TaskId>) {
-        if let Self::Output(task) = self {
-            tasks.insert(task.clone());
-        }
-        for part in self.parts() {
-            part.uses(tasks);
+    /// Whether all that it uses is there.
+    #[must_use]
+    pub fn is_seen(&self, sight: &Sight) -> bool {
+        let itself = match self {
+            Self::Output(task) | Self::Status(task) | Self::Error(task) | Self::Iterations(task) => {
+                sight.tasks.contains(task)
+            }
+            Self::Local(Local::Item | Local::Index | Local::Key) => sight.items,
+            Self::Local(Local::Iteration | Local::Previous) => sight.iterations,
+            _ => true,
+        };
+        itself && self.parts().into_iter().all(|part| part.is_seen(sight))
+    }
+
+    /// Whether it asks for anything of a task.
+    #[must_use]
+    pub fn mentions(&self, task: &TaskId) -> bool {
+        match self {
+            Self::Output(of) | Self::Status(of) | Self::Error(of) | Self::Iterations(of) => of == task,
+            _ => self.parts().into_iter().any(|part| part.mentions(task)),
         }
     }
 
     /// The expressions that it is made of.
     fn parts(&self) -> Vec<&Self> {
         match self {
-            Self::Literal(_) | Self::Input | Self::Result | Self::Run(_) | Self::Output(_) => Vec::new(),
+            Self::Literal(_)
+            | Self::Input
+            | Self::Result
+            | Self::Local(_)
+            | Self::Run(_)
+            | Self::Output(_)
+            | Self::Status(_)
+            | Self::Error(_)
+            | Self::Iterations(_) => Vec::new(),
             Self::Field(of, _) | Self::Has(of, _) | Self::Not(of) | Self::Text(of) | Self::Size(of) => {
                 vec![of]
             }
@@ -204,56 +244,26 @@ impl Expression {
     }
 }
 
-impl Operator {
-    fn apply(self, left: &Value, right: &Value) -> Result<Value, NoValue> {
-        match self {
-            Self::Equal => return Ok((left == right).into()),
-            Self::Unequal => return Ok((left != right).into()),
-            _ => {}
-        }
-        if let (Some(a), Some(b)) = (left.as_i64(), right.as_i64()) {
-            return match self {
-                Self::Add => a.checked_add(b).map(Value::from),
-                Self::Subtract => a.checked_sub(b).map(Value::from),
-                Self::Multiply => a.checked_mul(b).map(Value::from),
-                Self::Divide => a.checked_div(b).map(Value::from),
-                Self::Remainder => a.checked_rem(b).map(Value::from),
-                _ => self.compare(&a, &b),
-            }
-            .ok_or(NoValue);
-        }
-        match (left, right) {
-            (Value::String(a), Value::String(b)) if self == Self::Add => Ok(format!("{a}{b}").into()),
-            (Value::Array(a), Value::Array(b)) if self == Self::Add => Ok([a.as_slice(), b].concat().into()),
-            (Value::String(a), Value::String(b)) => self.compare(a, b).ok_or(NoValue),
-            (Value::Bool(a), Value::Bool(b)) => self.compare(a, b).ok_or(NoValue),
-            _ => Err(NoValue),
+impl Local {
+    fn look_up<'a>(self, scope: &Scope<'a>) -> &'a Value {
+        let (item, iteration) = (scope.around.item(), scope.around.iteration());
+        match (self, item, iteration) {
+            (Self::Item, Some((item, ..)), _) => item,
+            (Self::Index, Some((_, index, _)), _) => index,
+            (Self::Key, Some((.., key)), _) => key,
+            (Self::Iteration, _, Some((number, _))) => number,
+            (Self::Previous, _, Some((_, previous))) => previous,
+            _ => &Value::Null,
         }
     }
 
-    fn compare<T: Ord>(self, a: &T, b: &T) -> Option<Value> {
-        Some(Value::Bool(match self {
-            Self::Less => a < b,
-            Self::AtMost => a <= b,
-            Self::Greater => a > b,
-            Self::AtLeast => a >= b,
-            _ => return None,
-        }))
-    }
-
-    fn sign(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
-            Self::Add => "+",
-            Self::Subtract => "-",
-            Self::Multiply => "*",
-            Self::Divide => "/",
-            Self::Remainder => "%",
-            Self::Equal => "==",
-            Self::Unequal => "!=",
-            Self::Less => "<",
-            Self::AtMost => "<=",
-            Self::Greater => ">",
-            Self::AtLeast => ">=",
+            Self::Item => "item",
+            Self::Index => "index",
+            Self::Key => "key",
+            Self::Iteration => "iteration",
+            Self::Previous => "previous",
         }
     }
 }
@@ -266,7 +276,11 @@ impl fmt::Display for Expression {
             Self::Input => f.write_str("input"),
             Self::Result => f.write_str("result"),
             Self::Run(field) => write!(f, "run.{field}"),
+            Self::Local(local) => f.write_str(local.name()),
             Self::Output(task) => write!(f, "tasks.{task}.output"),
+            Self::Status(task) => write!(f, "tasks.{task}.status"),
+            Self::Error(task) => write!(f, "tasks.{task}.error"),
+            Self::Iterations(task) => write!(f, "tasks.{task}.iterations"),
             Self::Field(of, field) => write!(f, "{of}.{field}"),
             Self::Has(of, field) => write!(f, "has({of}.{field})"),
             // In brackets, because CEL's parsers leave `!!` out before anyone asks whether it stands before a bool.

@@ -7,10 +7,15 @@ mod behaviour;
 mod choices;
 mod expression;
 mod generate;
+mod operator;
+mod parts;
 mod run;
+mod scope;
 mod simpler;
+mod task;
 mod template;
 mod workflow;
+mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,11 +24,16 @@ use mesh_schemas::{Attempt, Capability, TaskId, WorkflowName};
 
 pub use behaviour::{Answer, Behaviour, Ending};
 pub use choices::Choices;
-pub use expression::{Expression, NoValue, Operator, Scope};
+pub use expression::{Expression, Local, NoValue, Sight};
+pub use operator::Operator;
+pub use parts::Parts;
 pub use run::{Run, Says, Sending, Signal, Target};
+pub use scope::{Around, Brings, Scope, Seen};
 pub use simpler::shrink;
+pub use task::{Body, Case, Each, Group, Join, Often, OnFailure, Quota, Repeat, Retry, Task, Work};
 pub use template::{Fragment, Template};
-pub use workflow::{Retry, Task, Workflow};
+pub use workflow::Workflow;
+pub(crate) use workflow::{after, rescued_by};
 
 /// All that a simulation is given to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,12 +77,12 @@ impl Workload {
     /// Every capability that a task asks for.
     #[must_use]
     pub fn capabilities(&self) -> BTreeSet<Capability> {
-        let tasks = self.workflows.values().flat_map(|workflow| workflow.tasks.values());
+        let asked = self.workflows.values().flat_map(Workflow::capabilities);
         let direct = self.runs.iter().filter_map(|run| match &run.target {
             Target::Task(capability) => Some(capability.clone()),
             Target::Workflow(_) => None,
         });
-        tasks.map(|task| task.agent.clone()).chain(direct).collect()
+        asked.chain(direct).collect()
     }
 }
 

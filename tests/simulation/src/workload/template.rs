@@ -1,9 +1,10 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use mesh_schemas::TaskId;
 use serde_json::Value;
 
-use super::expression::{Expression, NoValue, Scope};
+use super::expression::{Expression, NoValue, Sight};
+use super::scope::Scope;
 
 /// Data with expressions in its strings: a task's `with` or `output`, or the output of a workflow.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,20 +79,33 @@ impl Template {
         })
     }
 
-    /// Adds the tasks whose outputs are used.
-    pub fn uses(&self, tasks: &mut BTreeSet<TaskId>) {
+    /// Whether all that its expressions use is there.
+    #[must_use]
+    pub fn is_seen(&self, sight: &Sight) -> bool {
         match self {
-            Self::Plain(_) => {}
-            Self::Whole(expression) => expression.uses(tasks),
-            Self::Mixed(fragments) => {
-                for fragment in fragments {
-                    if let Fragment::Expression(expression) = fragment {
-                        expression.uses(tasks);
-                    }
-                }
-            }
-            Self::List(items) => items.iter().for_each(|item| item.uses(tasks)),
-            Self::Object(map) => map.values().for_each(|value| value.uses(tasks)),
+            Self::Plain(_) => true,
+            Self::Whole(expression) => expression.is_seen(sight),
+            Self::Mixed(fragments) => fragments.iter().all(|fragment| match fragment {
+                Fragment::Text(_) => true,
+                Fragment::Expression(expression) => expression.is_seen(sight),
+            }),
+            Self::List(items) => items.iter().all(|item| item.is_seen(sight)),
+            Self::Object(map) => map.values().all(|value| value.is_seen(sight)),
+        }
+    }
+
+    /// Whether an expression in it asks for anything of a task.
+    #[must_use]
+    pub fn mentions(&self, task: &TaskId) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Whole(expression) => expression.mentions(task),
+            Self::Mixed(fragments) => fragments.iter().any(|fragment| match fragment {
+                Fragment::Text(_) => false,
+                Fragment::Expression(expression) => expression.mentions(task),
+            }),
+            Self::List(items) => items.iter().any(|item| item.mentions(task)),
+            Self::Object(map) => map.values().any(|value| value.mentions(task)),
         }
     }
 

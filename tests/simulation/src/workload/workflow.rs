@@ -1,11 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use mesh_schemas::{Capability, TaskId, WorkflowName};
-use serde_json::Value;
 
 use super::expression::Expression;
+use super::task::{Body, Often, OnFailure, Task, Work};
 use super::template::Template;
 
 /// A workflow as the workload means it. What is absent here is absent in the definition too: which value then counts is
@@ -22,82 +21,11 @@ pub struct Workflow {
     pub timeout: Option<Duration>,
 }
 
-/// A task of a workflow.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Task {
-    /// The capability that does it.
-    pub agent: Capability,
-    /// What the agent is to do.
-    pub action: Option<String>,
-    /// Tasks that must have ended first.
-    pub needs: BTreeSet<TaskId>,
-    /// Condition.
-    pub when: Option<Expression>,
-    /// Whether it says `on_skipped: run`.
-    pub runs_when_skipped: bool,
-    /// Input.
-    pub with: Option<Template>,
-    /// Output.
-    pub output: Option<Template>,
-    /// How failed attempts are repeated.
-    pub retry: Option<Retry>,
-    /// Longest time of one execution.
-    pub timeout: Option<Duration>,
-    /// Whether it says `on_failure: continue`.
-    pub continues: bool,
-}
-
-/// What a task says about repeated attempts.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Retry {
-    /// Attempts in all.
-    pub max_attempts: Option<u32>,
-    /// Pause after the first failed attempt, in whole milliseconds.
-    pub initial: Option<Duration>,
-    /// How much longer each further pause is.
-    pub factor: Option<f64>,
-    /// Longest pause, in whole milliseconds.
-    pub max: Option<Duration>,
-    /// Share of a pause that is taken off by chance.
-    pub jitter: Option<f64>,
-    /// Codes that are not worth another attempt.
-    pub fatal_on: Vec<String>,
-}
-
 /// Longest time that a hanging attempt may keep a run open, so that a simulation of it ends soon.
 const LONGEST_HANG: Duration = Duration::from_secs(60);
 
-impl Task {
-    /// A task that says nothing but which agents do it.
-    #[must_use]
-    pub fn new(agent: Capability) -> Self {
-        Self {
-            agent,
-            action: None,
-            needs: BTreeSet::new(),
-            when: None,
-            runs_when_skipped: false,
-            with: None,
-            output: None,
-            retry: None,
-            timeout: None,
-            continues: false,
-        }
-    }
-
-    /// The tasks whose outputs it uses.
-    #[must_use]
-    pub fn uses(&self) -> BTreeSet<TaskId> {
-        let mut tasks = BTreeSet::new();
-        if let Some(when) = &self.when {
-            when.uses(&mut tasks);
-        }
-        for template in self.with.iter().chain(&self.output) {
-            template.uses(&mut tasks);
-        }
-        tasks
-    }
-}
+/// Of how many items agents are told what to do with them, if they are to do anything but succeed.
+const SCRIPTED_ITEMS: u32 = 3;
 
 impl Workflow {
     /// The workflow of a directly requested task: one task named `task`, with input and output of the run.
@@ -115,86 +43,117 @@ impl Workflow {
         }
     }
 
-    /// The tasks that surely have ended before a task begins.
+    /// The work that a full id leads to: `review:lint`, `each:3`, `route:0:a`.
     #[must_use]
-    pub fn before(&self, task: &TaskId) -> BTreeSet<TaskId> {
-        let mut before = BTreeSet::new();
-        let mut open: Vec<&TaskId> = self.tasks.get(task).into_iter().flat_map(|task| &task.needs).collect();
-        while let Some(task) = open.pop() {
-            if before.insert(task.clone()) {
-                open.extend(self.tasks.get(task).into_iter().flat_map(|task| &task.needs));
+    pub fn work(&self, id: &TaskId) -> Option<&Work> {
+        let mut parts = id.parts();
+        let mut tasks = &self.tasks;
+        loop {
+            let task = tasks.get(&parts.next()?.parse::<TaskId>().ok()?)?;
+            if task.often != Often::Once {
+                parts.next()?.parse::<u32>().ok()?;
+            }
+            let mut body = &task.body;
+            while let Body::Switch(cases) = body {
+                body = &cases.get(parts.next()?.parse::<usize>().ok()?)?.body;
+            }
+            match body {
+                Body::Group(group) => tasks = &group.tasks,
+                Body::Work(work) => return parts.next().is_none().then_some(work),
+                Body::Switch(_) => return None,
             }
         }
-        before
     }
 
-    /// The tasks that need a task directly, in the order of their ids.
-    pub fn after<'a>(&'a self, task: &'a TaskId) -> impl Iterator<Item = (&'a TaskId, &'a Task)> {
-        self.tasks.iter().filter(move |(_, other)| other.needs.contains(task))
+    /// The work that a run may ask for, with its full ids, of the first items and of all iterations.
+    #[must_use]
+    pub fn works(&self) -> Vec<(TaskId, &Work)> {
+        let mut found = Vec::new();
+        works_of(&self.tasks, "", &mut found);
+        found
+    }
+
+    /// Every capability that a task asks for.
+    #[must_use]
+    pub fn capabilities(&self) -> BTreeSet<Capability> {
+        self.works().into_iter().map(|(_, work)| work.agent.clone()).collect()
     }
 
     /// Whether an attempt of a task that hangs ends soon, by its own timeout or with the run.
     #[must_use]
     pub fn may_hang(&self, task: &TaskId) -> bool {
-        let timeout = self.tasks.get(task).and_then(|task| task.timeout);
+        let timeout = self.work(task).and_then(|work| work.timeout);
         timeout.is_some() || self.timeout.is_some_and(|timeout| timeout <= LONGEST_HANG)
     }
+}
 
-    /// The definition as YAML.
-    #[must_use]
-    pub fn to_yaml(&self) -> String {
-        let mut yaml = Yaml::default();
-        yaml.line(0, "mesh", "v1");
-        yaml.optional(0, "name", self.name.as_ref());
-        yaml.optional(0, "timeout", self.timeout.map(span));
-        yaml.optional(0, "output", self.output.as_ref().map(Template::to_json));
-        yaml.line(0, "tasks", "");
-        for (id, task) in &self.tasks {
-            yaml.line(1, id.as_str(), "");
-            yaml.line(2, "agent", task.agent.as_str());
-            yaml.optional(2, "action", task.action.as_ref());
-            let needs: Vec<&str> = task.needs.iter().map(TaskId::as_str).collect();
-            yaml.optional(2, "needs", (!needs.is_empty()).then(|| format!("[{}]", needs.join(", "))));
-            yaml.optional(2, "when", task.when.as_ref().map(|when| Value::from(when.to_cel())));
-            yaml.optional(2, "on_skipped", task.runs_when_skipped.then_some("run"));
-            yaml.optional(2, "with", task.with.as_ref().map(Template::to_json));
-            yaml.optional(2, "output", task.output.as_ref().map(Template::to_json));
-            yaml.optional(2, "timeout", task.timeout.map(span));
-            yaml.optional(2, "on_failure", task.continues.then_some("continue"));
-            if let Some(retry) = &task.retry {
-                yaml.line(2, "retry", if *retry == Retry::default() { "{}" } else { "" });
-                yaml.optional(3, "max_attempts", retry.max_attempts);
-                yaml.optional(3, "initial", retry.initial.map(span));
-                yaml.optional(3, "factor", retry.factor.map(|factor| format!("{factor:?}")));
-                yaml.optional(3, "max", retry.max.map(span));
-                yaml.optional(3, "jitter", retry.jitter.map(|jitter| format!("{jitter:?}")));
-                let codes = (!retry.fatal_on.is_empty()).then(|| format!("[{}]", retry.fatal_on.join(", ")));
-                yaml.optional(3, "fatal_on", codes);
+fn works_of<'a>(tasks: &'a BTreeMap<TaskId, Task>, prefix: &str, found: &mut Vec<(TaskId, &'a Work)>) {
+    for (id, task) in tasks {
+        let path = format!("{prefix}{id}");
+        match &task.often {
+            Often::Once => works_in(&task.body, &path, found),
+            Often::Each(_) => {
+                (0..SCRIPTED_ITEMS).for_each(|item| works_in(&task.body, &format!("{path}:{item}"), found));
+            }
+            Often::Repeat(repeat) => {
+                (1..=repeat.max).for_each(|number| works_in(&task.body, &format!("{path}:{number}"), found));
             }
         }
-        yaml.0
     }
 }
 
-/// Writes keys with their values; data is written as JSON, which is YAML too.
-#[derive(Default)]
-struct Yaml(String);
-
-impl Yaml {
-    fn line(&mut self, depth: usize, key: &str, value: &str) {
-        let space = if value.is_empty() { "" } else { " " };
-        // Writing to a string does not fail.
-        let _ = writeln!(self.0, "{:depth$}{key}:{space}{value}", "", depth = depth * 2);
-    }
-
-    fn optional(&mut self, depth: usize, key: &str, value: Option<impl ToString>) {
-        if let Some(value) = value {
-            self.line(depth, key, &value.to_string());
+fn works_in<'a>(body: &'a Body, path: &str, found: &mut Vec<(TaskId, &'a Work)>) {
+    match body {
+        Body::Work(work) => {
+            let id = path.parse().unwrap_or_else(|_| unreachable!("{path:?} is made of ids and numbers"));
+            found.push((id, work));
+        }
+        Body::Group(group) => works_of(&group.tasks, &format!("{path}:"), found),
+        Body::Switch(cases) => {
+            for (number, case) in cases.iter().enumerate() {
+                works_in(&case.body, &format!("{path}:{number}"), found);
+            }
         }
     }
 }
 
-/// A time as definitions write it.
-fn span(duration: Duration) -> String {
-    format!("{}ms", duration.as_millis())
+/// The tasks of a block that have ended before a task begins, or could have if its join waited for them.
+#[must_use]
+pub(super) fn before(tasks: &BTreeMap<TaskId, Task>, task: &TaskId) -> BTreeSet<TaskId> {
+    let mut before = BTreeSet::new();
+    let mut open = waits_for(tasks, task);
+    while let Some(task) = open.pop() {
+        if before.insert(task.clone()) {
+            open.extend(waits_for(tasks, task));
+        }
+    }
+    before
+}
+
+/// What a task needs, what stands in for that, and what the task itself stands in for.
+fn waits_for<'a>(tasks: &'a BTreeMap<TaskId, Task>, task: &'a TaskId) -> Vec<&'a TaskId> {
+    let needs: Vec<&TaskId> = tasks.get(task).into_iter().flat_map(|task| &task.needs).collect();
+    let stand_ins = needs.iter().filter_map(|need| match &tasks.get(*need)?.on_failure {
+        OnFailure::Task(other) => Some(other),
+        _ => None,
+    });
+    let stands_in_for = rescued_by(tasks, task);
+    stand_ins.chain(stands_in_for).chain(needs.iter().copied()).collect()
+}
+
+/// The task that another stands in for.
+#[must_use]
+pub(crate) fn rescued_by<'a>(tasks: &'a BTreeMap<TaskId, Task>, task: &TaskId) -> Option<&'a TaskId> {
+    let mut stands_in = tasks
+        .iter()
+        .filter(|(_, other)| matches!(&other.on_failure, OnFailure::Task(stand_in) if stand_in == task));
+    stands_in.next().map(|(id, _)| id)
+}
+
+/// The tasks that need a task directly, in the order of their ids.
+pub(crate) fn after<'a>(
+    tasks: &'a BTreeMap<TaskId, Task>,
+    task: &'a TaskId,
+) -> impl Iterator<Item = (&'a TaskId, &'a Task)> {
+    tasks.iter().filter(move |(_, other)| other.needs.contains(task))
 }

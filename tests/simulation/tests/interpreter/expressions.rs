@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use mesh_core::{Around, Condition, Ended, Scope, Template};
-use mesh_schemas::TaskId;
-use mesh_simulation::workload::{self, Choices, NoValue, Workload};
+use mesh_core::{Around, Brings, Condition, Ended, Scope, Status, Template};
+use mesh_simulation::workload::{self, Choices, NoValue, Seen, Workload};
 use serde_json::{Value, json};
 
 /// Of how many seeds expressions are taken, and on how many data each is tried.
@@ -40,16 +39,28 @@ type Conditions<'a> = Vec<(&'a workload::Expression, Condition)>;
 type Templates<'a> = Vec<(&'a workload::Template, Template)>;
 
 /// The expressions of a workflow, and what the mesh reads them as.
-fn compile(workflow: &workload::Workflow) -> (Conditions<'_>, Templates<'_>) {
-    let whens = workflow.tasks.values().filter_map(|task| task.when.as_ref());
-    let templates = workflow.tasks.values().flat_map(|task| task.with.iter().chain(&task.output));
-    (
-        whens.map(|when| (when, Condition::compile(&when.to_cel()).expect("a condition"))).collect(),
-        templates
-            .chain(&workflow.output)
-            .map(|template| (template, Template::compile(&template.to_json()).expect("a template")))
-            .collect(),
-    )
+fn compile<'a>(parts: &workload::Parts<'a>) -> (Conditions<'a>, Templates<'a>) {
+    let condition =
+        |when: &&'a workload::Expression| (*when, Condition::compile(&when.to_cel()).expect("a condition"));
+    let template = |template: &&'a workload::Template| {
+        (*template, Template::compile(&template.to_json()).expect("a template"))
+    };
+    (parts.conditions.iter().map(condition).collect(), parts.templates.iter().map(template).collect())
+}
+
+/// A task that has ended in some way, as the workload sees it and as the mesh does.
+fn ended(choices: &mut Choices) -> (Seen, Ended) {
+    let (status, name) =
+        choices.pick(&[(Status::Done, "done"), (Status::Failed, "failed"), (Status::Skipped, "skipped")]);
+    let (output, iterations) = (any(choices), any(choices));
+    let error = (status == Status::Failed).then(|| json!({ "code": "busy", "message": "" }));
+    let seen = Seen {
+        output: output.clone(),
+        status: name.into(),
+        error: error.clone().unwrap_or_default(),
+        iterations: iterations.clone(),
+    };
+    (seen, Ended { output, status, error: error.map(Box::new), iterations: Some(Box::new(iterations)) })
 }
 
 #[test]
@@ -60,19 +71,35 @@ fn expressions_have_the_value_that_the_mesh_gives_them() {
         let workload = Workload::generate(seed);
         let choices = &mut Choices::new(seed);
         for workflow in workload.workflows.values() {
-            let (conditions, templates) = compile(workflow);
+            let parts = workflow.parts();
+            let (conditions, templates) = compile(&parts);
             for _ in 0..DATA {
-                let outputs: BTreeMap<TaskId, Value> =
-                    workflow.tasks.keys().map(|id| (id.clone(), any(choices))).collect();
+                let (mut seen, mut known) = (BTreeMap::new(), BTreeMap::new());
+                for (id, _) in &parts.tasks {
+                    if choices.chance("has ended", 90) {
+                        let (ours, theirs) = ended(choices);
+                        seen.insert((*id).clone(), ours);
+                        known.insert((*id).clone(), theirs);
+                    }
+                }
                 let (input, result) = (any(choices), any(choices));
-                let ours = workload::Scope { input: &input, outputs: &outputs, run: &run, result: &result };
-                let ended = |(id, output): (&TaskId, &Value)| {
-                    (id.clone(), Ended { output: output.clone(), ..Ended::default() })
-                };
-                let ended = outputs.iter().map(ended).collect();
-                let around = &Around::tasks(&ended);
+                let (item, previous) = (any(choices), any(choices));
+                let key = choices.chance("key", 50).then_some("k");
+                let (index, number, named) = (json!(2), json!(3), key.map_or(Value::Null, Value::from));
+                let outer = workload::Around::tasks(&seen);
+                let brings = workload::Brings::Item { item: &item, index: &index, key: &named };
+                let middle = workload::Around { parent: Some(&outer), brings };
+                let brings = workload::Brings::Iteration { number: &number, previous: &previous };
+                let around = &workload::Around { parent: Some(&middle), brings };
+                let ours = workload::Scope { input: &input, run: &run, result: &result, around };
+                let outer = Around::tasks(&known);
+                let middle =
+                    Around { parent: Some(&outer), brings: Brings::Item { item: &item, index: 2, key } };
+                let brings = Brings::Iteration { number: 3, previous: &previous };
+                let around = &Around { parent: Some(&middle), brings };
+                let config = json!({});
                 let theirs =
-                    Scope { input: &input, config: &json!({}), run: &run, around, result: Some(&result) };
+                    Scope { input: &input, config: &config, run: &run, around, result: Some(&result) };
                 for (when, condition) in &conditions {
                     let told = condition.evaluate(&theirs).map_err(|_| NoValue);
                     assert_eq!(when.truth(&ours), told, "{when}\n{ours:?}");

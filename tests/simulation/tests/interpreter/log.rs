@@ -10,7 +10,7 @@ use mesh_schemas::{
     StoredMessage, Subject, TaskId, TaskKey, TaskVerb, Timer, WorkflowVerb,
 };
 use mesh_simulation::interpreter::{End, Expected, Found, interpret};
-use mesh_simulation::workload::{Expression, Retry, Task, Workflow};
+use mesh_simulation::workload::{Body, Expression, Group, Retry, Task, Template, Work, Workflow};
 use serde_json::{Value, json};
 
 use crate::world::{note, plan};
@@ -27,11 +27,30 @@ pub(crate) fn output(task: &str) -> Expression {
     Expression::Output(id(task))
 }
 
-/// A task that needs others, with exact pauses of 1 s, 2 s, 4 s…
-pub(crate) fn task(needs: &[&str]) -> Task {
+/// Work with exact pauses of 1 s, 2 s, 4 s…
+pub(crate) fn work() -> Work {
     let capability: Capability = "c".parse().expect("a capability");
     let retry = Retry { jitter: Some(0.0), ..Retry::default() };
-    Task { needs: needs.iter().map(|need| id(need)).collect(), retry: Some(retry), ..Task::new(capability) }
+    Work { retry: Some(retry), ..Work::new(capability) }
+}
+
+/// A task that is such work, and needs others.
+pub(crate) fn task(needs: &[&str]) -> Task {
+    doing(needs, work())
+}
+
+pub(crate) fn doing(needs: &[&str], work: Work) -> Task {
+    Task { needs: needs.iter().map(|need| id(need)).collect(), ..Task::of(Body::Work(work)) }
+}
+
+/// Work that is given the value of an expression.
+pub(crate) fn given(expression: Expression) -> Work {
+    Work { with: Some(Template::Whole(expression)), ..work() }
+}
+
+pub(crate) fn group<const N: usize>(tasks: [(&str, Task); N], output: Option<Expression>) -> Body {
+    let tasks = tasks.into_iter().map(|(task, what)| (id(task), what)).collect();
+    Body::Group(Group { tasks, output: output.map(Template::Whole) })
 }
 
 /// A workflow and the log of a run of it: one event a second, each with its place.

@@ -2,8 +2,10 @@
 //! decision from the same event.
 
 mod calm;
+mod constructs;
 mod expressions;
 mod log;
+mod mislead;
 mod rules;
 mod storm;
 mod world;

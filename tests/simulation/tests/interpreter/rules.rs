@@ -6,18 +6,17 @@ use chrono::TimeDelta;
 use mesh_schemas::payload::TaskCounts;
 use mesh_schemas::{Namespace, Subject, TaskVerb, Timer, WorkflowVerb};
 use mesh_simulation::interpreter::{End, interpret};
-use mesh_simulation::workload::{Expression, Operator, Retry, Task, Template, Workflow};
+use mesh_simulation::workload::{Expression, OnFailure, Operator, Retry, Task, Template, Work, Workflow};
 use serde_json::{Value, json};
 
-use crate::log::{Log, failed, key, output, retry_timer, task};
+use crate::log::{Log, doing, failed, given, key, output, retry_timer, task, work};
 
 #[test]
 fn a_task_follows_from_the_event_that_ends_the_last_of_its_needs() {
-    let with = Template::Whole(output("a").field("x"));
     let log = Log::started([
         ("a", task(&[])),
         ("b", task(&[])),
-        ("c", Task { with: Some(with), ..task(&["a", "b"]) }),
+        ("c", doing(&["a", "b"], given(output("a").field("x")))),
     ]);
     let log = log.completed("a", "1", json!({ "x": 7 }));
     assert_eq!(log.created("a", "1"), Some((0, json!({ "n": 1 }))));
@@ -37,7 +36,7 @@ fn what_is_skipped_skips_what_needs_it_unless_that_says_otherwise() {
     let log = Log::started([
         ("a", Task { when: Some(when), ..task(&[]) }),
         ("b", task(&["a"])),
-        ("c", Task { runs_when_skipped: true, with: Some(Template::Whole(output("a"))), ..task(&["b"]) }),
+        ("c", Task { runs_when_skipped: true, ..doing(&["b"], given(output("a"))) }),
     ]);
     assert_eq!(log.created("a", "1"), None);
     assert_eq!(log.created("b", "1"), None);
@@ -54,7 +53,7 @@ fn attempts_follow_after_growing_pauses() {
         jitter: Some(0.2),
         ..Retry::default()
     };
-    let log = Log::started([("a", Task { retry: Some(retry), ..task(&[]) })]).busy("a", "1");
+    let log = Log::started([("a", doing(&[], Work { retry: Some(retry), ..work() }))]).busy("a", "1");
     assert_eq!(log.pause("a", "1"), Some((800, 1_000)));
     let log = log.fired(retry_timer("a", "1")).busy("a", "2");
     assert_eq!(log.created("a", "2"), Some((2, json!({ "n": 1 }))));
@@ -67,7 +66,7 @@ fn attempts_follow_after_growing_pauses() {
 
 #[test]
 fn a_task_that_says_nothing_is_tried_three_times() {
-    let one = || Task { retry: None, ..task(&[]) };
+    let one = || doing(&[], Work { retry: None, ..work() });
     let log = Log::started([("a", one())]).busy("a", "1");
     assert_eq!(log.pause("a", "1"), Some((800, 1_000)));
     let log = log.fired(retry_timer("a", "1")).busy("a", "2").fired(retry_timer("a", "2")).busy("a", "3");
@@ -88,14 +87,14 @@ fn agents_may_ask_for_longer_pauses_and_say_what_is_not_worth_another_attempt() 
     let log = Log::started([("a", task(&[]))]).fatal("a", "1");
     assert_eq!(log.end(), Some((1, failed("no", Some("a")))));
     let retry = Retry { fatal_on: vec!["busy".to_owned()], ..Retry::default() };
-    let log = Log::started([("a", Task { retry: Some(retry), ..task(&[]) })]).busy("a", "1");
+    let log = Log::started([("a", doing(&[], Work { retry: Some(retry), ..work() }))]).busy("a", "1");
     assert_eq!(log.end(), Some((1, failed("busy", Some("a")))));
 }
 
 #[test]
 fn without_a_pause_the_next_attempt_follows_from_the_failure() {
     let retry = Retry { initial: Some(Duration::ZERO), ..Retry::default() };
-    let log = Log::started([("a", Task { retry: Some(retry), ..task(&[]) })]).busy("a", "1");
+    let log = Log::started([("a", doing(&[], Work { retry: Some(retry), ..work() }))]).busy("a", "1");
     assert_eq!(log.created("a", "2").map(|(at, _)| at), Some(1));
     assert_eq!(log.pause("a", "1"), None);
 }
@@ -122,8 +121,9 @@ fn timers_that_nobody_waits_for_change_nothing() {
 fn a_pause_is_ended_by_its_own_timer_alone() {
     let retry = Retry { initial: Some(Duration::ZERO), ..Retry::default() };
     let asks = json!({ "code": "busy", "message": "", "retry_after": 5 });
-    let log =
-        Log::started([("a", Task { retry: Some(retry), ..task(&[]) })]).busy("a", "1").failed("a", "2", asks);
+    let log = Log::started([("a", doing(&[], Work { retry: Some(retry), ..work() }))])
+        .busy("a", "1")
+        .failed("a", "2", asks);
     assert_eq!(log.pause("a", "2"), Some((5_000, 5_000)));
     let log = log.fired(retry_timer("a", "1"));
     assert_eq!(log.created("a", "3"), None);
@@ -146,18 +146,18 @@ fn an_outcome_that_cannot_be_read_is_a_failure_that_is_not_tried_again() {
 #[test]
 fn an_expression_without_a_value_fails_its_task() {
     let broken = || Expression::Input.field("nothing");
-    let when = |continues| Task { when: Some(broken()), continues, ..task(&[]) };
-    let log = Log::started([("a", when(false))]);
+    let when = |on_failure| Task { when: Some(broken()), on_failure, ..task(&[]) };
+    let log = Log::started([("a", when(OnFailure::Fail))]);
     assert_eq!(log.given_up(), [("a".to_owned(), 0, "expression")]);
     assert_eq!(log.end(), Some((0, failed("expression", Some("a")))));
     // What ends with its first event has nothing to wait for.
     assert!(log.expected().timers.is_empty() && log.expected().created.is_empty());
 
-    let log = Log::started([("a", when(true)), ("b", task(&["a"]))]);
+    let log = Log::started([("a", when(OnFailure::Continue)), ("b", task(&["a"]))]);
     assert_eq!(log.given_up(), [("a".to_owned(), 0, "expression")]);
     assert_eq!(log.created("b", "1").map(|(at, _)| at), Some(0));
 
-    let log = Log::started([("a", Task { output: Some(Template::Whole(broken())), ..task(&[]) })]);
+    let log = Log::started([("a", doing(&[], Work { output: Some(Template::Whole(broken())), ..work() }))]);
     let log = log.completed("a", "1", json!(1));
     assert_eq!((log.given_up(), log.end()), (vec![], Some((1, failed("expression", Some("a"))))));
 

@@ -63,6 +63,13 @@ impl World {
         }
     }
 
+    /// The run before it begins, of which the fold is told another workflow; none if that is not sound.
+    pub(crate) fn misled(workload: &Workload, place: usize, other: &Workflow) -> Option<Self> {
+        let mut world = Self::new(workload, place);
+        world.plan = Arc::new(checked(other).ok()?);
+        Some(world)
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
         self.found.end.is_some()
     }
@@ -203,12 +210,16 @@ impl World {
 
 /// What the mesh reads a workflow as.
 pub(crate) fn plan(workflow: &Workflow) -> Plan {
+    checked(workflow).unwrap_or_else(|told| panic!("{}\n{told}", workflow.to_yaml()))
+}
+
+fn checked(workflow: &Workflow) -> Result<Plan, String> {
     if workflow.name.is_none() {
-        let task = workflow.tasks.values().next().expect("a task");
-        return Plan::compile(&Definition::single_task(&task.agent)).expect("one task is a workflow");
+        let (_, work) = workflow.works().remove(0);
+        return Ok(Plan::compile(&Definition::single_task(&work.agent)).expect("one task is a workflow"));
     }
-    let yaml = workflow.to_yaml();
-    check(&yaml, Format::Yaml, |_| Vec::new()).unwrap_or_else(|told| panic!("{yaml}\n{told}")).1
+    let checked = check(&workflow.to_yaml(), Format::Yaml, |_| Vec::new());
+    checked.map(|(_, plan)| plan).map_err(|told| told.to_string())
 }
 
 /// Adds a decision to those that were found.

@@ -36,7 +36,7 @@ impl Fold<'_> {
                 self.missed(at, frame, queue, place)
             };
         }
-        if !has_enough(node, quorum, waiting) || waiting.in_grace {
+        if !has_enough(node, quorum, waiting) || waiting.in_grace || !is_called(node, frame) {
             return Ok(());
         }
         match quorum.grace.map(|grace| grace.get()).filter(|grace| !grace.is_zero()) {
@@ -115,17 +115,35 @@ impl Fold<'_> {
     /// A task begins: what needs it, and waits for a limited time, waits from now on.
     pub(super) fn time_joins(&mut self, at: At<'_>, frame: &mut Frame, place: usize) {
         for &dependent in &at.block.nodes[place].dependents {
-            let node = &at.block.nodes[dependent];
-            if let Join::Quorum(Quorum { deadline: Some(deadline), .. }) = node.join
-                && let NodeState::Waiting(waiting) = &mut frame.nodes[dependent]
-                && !waiting.is_timed
-            {
-                waiting.is_timed = true;
-                let timer = Timer::Join(task_id(&at.path(dependent)));
-                self.decide(Action::SetTimer(timer, self.time + deadline.get()));
-            }
+            self.time_join(at, frame, dependent);
         }
     }
+
+    /// A task is called to stand in for another: its limited time runs if some of what it needs has begun.
+    pub(super) fn time_called(&mut self, at: At<'_>, frame: &mut Frame, place: usize) {
+        let has_begun = |need: &usize| !matches!(frame.nodes[*need], NodeState::Waiting(_));
+        if at.block.nodes[place].needs.iter().any(has_begun) {
+            self.time_join(at, frame, place);
+        }
+    }
+
+    fn time_join(&mut self, at: At<'_>, frame: &mut Frame, place: usize) {
+        let node = &at.block.nodes[place];
+        if let Join::Quorum(Quorum { deadline: Some(deadline), .. }) = node.join
+            && is_called(node, frame)
+            && let NodeState::Waiting(waiting) = &mut frame.nodes[place]
+            && !waiting.is_timed
+        {
+            waiting.is_timed = true;
+            let timer = Timer::Join(task_id(&at.path(place)));
+            self.decide(Action::SetTimer(timer, self.time + deadline.get()));
+        }
+    }
+}
+
+/// Whether a task does not stand in for another, or does so because that has failed.
+fn is_called(node: &Node, frame: &Frame) -> bool {
+    node.rescues.is_none_or(|failed| matches!(frame.nodes[failed], NodeState::Recovering(..)))
 }
 
 /// How many are enough; none if all are to be waited for.
@@ -141,38 +159,42 @@ fn has_enough(node: &Node, quorum: Quorum, waiting: Waiting) -> bool {
     waiting.arrived as usize >= quorum.quorum.at_least(node.needs.len())
 }
 
-/// A task has gone on without some of what it needs: what nobody waits for any more keeps the block open no longer.
-fn release(at: At<'_>, frame: &mut Frame, place: usize) {
+/// A task has gone on without some of what it needs, or will never ask for it: what nobody waits for any more keeps the block
+/// open no longer.
+pub(super) fn release(at: At<'_>, frame: &mut Frame, place: usize) {
     for &need in &at.block.nodes[place].needs {
-        if is_free(at, frame, need) {
-            frame.released.insert(need);
-            frame.open -= 1;
-            release(at, frame, need);
-            if let Some(rescuer) = at.block.nodes[need].rescuer
-                && is_open(frame, rescuer)
-            {
-                frame.released.insert(rescuer);
-                frame.open -= 1;
-                release(at, frame, rescuer);
-            }
+        let chain = chain(at, need);
+        if is_free(at, frame, &chain) {
+            frame.open -= chain.len();
+            frame.released.extend(&chain);
+            chain.into_iter().for_each(|member| release(at, frame, member));
         }
     }
 }
 
-/// Whether a task is open and nobody waits for it, nor for the one that would stand in for it.
-fn is_free(at: At<'_>, frame: &Frame, place: usize) -> bool {
-    let passed = |place: usize| {
-        let goes_on = |after: &usize| {
-            !matches!(frame.nodes[*after], NodeState::Waiting(_)) || frame.released.contains(after)
-        };
-        at.block.nodes[place].dependents.iter().all(goes_on) && at.block.uses.binary_search(&place).is_err()
-    };
-    is_open(frame, place)
-        && !at.block.nodes[place].dependents.is_empty()
-        && passed(place)
-        && at.block.nodes[place].rescuer.is_none_or(passed)
+/// A task with all that stand in for it, one for the other. They are open together: none has ended before all have.
+fn chain(at: At<'_>, place: usize) -> Vec<usize> {
+    let nodes = &at.block.nodes;
+    let first = std::iter::successors(Some(place), |place| nodes[*place].rescues).last();
+    std::iter::successors(first, |place| nodes[*place].rescuer).collect()
 }
 
-fn is_open(frame: &Frame, place: usize) -> bool {
-    !frame.nodes[place].has_ended() && !frame.released.contains(&place)
+/// Whether tasks are open, some other has gone on without them, and none will ask for them any more.
+fn is_free(at: At<'_>, frame: &Frame, chain: &[usize]) -> bool {
+    let is_open = |place: &usize| !frame.nodes[*place].has_ended() && !frame.released.contains(place);
+    let is_used = |place: &usize| at.block.uses.binary_search(place).is_ok();
+    let dependents = || chain.iter().flat_map(|place| &at.block.nodes[*place].dependents);
+    let has_gone_on = |after: &usize| {
+        frame.released.contains(after)
+            || !matches!(frame.nodes[*after], NodeState::Waiting(_)) && !is_spared(at, frame, *after)
+    };
+    chain.iter().all(is_open)
+        && !chain.iter().any(is_used)
+        && dependents().any(has_gone_on)
+        && dependents().all(|after| has_gone_on(after) || is_spared(at, frame, *after))
+}
+
+/// Whether a task was never called to stand in for another.
+fn is_spared(at: At<'_>, frame: &Frame, place: usize) -> bool {
+    frame.nodes[place] == NodeState::Skipped && at.block.nodes[place].rescues.is_some()
 }

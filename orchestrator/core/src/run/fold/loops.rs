@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::begin::failed;
 use super::close::Ending;
 use super::deliver::{Hit, Parts};
+use super::over::is_work;
 use super::{Fold, task_id};
 use crate::expression::{Around, Brings};
 use crate::plan::{Each, Loop, Node, Step};
@@ -290,7 +291,7 @@ impl Fold<'_> {
 
     /// Counts an item or an iteration that is work, or that never began.
     fn count_recurring(&mut self, step: &Step, stand: Option<&Stand>, outcome: &Outcome) {
-        if matches!(step, Step::Work(_)) || stand.is_none() {
+        if stand.is_none_or(|stand| is_work(step, stand)) {
             self.count_one(outcome);
         }
     }

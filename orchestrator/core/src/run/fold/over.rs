@@ -5,6 +5,7 @@ use mesh_schemas::Attempt;
 use mesh_schemas::definition::{MergeBy, OnFailure};
 use serde_json::{Value, json};
 
+use super::joins::release;
 use super::{At, Fold, output};
 use crate::expression::{Around, Brings, Ended, Measure, Measures, Status};
 use crate::plan::{Node, Recurring, Step};
@@ -113,12 +114,15 @@ impl Fold<'_> {
     ) -> Result<(), Failure> {
         let node = &at.block.nodes[place];
         if let (NodeState::Recovering(..), Some(rescuer)) = (&frame.nodes[place], node.rescuer) {
-            return self.arrive(at, frame, queue, rescuer, false);
+            self.arrive(at, frame, queue, rescuer, false)?;
+            self.time_called(at, frame, rescuer);
+            return Ok(());
         }
         if let Some(rescuer) = node.rescuer
             && let NodeState::Waiting(_) = &frame.nodes[rescuer]
         {
             self.over(at, frame, queue, rescuer, Outcome::Skipped)?;
+            release(at, frame, rescuer);
         }
         let went_well = matches!(frame.nodes[place], NodeState::Done(_));
         for &dependent in &node.dependents {
@@ -182,8 +186,12 @@ impl Fold<'_> {
 
     /// Counts work, and what never began; what is made of other tasks is counted by those.
     fn count(&mut self, node: &Node, state: &NodeState, outcome: &Outcome) {
-        let is_work = matches!((&node.recurring, &node.step), (Recurring::Once, Step::Work(_)));
-        if is_work || matches!(state, NodeState::Waiting(_)) {
+        let counts = match (&node.recurring, state) {
+            (_, NodeState::Waiting(_)) => true,
+            (Recurring::Once, NodeState::Once(stand)) => is_work(&node.step, stand),
+            _ => false,
+        };
+        if counts {
             self.count_one(outcome);
         }
     }
@@ -194,6 +202,15 @@ impl Fold<'_> {
             Outcome::Failed(_) => self.counts.failed += 1,
             Outcome::Skipped => self.counts.skipped += 1,
         }
+    }
+}
+
+/// Whether something under way is work, if only by its case.
+pub(super) fn is_work(step: &Step, stand: &Stand) -> bool {
+    match (step, stand) {
+        (Step::Work(_), _) => true,
+        (Step::Switch(cases), Stand::Case(number, stand)) => is_work(&cases[*number].step, stand),
+        _ => false,
     }
 }
 

@@ -1,11 +1,15 @@
 //! Random workloads. Most runs have five to forty events; what is rare in life (timeouts, cancels, expressions without a
 //! value) is common here.
 
+mod block;
+mod body;
+mod data;
 mod graph;
 mod run;
 mod script;
-mod task;
 mod terms;
+mod view;
+mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +19,9 @@ use mesh_schemas::{Capability, WorkflowName};
 use super::choices::Choices;
 use super::workflow::Workflow;
 use super::{Target, Workload};
-use task::Draft;
+use block::{Draft, Style};
+use body::Maker;
+use view::View;
 
 /// Names of capabilities; few, so that tasks and runs meet at the same agents.
 const CAPABILITIES: [&str; 3] = ["draw", "paint", "weigh"];
@@ -60,9 +66,10 @@ pub(super) fn workload(seed: u64, choices: &mut Choices) -> Workload {
 }
 
 fn workflow(name: WorkflowName, capabilities: &[Capability], choices: &mut Choices) -> Workflow {
-    let graph = graph::draw(choices);
-    let mut draft = Draft::new(capabilities, choices);
-    for (id, needs) in graph {
+    let style = Style::new(choices);
+    let (maker, outer) = (Maker { capabilities, style }, View::default());
+    let mut draft = Draft::new(&maker, &outer, 0);
+    for (id, needs) in graph::draw(style.is_plain, choices) {
         draft.task(id, needs, choices);
     }
     let output = choices.chance("run output", 60).then(|| draft.run_output(choices));

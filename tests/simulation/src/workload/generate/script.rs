@@ -5,7 +5,8 @@ use mesh_schemas::{Attempt, TaskId};
 
 use crate::workload::behaviour::{Answer, Behaviour, Ending};
 use crate::workload::choices::Choices;
-use crate::workload::workflow::{Task, Workflow};
+use crate::workload::task::Work;
+use crate::workload::workflow::Workflow;
 
 /// Codes of the errors of agents.
 pub(super) const CODES: [&str; 3] = ["busy", "no_such_thing", "timeout"];
@@ -18,10 +19,10 @@ pub(super) fn script(workflow: &Workflow, choices: &mut Choices) -> BTreeMap<(Ta
     // Of how many attempts in a hundred something is wrong with.
     let trouble = choices.weighted(&[(30, 5), (40, 25), (20, 50), (10, 80)]);
     let mut script = BTreeMap::new();
-    for (id, task) in &workflow.tasks {
+    for (id, work) in workflow.works() {
         let mut attempt = Attempt::FIRST;
-        for _ in 0..task.retry.as_ref().and_then(|retry| retry.max_attempts).unwrap_or(3) {
-            let behaviour = behaviour(task, workflow.may_hang(id), trouble, choices);
+        for _ in 0..work.retry.as_ref().and_then(|retry| retry.max_attempts).unwrap_or(3) {
+            let behaviour = behaviour(work, workflow.may_hang(&id), trouble, choices);
             if behaviour != Behaviour::PLAIN {
                 script.insert((id.clone(), attempt), behaviour);
             }
@@ -31,7 +32,7 @@ pub(super) fn script(workflow: &Workflow, choices: &mut Choices) -> BTreeMap<(Ta
     script
 }
 
-fn behaviour(task: &Task, may_hang: bool, trouble: u32, choices: &mut Choices) -> Behaviour {
+fn behaviour(work: &Work, may_hang: bool, trouble: u32, choices: &mut Choices) -> Behaviour {
     let (least, most) = choices.weighted(&[(55, (0, 0)), (30, (1, 300)), (15, (300, 3_000))]);
     let takes = Duration::from_millis(choices.among(least..=most));
     let answer = answer(choices);
@@ -49,7 +50,7 @@ fn behaviour(task: &Task, may_hang: bool, trouble: u32, choices: &mut Choices) -
         (12, "fatal error"),
         (10, "panic"),
         (if may_hang { 8 } else { 0 }, "hang"),
-        (if task.timeout.is_some() { 15 } else { 0 }, "slower than its timeout"),
+        (if work.timeout.is_some() { 15 } else { 0 }, "slower than its timeout"),
         (10, "slower than ack_wait"),
     ]) {
         feature @ "retryable error" => noted(feature, takes, fails(true, None, choices), choices),
@@ -61,7 +62,7 @@ fn behaviour(task: &Task, may_hang: bool, trouble: u32, choices: &mut Choices) -
         feature @ "panic" => noted(feature, takes, Ending::Panics, choices),
         feature @ "hang" => noted(feature, Duration::ZERO, Ending::Hangs, choices),
         feature @ "slower than its timeout" => {
-            let timeout = task.timeout.unwrap_or_default();
+            let timeout = work.timeout.unwrap_or_default();
             let takes = timeout + Duration::from_millis(choices.among(1..=2_000));
             noted(feature, takes, Ending::Returns(answer), choices)
         }

@@ -1,31 +1,33 @@
 use mesh_schemas::TaskId;
 use serde_json::Value;
 
+use super::view::{Shape, Source, View};
 use crate::workload::choices::Choices;
-use crate::workload::expression::{Expression, Operator};
+use crate::workload::expression::{Expression, Local};
+use crate::workload::operator::Operator;
 
-/// A task whose output may be used.
-#[derive(Debug, Clone)]
-pub(super) struct Source {
-    pub(super) task: TaskId,
-    /// Whether the output may be null.
-    pub(super) nullable: bool,
-    /// Whether it is an object with `n`, `text` and `ok`, if it is not null.
-    pub(super) usual: bool,
-}
-
-/// Makes expressions over `input`, `run`, the outputs of some tasks and, in a task's output, `result`. Most of them have a
-/// value.
+/// Makes expressions over `input`, `run`, tasks that have ended, what loops around bring along and, where something has just
+/// given one, `result`. Most of them have a value.
 pub(super) struct Terms<'a> {
     pub(super) choices: &'a mut Choices,
-    pub(super) sources: &'a [Source],
-    pub(super) result: bool,
+    pub(super) view: &'a View,
+    /// What `result` looks like, where there is one.
+    pub(super) result: Option<Shape>,
 }
+
+/// Something with fields, what it looks like, and whether it may be null.
+struct Given(Expression, Shape, bool);
 
 impl Terms<'_> {
     pub(super) fn number(&mut self, depth: usize) -> Expression {
         if self.choices.chance("wrong kind", 1) {
             return self.path("text");
+        }
+        if self.view.item.is_some() && self.choices.chance("index", 8) {
+            return Expression::Local(Local::Index);
+        }
+        if self.view.previous.is_some() && self.choices.chance("iteration", 15) {
+            return Expression::Local(Local::Iteration);
         }
         match self.choices.weighted(&[(25, 0), (45, 1), (20, 2), (6, 3), (4, 4)]) {
             2 if depth > 0 => self.arithmetic(depth - 1),
@@ -57,7 +59,17 @@ impl Terms<'_> {
         if self.choices.chance("wrong kind", 1) {
             return self.number(0);
         }
-        match self.choices.weighted(&[(30, 0), (28, 1), (12, 2), (8, 3), (8, 4), (6, 5), (4, 6), (4, 7)]) {
+        match self.choices.weighted(&[
+            (30, 0),
+            (28, 1),
+            (12, 2),
+            (8, 3),
+            (8, 4),
+            (6, 5),
+            (4, 6),
+            (4, 7),
+            (6, 8),
+        ]) {
             0 => self.path("ok"),
             2 if depth > 0 => {
                 let (left, right) = (Box::new(self.truth(depth - 1)), Box::new(self.truth(depth - 1)));
@@ -90,6 +102,7 @@ impl Terms<'_> {
                 let operator = self.choices.pick(&[Operator::Equal, Operator::Less, Operator::Unequal]);
                 Expression::binary(operator, self.text(depth - 1), self.text(depth - 1))
             }
+            8 if !self.view.sources.is_empty() => self.how_it_ended(),
             _ => {
                 let operators = [
                     Operator::Equal,
@@ -106,8 +119,24 @@ impl Terms<'_> {
         }
     }
 
+    /// A question for the status or the error of a task.
+    fn how_it_ended(&mut self) -> Expression {
+        let task = self.view.sources[self.choices.below(self.view.sources.len())].task.clone();
+        let operator = self.choices.pick(&[Operator::Equal, Operator::Unequal]);
+        if self.choices.chance("error asked for", 40) {
+            return Expression::binary(operator, self.error_code(task), Expression::Literal("busy".into()));
+        }
+        self.choices.note("status asked for");
+        let status = self.choices.pick(&["done", "failed", "skipped"]);
+        Expression::binary(operator, Expression::Status(task), Expression::Literal(status.into()))
+    }
+
+    fn error_code(&mut self, task: TaskId) -> Expression {
+        Expression::Error(task).field_or("code", Expression::Literal("none".into()))
+    }
+
     pub(super) fn text(&mut self, depth: usize) -> Expression {
-        match self.choices.weighted(&[(25, 0), (40, 1), (15, 2), (10, 3), (10, 4)]) {
+        match self.choices.weighted(&[(25, 0), (40, 1), (15, 2), (10, 3), (10, 4), (6, 5), (6, 6)]) {
             0 => Expression::Literal(self.choices.pick(&["", "x", "two words", "grün"]).into()),
             2 if depth > 0 => {
                 self.choices.note("texts joined");
@@ -117,6 +146,14 @@ impl Terms<'_> {
             4 => {
                 self.choices.note("run");
                 Expression::Run(self.choices.pick(&["id", "workflow", "correlation_id", "started_at"]))
+            }
+            5 if !self.view.sources.is_empty() => {
+                let task = self.view.sources[self.choices.below(self.view.sources.len())].task.clone();
+                self.error_code(task)
+            }
+            6 if self.view.has_key => {
+                self.choices.note("key");
+                Expression::Local(Local::Key)
             }
             _ => self.path("text"),
         }
@@ -131,23 +168,38 @@ impl Terms<'_> {
     /// Something that has fields, or may be null.
     pub(super) fn root(&mut self) -> Expression {
         match self.source() {
+            Some(source) if source.iterates && self.choices.chance("iterations asked for", 40) => {
+                Expression::Iterations(source.task)
+            }
             Some(source) => Expression::Output(source.task),
-            None => self.given(),
+            None => self.given().0,
         }
     }
 
     /// A task whose output is used, if any is.
     fn source(&mut self) -> Option<Source> {
-        let some = !self.sources.is_empty() && self.choices.chance("output used", 65);
-        some.then(|| self.sources[self.choices.below(self.sources.len())].clone())
+        let sources = &self.view.sources;
+        let some = !sources.is_empty() && self.choices.chance("output used", 65);
+        some.then(|| sources[self.choices.below(sources.len())].clone())
     }
 
-    fn given(&mut self) -> Expression {
-        if self.result && self.choices.chance("result used", 70) {
-            Expression::Result
-        } else {
-            Expression::Input
+    fn given(&mut self) -> Given {
+        if let Some(shape) = self.result
+            && self.choices.chance("result used", 70)
+        {
+            return Given(Expression::Result, shape, false);
         }
+        if let Some((shape, nullable)) = self.view.item
+            && self.choices.chance("item used", 70)
+        {
+            return Given(Expression::Local(Local::Item), shape, nullable);
+        }
+        if let Some(shape) = self.view.previous
+            && self.choices.chance("previous used", 40)
+        {
+            return Given(Expression::Local(Local::Previous), shape, true);
+        }
+        Given(Expression::Input, Shape::Usual, false)
     }
 
     /// A field of one of the usual objects.
@@ -160,14 +212,18 @@ impl Terms<'_> {
             "ok" => self.choices.chance("otherwise", 50).into(),
             _ => "none".into(),
         });
-        match self.source() {
-            Some(source)
-                if source.usual && source.nullable && self.choices.chance("null is foreseen", 85) =>
-            {
-                Expression::Output(source.task).field_or(field, otherwise)
+        let Given(given, _, nullable) = match self.source() {
+            Some(source) if source.shape == Shape::Usual => {
+                Given(Expression::Output(source.task), source.shape, source.nullable)
             }
-            Some(source) if source.usual => Expression::Output(source.task).field(field),
-            _ => self.given().field(field),
+            _ => match self.given() {
+                Given(_, shape, _) if shape != Shape::Usual => Given(Expression::Input, Shape::Usual, false),
+                given => given,
+            },
+        };
+        if nullable && self.choices.chance("null is foreseen", 85) {
+            return given.field_or(field, otherwise);
         }
+        given.field(field)
     }
 }

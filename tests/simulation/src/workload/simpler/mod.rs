@@ -1,13 +1,17 @@
-use std::collections::BTreeSet;
+mod less;
+mod mend;
+mod size;
+mod walk;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use mesh_schemas::{TaskId, WorkflowName};
 
 use super::Workload;
 use super::behaviour::{Answer, Behaviour, Ending};
-use super::expression::Expression;
 use super::run::{Run, Target};
-use super::template::Template;
-use super::workflow::{Task, Workflow};
+use super::task::Task;
+use super::workflow::Workflow;
 
 impl Workload {
     /// Workloads with one thing less, the smallest first. None if nothing can be left out.
@@ -29,7 +33,7 @@ impl Workload {
     /// How much there is to understand. Every simpler workload has less.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.workflows.values().map(workflow_size).chain(self.runs.iter().map(run_size)).sum()
+        self.workflows.values().map(size::of_workflow).chain(self.runs.iter().map(run_size)).sum()
     }
 
     /// Removes what refers to something that is not there any more.
@@ -37,14 +41,14 @@ impl Workload {
         let asked: BTreeSet<_> = self.runs.iter().filter_map(Run::workflow).cloned().collect();
         self.workflows.retain(|name, _| asked.contains(name));
         for workflow in self.workflows.values_mut() {
-            mend_workflow(workflow);
+            mend::workflow(workflow);
         }
         let Self { workflows, runs, .. } = self;
         for run in runs {
             if let Target::Workflow(name) = &run.target {
                 let Some(workflow) = workflows.get(name) else { continue };
                 run.script.retain(|(task, _), behaviour| {
-                    workflow.tasks.contains_key(task)
+                    workflow.work(task).is_some()
                         && (behaviour.ending != Ending::Hangs || workflow.may_hang(task))
                 });
             }
@@ -99,27 +103,24 @@ impl Simpler<'_> {
     fn workflow(&mut self, name: &WorkflowName, workflow: &Workflow) {
         self.change(name, |workflow| workflow.output = None);
         self.change(name, |workflow| workflow.timeout = None);
-        for (id, task) in &workflow.tasks {
-            if workflow.tasks.len() > 1 {
-                self.change(name, |workflow| without(workflow, id, true));
-                self.change(name, |workflow| without(workflow, id, false));
+        for (place, tasks) in walk::blocks(workflow).into_iter().enumerate() {
+            for (id, task) in tasks {
+                if tasks.len() > 1 {
+                    self.block(name, place, |tasks| without(tasks, id, true));
+                    self.block(name, place, |tasks| without(tasks, id, false));
+                }
+                for change in less::of_task(task) {
+                    self.block(name, place, |tasks| {
+                        if let Some(task) = tasks.get_mut(id) {
+                            change(task);
+                        }
+                    });
+                }
             }
-            self.task(name, id, |task| task.when = None);
-            self.task(name, id, |task| task.with = None);
-            self.task(name, id, |task| task.with = Some(Template::Plain(1.into())));
-            self.task(name, id, |task| task.output = None);
-            self.task(name, id, |task| task.retry = None);
-            self.task(name, id, |task| task.timeout = None);
-            self.task(name, id, |task| task.action = None);
-            self.task(name, id, |task| task.continues = false);
-            self.task(name, id, |task| task.runs_when_skipped = false);
-            for truth in [false, true] {
-                self.task(name, id, |task| {
-                    task.when = task.when.is_some().then_some(Expression::Literal(truth.into()));
-                });
-            }
-            for need in &task.needs {
-                self.task(name, id, |task| task.needs.retain(|other| other != need));
+        }
+        for (place, body) in walk::bodies(workflow).into_iter().enumerate() {
+            for change in less::of_body(body) {
+                self.change(name, |workflow| walk::change_body(workflow, place, change));
             }
         }
     }
@@ -132,46 +133,19 @@ impl Simpler<'_> {
         });
     }
 
-    fn task(&mut self, name: &WorkflowName, id: &TaskId, change: impl FnOnce(&mut Task)) {
-        self.change(name, |workflow| {
-            if let Some(task) = workflow.tasks.get_mut(id) {
-                change(task);
-            }
-        });
+    fn block(&mut self, name: &WorkflowName, place: usize, change: impl FnOnce(&mut BTreeMap<TaskId, Task>)) {
+        self.change(name, |workflow| walk::change_block(workflow, place, change));
     }
 }
 
 /// Removes a task; those that needed it may inherit what it needed.
-fn without(workflow: &mut Workflow, id: &TaskId, inherit: bool) {
-    let Some(gone) = workflow.tasks.remove(id) else { return };
-    for task in workflow.tasks.values_mut() {
+fn without(tasks: &mut BTreeMap<TaskId, Task>, id: &TaskId, inherit: bool) {
+    let Some(gone) = tasks.remove(id) else { return };
+    for task in tasks.values_mut() {
         if task.needs.remove(id) && inherit {
             task.needs.extend(gone.needs.iter().cloned());
         }
     }
-}
-
-/// Removes expressions that use outputs which may not be there when they are evaluated.
-fn mend_workflow(workflow: &mut Workflow) {
-    let visible: Vec<BTreeSet<TaskId>> = workflow.tasks.keys().map(|id| workflow.before(id)).collect();
-    for (task, visible) in workflow.tasks.values_mut().zip(&visible) {
-        task.when.take_if(|when| {
-            let mut used = BTreeSet::new();
-            when.uses(&mut used);
-            !used.is_subset(visible)
-        });
-        for template in [&mut task.with, &mut task.output] {
-            template.take_if(|template| !used(template).is_subset(visible));
-        }
-    }
-    let all: BTreeSet<TaskId> = workflow.tasks.keys().cloned().collect();
-    workflow.output.take_if(|output| !used(output).is_subset(&all));
-}
-
-fn used(template: &Template) -> BTreeSet<TaskId> {
-    let mut tasks = BTreeSet::new();
-    template.uses(&mut tasks);
-    tasks
 }
 
 fn simpler_behaviours(behaviour: &Behaviour) -> Vec<Behaviour> {
@@ -203,24 +177,4 @@ fn behaviour_size(behaviour: &Behaviour) -> usize {
         Ending::Panics | Ending::Hangs => 2,
     };
     1 + usize::from(!behaviour.takes.is_zero()) + ending
-}
-
-fn workflow_size(workflow: &Workflow) -> usize {
-    let output = workflow.output.as_ref().map_or(0, Template::size);
-    let tasks: usize = workflow.tasks.values().map(task_size).sum();
-    10 + 2 * usize::from(workflow.timeout.is_some()) + output + tasks
-}
-
-fn task_size(task: &Task) -> usize {
-    let flags = [
-        task.action.is_some(),
-        task.runs_when_skipped,
-        task.continues,
-        task.timeout.is_some(),
-        task.retry.is_some(),
-    ];
-    let flags = flags.into_iter().filter(|flag| *flag).count();
-    let templates: usize = task.with.iter().chain(&task.output).map(|template| 1 + template.size()).sum();
-    let when = task.when.as_ref().map_or(0, |when| 1 + when.size());
-    10 + task.needs.len() + flags + templates + when
 }

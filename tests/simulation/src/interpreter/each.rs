@@ -1,0 +1,153 @@
+use std::collections::BTreeMap;
+
+use mesh_schemas::TaskId;
+use mesh_schemas::payload::code;
+use serde_json::{Value, json};
+
+use super::life::{Begun, Life, never_began};
+use super::reading::{Failure, Fate, Reading, part};
+use crate::workload::{Around, Body, Brings, Each, Quota};
+
+/// Most items of a loop that says nothing of it.
+const DEFAULT_MAX_ITEMS: usize = 10_000;
+
+/// A loop over items.
+pub(super) struct EachLife<'a> {
+    each: &'a Each,
+    body: &'a Body,
+    path: TaskId,
+    /// The keys of an object.
+    keys: Option<Vec<String>>,
+    items: Vec<Value>,
+    outputs: Vec<Value>,
+    /// How many have begun.
+    begun: usize,
+    running: BTreeMap<usize, Life<'a>>,
+    failed: usize,
+}
+
+impl<'a> EachLife<'a> {
+    pub(super) fn begin(
+        each: &'a Each,
+        body: &'a Body,
+        path: &TaskId,
+        at: usize,
+        reading: &mut Reading<'a>,
+        around: &Around<'_>,
+    ) -> Begun<'a> {
+        let (keys, items) = match each.items.render(&reading.scope(around, &Value::Null)) {
+            Ok(Value::Array(items)) => (None, items),
+            Ok(Value::Object(map)) => {
+                let (keys, items) = map.into_iter().unzip();
+                (Some(keys), items)
+            }
+            _ => return Err(never_began(Fate::Failed(Failure::expression(path)), reading)),
+        };
+        if items.len() > each.max_items.map_or(DEFAULT_MAX_ITEMS, |most| most as usize) {
+            let failure = Failure::found(code::TOO_MANY_ITEMS, Some(path));
+            return Err(never_began(Fate::Failed(failure), reading));
+        }
+        let (outputs, running) = (vec![Value::Null; items.len()], BTreeMap::new());
+        let path = path.clone();
+        let mut life = Self { each, body, path, keys, items, outputs, begun: 0, running, failed: 0 };
+        match life.fill(at, reading, around) {
+            None => Ok(Life::Each(Box::new(life))),
+            Some(fate) => Err(fate),
+        }
+    }
+
+    pub(super) fn next(&self) -> Option<usize> {
+        self.running.values().filter_map(Life::next).min()
+    }
+
+    pub(super) fn go_on(
+        &mut self,
+        at: usize,
+        reading: &mut Reading<'a>,
+        around: &Around<'_>,
+    ) -> Option<Fate> {
+        let (&number, life) = self.running.iter_mut().find(|(_, life)| life.next() == Some(at))?;
+        let item = Item::new(&self.items, self.keys.as_deref(), number);
+        let fate = life.go_on(at, reading, &item.around(around))?;
+        self.running.remove(&number);
+        self.item_over(number, fate, at, reading).or_else(|| self.fill(at, reading, around))
+    }
+
+    /// Begins as many items as may be under way. It is over when none is.
+    fn fill(&mut self, at: usize, reading: &mut Reading<'a>, around: &Around<'_>) -> Option<Fate> {
+        let most = self.each.max_parallel.map_or(usize::MAX, |most| most as usize);
+        while self.begun < self.items.len() && self.running.len() < most {
+            let number = self.begun;
+            self.begun += 1;
+            let item = Item::new(&self.items, self.keys.as_deref(), number);
+            let path = part(Some(&self.path), number);
+            match Life::begin(self.body, &path, at, reading, &item.around(around)) {
+                Ok(life) => drop(self.running.insert(number, life)),
+                Err(fate) => {
+                    if let Some(fate) = self.item_over(number, fate, at, reading) {
+                        return Some(fate);
+                    }
+                }
+            }
+        }
+        self.running.is_empty().then(|| {
+            let outputs = std::mem::take(&mut self.outputs);
+            Fate::Done(match self.keys.take() {
+                None => Value::Array(outputs),
+                Some(keys) => keys.into_iter().zip(outputs).collect(),
+            })
+        })
+    }
+
+    /// Notes what an item came to; the fate of all, if there are too many failures.
+    fn item_over(&mut self, number: usize, fate: Fate, at: usize, reading: &mut Reading<'a>) -> Option<Fate> {
+        if self.body.work().is_none() && !matches!(fate, Fate::Skipped) {
+            reading.is_over(&part(Some(&self.path), number), at);
+        }
+        let failure = match fate {
+            Fate::Done(output) => {
+                self.outputs[number] = output;
+                return None;
+            }
+            Fate::Skipped => return None,
+            Fate::Failed(failure) => failure,
+        };
+        self.outputs[number] = json!({ "error": failure.seen() });
+        self.failed += 1;
+        let tolerated = self.each.tolerate.unwrap_or(Quota::Count(0));
+        if self.failed <= tolerated.at_most(self.items.len()) {
+            return None;
+        }
+        reading.void(Some(&self.path), at);
+        self.cut(at, code::OVERTAKEN, reading);
+        Some(Fate::Failed(match tolerated {
+            Quota::Count(0) => failure,
+            _ => Failure::found(code::TOO_MANY_FAILURES, Some(&self.path)),
+        }))
+    }
+
+    pub(super) fn cut(&self, at: usize, code: &'static str, reading: &mut Reading<'a>) {
+        self.running.values().for_each(|life| life.cut(at, code, reading));
+        let unborn = self.items.len() - self.begun;
+        reading.counts.cancelled += u32::try_from(unborn).unwrap_or(u32::MAX);
+    }
+}
+
+/// What an item brings along.
+struct Item<'i> {
+    item: &'i Value,
+    index: Value,
+    key: Value,
+}
+
+impl<'i> Item<'i> {
+    fn new(items: &'i [Value], keys: Option<&[String]>, number: usize) -> Self {
+        let key = keys.map_or(Value::Null, |keys| keys[number].clone().into());
+        Self { item: &items[number], index: number.into(), key }
+    }
+
+    fn around<'s>(&'s self, parent: &'s Around<'s>) -> Around<'s> {
+        let Self { item, index, key } = self;
+        Around { parent: Some(parent), brings: Brings::Item { item, index, key } }
+    }
+}

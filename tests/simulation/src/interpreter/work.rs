@@ -1,0 +1,149 @@
+use mesh_schemas::payload::code;
+use mesh_schemas::{Attempt, Lane, TaskId, Timer};
+use serde_json::Value;
+
+use super::expected::{self, Decided, Wait};
+use super::life::{Begun, Life};
+use super::log::{Error, Fact};
+use super::reading::{Failure, Fate, Reading};
+use super::retry;
+use crate::workload::{Around, Work};
+
+/// Work for an agent: attempts, and the pauses between them.
+pub(super) struct WorkLife<'a> {
+    work: &'a Work,
+    path: TaskId,
+    attempt: Attempt,
+    /// Where the attempt is created.
+    created: usize,
+    next: Next,
+}
+
+/// What comes next, and where; nowhere if the log does not have it.
+enum Next {
+    Answer(Option<(usize, Result<Value, Error>)>),
+    EndOfPause(Option<usize>),
+}
+
+impl<'a> WorkLife<'a> {
+    pub(super) fn begin(
+        work: &'a Work,
+        path: &TaskId,
+        at: usize,
+        reading: &mut Reading<'a>,
+        around: &Around<'_>,
+    ) -> Begun<'a> {
+        let (attempt, next) = (Attempt::FIRST, Next::Answer(None));
+        let mut life = Self { work, path: path.clone(), attempt, created: at, next };
+        match life.create(at, reading, around) {
+            None => Ok(Life::Work(Box::new(life))),
+            Some(fate) => Err(fate),
+        }
+    }
+
+    /// The attempt is asked for, if there is an input.
+    fn create(&mut self, at: usize, reading: &mut Reading<'a>, around: &Around<'_>) -> Option<Fate> {
+        let input = match (&self.work.with, around.item()) {
+            (Some(with), _) => with.render(&reading.scope(around, &Value::Null)),
+            (None, Some((item, ..))) => Ok(item.clone()),
+            (None, None) => Ok(reading.log.input.clone()),
+        };
+        let Ok(input) = input else { return Some(impossible(&self.path, self.attempt, at, reading)) };
+        let what = expected::Work::new(reading.workflow, self.work, input, reading.log, at);
+        reading.expected.created.insert((self.path.clone(), self.attempt), Decided { at, what });
+        self.created = at;
+        self.next = Next::Answer(reading.log.first_behind(at, |fact| self.answer(fact)));
+        None
+    }
+
+    /// The outcome that an event is for the attempt, if it came the way that the work went.
+    fn answer(&self, fact: &Fact) -> Option<Result<Value, Error>> {
+        let (tried, outcome) = match fact {
+            Fact::Completed(tried, output) => (tried, Ok(output)),
+            Fact::Failed(tried, error) => (tried, Err(error)),
+            _ => return None,
+        };
+        let fits = tried.task == self.path
+            && tried.attempt == self.attempt
+            && tried.capability == self.work.agent
+            && tried.lane == Lane::Normal;
+        fits.then(|| outcome.cloned().map_err(Error::clone))
+    }
+
+    pub(super) fn next(&self) -> Option<usize> {
+        match &self.next {
+            Next::Answer(answer) => answer.as_ref().map(|(at, _)| *at),
+            Next::EndOfPause(at) => *at,
+        }
+    }
+
+    pub(super) fn go_on(
+        &mut self,
+        at: usize,
+        reading: &mut Reading<'a>,
+        around: &Around<'_>,
+    ) -> Option<Fate> {
+        match std::mem::replace(&mut self.next, Next::Answer(None)) {
+            Next::EndOfPause(_) => self.again(at, reading, around),
+            Next::Answer(None) => None,
+            Next::Answer(Some((_, Ok(result)))) => {
+                let output = match &self.work.output {
+                    None => Ok(result),
+                    Some(output) => output.render(&reading.scope(around, &result)),
+                };
+                let failed = |_| Fate::Failed(Failure::expression(&self.path));
+                let fate = output.map_or_else(failed, Fate::Done);
+                reading.count(&fate);
+                Some(fate)
+            }
+            Next::Answer(Some((_, Err(error)))) => self.failed(error, at, reading, around),
+        }
+    }
+
+    fn failed(
+        &mut self,
+        error: Error,
+        at: usize,
+        reading: &mut Reading<'a>,
+        around: &Around<'_>,
+    ) -> Option<Fate> {
+        match retry::pause(self.work.retry.as_ref(), self.attempt, &error) {
+            None => {
+                let Error { code, message, .. } = error;
+                let fate = Fate::Failed(Failure { task: Some(self.path.clone()), code, message });
+                reading.count(&fate);
+                Some(fate)
+            }
+            // Without a pause there is nothing to wait for.
+            Some(pause) if pause.end().is_zero() => self.again(at, reading, around),
+            Some(pause) => {
+                let timer = Timer::Retry { task: self.path.clone(), after: self.attempt };
+                let what = Wait::behind(reading.log.events[at].time, &pause);
+                self.next = Next::EndOfPause(reading.log.fired_behind(at, &timer));
+                reading.expected.timers.insert(timer, Decided { at, what });
+                None
+            }
+        }
+    }
+
+    fn again(&mut self, at: usize, reading: &mut Reading<'a>, around: &Around<'_>) -> Option<Fate> {
+        self.attempt = self.attempt.next();
+        self.create(at, reading, around)
+    }
+
+    /// An attempt that is with an agent is given up, unless it was to be created by the very event that ends it.
+    pub(super) fn cut(&self, at: usize, code: &'static str, reading: &mut Reading<'_>) {
+        reading.counts.cancelled += 1;
+        if matches!(self.next, Next::Answer(_)) && self.created < at {
+            reading.give_up(&self.path, self.attempt, at, code);
+        }
+    }
+}
+
+/// An attempt of which the condition or the input has no value: it is reported as failed, without an agent.
+pub(super) fn impossible(path: &TaskId, attempt: Attempt, at: usize, reading: &mut Reading<'_>) -> Fate {
+    reading.give_up(path, attempt, at, code::EXPRESSION);
+    let fate = Fate::Failed(Failure::expression(path));
+    reading.count(&fate);
+    fate
+}

@@ -1,0 +1,135 @@
+use mesh_schemas::{Capability, TaskId};
+
+use super::block::{Draft, Style};
+use super::data::{DEPTH, data, items, object};
+use super::terms::Terms;
+use super::view::{Shape, View};
+use super::{graph, name, work};
+use crate::workload::choices::Choices;
+use crate::workload::expression::{Expression, Local};
+use crate::workload::operator::Operator;
+use crate::workload::task::{Body, Case, Each, Group, Often, Quota, Repeat};
+
+/// Ids of the tasks of groups, by how deep these stand in others.
+const IDS: [&[&str]; 2] = [&["p", "q", "s"], &["u", "v"]];
+
+/// What is made of what is done.
+pub(super) struct Made {
+    pub(super) body: Body,
+    pub(super) often: Often,
+    pub(super) shape: Shape,
+    /// Whether the output may be null although the task is not skipped by a condition of its own.
+    pub(super) nullable: bool,
+}
+
+/// Makes what a task does and how often, at a depth of groups and cases.
+pub(super) struct Maker<'a> {
+    pub(super) capabilities: &'a [Capability],
+    pub(super) style: Style,
+}
+
+impl Maker<'_> {
+    pub(super) fn made(&self, depth: usize, view: &View, choices: &mut Choices) -> Made {
+        let often = if self.style.is_plain || depth >= IDS.len() {
+            "once"
+        } else {
+            // Loops in loops are many tasks soon.
+            let once = if depth == 0 { 76 } else { 160 };
+            choices.weighted(&[(once, "once"), (14, "foreach"), (10, "repeat")])
+        };
+        match often {
+            "foreach" => self.each(depth, view, choices),
+            "repeat" => self.repeat(depth, view, choices),
+            _ => {
+                let (body, shape, nullable) = self.body(depth, view, choices);
+                Made { body, often: Often::Once, shape, nullable }
+            }
+        }
+    }
+
+    fn each(&self, depth: usize, view: &View, choices: &mut Choices) -> Made {
+        choices.note("foreach");
+        let (items, item, has_key) = items(&mut Terms { choices, view, result: None });
+        let inside = View { item: Some(item), has_key, ..view.clone() };
+        let (body, ..) = self.body(depth, &inside, choices);
+        let tolerate = choices.chance("tolerate", 50).then(|| {
+            let some =
+                [Quota::Count(0), Quota::Count(1), Quota::Count(2), Quota::Percent(0), Quota::Percent(34)];
+            let all = [Quota::Percent(50), Quota::Percent(67), Quota::Percent(100)];
+            if choices.chance("tolerate much", 50) { choices.pick(&all) } else { choices.pick(&some) }
+        });
+        let each = Each {
+            items,
+            max_parallel: choices.chance("max_parallel", 45).then(|| 1 + choices.below(2) as u32),
+            max_items: choices.chance("max_items", 8).then(|| 1 + choices.below(3) as u32),
+            tolerate,
+        };
+        Made { body, often: Often::Each(each), shape: Shape::Items, nullable: false }
+    }
+
+    fn repeat(&self, depth: usize, view: &View, choices: &mut Choices) -> Made {
+        choices.note("repeat");
+        let inside = View { previous: Some(Shape::Usual), ..view.clone() };
+        let (body, shape, nullable) = self.body(depth, &inside, choices);
+        let mut terms = Terms { choices, view: &inside, result: (!nullable).then_some(shape) };
+        let until = if terms.choices.chance("until a number", 35) {
+            let number = Expression::Literal(terms.choices.among(1..=3).into());
+            Expression::binary(Operator::AtLeast, Expression::Local(Local::Iteration), number)
+        } else {
+            terms.truth(DEPTH)
+        };
+        let max = choices.weighted(&[(15, 1), (40, 2), (45, 3)]);
+        let goes_on = choices.chance("on_max: continue", 50);
+        Made { body, often: Often::Repeat(Repeat { until, max, goes_on }), shape, nullable }
+    }
+
+    fn body(&self, depth: usize, view: &View, choices: &mut Choices) -> (Body, Shape, bool) {
+        let what = if self.style.is_plain || depth >= IDS.len() {
+            "work"
+        } else {
+            let work = if depth == 0 { 72 } else { 150 };
+            choices.weighted(&[(work, "work"), (16, "group"), (12, "switch")])
+        };
+        match what {
+            "group" => self.group(depth, view, choices),
+            "switch" => self.switch(depth, view, choices),
+            _ => {
+                let (work, shape) = work::work(self.capabilities, view, choices);
+                (Body::Work(work), shape, false)
+            }
+        }
+    }
+
+    fn group(&self, depth: usize, view: &View, choices: &mut Choices) -> (Body, Shape, bool) {
+        choices.note(if depth == 0 { "group" } else { "group in a group or case" });
+        let mut draft = Draft::new(self, view, depth + 1);
+        let mut ids: Vec<TaskId> = IDS[depth].iter().map(|id| name(id)).collect();
+        choices.shuffle(&mut ids);
+        ids.truncate(1 + choices.below(ids.len()));
+        for (id, needs) in graph::connect(&ids, choices) {
+            draft.task(id, needs, choices);
+        }
+        let (output, shape) = match choices.weighted(&[(65, 0), (15, 1), (20, 2)]) {
+            0 => (Some(object(&mut draft.terms(choices))), Shape::Usual),
+            1 => (Some(data(&mut draft.terms(choices))), Shape::Other),
+            _ => (None, Shape::Other),
+        };
+        (Body::Group(Group { tasks: draft.tasks, output }), shape, false)
+    }
+
+    fn switch(&self, depth: usize, view: &View, choices: &mut Choices) -> (Body, Shape, bool) {
+        choices.note("switch");
+        let count = 1 + choices.below(3);
+        let is_open = choices.chance("no case may hold", 40);
+        let (mut cases, mut all_usual) = (Vec::new(), true);
+        for number in 0..count {
+            let is_last = number + 1 == count;
+            let when = (!is_last || is_open).then(|| Terms { choices, view, result: None }.truth(DEPTH));
+            let (body, shape, nullable) = self.body(depth + 1, view, choices);
+            all_usual &= shape == Shape::Usual && !nullable;
+            cases.push(Case { when, body });
+        }
+        let shape = if all_usual { Shape::Usual } else { Shape::Other };
+        (Body::Switch(cases), shape, is_open)
+    }
+}

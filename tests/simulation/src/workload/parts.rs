@@ -1,0 +1,80 @@
+use std::collections::BTreeMap;
+
+use mesh_schemas::TaskId;
+
+use super::expression::Expression;
+use super::task::{Body, Often, Task};
+use super::template::Template;
+use super::workflow::Workflow;
+
+/// All that a workflow is made of, in whatever depth.
+#[derive(Debug, Default)]
+pub struct Parts<'a> {
+    /// Its tasks with their ids, without what these belong to.
+    pub tasks: Vec<(&'a TaskId, &'a Task)>,
+    /// Its conditions.
+    pub conditions: Vec<&'a Expression>,
+    /// Its data with expressions.
+    pub templates: Vec<&'a Template>,
+}
+
+impl Workflow {
+    /// All that it is made of.
+    #[must_use]
+    pub fn parts(&self) -> Parts<'_> {
+        let mut parts = Parts { templates: self.output.iter().collect(), ..Parts::default() };
+        parts.block(&self.tasks);
+        parts
+    }
+
+    /// Changes every task, those of groups and cases included.
+    pub fn for_each_task(&mut self, change: &mut dyn FnMut(&mut Task)) {
+        for_each(&mut self.tasks, change);
+    }
+}
+
+fn for_each(tasks: &mut BTreeMap<TaskId, Task>, change: &mut dyn FnMut(&mut Task)) {
+    for task in tasks.values_mut() {
+        change(task);
+        for_each_in(&mut task.body, change);
+    }
+}
+
+fn for_each_in(body: &mut Body, change: &mut dyn FnMut(&mut Task)) {
+    match body {
+        Body::Work(_) => {}
+        Body::Group(group) => for_each(&mut group.tasks, change),
+        Body::Switch(cases) => cases.iter_mut().for_each(|case| for_each_in(&mut case.body, change)),
+    }
+}
+
+impl<'a> Parts<'a> {
+    fn block(&mut self, tasks: &'a BTreeMap<TaskId, Task>) {
+        for (id, task) in tasks {
+            self.tasks.push((id, task));
+            self.conditions.extend(&task.when);
+            match &task.often {
+                Often::Once => {}
+                Often::Each(each) => self.templates.push(&each.items),
+                Often::Repeat(repeat) => self.conditions.push(&repeat.until),
+            }
+            self.body(&task.body);
+        }
+    }
+
+    fn body(&mut self, body: &'a Body) {
+        match body {
+            Body::Work(work) => self.templates.extend(work.with.iter().chain(&work.output)),
+            Body::Group(group) => {
+                self.templates.extend(&group.output);
+                self.block(&group.tasks);
+            }
+            Body::Switch(cases) => {
+                for case in cases {
+                    self.conditions.extend(&case.when);
+                    self.body(&case.body);
+                }
+            }
+        }
+    }
+}

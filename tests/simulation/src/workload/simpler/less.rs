@@ -1,0 +1,138 @@
+use serde_json::json;
+
+use crate::workload::{Body, Expression, Join, Often, OnFailure, Task, Template, Work};
+
+pub(super) type Change<T> = Box<dyn FnOnce(&mut T)>;
+
+fn change<T>(change: impl FnOnce(&mut T) + 'static) -> Change<T> {
+    Box::new(change)
+}
+
+fn literal(truth: bool) -> Expression {
+    Expression::Literal(truth.into())
+}
+
+/// Changes that may make a task simpler, apart from what it does.
+pub(super) fn of_task(task: &Task) -> Vec<Change<Task>> {
+    let always: [fn(&mut Task); 8] = [
+        |task| task.when = None,
+        |task| task.when = task.when.is_some().then(|| literal(false)),
+        |task| task.when = task.when.is_some().then(|| literal(true)),
+        |task| task.on_failure = OnFailure::Fail,
+        |task| task.on_failure = OnFailure::Continue,
+        |task| task.runs_when_skipped = false,
+        |task| task.join = Join::All,
+        |task| task.often = Often::Once,
+    ];
+    let mut all: Vec<Change<Task>> = always.into_iter().map(change).collect();
+    if let Join::Quorum { .. } = task.join {
+        all.push(change(|task: &mut Task| task.join = Join::Any));
+        all.push(change(|task: &mut Task| {
+            if let Join::Quorum { grace, .. } = &mut task.join {
+                *grace = None;
+            }
+        }));
+        all.push(change(|task: &mut Task| {
+            if let Join::Quorum { deadline, .. } = &mut task.join {
+                *deadline = None;
+            }
+        }));
+    }
+    for need in task.needs.clone() {
+        all.push(change(move |task: &mut Task| task.needs.retain(|other| *other != need)));
+    }
+    all.extend(
+        of_often(&task.often).into_iter().map(|less| change(move |task: &mut Task| less(&mut task.often))),
+    );
+    all
+}
+
+fn of_often(often: &Often) -> Vec<Change<Often>> {
+    let each = |less: fn(&mut crate::workload::Each)| {
+        change(move |often: &mut Often| {
+            if let Often::Each(each) = often {
+                less(each);
+            }
+        })
+    };
+    let repeat = |less: fn(&mut crate::workload::Repeat)| {
+        change(move |often: &mut Often| {
+            if let Often::Repeat(repeat) = often {
+                less(repeat);
+            }
+        })
+    };
+    match often {
+        Often::Once => Vec::new(),
+        Often::Each(_) => vec![
+            each(|each| each.items = Template::Plain(json!([]))),
+            each(|each| each.items = Template::Plain(json!([1]))),
+            each(|each| each.items = Template::Plain(json!([1, 2]))),
+            each(|each| each.max_parallel = None),
+            each(|each| each.max_items = None),
+            each(|each| each.tolerate = None),
+        ],
+        Often::Repeat(_) => vec![
+            repeat(|repeat| repeat.until = literal(true)),
+            repeat(|repeat| repeat.until = literal(false)),
+            repeat(|repeat| repeat.max = 1),
+            repeat(|repeat| repeat.max = repeat.max.min(2)),
+            repeat(|repeat| repeat.goes_on = true),
+        ],
+    }
+}
+
+/// Changes that may make simpler what is done.
+pub(super) fn of_body(body: &Body) -> Vec<Change<Body>> {
+    let work = |less: fn(&mut Work)| {
+        change(move |body: &mut Body| {
+            if let Body::Work(work) = body {
+                less(work);
+            }
+        })
+    };
+    let mut all = Vec::new();
+    match body {
+        Body::Work(_) => {
+            all.push(work(|work| work.with = None));
+            all.push(work(|work| work.with = Some(Template::Plain(1.into()))));
+            all.push(work(|work| work.output = None));
+            all.push(work(|work| work.retry = None));
+            all.push(work(|work| work.timeout = None));
+            all.push(work(|work| work.action = None));
+        }
+        Body::Group(group) => {
+            // With one of its tasks in its place.
+            for task in group.tasks.values() {
+                let inner = task.body.clone();
+                all.push(change(move |body: &mut Body| *body = inner));
+            }
+            all.push(change(|body: &mut Body| {
+                if let Body::Group(group) = body {
+                    group.output = None;
+                }
+            }));
+        }
+        Body::Switch(cases) => {
+            for (number, case) in cases.iter().enumerate() {
+                let inner = case.body.clone();
+                all.push(change(move |body: &mut Body| *body = inner));
+                for truth in [false, true] {
+                    all.push(change(move |body: &mut Body| {
+                        if let Body::Switch(cases) = body {
+                            cases[number].when = cases[number].when.is_some().then(|| literal(truth));
+                        }
+                    }));
+                }
+                if cases.len() > 1 {
+                    all.push(change(move |body: &mut Body| {
+                        if let Body::Switch(cases) = body {
+                            cases.remove(number);
+                        }
+                    }));
+                }
+            }
+        }
+    }
+    all
+}

@@ -1,0 +1,86 @@
+//! Takes out what refers to something that is not there any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mesh_schemas::TaskId;
+use serde_json::json;
+
+use crate::workload::expression::Sight;
+use crate::workload::workflow::before;
+use crate::workload::{Body, Expression, Join, Often, OnFailure, Quota, Task, Template, Workflow};
+
+pub(super) fn workflow(workflow: &mut Workflow) {
+    block(&mut workflow.tasks, &mut workflow.output, &Sight::default());
+}
+
+fn block(tasks: &mut BTreeMap<TaskId, Task>, output: &mut Option<Template>, outer: &Sight) {
+    let with = |tasks: &BTreeSet<TaskId>| {
+        let tasks = outer.tasks.union(tasks).cloned().collect();
+        Sight { tasks, ..outer.clone() }
+    };
+    let all: BTreeSet<TaskId> = tasks.keys().cloned().collect();
+    for task in tasks.values_mut() {
+        if let OnFailure::Task(other) = &task.on_failure
+            && !all.contains(other)
+        {
+            task.on_failure = OnFailure::Fail;
+        }
+        match &mut task.join {
+            _ if task.needs.is_empty() => task.join = Join::All,
+            Join::Quorum { quorum: Quota::Count(count), .. } => {
+                *count = (*count).min(u32::try_from(task.needs.len()).unwrap_or(u32::MAX));
+            }
+            _ => {}
+        }
+    }
+    let seen: Vec<Sight> = all.iter().map(|id| with(&before(tasks, id))).collect();
+    for (task, sight) in tasks.values_mut().zip(seen) {
+        self::task(task, sight);
+    }
+    output.take_if(|output| !output.is_seen(&with(&all)));
+}
+
+fn task(task: &mut Task, mut sight: Sight) {
+    task.when.take_if(|when| !when.is_seen(&sight));
+    match &mut task.often {
+        Often::Once => {}
+        Often::Each(each) => {
+            if !each.items.is_seen(&sight) {
+                each.items = Template::Plain(json!([1, 2]));
+            }
+            sight.items = true;
+        }
+        Often::Repeat(repeat) => {
+            sight.iterations = true;
+            if !repeat.until.is_seen(&sight) {
+                repeat.until = Expression::Literal(true.into());
+            }
+        }
+    }
+    body(&mut task.body, &sight);
+}
+
+fn body(body: &mut Body, sight: &Sight) {
+    match body {
+        Body::Work(work) => {
+            for template in [&mut work.with, &mut work.output] {
+                template.take_if(|template| !template.is_seen(sight));
+            }
+        }
+        Body::Group(group) => block(&mut group.tasks, &mut group.output, sight),
+        Body::Switch(cases) => {
+            let count = cases.len();
+            for (number, case) in cases.iter_mut().enumerate() {
+                // Only the last may go without a condition.
+                let is_wrong = match &case.when {
+                    Some(when) => !when.is_seen(sight),
+                    None => number + 1 < count,
+                };
+                if is_wrong {
+                    case.when = Some(Expression::Literal(true.into()));
+                }
+                self::body(&mut case.body, sight);
+            }
+        }
+    }
+}

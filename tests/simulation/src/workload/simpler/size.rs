@@ -1,0 +1,63 @@
+use std::collections::BTreeMap;
+
+use mesh_schemas::TaskId;
+
+use crate::workload::template::Template;
+use crate::workload::{Body, Join, Often, OnFailure, Task, Work, Workflow};
+
+/// How much there is to understand of a workflow.
+pub(super) fn of_workflow(workflow: &Workflow) -> usize {
+    let output = workflow.output.as_ref().map_or(0, Template::size);
+    10 + 2 * usize::from(workflow.timeout.is_some()) + output + of_block(&workflow.tasks)
+}
+
+fn of_block(tasks: &BTreeMap<TaskId, Task>) -> usize {
+    tasks.values().map(of_task).sum()
+}
+
+fn of_task(task: &Task) -> usize {
+    let join = match &task.join {
+        Join::All => 0,
+        Join::Any => 1,
+        Join::Quorum { grace, deadline, .. } => {
+            2 + usize::from(grace.is_some()) + usize::from(deadline.is_some())
+        }
+    };
+    let often = match &task.often {
+        Often::Once => 0,
+        Often::Each(each) => {
+            let limits = [each.max_parallel.is_some(), each.max_items.is_some(), each.tolerate.is_some()];
+            4 + each.items.size() + limits.into_iter().filter(|is_there| *is_there).count()
+        }
+        Often::Repeat(repeat) => 3 + repeat.until.size() + repeat.max as usize + usize::from(!repeat.goes_on),
+    };
+    let on_failure = match task.on_failure {
+        OnFailure::Fail => 0,
+        OnFailure::Continue => 1,
+        OnFailure::Task(_) => 2,
+    };
+    let when = task.when.as_ref().map_or(0, |when| 1 + when.size());
+    let skipped = usize::from(task.runs_when_skipped);
+    10 + task.needs.len() + join + often + on_failure + when + skipped + of_body(&task.body)
+}
+
+fn of_body(body: &Body) -> usize {
+    match body {
+        Body::Work(work) => of_work(work),
+        Body::Group(group) => {
+            3 + of_block(&group.tasks) + group.output.as_ref().map_or(0, |output| 1 + output.size())
+        }
+        Body::Switch(cases) => {
+            let cases = cases
+                .iter()
+                .map(|case| 5 + of_body(&case.body) + case.when.as_ref().map_or(0, |when| 1 + when.size()));
+            3 + cases.sum::<usize>()
+        }
+    }
+}
+
+fn of_work(work: &Work) -> usize {
+    let flags = [work.action.is_some(), work.timeout.is_some(), work.retry.is_some()];
+    let templates: usize = work.with.iter().chain(&work.output).map(|template| 1 + template.size()).sum();
+    flags.into_iter().filter(|flag| *flag).count() + templates
+}

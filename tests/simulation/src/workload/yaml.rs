@@ -1,0 +1,149 @@
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use mesh_schemas::TaskId;
+use serde_json::Value;
+
+use super::expression::Expression;
+use super::task::{Body, Case, Each, Join, Often, OnFailure, Quota, Repeat, Retry, Task, Work};
+use super::template::Template;
+use super::workflow::Workflow;
+
+impl Workflow {
+    /// The definition as YAML.
+    #[must_use]
+    pub fn to_yaml(&self) -> String {
+        let mut yaml = Yaml::default();
+        yaml.line(0, "mesh", "v1");
+        yaml.optional(0, "name", self.name.as_ref());
+        yaml.optional(0, "timeout", self.timeout.map(span));
+        yaml.optional(0, "output", self.output.as_ref().map(Template::to_json));
+        yaml.tasks(0, &self.tasks);
+        yaml.0
+    }
+}
+
+/// Writes keys with their values; data is written as JSON, which is YAML too.
+#[derive(Default)]
+struct Yaml(String);
+
+impl Yaml {
+    fn line(&mut self, depth: usize, key: &str, value: &str) {
+        let space = if value.is_empty() { "" } else { " " };
+        // Writing to a string does not fail.
+        let _ = writeln!(self.0, "{:depth$}{key}:{space}{value}", "", depth = depth * 2);
+    }
+
+    fn optional(&mut self, depth: usize, key: &str, value: Option<impl ToString>) {
+        if let Some(value) = value {
+            self.line(depth, key, &value.to_string());
+        }
+    }
+
+    fn condition(&mut self, depth: usize, key: &str, condition: Option<&Expression>) {
+        self.optional(depth, key, condition.map(|condition| Value::from(condition.to_cel())));
+    }
+
+    fn tasks(&mut self, depth: usize, tasks: &BTreeMap<TaskId, Task>) {
+        self.line(depth, "tasks", "");
+        for (id, task) in tasks {
+            self.line(depth + 1, id.as_str(), "");
+            self.task(depth + 2, task);
+        }
+    }
+
+    fn task(&mut self, depth: usize, task: &Task) {
+        let needs: Vec<&str> = task.needs.iter().map(TaskId::as_str).collect();
+        self.optional(depth, "needs", (!needs.is_empty()).then(|| format!("[{}]", needs.join(", "))));
+        match &task.join {
+            Join::All => {}
+            Join::Any => self.line(depth, "join", "any"),
+            Join::Quorum { quorum, grace, deadline } => {
+                self.line(depth, "join", "");
+                self.line(depth + 1, "quorum", &quota(*quorum));
+                self.optional(depth + 1, "grace", grace.map(span));
+                self.optional(depth + 1, "deadline", deadline.map(span));
+            }
+        }
+        self.condition(depth, "when", task.when.as_ref());
+        self.optional(depth, "on_skipped", task.runs_when_skipped.then_some("run"));
+        match &task.on_failure {
+            OnFailure::Fail => {}
+            OnFailure::Continue => self.line(depth, "on_failure", "continue"),
+            OnFailure::Task(other) => self.line(depth, "on_failure", &format!("{{task: {other}}}")),
+        }
+        match &task.often {
+            Often::Once => {}
+            Often::Each(each) => self.each(depth, each),
+            Often::Repeat(repeat) => self.repeat(depth, repeat),
+        }
+        self.body(depth, &task.body);
+    }
+
+    fn each(&mut self, depth: usize, each: &Each) {
+        self.line(depth, "foreach", "");
+        self.line(depth + 1, "in", &each.items.to_json().to_string());
+        self.optional(depth + 1, "max_parallel", each.max_parallel);
+        self.optional(depth + 1, "max_items", each.max_items);
+        self.optional(depth + 1, "tolerate", each.tolerate.map(quota));
+    }
+
+    fn repeat(&mut self, depth: usize, repeat: &Repeat) {
+        self.line(depth, "repeat", "");
+        self.condition(depth + 1, "until", Some(&repeat.until));
+        self.line(depth + 1, "max", &repeat.max.to_string());
+        self.optional(depth + 1, "on_max", repeat.goes_on.then_some("continue"));
+    }
+
+    fn body(&mut self, depth: usize, body: &Body) {
+        match body {
+            Body::Work(work) => self.work(depth, work),
+            Body::Group(group) => {
+                self.tasks(depth, &group.tasks);
+                self.optional(depth, "output", group.output.as_ref().map(Template::to_json));
+            }
+            Body::Switch(cases) => {
+                self.line(depth, "switch", "");
+                cases.iter().for_each(|case| self.case(depth + 1, case));
+            }
+        }
+    }
+
+    fn case(&mut self, depth: usize, case: &Case) {
+        let begin = self.0.len() + 2 * depth;
+        self.condition(depth + 1, "when", case.when.as_ref());
+        self.body(depth + 1, &case.body);
+        self.0.replace_range(begin..=begin, "-");
+    }
+
+    fn work(&mut self, depth: usize, work: &Work) {
+        self.line(depth, "agent", work.agent.as_str());
+        self.optional(depth, "action", work.action.as_ref());
+        self.optional(depth, "with", work.with.as_ref().map(Template::to_json));
+        self.optional(depth, "output", work.output.as_ref().map(Template::to_json));
+        self.optional(depth, "timeout", work.timeout.map(span));
+        if let Some(retry) = &work.retry {
+            self.line(depth, "retry", if *retry == Retry::default() { "{}" } else { "" });
+            self.optional(depth + 1, "max_attempts", retry.max_attempts);
+            self.optional(depth + 1, "initial", retry.initial.map(span));
+            self.optional(depth + 1, "factor", retry.factor.map(|factor| format!("{factor:?}")));
+            self.optional(depth + 1, "max", retry.max.map(span));
+            self.optional(depth + 1, "jitter", retry.jitter.map(|jitter| format!("{jitter:?}")));
+            let codes = (!retry.fatal_on.is_empty()).then(|| format!("[{}]", retry.fatal_on.join(", ")));
+            self.optional(depth + 1, "fatal_on", codes);
+        }
+    }
+}
+
+fn quota(quota: Quota) -> String {
+    match quota {
+        Quota::Count(count) => count.to_string(),
+        Quota::Percent(percent) => format!("{percent}%"),
+    }
+}
+
+/// A time as definitions write it.
+fn span(duration: Duration) -> String {
+    format!("{}ms", duration.as_millis())
+}

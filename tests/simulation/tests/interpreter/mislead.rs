@@ -1,0 +1,158 @@
+//! A mesh that gets a rule wrong is found out: the fold follows another definition than the one that the interpreter knows,
+//! which differs in one thing.
+
+use mesh_simulation::workload::{
+    Body, Choices, Expression, Join, Often, OnFailure, Quota, Task, Template, Workflow, Workload,
+};
+use serde_json::Value;
+
+use crate::storm;
+use crate::world::World;
+
+/// Within how many seeds a mistake must show.
+const SEEDS: u64 = 600;
+/// In how many runs.
+const LEAST: usize = 4;
+
+/// Makes a mistake in a task, if the task is such that it can be made.
+type Mistake = fn(&mut Task);
+
+const MISTAKES: &[(&str, Mistake)] = &[
+    ("the last item is forgotten", |task| {
+        if let Often::Each(each) = &mut task.often {
+            match &mut each.items {
+                Template::List(items) => drop(items.pop()),
+                Template::Plain(Value::Array(items)) => drop(items.pop()),
+                Template::Object(items) => drop(items.pop_last()),
+                _ => {}
+            }
+        }
+    }),
+    ("too many items are under way", |task| {
+        if let Often::Each(each) = &mut task.often {
+            each.max_parallel = None;
+        }
+    }),
+    ("items are not counted", |task| {
+        if let Often::Each(each) = &mut task.often {
+            each.max_items = None;
+        }
+    }),
+    ("one more item may fail", |task| {
+        if let Often::Each(each) = &mut task.often {
+            each.tolerate = match each.tolerate {
+                None => Some(Quota::Count(1)),
+                Some(Quota::Count(count)) => Some(Quota::Count(count + 1)),
+                Some(Quota::Percent(percent)) => Some(Quota::Percent(100.min(percent + 34))),
+            };
+        }
+    }),
+    ("the last iteration is lost", |task| {
+        if let Often::Repeat(repeat) = &mut task.often {
+            repeat.max = 1.max(repeat.max - 1);
+        }
+    }),
+    ("a loop goes on as long as its condition holds", |task| {
+        if let Often::Repeat(repeat) = &mut task.often {
+            repeat.until = Expression::Not(Box::new(repeat.until.clone()));
+        }
+    }),
+    ("an exhausted loop is done", |task| {
+        if let Often::Repeat(repeat) = &mut task.often {
+            repeat.goes_on = !repeat.goes_on;
+        }
+    }),
+    ("the case behind the right one is done", |task| {
+        if let Body::Switch(cases) = &mut task.body {
+            let bodies: Vec<Body> = cases.iter().map(|case| case.body.clone()).collect();
+            cases
+                .iter_mut()
+                .zip(bodies.iter().cycle().skip(1))
+                .for_each(|(case, body)| case.body = body.clone());
+        }
+    }),
+    ("a group gives something else", |task| {
+        if let Body::Group(group) = &mut task.body {
+            group.output = Some(Template::Plain(0.into()));
+        }
+    }),
+    ("a join waits for one less", |task| {
+        let needs = task.needs.len();
+        if let Join::Quorum { quorum, .. } = &mut task.join {
+            let fewer = quorum.at_least(needs).saturating_sub(1).max(1);
+            *quorum = Quota::Count(u32::try_from(fewer).expect("a few"));
+        }
+    }),
+    ("a join waits for all", |task| task.join = Join::All),
+    ("a join does not wait for the others", |task| {
+        if let Join::Quorum { grace, .. } = &mut task.join {
+            *grace = None;
+        }
+    }),
+    ("a join waits for ever", |task| {
+        if let Join::Quorum { deadline, .. } = &mut task.join {
+            *deadline = None;
+        }
+    }),
+    ("a failure passes that should not", |task| {
+        if task.on_failure == OnFailure::Fail {
+            task.on_failure = OnFailure::Continue;
+        }
+    }),
+    ("nobody stands in for one that fails", |task| {
+        if let OnFailure::Task(_) = task.on_failure {
+            task.on_failure = OnFailure::Fail;
+        }
+    }),
+    ("what stands in does not count", |task| {
+        if let OnFailure::Task(_) = task.on_failure {
+            task.on_failure = OnFailure::Continue;
+        }
+    }),
+];
+
+/// The runs of a workload that go otherwise with a mistake, each with whether that shows.
+fn tried(workload: &Workload, mistake: Mistake) -> Vec<bool> {
+    let mut shows = Vec::new();
+    for place in 0..workload.runs.len() {
+        let workflow = workload.workflow(&workload.runs[place]).expect("the run's workflow is there");
+        let mut other: Workflow = workflow.clone();
+        other.for_each_task(&mut |task| mistake(task));
+        if other == workflow {
+            continue;
+        }
+        let Some(world) = World::misled(workload, place, &other) else { continue };
+        let seed = workload.seed ^ (place as u64) << 40;
+        shows.push(!storm::live(world, &mut Choices::new(seed)).differences().is_empty());
+    }
+    shows
+}
+
+#[test]
+fn a_mesh_that_gets_a_rule_wrong_is_found_out() {
+    let mut shown = vec![(0, 0); MISTAKES.len()];
+    for workload in (0..SEEDS).map(Workload::generate) {
+        for ((_, mistake), (runs, shown)) in MISTAKES.iter().zip(&mut shown) {
+            if *shown < LEAST {
+                let shows = tried(&workload, *mistake);
+                *runs += shows.len();
+                *shown += shows.into_iter().filter(|shows| *shows).count();
+            }
+        }
+    }
+    for ((what, _), (runs, shown)) in MISTAKES.iter().zip(shown) {
+        println!("{what}: it shows in {shown} of {runs} runs");
+        assert!(shown >= LEAST, "'{what}' shows in {shown} of {runs} runs only");
+    }
+}
+
+#[test]
+fn without_a_mistake_nothing_shows() {
+    for seed in 0..40 {
+        let workload = Workload::generate(seed);
+        let workflow = workload.workflow(&workload.runs[0]).expect("the run's workflow is there");
+        let world = World::misled(&workload, 0, &workflow).expect("it is sound");
+        let world = storm::live(world, &mut Choices::new(seed));
+        assert_eq!(world.differences(), Vec::<String>::new());
+    }
+}
