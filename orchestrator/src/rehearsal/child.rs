@@ -32,6 +32,7 @@ pub(super) fn created(digest: &Digest, key: &TaskKey, child: &Child, at: DateTim
         attempt: key.attempt,
         action: None,
         input: child.input.clone(),
+        secrets: Vec::new(),
         timeout_ms: left.and_then(|left| u64::try_from(left).ok()),
         deadline: child.parent.deadline,
         basis: at,

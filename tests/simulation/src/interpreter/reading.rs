@@ -81,7 +81,7 @@ impl<'a> Reading<'a> {
         self.expected.created.retain(|(task, _), work| work.at != at || !is_in(Some(task)));
         self.expected.timers.retain(|timer, wait| {
             let task = match timer {
-                Timer::Deadline => None,
+                Timer::Deadline | Timer::Finally => None,
                 Timer::Grace(task) | Timer::Join(task) | Timer::Retry { task, .. } => Some(task),
             };
             wait.at != at || !is_in(task)

@@ -60,7 +60,16 @@ fn ended(choices: &mut Choices) -> (Seen, Ended) {
         error: error.clone().unwrap_or_default(),
         iterations: iterations.clone(),
     };
-    (seen, Ended { output, status, error: error.map(Box::new), iterations: Some(Box::new(iterations)) })
+    (
+        seen,
+        Ended {
+            output,
+            status,
+            error: error.map(Box::new),
+            iterations: Some(Box::new(iterations)),
+            measures: None,
+        },
+    )
 }
 
 #[test]
