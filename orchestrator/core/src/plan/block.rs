@@ -74,7 +74,7 @@ pub(crate) enum Recurring {
     /// Once.
     Once,
     /// For each item.
-    Each(Each),
+    Each(Box<Each>),
     /// Again and again.
     Loop(Loop),
 }

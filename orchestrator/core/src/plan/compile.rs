@@ -159,7 +159,9 @@ impl<'a> Compiler<'a> {
         self.names.stand_at(Some(place));
         let when = task.when.as_ref().map(|text| self.condition(&format!("{path}.when"), text, Place::Task));
         let recurring = match (&task.foreach, &task.repeat) {
-            (Some(foreach), _) => self.each(foreach, &format!("{path}.foreach")).map(Recurring::Each),
+            (Some(foreach), _) => {
+                self.each(foreach, &format!("{path}.foreach")).map(|each| Recurring::Each(Box::new(each)))
+            }
             (_, Some(repeat)) => self.repeated(repeat, &format!("{path}.repeat")).map(Recurring::Loop),
             (None, None) => Some(Recurring::Once),
         };

@@ -48,7 +48,6 @@ impl Fold<'_> {
     }
 
     /// Hands an event to a planned task.
-    #[expect(clippy::too_many_arguments, reason = "what is planned, how it stands, where, and what happened")]
     pub(super) fn deliver_planned(
         &mut self,
         work: &Work,
