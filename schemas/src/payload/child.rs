@@ -31,7 +31,8 @@ pub struct Parent {
     pub task: TaskId,
     /// Which try of the task, from 1.
     pub attempt: Attempt,
-    /// How many runs stand around the one that is started: 1 if nobody's task started that with the task.
+    /// How many runs stand around the one that is started, one within the other: 1 if the run with the task was not itself
+    /// started for a task. At most 16.
     pub depth: u32,
     /// Whether the task waits for the end of the run, which then is its outcome.
     pub wait: bool,

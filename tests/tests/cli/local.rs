@@ -275,6 +275,12 @@ async fn arguments_that_make_no_sense_are_refused() -> Result<()> {
         let said = person.says(arguments).await?;
         assert!(said.code == code && said.err.contains(expected), "{arguments:?}: {said:?}");
     }
+    let person = somebody("{mesh: v1, name: outer, tasks: {a: {workflow: inner}}}")?;
+    let said = person.says(&["start", "--local", "flow.yaml"]).await?;
+    assert!(
+        said.err.contains("task 'a' starts a run of the workflow 'inner', and there is only 'outer' here"),
+        "{said:?}"
+    );
     Ok(())
 }
 

@@ -112,6 +112,11 @@ impl Planner {
             {
                 self.again(letter, &key).await
             }
+            // The task was told, and its run has gone on or ended.
+            Subject::Called { run, task, .. } => refuse(format!(
+                "task '{task}' of run {run} was told that its run does not begin: `mesh start` begins one if the work is still \
+                 wanted, and `mesh dead drop {number}` removes the letter"
+            )),
             subject => self.fact(letter, &message, &subject).await,
         }
     }
