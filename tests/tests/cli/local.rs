@@ -296,3 +296,49 @@ async fn a_wide_run_comes_to_its_end() -> Result<()> {
     assert_eq!(said.well()?, "4950\n");
     Ok(())
 }
+
+const CONFIGURED: &str = "
+mesh: v1
+name: configured
+config: {model: small, limits: {words: 100}}
+output: '${tasks.t.output}'
+tasks: {t: {agent: work, with: '${config}'}}
+";
+
+#[tokio::test]
+async fn values_of_the_configuration_are_set_by_hand_or_by_a_file() -> Result<()> {
+    let person = somebody(CONFIGURED)?;
+    person.file("config.yaml", "limits: {words: 9}\nmodel: medium\n")?;
+    let said = person.says(&by("work=cat", &["--set-file", "config.yaml", "--set", "model=large"])).await?;
+    assert_eq!(said.json()?, json!({"model": "large", "limits": {"words": 9}}));
+    let said = person.says(&by("work=cat", &["--set", "limits.word=5", "--set", "model=7"])).await?;
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.err.contains("config.limits.word: there is no such key: did you mean 'words'?"), "{said:?}");
+    assert!(
+        said.err.contains("config.model: expected text, found a number: put it in double quotes"),
+        "{said:?}"
+    );
+    Ok(())
+}
+
+const GUARDED: &str = "
+mesh: v1
+name: guarded
+output: '${tasks.t.output}'
+tasks: {t: {agent: work, with: {key: 'a ${secret(\"api-key\")}'}, retry: {max_attempts: 1}}}
+";
+
+#[tokio::test]
+async fn programs_are_given_secrets_and_do_not_tell_them() -> Result<()> {
+    let person = somebody(GUARDED)?.with("MESH_SECRET_API_KEY", "hunter2");
+    let agent =
+        "work=task=$(cat); echo \"$task\" >&2; echo \"[$task, ${#task}, \\\"$MESH_SECRET_API_KEY\\\"]\"";
+    let said = person.says(&by(agent, &["--events", "events.json", "--output", "json"])).await?;
+    assert!(said.err.contains("[secret api-key]") && !said.err.contains("hunter2"), "{said:?}");
+    assert_eq!(said.json()?, json!([{"key": "a [secret api-key]"}, r#"{"key":"a hunter2"}"#.len(), ""]));
+    let events = std::fs::read_to_string(person.home().join("events.json"))?;
+    assert!(events.contains("api-key") && !events.contains("hunter2"), "{events}");
+    let said = somebody(GUARDED)?.says(&by(agent, &[])).await?;
+    assert!(said.err.contains("the secret 'api-key' is not in the variable MESH_SECRET_API_KEY"), "{said:?}");
+    Ok(())
+}

@@ -8,20 +8,19 @@ use mesh_schemas::{ErrorCode, TaskId};
 
 use super::names::Names;
 
-/// The group that has a task of this id in it, if one has.
-pub(super) fn group_of<'a>(tasks: &'a BTreeMap<TaskId, Task>, id: &TaskId) -> Option<&'a TaskId> {
-    tasks.iter().find_map(|(group, task)| has(&task.body, id).map(|inner| inner.unwrap_or(group)))
+/// The tasks that stand in groups, each with the group that has it.
+pub(super) fn groups(tasks: &BTreeMap<TaskId, Task>) -> BTreeMap<&TaskId, &TaskId> {
+    let mut found = BTreeMap::new();
+    tasks.iter().for_each(|(id, task)| collect(&task.body, id, &mut found));
+    found
 }
 
-/// Whether something has a task of this id in it; the innermost group that has, if that is not itself.
-fn has<'a>(body: &'a Body, id: &TaskId) -> Option<Option<&'a TaskId>> {
-    if let Some(tasks) = &body.tasks {
-        if tasks.contains_key(id) {
-            return Some(None);
-        }
-        return group_of(tasks, id).map(Some);
+fn collect<'a>(body: &'a Body, group: &'a TaskId, found: &mut BTreeMap<&'a TaskId, &'a TaskId>) {
+    for (id, task) in body.tasks.iter().flatten() {
+        found.insert(id, group);
+        collect(&task.body, id, found);
     }
-    body.switch.iter().flatten().find_map(|case| has(&case.body, id))
+    body.switch.iter().flatten().for_each(|case| collect(&case.body, group, found));
 }
 
 /// A need of a task around the group is not one that does not exist.
@@ -34,10 +33,9 @@ pub(super) fn explain_needs(
     for problem in problems.iter_mut().filter(|problem| problem.code == ErrorCode::UnknownTask) {
         let place = problem.path.strip_prefix(path).and_then(|rest| rest.strip_prefix('.'));
         let Some((id, number)) = place.and_then(|place| place.split_once(".needs[")) else { continue };
-        let need = tasks.iter().find(|(task, _)| task.as_str() == id).and_then(|(_, task)| {
-            let number: usize = number.strip_suffix(']')?.parse().ok()?;
-            task.needs.get(number)
-        });
+        let task = TaskId::new(id).ok().and_then(|id| tasks.get(&id));
+        let number = number.strip_suffix(']').and_then(|number| number.parse::<usize>().ok());
+        let need = task.zip(number).and_then(|(task, number)| task.needs.get(number));
         if let Some(need) = need.filter(|need| names.knows(need)) {
             problem.message = format!(
                 "'{need}' is no task of this group: a task needs tasks of its own group, so write it in the needs of the \

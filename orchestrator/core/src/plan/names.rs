@@ -27,6 +27,8 @@ pub(super) enum Place {
 pub(super) struct Names<'a> {
     /// All tasks of the definition.
     tasks: Option<&'a BTreeMap<TaskId, Task>>,
+    /// Those of them that stand in groups, each with its group; made when it is asked for.
+    groups: Option<BTreeMap<&'a TaskId, &'a TaskId>>,
     /// The values of the definition's configuration.
     config: Option<&'a Map<String, Value>>,
     levels: Vec<Level<'a>>,
@@ -175,7 +177,9 @@ impl<'a> Names<'a> {
             let message = format!("uses the output of '{used}', {why}: add '{used}' to needs{of}");
             return Some((ErrorCode::MissingNeed, message));
         }
-        if let Some(group) = self.tasks.and_then(|tasks| inside::group_of(tasks, used)) {
+        let tasks = self.tasks;
+        let groups = self.groups.get_or_insert_with(|| tasks.map(inside::groups).unwrap_or_default());
+        if let Some(group) = groups.get(used) {
             let message = format!(
                 "'{used}' is a task of '{group}', and what is in there is not seen here: give '{group}' an output with it, \
                  and use that one's"
