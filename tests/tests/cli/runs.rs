@@ -360,3 +360,48 @@ async fn what_cannot_be_cancelled_is_told() -> Result<()> {
     agent.stop().await?;
     orchestrator.stop().await
 }
+
+const CAREFUL: &str = "{mesh: v1, name: careful, recovery: pause, output: '${tasks.last.output}', tasks: {first: {agent: picky, with: \
+                       '${input}'}, last: {agent: picky, needs: [first], pause_before: true, with: '${tasks.first.output}'}}}";
+
+#[tokio::test]
+async fn runs_are_paused_resumed_and_tried_again() -> Result<()> {
+    let server = TestServer::start()?;
+    let world = World::on(&server.url()).await?;
+    let orchestrator = world.orchestrator().await?;
+    let picky = |_: mesh_agents::Context, input: Value| async move {
+        if input == json!("bad") { Err(TaskFailure::fatal("bad", "give me another")) } else { Ok(input) }
+    };
+    let agent = world.agent(Agent::builder("able").capability("picky", picky)).await?;
+    world.apply(CAREFUL).await?;
+    let person = Person::of(&world)?;
+    let run = person.says(&["start", "careful", "--input", "\"bad\""]).await?.well()?.trim().to_owned();
+    world.first(Stream::Events, &format!("workflow.paused.careful.-.{run}.1")).await?;
+
+    let shown = person.says(&["runs", "show", &run]).await?.well()?;
+    assert!(shown.contains("  careful  paused\n"), "{shown}");
+    assert!(shown.contains("paused   task 'first' failed: give me another (bad)\n"), "{shown}");
+    let listed = person.says(&["runs", "list", "--status", "paused", "-o", "json"]).await?.json()?;
+    assert_eq!(ids(&listed), [run.as_str()]);
+    assert_eq!(
+        person.says(&["runs", "pause", &run]).await?.well()?,
+        format!("run {run} is paused already\n")
+    );
+    let refused = person.says(&["runs", "retry", &run, "--task", "last"]).await?;
+    assert!(refused.code == 1 && refused.err.contains("task 'last' of run"), "{refused:?}");
+
+    let retry = ["runs", "retry", &run, "--task", "first", "--input", "\"good\"", "-o", "json"];
+    assert_eq!(person.says(&retry).await?.json()?, json!({"run": run, "result": "requested"}));
+    world.first(Stream::Events, &format!("workflow.paused.careful.-.{run}.2")).await?;
+    let shown = person.says(&["runs", "show", &run]).await?.well()?;
+    assert!(shown.contains("paused   before task 'last'\n") && shown.contains("held"), "{shown}");
+    assert_eq!(
+        person.says(&["runs", "resume", &run]).await?.well()?,
+        format!("run {run} is asked to go on\n")
+    );
+    world.ended(run.parse()?).await?;
+    let over = person.says(&["runs", "resume", &run]).await?;
+    assert!(over.code == 1 && over.err.contains("is over"), "{over:?}");
+    agent.stop().await?;
+    orchestrator.stop().await
+}

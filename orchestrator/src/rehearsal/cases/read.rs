@@ -145,13 +145,22 @@ impl Reader<'_> {
         found
     }
 
-    /// The task of that name: one of the workflow, or one in a group of it, with or without numbers of items.
+    /// The task of that name: one of the workflow, one in a group of it, with or without numbers of items, or one that an agent
+    /// may plan.
     pub(super) fn task(&self, name: &str) -> Result<TaskId, String> {
         let tasks: &BTreeMap<TaskId, Task> = &self.definition.tasks;
         let named = name.parse::<TaskId>().ok();
         let is_there = |task: &TaskId| {
             let plain = task.without_numbers();
-            tasks.contains_key(&plain) || self.definition.work().iter().any(|(known, _)| *known == plain)
+            let is_planned = |by: &TaskId| {
+                plain.as_str().strip_prefix(by.as_str()).is_some_and(|rest| rest.starts_with(':'))
+            };
+            tasks.contains_key(&plain)
+                || self
+                    .definition
+                    .work()
+                    .iter()
+                    .any(|(known, body)| *known == plain || (body.plan.is_some() && is_planned(known)))
         };
         if let Some(task) = named.filter(is_there) {
             return Ok(task);

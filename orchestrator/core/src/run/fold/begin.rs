@@ -116,6 +116,9 @@ impl Fold<'_> {
                         Some(Ok(true)) | None => {
                             let path = format!("{path}:{number}");
                             let (stand, outcome) = self.start_step(&case.step, &path, around);
+                            if let Some(outcome) = &outcome {
+                                self.note_part(&case.step, &path, outcome);
+                            }
                             return (stand.map(|stand| Stand::Case(number, Box::new(stand))), outcome);
                         }
                     }

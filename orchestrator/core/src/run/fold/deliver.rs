@@ -105,7 +105,10 @@ impl Fold<'_> {
                     return None;
                 }
                 let path = format!("{path}:{number}");
-                self.deliver_step(&cases[*number].step, stand, &path, around, parts, hit)
+                let step = &cases[*number].step;
+                let outcome = self.deliver_step(step, stand, &path, around, parts, hit)?;
+                self.note_part(step, &path, &outcome);
+                Some(outcome)
             }
             _ => None,
         }

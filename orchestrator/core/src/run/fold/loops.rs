@@ -142,7 +142,7 @@ impl Fold<'_> {
         let attempt = stand.as_ref().and_then(Stand::attempt);
         self.count_recurring(step, stand.as_ref(), &outcome);
         state.items[number] = Value::Null;
-        self.note_recurring(step, &format!("{path}:{number}"), &outcome);
+        self.note_part(step, &format!("{path}:{number}"), &outcome);
         let began = state.began.remove(&number);
         let failure = match outcome {
             Outcome::Done(output) => {
@@ -215,7 +215,7 @@ impl Fold<'_> {
         let own = format!("{path}:{}", state.number);
         let outcome = self.deliver_step(&node.step, &mut state.stand, &own, &inside, parts, hit)?;
         self.count_recurring(&node.step, Some(&state.stand), &outcome);
-        self.note_recurring(&node.step, &own, &outcome);
+        self.note_part(&node.step, &own, &outcome);
         self.iteration_over(rule, node, state, path, around, outcome)
             .or_else(|| self.iterate(rule, node, state, path, around))
     }
@@ -238,7 +238,7 @@ impl Fold<'_> {
             let outcome = match (stand, outcome) {
                 (stand, Some(outcome)) => {
                     self.count_recurring(&node.step, stand.as_ref(), &outcome);
-                    self.note_recurring(&node.step, &own, &outcome);
+                    self.note_part(&node.step, &own, &outcome);
                     outcome
                 }
                 (Some(stand), None) => {
@@ -296,7 +296,8 @@ impl Fold<'_> {
         }
     }
 
-    fn note_recurring(&mut self, step: &Step, path: &str, outcome: &Outcome) {
+    /// Notes how an item, an iteration or a case has ended.
+    pub(super) fn note_part(&mut self, step: &Step, path: &str, outcome: &Outcome) {
         let status = match outcome {
             Outcome::Done(_) => "done",
             Outcome::Failed(_) => "failed",

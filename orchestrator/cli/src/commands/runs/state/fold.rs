@@ -351,7 +351,9 @@ impl TaskState {
         };
         self.waiting = match self.status {
             "active" if self.run.is_some() => self.run.map(Waiting::Run),
-            "active" if self.agent.is_none() => Some(Waiting::Agent(Served::Unknown)),
+            "active" if self.agent.is_none() && self.capability.is_some() => {
+                Some(Waiting::Agent(Served::Unknown))
+            }
             "retrying" => last.and_then(|last| last.retry_at).map(Waiting::RetryAt),
             _ => None,
         };

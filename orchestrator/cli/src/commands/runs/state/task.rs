@@ -194,7 +194,7 @@ impl TaskState {
             None if self.attempts.last().is_some_and(|last| last.result_lost) => {
                 Some("its result is lost".to_owned())
             }
-            None if self.status == "failed" => {
+            None if self.status == "failed" && self.capability.is_some() => {
                 Some("its output could not be made of what the agent returned".to_owned())
             }
             None => None,
