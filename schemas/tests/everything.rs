@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use mesh_schemas::Definition;
 use mesh_schemas::definition::{
-    Foreach, Join, OnFailure, OnMax, OnSkipped, Quorum, Quota, Repeat, Retry, Span, TaskBuilder, parse,
+    Adaptive, Finally, Foreach, Join, Limits, Merge, MergeBy, OnFailure, OnMax, OnSkipped, Planner, Quorum,
+    Quota, Recovery, Repeat, Retry, Span, TaskBuilder, Weights, parse,
 };
 use mesh_schemas::document::Format;
 use mesh_schemas::generate::files;
+use mesh_schemas::{Definition, Digest};
 use serde_json::{Value, json};
 
 const TEXT: &str = include_str!("../examples/everything.yaml");
@@ -68,6 +69,7 @@ fn built() -> Definition {
         .foreach(Foreach {
             items: json!("${input.pages}"),
             max_parallel: Some(4),
+            adaptive: Some(Adaptive { complexity: json!("${input.complexity}"), dependency: json!(0.2) }),
             max_items: Some(100),
             tolerate: Some(Quota::Percent(10.0)),
         })
@@ -82,11 +84,40 @@ fn built() -> Definition {
             "report": "${tasks.report.output}", "review": "${tasks.review.output.?score.orValue(0)}",
         }))
         .output_schema(json!({"required": ["report"]}))
-        .timeout(Span::from_secs(7_200));
+        .timeout(Span::from_secs(7_200))
+        .recovery(Recovery::Retry(2))
+        .finally(Finally {
+            tasks: [("tell".parse().expect("an id"), work("notifier").with(json!("${run.outcome}")).build())]
+                .into(),
+            timeout: Some(Span::from_secs(60)),
+        });
+    let outline = work("planner").pause_before().plan(Planner::Limited(Limits {
+        capabilities: ["writer".parse().expect("a capability")].into(),
+        max_tasks: 20,
+        max_depth: 1,
+    }));
+    let best = ["draft", "fetch"].into_iter().fold(
+        TaskBuilder::merge(Merge {
+            from: vec!["fetch".parse().expect("an id"), "draft".parse().expect("an id")],
+            weights: Weights { quality: 0.6, speed: 0.4 },
+            default_quality: 0.4,
+            ..Merge::by(MergeBy::Quality)
+        }),
+        |task, id| task.needs(id).expect("an id"),
+    );
+    let publish = TaskBuilder::workflow("publishing")
+        .and_then(|task| task.needs("report"))
+        .expect("names")
+        .version(Digest::of(b"publishing"))
+        .no_wait()
+        .with(json!("${tasks.report.output}"));
     let tasks = [
+        ("best", best),
         ("draft", draft),
         ("fallback", work("writer").action("template")),
         ("fetch", fetch),
+        ("outline", outline),
+        ("publish", publish),
         ("report", report),
         ("review", review),
     ];
