@@ -138,7 +138,7 @@ fn work_that_is_the_case_of_a_switch_counts() {
     assert_eq!(story.done("route:0", json!("x")).counts(), [1, 0, 0, 0]);
     let cases = "{switch: [{when: 'false', agent: worker}, {switch: [{agent: worker}]}]";
     let tasks = format!(
-        "tasks:\n  each: {cases}, foreach: [1, 2]}}\n  again: {cases}, repeat: {{until: iteration == 2, max: 2}}}}\n"
+        "tasks:\n  each: {cases}, foreach: {{in: [1, 2]}}}}\n  again: {cases}, repeat: {{until: iteration == 2, max: 2}}}}\n"
     );
     let mut story = Story::of(&tasks, json!({}));
     story.done("each:0:1:0", json!(1)).done("each:1:1:0", json!(1));

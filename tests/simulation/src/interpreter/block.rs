@@ -221,11 +221,7 @@ impl<'a> Block<'a> {
     /// What comes of it when all that is waited for has ended.
     fn all_over(&self, moment: &Moment<'_, 'a>) -> Fate {
         let Some(output) = self.output else {
-            // That of the tasks that nobody needs, and that stand in for none.
-            let last = self
-                .tasks
-                .keys()
-                .filter(|id| after(self.tasks, id).next().is_none() && rescued_by(self.tasks, id).is_none());
+            let last = self.tasks.keys().filter(|id| self.is_last(id));
             let output =
                 |id: &TaskId| (id.to_string(), self.seen.get(id).cloned().unwrap_or_default().output);
             return Fate::Done(last.map(output).collect());

@@ -204,7 +204,20 @@ impl<'a> Block<'a> {
         !matches!(self.stands[id], Stand::Over(_))
             && needed_by().any(is_past)
             && needed_by().all(|id| is_past(id) || is_spared(id))
-            && !chain().any(|id| self.output.is_some_and(|output| output.mentions(id)))
+            && !chain().any(|id| self.is_used(id))
+    }
+
+    /// Whether the output of the block asks for a task.
+    fn is_used(&self, id: &TaskId) -> bool {
+        match self.output {
+            Some(output) => output.mentions(id),
+            None => self.is_last(id),
+        }
+    }
+
+    /// Whether nobody needs a task, and it stands in for none: then its output is one of those of the block.
+    pub(super) fn is_last(&self, id: &TaskId) -> bool {
+        after(self.tasks, id).next().is_none() && rescued_by(self.tasks, id).is_none()
     }
 }
 
