@@ -85,7 +85,7 @@ async fn runs_are_listed_by_workflow_status_and_time() -> Result<()> {
     );
     for (wrong, expected) in [
         (["--since", "yesterday"], "write how long ago, such as 10s, 5m or 24h"),
-        (["--status", "done"], "possible values: running, completed, failed, cancelled"),
+        (["--status", "done"], "possible values: running, paused, completed, failed, cancelled"),
     ] {
         let said = person.says(&["runs", "list", wrong[0], wrong[1]]).await?;
         assert!(said.code == 2 && said.err.contains(expected), "{said:?}");

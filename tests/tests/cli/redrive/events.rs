@@ -62,7 +62,11 @@ async fn what_names_a_fact_cannot_be_sent_again() -> Result<()> {
         (DeadEnd::UnreadableFact, format!("workflow.completed.held.-.{run}"), "the end of its run"),
         (DeadEnd::LargeDecision, format!("task.completed.held.normal.{run}.u.1"), "larger messages"),
         (DeadEnd::EventType, format!("workflow.exploded.held.-.{run}"), "no subject that the mesh knows"),
-        (DeadEnd::EventType, format!("workflow.paused.held.-.{run}"), "runs cannot be paused yet"),
+        (
+            DeadEnd::EventType,
+            format!("workflow.paused.held.-.{run}.1"),
+            "nothing follows from what tells of a pause",
+        ),
     ] {
         world.publish(&subject, "{}").await?;
         let number = bury(&world, end, message(&subject, "{}"), numbers.len() as u64 + 1).await?;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::SecondsFormat;
-use mesh_bus::history::is_end;
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, Reason, Request, Target, run_id};
 use mesh_core::Event;
@@ -356,10 +355,11 @@ fn taken(letter: &Letter, subject: &Subject) -> String {
         Subject::Workflow { verb: WorkflowVerb::Started, .. } => {
             "no run can begin there any more; send the request under another id"
         }
-        Subject::Workflow { verb, .. } if is_end(*verb) => {
-            "it stands there as the end of its run, however it is to be read"
+        Subject::Workflow { .. } => "it stands there as the end of its run, however it is to be read",
+        Subject::Pause { .. } => {
+            "nothing follows from what tells of a pause: `mesh runs pause` and `mesh runs resume` are heard"
         }
-        Subject::Workflow { .. } => "runs cannot be paused yet, so nothing follows from it",
+        Subject::TaskRouted { .. } => "the first choice counts, and the loop has its width by now",
         Subject::Task { .. } if letter.reason == Reason::TooLarge.as_str() => {
             "what follows from it has no room; let the server take larger messages and start an orchestrator anew"
         }
