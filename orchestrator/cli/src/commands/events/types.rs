@@ -81,7 +81,14 @@ mod tests {
         let tasks = named("task.*").unwrap();
         assert_eq!(
             tasks,
-            ["task.created", "task.completed", "task.failed", "task.assigned", "task.released"]
+            [
+                "task.created",
+                "task.completed",
+                "task.failed",
+                "task.assigned",
+                "task.routed",
+                "task.released"
+            ]
         );
     }
 
@@ -104,7 +111,7 @@ mod tests {
     fn several_types_are_one_selection() {
         let types: Vec<Types> = ["task.*", "task.failed", "dead"].map(|text| text.parse().unwrap()).into();
         let names: Vec<_> = all(&types).unwrap().iter().map(|event| event.name).collect();
-        assert_eq!(names.len(), 6, "{names:?}");
+        assert_eq!(names.len(), 7, "{names:?}");
         assert!(all(&[]).is_none());
     }
 }
