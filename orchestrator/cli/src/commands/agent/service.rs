@@ -23,7 +23,7 @@ pub(crate) struct Service {
     /// Most bytes of output that are taken
     #[arg(long, env = "MESH_AGENT_OUTPUT_LIMIT", default_value_t = DEFAULT_OUTPUT_LIMIT, value_name = "BYTES")]
     pub(crate) output_limit: usize,
-    /// Folder with a file for each secret that tasks refer to; else a secret is in the variable MESH_SECRET_<NAME>
+    /// Folder with a file for each secret that tasks refer to; else each is in a variable of its own, MESH_SECRET_ and its name
     #[arg(long, env = "MESH_SECRETS_DIR", value_name = "FOLDER")]
     secrets_dir: Option<PathBuf>,
     /// Type of the agent, the same for all processes of one deployment [default: the capability]
