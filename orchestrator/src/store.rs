@@ -7,9 +7,9 @@ use futures::StreamExt;
 use mesh_bus::{
     Bus, Content as InLetter, DeadEnd, Persisted, Publish, PublishError, Stored, persist, publish_event,
 };
-use mesh_core::{Action, Content, Decision, End, Header, Route};
+use mesh_core::{Action, Content, Decision, End, Header};
 use mesh_schemas::payload::{
-    RunError, TaskError, TaskRouted, WorkflowCancelled, WorkflowFailed, WorkflowPaused, child_run, code,
+    RunError, TaskError, WorkflowCancelled, WorkflowFailed, WorkflowPaused, child_run, code,
 };
 use mesh_schemas::{DataRef, RunId, Shards, StoredMessage, TraceContext};
 use tracing::{debug, warn};
@@ -95,7 +95,8 @@ async fn one(
     let owner = owner(bus, shards, header, &decision);
     let publish = match &decision.action {
         Action::Route(task, route) => {
-            let routed = chosen(bus, lease, route).await?;
+            let choose = || route::choose(bus, route);
+            let routed = lease.until_read("what agents there are", FETCH_PAUSE, choose).await.ok_or(Lost)?;
             encode::routed(bus.namespace(), header, &decision, task, &routed, hop)
         }
         _ => encode::decision(bus.namespace(), shards, header, &decision, hop),
@@ -111,18 +112,6 @@ async fn one(
     }
     tell(bus, header, &decision).await;
     Ok(None)
-}
-
-/// A choice that is no function of the log, however long it takes to make it, as long as the lease is ours.
-async fn chosen(bus: &dyn Bus, lease: &Lease, route: &Route) -> Result<TaskRouted, Lost> {
-    while !lease.is_lost() {
-        match route::choose(bus, route).await {
-            Ok(routed) => return Ok(routed),
-            Err(error) => debug!(%error, "it cannot be told yet what agents there are"),
-        }
-        tokio::time::sleep(FETCH_PAUSE).await;
-    }
-    Err(Lost)
 }
 
 /// What became of a message that is no longer ours to send.

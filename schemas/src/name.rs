@@ -131,6 +131,14 @@ name!(
     /// What an agent can do, and what a task asks for.
     Capability, "capability", is_name, NAME_RULE, 64, r"^[a-z0-9_][a-z0-9_-]{0,63}$"
 );
+
+/// The names of workflows and of capabilities have one form: a run that does a task stands where its agent would.
+impl From<&WorkflowName> for Capability {
+    fn from(workflow: &WorkflowName) -> Self {
+        Self(workflow.0.clone())
+    }
+}
+
 name!(
     /// The name of a secret, which agents know the value of.
     SecretName, "secret name", is_name, NAME_RULE, 64, r"^[a-z0-9_][a-z0-9_-]{0,63}$"

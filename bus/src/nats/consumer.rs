@@ -35,7 +35,7 @@ pub(super) fn pin_of(info: consumer::Info) -> Option<String> {
 pub(super) enum Existing {
     /// Take it as it is, if it delivers the same messages.
     Keep,
-    /// Give it the limits that are asked for.
+    /// Give it the limits that are asked for, and the filters that it lacks.
     Update,
 }
 
@@ -58,12 +58,18 @@ impl NatsBus {
         let info = format!("CONSUMER.INFO.{stream}.{}", spec.name);
         let wanted = config(spec);
         let config = match self.api.call::<consumer::Info>(&info, &json!({})).await {
-            Ok(found) => {
+            Ok(found) if existing == Existing::Keep => {
                 check(spec, &wanted, &found.config)?;
-                match update(&found.config, &wanted) {
-                    Some(updated) if existing == Existing::Update => updated,
-                    _ => return Ok(found.config.ack_wait),
+                return Ok(found.config.ack_wait);
+            }
+            Ok(found) => {
+                let widened = widened(&found.config, &wanted);
+                check(spec, &wanted, &widened)?;
+                let updated = update(&widened, &wanted).unwrap_or(widened);
+                if updated == found.config {
+                    return Ok(found.config.ack_wait);
                 }
+                updated
             }
             Err(failure) if failure.code() == Some(ErrorCode::CONSUMER_NOT_FOUND) => wanted,
             Err(failure) => return Err(self.about_stream(failure, operation)),
@@ -172,6 +178,19 @@ fn check(spec: &ConsumerSpec, wanted: &consumer::Config, found: &consumer::Confi
         mend: "Delete the consumer; it is made anew and begins with the oldest message that is kept"
             .to_owned(),
     })
+}
+
+/// The consumer that is there with our filters, if it was made by an older mesh that has only some of them.
+fn widened(found: &consumer::Config, wanted: &consumer::Config) -> consumer::Config {
+    let has = filters(found);
+    if has.is_empty() || !has.is_subset(&filters(wanted)) {
+        return found.clone();
+    }
+    consumer::Config {
+        filter_subject: wanted.filter_subject.clone(),
+        filter_subjects: wanted.filter_subjects.clone(),
+        ..found.clone()
+    }
 }
 
 /// The consumer that is there with our limits, if they differ.
@@ -292,6 +311,15 @@ mod tests {
         let reordered =
             ConsumerSpec { filters: relay.filters.iter().rev().cloned().collect(), ..relay.clone() };
         assert!(check(&relay, &config(&relay), &config(&reordered)).is_ok());
+    }
+
+    #[test]
+    fn filters_are_added_and_never_taken_away() {
+        let relay = config(&relay_consumer(&mesh_schemas::Namespace::default()));
+        let first = relay.filter_subjects[..1].to_vec();
+        let fewer = consumer::Config { filter_subjects: first, ..relay.clone() };
+        assert_eq!(filters(&widened(&fewer, &relay)), filters(&relay));
+        assert_eq!(widened(&relay, &fewer), relay);
     }
 
     #[test]

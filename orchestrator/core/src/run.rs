@@ -267,11 +267,7 @@ impl Run {
             let frame = self.closing.as_ref().map_or_else(unborn, |closing| closing.frame.clone());
             views.frame(&finally.block, &frame, fold::FINALLY);
         }
-        for view in &mut views.all {
-            if view.attempt.is_some() && self.hold.keeps(&view.id) {
-                view.status = "held";
-            }
-        }
+        self.hold.mark(&mut views.all);
         views.all
     }
 

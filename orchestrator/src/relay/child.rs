@@ -7,8 +7,8 @@ use mesh_bus::topology::Stream;
 use mesh_bus::{Publish, Target};
 use mesh_schemas::payload::{MAX_RUN_DEPTH, Parent, TaskError, child_request, rejection};
 use mesh_schemas::{
-    Attempt, Capability, Digest, Lane, Namespace, RequestId, RunId, StoredMessage, TaskId, TaskKey, TaskVerb,
-    TraceContext, WorkflowName,
+    Attempt, Digest, Namespace, RequestId, RunId, StoredMessage, TaskId, TaskKey, TaskVerb, TraceContext,
+    WorkflowName,
 };
 use serde_json::{Value, json};
 use tracing::warn;
@@ -172,12 +172,5 @@ async fn tell(
 /// The attempt that a run is to be started for.
 fn key(parent: &Parent, target: &Target) -> Option<TaskKey> {
     let Target::Workflow(workflow) = target else { return None };
-    Some(TaskKey {
-        // The names of workflows and of capabilities have one form.
-        capability: Capability::new(workflow.as_str()).ok()?,
-        lane: Lane::Normal,
-        run: parent.run,
-        task: parent.task.clone(),
-        attempt: parent.attempt,
-    })
+    Some(parent.key(workflow))
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::{Attempt, Digest, RequestId, RunId, Shards};
-use crate::name::{Namespace, SignalId, TaskId};
+use crate::name::{Lane, Namespace, SignalId, TaskId, WorkflowName};
 use crate::subject::TaskKey;
 
 /// How deep runs may stand in one another: a run that a client asks for has depth 0. It bounds a workflow that starts itself
@@ -43,6 +43,20 @@ pub struct Parent {
     /// are. A run that is not waited for may have none but its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<DateTime<Utc>>,
+}
+
+impl Parent {
+    /// The attempt that a run of this workflow is started for.
+    #[must_use]
+    pub fn key(&self, workflow: &WorkflowName) -> TaskKey {
+        TaskKey {
+            capability: workflow.into(),
+            lane: Lane::Normal,
+            run: self.run,
+            task: self.task.clone(),
+            attempt: self.attempt,
+        }
+    }
 }
 
 /// The run that an attempt of a task starts, if it starts one: the token for its capability is then the name of the workflow.

@@ -1,11 +1,11 @@
 use anyhow::Result;
 use mesh_bus::nats::{Auth, ConnectOptions, NatsBus};
-use mesh_bus::topology::Stream;
+use mesh_bus::topology::{Stream, timer_consumer};
 use mesh_bus::{Bus, BusError};
 use mesh_schemas::Namespace;
 use mesh_tests::TestServer;
 
-use crate::support::{connect, topology};
+use crate::support::{World, connect, topology};
 
 #[tokio::test]
 async fn streams_of_others_are_refused() -> Result<()> {
@@ -44,6 +44,21 @@ async fn descriptions_are_mended_and_an_operators_limits_stay() -> Result<()> {
     let found = jetstream.get_stream(&name).await?.cached_info().config.clone();
     assert_ne!(found.description.as_deref(), Some("mine"));
     assert_eq!(found.max_bytes, 1 << 30);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_consumer_of_an_older_mesh_gets_the_filters_that_it_lacks() -> Result<()> {
+    let world = World::new().await?;
+    let timers = timer_consumer(world.bus.namespace());
+    let jetstream = async_nats::jetstream::new(async_nats::connect(world.server.url()).await?);
+    let stream = jetstream.get_stream(timers.stream.name(world.bus.namespace())).await?;
+    let mut older = stream.consumer_info(&timers.name).await?.config;
+    older.filter_subject = older.filter_subjects.remove(0);
+    older.filter_subjects.clear();
+    stream.create_consumer(older).await?;
+    world.bus.set_up(&topology(2)).await?;
+    assert_eq!(stream.consumer_info(&timers.name).await?.config.filter_subjects, timers.filters);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! What a plan is made of.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_schemas::definition::{
@@ -158,7 +159,7 @@ pub(crate) struct Work {
 #[derive(Debug)]
 pub(crate) struct Planner {
     /// What its tasks may ask for.
-    pub(crate) capabilities: BTreeSet<Capability>,
+    pub(crate) capabilities: Arc<BTreeSet<Capability>>,
     /// How many there may be.
     pub(crate) max_tasks: usize,
     /// How deep plans may stand in each other, this one included.
@@ -204,12 +205,9 @@ pub(crate) struct Case {
 
 impl Step {
     /// The capabilities that it asks for.
-    pub(crate) fn capabilities(&self, found: &mut Vec<Capability>) {
+    pub(crate) fn capabilities<'a>(&'a self, found: &mut BTreeSet<&'a Capability>) {
         match self {
-            Self::Work(work) => {
-                let asked = work.capability().filter(|capability| !found.contains(capability));
-                found.extend(asked.cloned());
-            }
+            Self::Work(work) => found.extend(work.capability()),
             Self::Group(block) => block.nodes.iter().for_each(|node| node.step.capabilities(found)),
             Self::Switch(cases) => cases.iter().for_each(|case| case.step.capabilities(found)),
             Self::Merge(_) => {}

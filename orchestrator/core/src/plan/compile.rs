@@ -1,7 +1,10 @@
+mod planner;
 mod schema;
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_schemas::definition::{self, Body, Foreach, OnFailure, Quota, Recovery, Repeat, Span, Task};
@@ -38,6 +41,7 @@ pub(super) fn plan(definition: Cow<'_, Definition>) -> Result<Plan, Vec<Problem>
         recovery,
         finally: definition.finally.as_ref(),
         last: None,
+        asked_for: OnceCell::new(),
     };
     let root = compiler.block(&definition.tasks, "tasks", definition.output.as_ref(), "output");
     let schema = compiler.schema("output_schema", definition.output_schema.as_ref());
@@ -65,7 +69,16 @@ pub(crate) fn graph(planner: &Planner, path: &str, planned: &Value) -> Result<Bl
     limits::check_plan(&graph.tasks, path, planner.max_tasks, &mut problems);
     let (names, within) = (Names::default(), Within::Plan(planner));
     let (depth, recovery) = (planner.depth, planner.recovery);
-    let mut compiler = Compiler { names, problems, depth, within, recovery, finally: None, last: None };
+    let mut compiler = Compiler {
+        names,
+        problems,
+        depth,
+        within,
+        recovery,
+        finally: None,
+        last: None,
+        asked_for: OnceCell::new(),
+    };
     let block = compiler.block(&graph.tasks, "tasks", graph.output.as_ref(), "output");
     let mut problems = compiler.problems;
     match block {
@@ -97,6 +110,8 @@ struct Compiler<'a> {
     /// What is done at the end of the run, and that, compiled.
     finally: Option<&'a definition::Finally>,
     last: Option<Block>,
+    /// What the definition asks for, once a plan may ask for all of it.
+    asked_for: OnceCell<Arc<BTreeSet<Capability>>>,
 }
 
 impl<'a> Compiler<'a> {
@@ -265,11 +280,7 @@ impl<'a> Compiler<'a> {
             version: body.version.clone(),
             wait: body.wait.unwrap_or(true),
         });
-        // The names of workflows and of capabilities have one form.
-        let agent = match &child {
-            Some(child) => Capability::new(child.workflow.as_str()).ok(),
-            None => body.agent.clone(),
-        };
+        let agent = child.as_ref().map(|child| (&child.workflow).into()).or_else(|| body.agent.clone());
         Some(Step::Work(Box::new(Work {
             agent: agent?,
             child,
@@ -295,48 +306,6 @@ impl<'a> Compiler<'a> {
             from: from.clone(),
             weights: merge.weights,
             default_quality: merge.default_quality,
-        }
-    }
-
-    /// What the plan of a task may have in it: no more than the plan that the task is in.
-    fn planner(&mut self, limits: definition::Limits, path: &str) -> Option<Planner> {
-        let definition::Limits { mut capabilities, max_tasks, max_depth } = limits;
-        let (mut max_tasks, mut max_depth) = (max_tasks as usize, max_depth);
-        match self.within {
-            Within::Definition(definition) if capabilities.is_empty() => {
-                capabilities = definition.capabilities().into_iter().cloned().collect();
-            }
-            Within::Definition(_) => {}
-            Within::Plan(outer) => {
-                if outer.max_depth <= 1 {
-                    let message =
-                        "this plan may have no task that plans: see 'max_depth' of the task that it is of";
-                    self.refuse(ErrorCode::WrongValue, &format!("{path}.plan"), message);
-                    return None;
-                }
-                max_depth = max_depth.min(outer.max_depth - 1);
-                max_tasks = max_tasks.min(outer.max_tasks);
-                if capabilities.is_empty() {
-                    capabilities.clone_from(&outer.capabilities);
-                }
-                for capability in capabilities.difference(&outer.capabilities) {
-                    let problem = not_allowed(capability, outer, &format!("{path}.plan.capabilities"));
-                    self.problems.push(problem);
-                }
-            }
-        }
-        Some(Planner { capabilities, max_tasks, max_depth, depth: self.depth, recovery: self.recovery })
-    }
-
-    /// Whether a plan has only what it may have; a definition may have everything.
-    fn may_ask_for(&mut self, body: &Body, path: &str) {
-        let Within::Plan(planner) = self.within else { return };
-        if let Some(capability) = body.agent.as_ref().filter(|agent| !planner.capabilities.contains(agent)) {
-            self.problems.push(not_allowed(capability, planner, &format!("{path}.agent")));
-        }
-        if body.workflow.is_some() {
-            let message = "a plan may not start runs of other workflows: have a task of the workflow do that";
-            self.refuse(ErrorCode::WrongValue, &format!("{path}.workflow"), message);
         }
     }
 
@@ -397,12 +366,6 @@ impl<'a> Compiler<'a> {
     fn refuse(&mut self, code: ErrorCode, path: &str, message: impl Into<String>) {
         self.problems.push(problem(code, path, message));
     }
-}
-
-fn not_allowed(capability: &Capability, planner: &Planner, path: &str) -> Problem {
-    let allowed: Vec<&str> = planner.capabilities.iter().map(Capability::as_str).collect();
-    let message = format!("a plan may not ask for '{capability}' here, but for {}", allowed.join(", "));
-    problem(ErrorCode::WrongValue, path, message)
 }
 
 /// What may be absent, but not wrong.

@@ -1,5 +1,7 @@
 //! Which keys of a task go together.
 
+use std::collections::BTreeSet;
+
 use mesh_schemas::definition::{
     Body, Foreach, Join, Merge, MergeBy, Planner, Quota, Repeat, Retry, Span, Task, Weights,
 };
@@ -156,19 +158,26 @@ impl Fit<'_> {
         if self.needs.is_empty() {
             self.refuse("merge", "there is nothing to merge: name the tasks in needs");
         }
+        let needs: BTreeSet<&TaskId> = self.needs.iter().collect();
+        let mut named = BTreeSet::new();
         for (place, task) in merge.from.iter().enumerate() {
-            if !self.needs.contains(task) {
+            if !needs.contains(task) {
                 self.refuse(
                     &format!("merge.from[{place}]"),
                     format!("add '{task}' to needs: it is not there"),
                 );
-            } else if merge.from[..place].contains(task) {
+            } else if !named.insert(task) {
                 self.refuse(&format!("merge.from[{place}]"), format!("'{task}' is already in the list"));
             }
         }
         let Weights { quality, speed } = merge.weights;
         if merge.by != MergeBy::Quality && merge.weights != Weights::default() {
-            self.refuse("merge.weights", "weights count only where it is 'by: quality'");
+            self.refuse("merge.weights", "weights count only where it is 'by: quality': leave them out");
+        }
+        let Merge { default_quality, .. } = Merge::by(merge.by);
+        if merge.by != MergeBy::Quality && merge.default_quality.total_cmp(&default_quality).is_ne() {
+            let message = "a quality counts only where it is 'by: quality': leave it out";
+            self.refuse("merge.default_quality", message);
         }
         if ![quality, speed].iter().all(|weight| weight.is_finite() && *weight >= 0.0)
             || quality + speed <= 0.0

@@ -82,6 +82,7 @@ fn a_plan_can_be_shared() {
 fn every_refusal_names_its_place() {
     let tasks = |tasks: &str| format!("{HEAD}tasks: {tasks}\n");
     let a = "a: {agent: x}";
+    let merge = |merge: &str| tasks(&format!("{{{a}, b: {{needs: [a], merge: {merge}}}}}"));
     let cases: &[(String, &str)] = &[
         (tasks("{}"), "3:1: tasks: a workflow has at least one task"),
         (
@@ -128,6 +129,22 @@ fn every_refusal_names_its_place() {
             tasks("{b: {switch: [{agent: x}, {when: 'true', agent: y}]}}"),
             "tasks.b.switch[0]: only the last case may go without 'when'",
         ),
+        (tasks("{b: {merge: first}}"), "tasks.b.merge: there is nothing to merge: name the tasks in needs"),
+        (merge("{by: first, from: [d]}"), "tasks.b.merge.from[0]: add 'd' to needs: it is not there"),
+        (merge("{by: first, from: [a, a]}"), "tasks.b.merge.from[1]: 'a' is already in the list"),
+        (
+            merge("{by: first, weights: {quality: 1, speed: 0}}"),
+            "tasks.b.merge.weights: weights count only where it is 'by: quality': leave them out",
+        ),
+        (
+            merge("{by: first, default_quality: 0.9}"),
+            "tasks.b.merge.default_quality: a quality counts only where it is 'by: quality': leave it out",
+        ),
+        (
+            merge("{by: quality, weights: {quality: -1, speed: 2}}"),
+            "tasks.b.merge.weights: weights are 0 or more, and one of them is more",
+        ),
+        (merge("{by: quality, default_quality: 2}"), "merge.default_quality: must be from 0 to 1, not 2"),
         (
             chain("foreach: {in: 5}"),
             "tasks.c.foreach.in: must be a list or an object, or one ${…} that gives one",

@@ -112,9 +112,7 @@ impl Run {
         let at = At { block: &plan.root, prefix: "", around: None };
         take(&mut fold, at, &mut self.root);
         let (decisions, mut changed) = (fold.decisions, fold.changed);
-        for view in changed.iter_mut().filter(|view| view.attempt.is_some() && self.hold.keeps(&view.id)) {
-            view.status = "held";
-        }
+        self.hold.mark(&mut changed);
         Step { decisions, stray: None, changed }
     }
 }
@@ -171,14 +169,12 @@ impl Fold<'_> {
                 self.end(root, End::Completed(WorkflowCompleted { output, duration_ms, tasks }), false);
             }
             Some(Outcome::Failed(Failure { task, code, message, retryable })) => {
-                let (reason, message) = match &task {
-                    None => ("the run failed".to_owned(), message),
-                    Some(task) => (
-                        format!("the run ended because task '{task}' failed"),
-                        format!("task '{task}' failed: {message}"),
-                    ),
-                };
-                self.end_failed(at, root, RunError { code, message }, task, &reason, retryable);
+                let reason = task.as_ref().map_or_else(
+                    || "the run failed".to_owned(),
+                    |task| format!("the run ended because task '{task}' failed"),
+                );
+                let error = run_error(task.as_ref(), code, message);
+                self.end_failed(at, root, error, task, &reason, retryable);
             }
             Some(Outcome::Skipped) => unreachable!("a run is not skipped"),
         }
@@ -217,6 +213,20 @@ impl Fold<'_> {
         let duration = self.time - self.header.started_at;
         u64::try_from(duration.num_milliseconds()).unwrap_or_default()
     }
+}
+
+/// The error of a run that fails with a task, or by itself.
+fn run_error(task: Option<&TaskId>, code: String, message: String) -> RunError {
+    let message = match task {
+        Some(task) => format!("task '{task}' failed: {message}"),
+        None => message,
+    };
+    RunError { code, message }
+}
+
+/// The failure of the task at a path.
+fn failure(path: &str, code: &str, message: String, retryable: bool) -> Outcome {
+    Outcome::Failed(Failure { task: Some(task_id(path)), code: code.to_owned(), message, retryable })
 }
 
 pub(super) fn humanly(duration: Duration) -> String {

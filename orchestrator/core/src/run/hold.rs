@@ -7,6 +7,7 @@ use mesh_schemas::{Attempt, Capability, Lane, RunId, TaskId, TaskKey};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::view::TaskView;
 use crate::decision::{Action, Child, Route};
 
 /// What a run keeps back while it is paused, and what people told it.
@@ -52,15 +53,24 @@ impl Hold {
 
     /// Takes back what was kept of tasks that are given up; these.
     pub(super) fn take_back(&mut self, belongs: impl Fn(&TaskId) -> bool) -> Vec<TaskId> {
+        if self.back.is_empty() {
+            return Vec::new();
+        }
         let (gone, back) = std::mem::take(&mut self.back).into_iter().partition(|kept| belongs(kept.task()));
         self.back = back;
         let gone: Vec<Kept> = gone;
         gone.iter().map(|kept| kept.task().clone()).collect()
     }
 
-    /// Whether work is kept back.
-    pub(super) fn keeps(&self, task: &TaskId) -> bool {
-        self.back.iter().any(|kept| kept.task() == task)
+    /// Tells of tasks whose work is kept back that it is.
+    pub(super) fn mark(&self, views: &mut [TaskView]) {
+        if self.back.is_empty() {
+            return;
+        }
+        let held: BTreeSet<&TaskId> = self.back.iter().map(Kept::task).collect();
+        for view in views.iter_mut().filter(|view| view.attempt.is_some() && held.contains(&view.id)) {
+            view.status = "held";
+        }
     }
 }
 

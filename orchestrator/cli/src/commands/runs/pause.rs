@@ -1,18 +1,17 @@
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use clap::Args;
 use mesh_bus::Bus;
 use mesh_schemas::payload::{CancelSignal, RetrySignal};
 use mesh_schemas::{ErrorCode, RunId, StoredMessage, TaskId};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::begin::{Beginning, Begun};
 use super::cancel::BEGINS_WITHIN;
 use super::show::unknown;
 use super::signal;
 use super::state::{RunReader, RunState};
+use crate::commands::start::read_input;
 use crate::connection::Connection;
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -48,8 +47,8 @@ pub(crate) struct Retry {
     /// The task; all that failed if none is named
     #[arg(long, value_name = "ID")]
     task: Option<TaskId>,
-    /// The input that it gets from now on, as JSON
-    #[arg(long, value_name = "JSON", requires = "task")]
+    /// The input that it gets from now on: JSON, a file, or - for stdin
+    #[arg(long, value_name = "JSON|FILE", requires = "task")]
     input: Option<String>,
     #[command(flatten)]
     output: Output,
@@ -87,10 +86,7 @@ impl Resume {
 
 impl Retry {
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
-        let input: Option<Value> = match &self.input {
-            Some(text) => Some(serde_json::from_str(text).context("--input is not JSON")?),
-            None => None,
-        };
+        let input = self.input.as_deref().map(read_input).transpose()?;
         let open = Open::find(connection, &self.run).await?;
         let stuck = open.state.stuck();
         let is_stuck = self.task.as_ref().map_or(!stuck.is_empty(), |task| stuck.contains(task));
@@ -126,7 +122,7 @@ impl Open {
         let Begun::Started(started) = Beginning::of(&*bus, &run).await?.within(BEGINS_WITHIN).await? else {
             return Err(unknown(bus, run).await);
         };
-        let Some(state) = RunReader::new(Arc::clone(&bus)).read_with_notes(&run).await? else {
+        let Some(state) = RunReader::new(Arc::clone(&bus)).read(&run).await? else {
             return Err(unknown(bus, run).await);
         };
         if !state.status.is_open() {

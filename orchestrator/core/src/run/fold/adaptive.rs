@@ -1,15 +1,15 @@
 //! How many items of a loop are under way at a time, where that is chosen from what agents could take on.
 
-use mesh_schemas::TaskId;
+use std::collections::BTreeSet;
+
 use mesh_schemas::payload::code;
-use serde_json::Value;
 
 use super::begin::failed;
-use super::{Fold, task_id};
+use super::{Fold, failure, task_id};
 use crate::decision::{Action, Route};
 use crate::expression::{Around, Template};
 use crate::plan::{Adaptive, Each, Step};
-use crate::run::state::{EachState, Failure, Outcome};
+use crate::run::state::{EachState, Outcome};
 
 impl Fold<'_> {
     /// Asks for the choice; what the loop comes to, if that cannot be asked.
@@ -27,8 +27,9 @@ impl Fold<'_> {
             (Ok(complexity), Ok(dependency)) => (complexity, dependency),
             (Err(outcome), _) | (_, Err(outcome)) => return Some(outcome),
         };
-        let mut capabilities = Vec::new();
+        let mut capabilities = BTreeSet::new();
         step.capabilities(&mut capabilities);
+        let capabilities = capabilities.into_iter().cloned().collect();
         let most = u32::try_from(each.max_parallel).unwrap_or(u32::MAX);
         let route = Route { complexity, dependency, most, capabilities };
         self.decide(Action::Route(task_id(path), Box::new(route)));
@@ -63,16 +64,9 @@ impl Fold<'_> {
         let value =
             template.render(&self.scope(around, None)).map_err(|error| failed(path, &place, &error))?;
         let score = value.as_f64().filter(|score| (0.0..=1.0).contains(score));
-        score.ok_or_else(|| wrong_score(task_id(path), &place, &value))
+        score.ok_or_else(|| {
+            let message = format!("tasks.{path}.{place}: expected a number from 0 to 1, found {value}");
+            failure(path, code::EXPRESSION, message, false)
+        })
     }
-}
-
-fn wrong_score(task: TaskId, place: &str, value: &Value) -> Outcome {
-    let message = format!("tasks.{task}.{place}: expected a number from 0 to 1, found {value}");
-    Outcome::Failed(Failure {
-        task: Some(task),
-        code: code::EXPRESSION.to_owned(),
-        message,
-        retryable: false,
-    })
 }

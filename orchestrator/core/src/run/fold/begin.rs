@@ -5,7 +5,7 @@ use mesh_schemas::definition::{Join, OnSkipped};
 
 use super::close::Ending;
 use super::merge::merge;
-use super::{At, Fold, task_id};
+use super::{At, Fold, failure, task_id};
 use crate::expression::{Around, Brings, ExpressionError};
 use crate::plan::{Node, Recurring, Step};
 use crate::run::state::{Failure, Frame, NodeState, Outcome, Stand};
@@ -175,10 +175,5 @@ fn is_skipped(node: &Node, frame: &Frame) -> bool {
 
 /// What cannot be done because an expression of it has no value.
 pub(super) fn failed(path: &str, place: &str, error: &ExpressionError) -> Outcome {
-    Outcome::Failed(Failure {
-        task: Some(task_id(path)),
-        code: error.code().to_owned(),
-        message: format!("tasks.{path}.{place}: {error}"),
-        retryable: false,
-    })
+    failure(path, error.code(), format!("tasks.{path}.{place}: {error}"), false)
 }

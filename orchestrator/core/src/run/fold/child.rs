@@ -2,7 +2,7 @@
 
 use mesh_schemas::definition::Span;
 use mesh_schemas::payload::{Parent, RunError, TaskError, code};
-use mesh_schemas::{Capability, Lane, TaskKey, WorkflowName};
+use mesh_schemas::{TaskKey, WorkflowName};
 use serde_json::Value;
 
 use super::{Fold, humanly};
@@ -64,20 +64,11 @@ impl Fold<'_> {
     }
 
     fn report(&mut self, result: impl FnOnce() -> Result<Value, TaskError>) {
-        let Some(parent) = self.header.parent.as_ref().filter(|parent| parent.wait) else { return };
-        // The names of workflows and of capabilities have one form, and only a run of a workflow has a parent.
-        let workflow = self.header.workflow.as_ref();
-        let Some(capability) = workflow.and_then(|workflow| Capability::new(workflow.as_str()).ok()) else {
-            return;
-        };
-        let key = TaskKey {
-            capability,
-            lane: Lane::Normal,
-            run: parent.run,
-            task: parent.task.clone(),
-            attempt: parent.attempt,
-        };
-        self.decide(Action::Report(key, Box::new(result())));
+        // Only a run of a workflow has a parent.
+        let (Some(parent), Some(workflow)) = (&self.header.parent, &self.header.workflow) else { return };
+        if parent.wait {
+            self.decide(Action::Report(parent.key(workflow), Box::new(result())));
+        }
     }
 
     /// Why a run ends whose time is over.

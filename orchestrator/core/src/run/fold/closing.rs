@@ -1,12 +1,12 @@
 //! What is done when it is decided how a run ends.
 
-use mesh_schemas::payload::{RunError, WorkflowCancelled, WorkflowCompleted, WorkflowFailed, code};
+use mesh_schemas::payload::{WorkflowCancelled, WorkflowCompleted, WorkflowFailed, code};
 use mesh_schemas::{TaskId, Timer};
 use serde_json::{Value, json};
 
 use super::close::Ending;
 use super::deliver::Hit;
-use super::{At, EndState, Fold};
+use super::{At, EndState, Fold, run_error};
 use crate::decision::{Action, End};
 use crate::expression::{Around, Brings};
 use crate::plan::Finally;
@@ -76,11 +76,7 @@ impl Fold<'_> {
         let end = match (closing.end.clone(), outcome) {
             (End::Completed(_), Outcome::Failed(Failure { task, code, message, retryable: again })) => {
                 retryable = again;
-                let message = match &task {
-                    Some(task) => format!("task '{task}' failed: {message}"),
-                    None => message,
-                };
-                let error = RunError { code, message };
+                let error = run_error(task.as_ref(), code, message);
                 End::Failed(WorkflowFailed { error, task, duration_ms, tasks })
             }
             (End::Completed(end), _) => End::Completed(WorkflowCompleted { duration_ms, tasks, ..end }),

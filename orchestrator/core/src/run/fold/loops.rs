@@ -10,7 +10,7 @@ use super::begin::failed;
 use super::close::Ending;
 use super::deliver::{Hit, Parts};
 use super::over::is_work;
-use super::{Fold, task_id};
+use super::{Fold, failure, task_id};
 use crate::expression::{Around, Brings};
 use crate::plan::{Each, Loop, Node, Step};
 use crate::run::state::{EachState, Failure, ItemEnd, LoopState, NodeState, Outcome, Stand};
@@ -183,7 +183,7 @@ impl Fold<'_> {
             "{} of {total} items failed, and {most} may; the last was '{task}': {message}",
             state.failed
         );
-        Some(self::failure(path, code::TOO_MANY_FAILURES, message, retryable))
+        Some(super::failure(path, code::TOO_MANY_FAILURES, message, retryable))
     }
 
     /// Begins a loop that repeats.
@@ -305,10 +305,6 @@ impl Fold<'_> {
         };
         self.note(path, step, status, None);
     }
-}
-
-fn failure(path: &str, code: &str, message: String, retryable: bool) -> Outcome {
-    Outcome::Failed(Failure { task: Some(task_id(path)), code: code.to_owned(), message, retryable })
 }
 
 fn kind(value: &Value) -> &'static str {

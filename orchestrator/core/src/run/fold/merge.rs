@@ -5,10 +5,9 @@ use mesh_schemas::definition::MergeBy;
 use mesh_schemas::payload::code;
 use serde_json::{Map, Value, json};
 
-use super::task_id;
 use crate::expression::{Around, Ended, Measure, Measures, Status};
 use crate::plan::Merge;
-use crate::run::state::{Failure, Outcome};
+use crate::run::state::Outcome;
 
 /// What is merged of one task, or of one item of a loop.
 struct Source<'a> {
@@ -45,12 +44,7 @@ pub(super) fn merge(merge: &Merge, path: &str, around: &Around<'_>) -> Outcome {
         None => {
             let names: Vec<&str> = merge.from.iter().map(TaskId::as_str).collect();
             let message = format!("none of {} went well", names.join(", "));
-            Outcome::Failed(Failure {
-                task: Some(task_id(path)),
-                code: code::NOTHING_TO_MERGE.to_owned(),
-                message,
-                retryable: false,
-            })
+            super::failure(path, code::NOTHING_TO_MERGE, message, false)
         }
     }
 }

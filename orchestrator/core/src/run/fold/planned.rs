@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::begin::failed;
 use super::deliver::{Hit, Parts};
-use super::{At, Fold, output, task_id};
+use super::{At, Fold, failure, output, task_id};
 use crate::expression::Around;
 use crate::plan::{self, Planner, Work};
 use crate::run::state::{Failure, Frame, Outcome, Planned, Stand};
@@ -82,8 +82,9 @@ impl Fold<'_> {
 
     /// The output of work that came to a result.
     pub(super) fn rendered(&self, work: &Work, path: &str, around: &Around<'_>, result: Value) -> Outcome {
-        let at = format!("tasks.{path}.output_schema");
-        if let Some(failure) = output::refused(work.schema.as_ref(), &result, &at) {
+        if let Some(schema) = &work.schema
+            && let Some(failure) = output::refused(schema, &result, &format!("tasks.{path}.output_schema"))
+        {
             return Outcome::Failed(Failure { task: Some(task_id(path)), ..failure });
         }
         let output = match &work.output {
@@ -108,10 +109,6 @@ fn invalid(path: &str, problems: &[Problem]) -> Outcome {
         0 => String::new(),
         more => format!("; and {more} more"),
     };
-    Outcome::Failed(Failure {
-        task: Some(task_id(path)),
-        code: code::INVALID_PLAN.to_owned(),
-        message: format!("the plan cannot be followed: {}{more}", named.join("; ")),
-        retryable: false,
-    })
+    let message = format!("the plan cannot be followed: {}{more}", named.join("; "));
+    failure(path, code::INVALID_PLAN, message, false)
 }
