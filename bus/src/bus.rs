@@ -243,7 +243,7 @@ pub trait Bus: Send + Sync + 'static {
     /// The subjects of a stream that hold a message and pass a filter, by the word of whoever must know.
     async fn list_subjects(&self, stream: Stream, filter: &str) -> Result<BTreeSet<String>, BusError>;
 
-    /// All work of a run that is kept among the tasks, in order. A server that is behind may leave out what is new.
+    /// All work of a run that is kept among the tasks, in order.
     async fn read_work(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError>;
 
     /// All that is archived of a run, in the order in which it was archived, with nothing left out: what was stored

@@ -219,7 +219,7 @@ pub async fn run_observed(
         parts.spawn(named("janitor", janitor::run(Arc::clone(&shared), tidying, stop.clone())));
     }
     let sweep = janitor::sweep::run(Arc::clone(&shared), mine.clone(), stop.clone());
-    parts.spawn(named("sweep of objects", sweep));
+    parts.spawn(named("sweep", sweep));
     parts.spawn(named("capability watch", capabilities::run(Arc::clone(&shared), stop.clone())));
     let each = |of: usize| of / shards.count() as usize;
     let per_shard = Memory { runs: each(options.cached_runs), bytes: each(options.cached_bytes) };

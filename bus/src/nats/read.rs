@@ -150,14 +150,26 @@ impl NatsBus {
 
     pub(super) async fn work_of(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {
         let operation = || format!("read the work of run {run}");
-        let filters = self.of_run("task.created.*.*", run);
-        match self.direct(Stream::Tasks, &filters, operation).await? {
-            Read::All(log) => return Ok(log.events),
-            Read::None => return Ok(Vec::new()),
-            Read::TooMany => {}
+        let (stream, filters) = (Stream::Tasks.name(&self.namespace), self.of_run("task.created.*.*", run));
+        let work = match self.direct(Stream::Tasks, &filters, operation).await? {
+            Read::All(log) => Some(log.events),
+            Read::None => Some(Vec::new()),
+            Read::TooMany => None,
+        };
+        if let Some(work) = work {
+            let last = work.last().map(|task| task.sequence);
+            let is_behind = self.is_behind(&stream, &filters, last).await;
+            if !is_behind.map_err(|failure| self.about_stream(failure, operation()))? {
+                return Ok(work);
+            }
         }
-        let read = self.read_up_to_the_last(Stream::Tasks.name(&self.namespace), filters, 0).await;
+        let read = self.read_up_to_the_last(stream, filters, 0).await;
         read.map_err(|failure| self.about_stream(failure, operation()))
+    }
+
+    /// Whether there is more on these subjects than a server told, up to this sequence, that may have a copy only.
+    async fn is_behind(&self, stream: &str, filters: &[String], read: Option<u64>) -> Result<bool, Failure> {
+        Ok(self.api.is_clustered() && self.api.last_of(stream, filters).await? > read)
     }
 
     pub(super) async fn history_of(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {

@@ -54,6 +54,30 @@ pub(super) async fn tidy(
     end: &StoredMessage,
     tidying: Tidying,
 ) -> Result<usize, NotDone> {
+    let mut removed = 0;
+    loop {
+        let more = tidy_once(shared, lease, run, end, tidying).await?;
+        removed += more;
+        // Events that came before the end was removed were left to this janitor, who may have read the run before that.
+        if more == 0 || tidying == Tidying::Archive || !is_left(&*shared.bus, &run).await? {
+            return Ok(removed);
+        }
+    }
+}
+
+/// Whether the log has events of a run that is forgotten.
+async fn is_left(bus: &dyn Bus, run: &RunId) -> Result<bool, BusError> {
+    let between = format!("{}.*.*.*.*.{run}.>", bus.namespace());
+    Ok(!bus.list_subjects(Stream::Events, &between).await?.is_empty())
+}
+
+async fn tidy_once(
+    shared: &Shared,
+    lease: &Lease,
+    run: RunId,
+    end: &StoredMessage,
+    tidying: Tidying,
+) -> Result<usize, NotDone> {
     let bus = &*shared.bus;
     let (log, _turn) = settled(shared, &run, end).await?;
     let work = bus.read_work(&run).await?;

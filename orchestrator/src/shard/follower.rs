@@ -281,8 +281,7 @@ impl Follower {
         let (bytes, first_delivery) = (hand.weight.bytes, hand.lease.delivered == 1);
         let until_archived = spared(&self.shared, MAY_BE_ARCHIVED);
         let verdict = match self.cache.standing(&event, first_delivery, until_archived) {
-            // Nothing follows from it, for nobody.
-            _ if event.fact == Fact::Checkpoint => Verdict::Done,
+            _ if event.fact == Fact::Checkpoint => self.checkpoint(&run),
             _ if self.loading.contains_key(&run) => {
                 let loading = self.loading.entry(run).or_default();
                 loading.waiting.push_back(Held { hand, event });
@@ -308,6 +307,12 @@ impl Follower {
         Some(self.work(hand, Some(run), verdict))
     }
 
+    /// Nothing follows from a checkpoint, for nobody; but one that comes late may be all that there is of its run.
+    fn checkpoint(&mut self, run: &RunId) -> Verdict {
+        let goes_on = self.cache.get(run).is_some_and(|cached| cached.ended.is_none());
+        if goes_on { Verdict::Done } else { Verdict::Checkpoint }
+    }
+
     /// What follows from the event is stored, but nobody may have looked yet at what is wrong with it.
     fn covered(&mut self, event: Event) -> Verdict {
         let Some(cached) = self.cache.get(&event.run) else { return Verdict::Later };
@@ -316,6 +321,7 @@ impl Follower {
         }
         let stray = cached.run.stray(&event);
         match objection(event.defect, stray) {
+            letter if cached.ended.is_some() => Verdict::Ended(letter),
             None => Verdict::Done,
             Some((end, error)) => Verdict::Bury(end, error),
         }
@@ -323,6 +329,7 @@ impl Follower {
 
     fn next(&mut self, event: Event, bytes: usize) -> Verdict {
         let Some(cached) = self.cache.get(&event.run) else { return Verdict::Later };
+        let had_ended = cached.ended.is_some();
         let step = cached.run.apply(&event);
         cached.upto = event.sequence;
         cached.pace.folded(&event, bytes, &cached.run);
@@ -337,7 +344,11 @@ impl Follower {
         } else {
             self.cache.grown(&event.run, bytes);
         }
-        Verdict::Store { header, decisions: step.decisions, letter: objection(event.defect, step.stray) }
+        let (decisions, letter) = (step.decisions, objection(event.defect, step.stray));
+        if had_ended && decisions.is_empty() {
+            return Verdict::Ended(letter);
+        }
+        Verdict::Store { header, decisions, letter }
     }
 
     /// The plan of a run that begins, if it is in memory.

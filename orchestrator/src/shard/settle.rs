@@ -10,6 +10,8 @@ use mesh_schemas::{Message, SignalId, StoredMessage, Subject, TraceContext};
 use mesh_telemetry::propagation;
 use tracing::{Span, debug, warn};
 
+use super::checkpoint::checkpoint_object;
+use super::read::BEHIND_PAUSE;
 use crate::janitor::{self, NotDone};
 use crate::lease::Lease;
 use crate::service::Shared;
@@ -23,6 +25,11 @@ const UNKNOWN_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::
 pub(super) enum Verdict {
     /// Store these, then acknowledge.
     Store { header: Box<Header>, decisions: Vec<Decision>, letter: Option<(DeadEnd, String)> },
+    /// The run has ended and nothing follows: store a dead letter, if there is one, then acknowledge, provided that the end
+    /// still stands in the log. Else the run was archived and forgotten, and what is known of it is of no use.
+    Ended(Option<(DeadEnd, String)>),
+    /// A checkpoint, from which nothing follows: remove it if its run was forgotten, then acknowledge.
+    Checkpoint,
     /// Nothing to store but a dead letter; then acknowledge.
     Bury(DeadEnd, String),
     /// An event whose run has not begun: store a dead letter, then remove it.
@@ -68,6 +75,20 @@ pub(super) async fn settle(
                 store::letter(bus, lease, end, stored, &error).await?;
             }
         }
+        Verdict::Ended(letter) => {
+            if !stands_in_the_log(bus, lease, stored).await? {
+                lease.nak(Duration::ZERO).await;
+                return Err(Lost);
+            }
+            if let Some((end, error)) = letter {
+                store::letter(bus, lease, end, stored, &error).await?;
+            }
+        }
+        Verdict::Checkpoint => {
+            if !stands_in_the_log(bus, lease, stored).await? {
+                remove_checkpoint(bus, stored).await?;
+            }
+        }
         Verdict::Bury(end, error) => {
             store::letter(bus, lease, end, stored, &error).await?;
         }
@@ -97,6 +118,34 @@ pub(super) async fn settle(
     }
     lease.ack().await;
     Ok(())
+}
+
+/// Whether the beginning or the end of an event's run is in the log. As long as either is, a janitor will see the event.
+async fn stands_in_the_log(bus: &dyn Bus, lease: &Lease, stored: &StoredMessage) -> Result<bool, Lost> {
+    let Some(run) = Subject::run_of(bus.namespace(), &stored.message.subject) else { return Ok(true) };
+    let frames_a_run = |stored: &StoredMessage| Stage::of(bus.namespace(), stored) != Stage::Between;
+    loop {
+        let read = || bus.read_run_itself(&run);
+        let itself = lease.until_read("the run", BEHIND_PAUSE, read).await.ok_or(Lost)?;
+        if itself.events.is_empty() || itself.end >= stored.sequence {
+            return Ok(itself.events.iter().any(frames_a_run));
+        }
+        if lease.is_lost() {
+            return Err(Lost);
+        }
+        tokio::time::sleep(BEHIND_PAUSE).await;
+    }
+}
+
+/// Removes a checkpoint that was on its way when its run was forgotten.
+async fn remove_checkpoint(bus: &dyn Bus, stored: &StoredMessage) -> Result<(), Lost> {
+    if let Some(state) = checkpoint_object(bus.namespace(), stored)
+        && let Err(error) = bus.remove_object(&state).await
+    {
+        debug!(subject = stored.message.subject, %error, "the state of a run that is forgotten is not removed yet");
+        return Err(Lost);
+    }
+    remove(bus, stored).await
 }
 
 /// Removes an event that is kept elsewhere. Where nobody here may do that, it stays.

@@ -279,6 +279,33 @@ async fn what_is_archived_already_is_removed() {
     assert!(desk.letters().await.is_empty());
 }
 
+/// Where the log is nearly full, a run is archived and forgotten as soon as it has ended.
+#[tokio::test(start_paused = true)]
+async fn what_comes_for_a_forgotten_run_is_not_judged_by_what_is_in_memory() {
+    let mut desk = Desk::new(1).await;
+    let one = run("1");
+    desk.start(one).await;
+    desk.settle().await;
+    for task in ["a", "b", "c"] {
+        desk.complete(one, task).await;
+    }
+    while desk.follower.cache.get(&one).is_none_or(|cached| cached.ended.is_none()) {
+        desk.settle().await;
+    }
+    let error = json!({"code": "late", "message": "too late", "retryable": false});
+    desk.store(&format!("task.failed.work.normal.{one}.a.1"), json!({ "error": error })).await;
+    desk.settle().await;
+    assert!(desk.follower.cache.get(&one).is_some(), "it has ended and stands in the log");
+    for stored in desk.bus.read_run(&one).await.expect("read").events {
+        desk.bus.remove(Stream::Events, stored.sequence).await.expect("removed");
+    }
+    desk.store(&format!("task.failed.work.normal.{one}.b.1"), json!({ "error": error })).await;
+    desk.settle().await;
+    assert!(desk.follower.cache.get(&one).is_none(), "the log has nothing of it");
+    desk.settle().await;
+    assert_eq!(desk.letters().await, ["mesh.dead.events.unknown_run"], "nobody has archived it");
+}
+
 /// Large runs make room for each other, and the one at hand is kept, however large.
 #[tokio::test(start_paused = true)]
 async fn runs_are_kept_as_far_as_their_bytes_go() {

@@ -209,7 +209,7 @@ impl Bus for Link {
         self.read("read the work of a run").await?;
         let work = self.party().bus.read_work(run).await?;
         self.party().step().await;
-        Ok(reads::work(self.party(), work))
+        Ok(work)
     }
 
     async fn read_history(&self, run: &RunId) -> Result<Vec<StoredMessage>, BusError> {

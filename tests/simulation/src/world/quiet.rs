@@ -12,7 +12,7 @@ use mesh_schemas::definition::parse;
 use mesh_schemas::document::Format;
 use mesh_schemas::{Subject, Timer};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{Figures, Violation, World, agents, clients, orchestrators, weather};
 
@@ -22,6 +22,8 @@ const AFTERMATH: Duration = Duration::from_secs(46);
 const LOOK: Duration = Duration::from_secs(2);
 /// For how long nothing may happen while a run has not ended: longer than any pause between two deliveries.
 const STUCK: Duration = Duration::from_secs(100);
+/// After so long, work that is too late for its run is swept away, however young it was.
+const SWEPT: Duration = Duration::from_secs(13 * 60 * 60);
 /// Longest time that all of it may take: runs end after a day at the latest.
 const LIMIT: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
@@ -42,7 +44,10 @@ pub(super) async fn live_through(world: &Arc<World>) -> Result<Figures, Violatio
     };
     futures::join!(storm, clients::send_all(world));
     sleep(AFTERMATH).await;
-    let quiet = until_quiet(world, &*bus).await;
+    let quiet = match until_quiet(world, &*bus).await {
+        Ok(()) => until_swept(&*bus).await.map_err(Violation),
+        violated => violated,
+    };
     // Whoever is asked now would not know what the others have done.
     parties.abort_all();
     quiet?;
@@ -101,6 +106,16 @@ async fn until_quiet(world: &World, bus: &dyn Bus) -> Result<(), Violation> {
         sleep(LOOK).await;
         idle += LOOK;
     }
+}
+
+/// Work that was stored late, for a run that was forgotten, is swept away now and then.
+async fn until_swept(bus: &dyn Bus) -> Result<(), String> {
+    let begun = Instant::now();
+    let is_left = async || bus.list_subjects(Stream::Tasks, ">").await.map(|work| !work.is_empty());
+    while begun.elapsed() < SWEPT && is_left().await.map_err(|error| error.to_string())? {
+        sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 /// Every run is in its history, whole, and nothing is left in the log.

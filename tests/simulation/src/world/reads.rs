@@ -28,14 +28,6 @@ pub(super) fn run(party: &Party, mut log: RunLog) -> RunLog {
     log
 }
 
-/// The work of a run as this party is told of it.
-pub(super) fn work(party: &Party, mut work: Vec<StoredMessage>) -> Vec<StoredMessage> {
-    if party.happens(party.world.storm.behind) {
-        work.truncate(work.len().saturating_sub(1 + usize::try_from(party.number(2)).unwrap_or_default()));
-    }
-    work
-}
-
 /// The last message on a subject as this party is told of it.
 pub(super) fn last(party: &Party, subject: &str, last: Option<StoredMessage>) -> Option<StoredMessage> {
     let is_outcome = matches!(

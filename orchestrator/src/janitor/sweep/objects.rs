@@ -2,56 +2,21 @@
 //!
 //! Objects outlive the events that refer to them, as histories refer to them, too; and histories go by themselves.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use mesh_bus::topology::{Stream, relay_consumer, timer_consumer};
 use mesh_bus::{Bus, BusError, history};
 use mesh_schemas::{ObjectOwner, RunId};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
 
-use crate::service::Shared;
-
-/// How often it is looked, and how soon for the first time: it reads the names of all objects.
-const PERIODS: (Duration, Duration) = (Duration::from_secs(6 * 60 * 60), Duration::from_secs(10 * 60));
 /// Younger objects are left alone: somebody may be about to refer to them. What is put again counts as new.
-const YOUNG: Duration = Duration::from_secs(24 * 60 * 60);
-/// The shard whose orchestrator looks: one is enough.
-const SHARD: u32 = 0;
-/// For how long requests that wait may put it off to the next time, and how often it is asked meanwhile.
+pub(super) const YOUNG: Duration = Duration::from_secs(24 * 60 * 60);
+/// For how long requests that wait may put a sweep off to the next one, and how often it is asked meanwhile.
 const RELAYED: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(1));
 
-/// Looks every now and then until `stop`, while it is for this orchestrator to do.
-pub(crate) async fn run(shared: Arc<Shared>, mine: watch::Receiver<BTreeSet<u32>>, stop: CancellationToken) {
-    // Dead letters of what never became a run refer to objects for as long as a request is known.
-    let young = TimeDelta::from_std(shared.retention.requests.max(YOUNG)).unwrap_or(TimeDelta::MAX);
-    let (period, mut pause) = PERIODS;
-    loop {
-        let look = async {
-            sleep(pause).await;
-            if mine.borrow().contains(&SHARD) {
-                match sweep(&*shared.bus, young).await {
-                    Ok(0) => {}
-                    Ok(runs) => debug!(runs, "removed the objects of runs of which nothing was left"),
-                    Err(error) => info!(%error, "objects that nobody needs are not removed yet"),
-                }
-            }
-        };
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = look => pause = period,
-        }
-    }
-}
-
 /// Removes what is older than `young` of runs that neither the log nor a history knows. Returns of how many runs.
-async fn sweep(bus: &dyn Bus, young: TimeDelta) -> Result<usize, BusError> {
+pub(super) async fn sweep(bus: &dyn Bus, young: TimeDelta) -> Result<usize, BusError> {
     if !is_relayed(bus).await? {
         return Ok(0);
     }
@@ -103,6 +68,9 @@ async fn is_known(bus: &dyn Bus, run: &RunId) -> Result<bool, BusError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
     use bytes::Bytes;
     use mesh_bus::Publish;
     use mesh_bus::memory::MemoryServer;
