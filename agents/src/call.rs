@@ -29,6 +29,8 @@ pub(crate) async fn call<I: Serialize, O: DeserializeOwned>(
         id: RequestId { source: source(&*inner.bus, &inner.type_), id },
         input,
         config: None,
+        pause_before: Vec::new(),
+        rerun: None,
         correlation_id: Some(inner.correlation_id.clone()),
         causation_id: Some(inner.created_id.clone()),
         trace: mesh_telemetry::propagation::current(&tracing::Span::current())

@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use mesh_schemas::{
-    DataRef, Decoded, Envelope, EnvelopeError, LargePart, MAX_DATA_BYTES, Message, Namespace, ObjectOwner,
-    RunId, StoredMessage,
+    DataRef, Decoded, Envelope, EnvelopeError, MAX_DATA_BYTES, Message, Namespace, ObjectOwner, RunId,
+    StoredMessage,
 };
 use serde_json::Value;
 use tracing::debug;
@@ -45,7 +45,7 @@ async fn by_reference(bus: &dyn Bus, run: &RunId, message: Message) -> Result<Me
     let Ok(Decoded::Event(mut event)) = Envelope::decode(&message.headers, &message.payload) else {
         return Ok(message);
     };
-    let Some(part) = LargePart::of(&event.type_) else { return Ok(message) };
+    let Some(part) = event.large_part() else { return Ok(message) };
     let Some(content) = event.take_large(part) else { return Ok(message) };
     let content = Bytes::from(content.to_string());
     if content.len() > MAX_DATA_BYTES {

@@ -1,7 +1,8 @@
 use bytes::Bytes;
+use mesh_schemas::payload::Rerun;
 use mesh_schemas::{
     Capability, Envelope, ErrorCode, MAX_DATA_BYTES, MAX_DATA_DEPTH, Message, RequestId, RunId, Shards,
-    Subject, TraceContext, WorkflowName, is_too_deep,
+    Subject, TaskId, TraceContext, WorkflowName, is_too_deep,
 };
 use serde_json::{Map, Value};
 
@@ -51,6 +52,10 @@ pub struct Request {
     pub input: Value,
     /// What takes the place of values of the workflow's `config`.
     pub config: Option<Map<String, Value>>,
+    /// Tasks before which the run is paused, beside those of which the workflow says so.
+    pub pause_before: Vec<TaskId>,
+    /// The run that it does again; an input of null is that of the other then.
+    pub rerun: Option<Rerun>,
     /// What the requester calls the whole piece of work; the run id if nothing is said.
     pub correlation_id: Option<String>,
     /// Id of the event that led to the request.
@@ -170,6 +175,8 @@ fn message(bus: &dyn Bus, request: &Request) -> Result<Message, SubmitError> {
     event.correlationid.clone_from(&request.correlation_id);
     event.causationid.clone_from(&request.causation_id);
     event.set_config(request.config.as_ref());
+    event.set_pause_before(&request.pause_before);
+    event.set_rerun(request.rerun.as_ref());
     event.set_trace(request.trace.as_ref());
     let (mut headers, body) = event.encode().map_err(|error| SubmitError::Input(error.to_string()))?;
     if let Some(trace) = &request.trace {

@@ -10,6 +10,8 @@ use crate::object::ObjectName;
 
 /// Name of the extension.
 pub const DATAREF: &str = "dataref";
+/// The member of the first event of a run that takes much over from another.
+const TAKEN_OVER: &str = "taken_over";
 /// Scheme of the references that the mesh writes and reads.
 const SCHEME: &str = "nats-object:";
 /// The form of references, for errors.
@@ -90,6 +92,16 @@ impl LargePart {
 }
 
 impl Envelope {
+    /// What may be kept elsewhere of this event; none if it is always carried whole.
+    #[must_use]
+    pub fn large_part(&self) -> Option<LargePart> {
+        let length = |member: &str| self.data.get(member).map_or(0, |value| value.to_string().len());
+        if self.type_ == "workflow.started" && length(TAKEN_OVER) > length("input") {
+            return Some(LargePart::Member(TAKEN_OVER));
+        }
+        LargePart::of(&self.type_)
+    }
+
     /// Where data is that the event does not carry. An event that carries its data may name any place where the same can
     /// be had, as CloudEvents allows: that is not looked at.
     ///

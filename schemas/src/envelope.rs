@@ -3,6 +3,7 @@
 mod attributes;
 mod binary;
 mod config;
+mod rerun;
 
 use std::collections::BTreeMap;
 

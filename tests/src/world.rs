@@ -141,6 +141,8 @@ impl World {
             id: RequestId { source: "/test".to_owned(), id: id.to_owned() },
             input,
             config: None,
+            pause_before: Vec::new(),
+            rerun: None,
             correlation_id: None,
             causation_id: None,
             trace: None,

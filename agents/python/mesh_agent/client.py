@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 from . import names
 from .envelope import Trace
@@ -28,6 +28,15 @@ def connect(
     if url is not None and connection is not None:
         raise SettingError("give either url or connection, whose url then counts")
     return Mesh(connection or Connection(url=url), name)
+
+
+class _Wishes(NamedTuple):
+    """How a run is to go, as its request says."""
+
+    config: Mapping[str, Any] | None = None
+    pause_before: Sequence[str] = ()
+    rerun_of: str | None = None
+    rerun_from: Sequence[str] = ()
 
 
 @final
@@ -58,6 +67,7 @@ class Mesh:
         input: Any = None,
         *,
         config: Mapping[str, Any] | None = None,
+        pause_before: Sequence[str] = (),
         id: str | None = None,
         source: str | None = None,
         correlation_id: str | None = None,
@@ -68,6 +78,7 @@ class Mesh:
 
         :param input: The input of the run, anything that is JSON; dataclasses and pydantic models too.
         :param config: What takes the place of values of the workflow's `config`, as in `{"limits": {"max": 5}}`.
+        :param pause_before: Tasks before which the run is paused, as if the workflow said `pause_before` of them.
         :param id: Your own id of the request: starting again with the same id is the same run. Random if none is given.
         :param source: Who asks, as a URI reference (default `/<namespace>/python`); ids are unique for a source.
         :param correlation_id: What you call the whole piece of work; the run id if nothing is said.
@@ -76,9 +87,43 @@ class Mesh:
         Raises :class:`InputError`, :class:`SettingError` for a name that cannot be, :class:`Unavailable` if it could
         not be stored within half a minute.
         """
-        overrides = None if config is None else checked_config(config)
         return await self._request(
-            "workflow", workflow, input, id, source, correlation_id, traceparent, overrides
+            "workflow",
+            workflow,
+            input,
+            id,
+            source,
+            correlation_id,
+            traceparent,
+            _Wishes(config, pause_before=pause_before),
+        )
+
+    async def rerun(
+        self,
+        workflow: str,
+        run: str,
+        *,
+        from_tasks: Sequence[str] = (),
+        input: Any = None,
+        config: Mapping[str, Any] | None = None,
+        pause_before: Sequence[str] = (),
+        id: str | None = None,
+        source: str | None = None,
+        correlation_id: str | None = None,
+        traceparent: str | None = None,
+    ) -> Run:
+        """Does a run of a workflow that has ended again in part, as a new run that takes over what went well.
+
+        :param run: The id of the run that is done again.
+        :param from_tasks: Tasks that are done again with all that follows from them; what did not go well is in any case.
+        :param input: In place of the input of that run.
+        :param config: Beside what that run put in place of the workflow's `config`.
+
+        The other arguments and the errors are those of :meth:`start`.
+        """
+        wishes = _Wishes(config, pause_before, names.checked_run_id(run), from_tasks)
+        return await self._request(
+            "workflow", workflow, input, id, source, correlation_id, traceparent, wishes
         )
 
     async def call(
@@ -112,7 +157,7 @@ class Mesh:
         source: str | None,
         correlation_id: str | None,
         traceparent: str | None,
-        config: str | None = None,
+        wishes: _Wishes = _Wishes(),
     ) -> Run:
         link = self._link()
         names.name("workflow name" if kind == "workflow" else "capability", name)
@@ -122,7 +167,10 @@ class Mesh:
             source=_text("source", source, f"/{link.namespace}/python"),
             id=_text("id", id, str(uuid.uuid4())),
             input=checked_input(input),
-            config=config,
+            config=None if wishes.config is None else checked_config(wishes.config),
+            pause_before=_tasks(wishes.pause_before),
+            rerun_of=wishes.rerun_of,
+            rerun_from=_tasks(wishes.rerun_from),
             correlation=_text("correlation_id", correlation_id, "") or None,
             trace=_trace(traceparent),
         )
@@ -132,6 +180,13 @@ class Mesh:
         if self._connected is None:
             raise MeshError("the client is not connected: use `async with connect() as mesh:`")
         return self._connected
+
+
+def _tasks(ids: Sequence[str]) -> tuple[str, ...]:
+    """Ids of tasks; raises :class:`SettingError` if that is not what they are."""
+    if isinstance(ids, str):
+        raise SettingError(f"tasks are a list of ids: write [{ids!r}]")
+    return tuple(names.name("task id", id) for id in ids)
 
 
 def _text(what: str, given: str | None, default: str) -> str:

@@ -45,6 +45,11 @@ class Request:
     input: Any
     #: What takes the place of values of the workflow's `config`, as the text of a JSON object.
     config: str | None = None
+    #: Tasks before which the run is paused, beside those of which the workflow says so.
+    pause_before: tuple[str, ...] = ()
+    #: The run that it does again, and the tasks from which on.
+    rerun_of: str | None = None
+    rerun_from: tuple[str, ...] = ()
     correlation: str | None = None
     causation: str | None = None
     trace: Trace | None = None
@@ -121,6 +126,12 @@ async def submit(link: Link, request: Request) -> tuple[str, int]:
     )
     if request.config is not None:
         event["config"] = request.config
+    if request.pause_before:
+        event["pausebefore"] = ",".join(request.pause_before)
+    if request.rerun_of is not None:
+        event["rerunof"] = request.rerun_of
+    if request.rerun_from:
+        event["rerunfrom"] = ",".join(request.rerun_from)
     body, headers = structured(event, request.trace)
     subject = f"{link.namespace}.{type}.{request.name}"
     await _for_a_while(lambda: store_event(link, subject, body, headers, run=run))

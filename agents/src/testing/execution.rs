@@ -113,6 +113,8 @@ impl Stage {
             request,
             capability: task.workflow.is_none().then(|| task.capability.clone()),
             parent: None,
+            taken_over: None,
+            pause_before: Vec::new(),
         };
         let (workflow, run) = (task.workflow.clone(), stage.key.run);
         stage.store(&Subject::Workflow { verb: WorkflowVerb::Started, workflow, run }, &started).await;

@@ -66,6 +66,8 @@ fn follow(plan: &Arc<Plan>) {
         request,
         capability: None,
         parent: None,
+        taken_over: None,
+        pause_before: Vec::new(),
     };
     let started = Started {
         workflow: Some(plan.definition.name.clone()),

@@ -31,6 +31,13 @@ impl Replay {
         Self { run, wanted: step.decisions.len(), decisions: step.decisions }
     }
 
+    /// [`Replay::begin`], for a run that keeps what another may take over from it: see [`Run::taken_over`].
+    #[must_use]
+    pub fn keeping(event: &Event, started: &Started, plan: Arc<Plan>) -> Self {
+        let (run, step) = Run::start_keeping(event, started, plan);
+        Self { run, wanted: step.decisions.len(), decisions: step.decisions }
+    }
+
     /// Goes on with a run all of whose decisions are known to be stored.
     #[must_use]
     pub fn resume(run: Run) -> Self {

@@ -4,24 +4,29 @@ mod checkpoint;
 mod fold;
 mod hold;
 mod look;
+mod progress;
+mod rerun;
 mod state;
 mod view;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use mesh_schemas::payload::{Parent, TaskCounts};
+use mesh_schemas::payload::{Parent, Taken, TaskCounts};
 use mesh_schemas::{Lane, RunId, TaskId, TaskKey, Timer, TraceContext, WorkflowName};
 use serde_json::{Value, json};
 
 use crate::config::merged_config;
 use crate::decision::{Action, Decision};
 use crate::event::{Event, Fact, Started};
+use crate::expression::Ended;
 use crate::plan::Plan;
 pub use checkpoint::{MAX_STATE_BYTES, NotRestored};
 use fold::Hit;
 use hold::Hold;
 use look::Found;
+pub use rerun::NotRerun;
 use state::{Closing, Frame, Stand};
 pub use view::TaskView;
 use view::Views;
@@ -44,6 +49,12 @@ pub struct Run {
     /// How many of them have ended how.
     counts: TaskCounts,
     end: EndState,
+    /// What it takes over from another run.
+    taken: BTreeMap<TaskId, Taken>,
+    /// Tasks before which it is paused, beside those of which the definition says so.
+    pause_before: BTreeSet<TaskId>,
+    /// What became of every task of the workflow itself, if that is kept.
+    kept: Option<BTreeMap<TaskId, Ended>>,
     /// What is done at the end, once that is decided.
     closing: Option<Box<Closing>>,
     /// Sequence of the last event that was taken.
@@ -93,7 +104,18 @@ impl Run {
     /// The run that a `started` event begins, and what follows from it.
     #[must_use]
     pub fn start(event: &Event, started: &Started, plan: Arc<Plan>) -> (Self, Step) {
+        Self::new(event, started, plan).begin(event, started)
+    }
+
+    /// [`Run::start`], for a run that keeps what became of every task of the workflow itself.
+    pub(crate) fn start_keeping(event: &Event, started: &Started, plan: Arc<Plan>) -> (Self, Step) {
         let mut run = Self::new(event, started, plan);
+        run.kept = Some(BTreeMap::new());
+        run.begin(event, started)
+    }
+
+    fn begin(mut self, event: &Event, started: &Started) -> (Self, Step) {
+        let run = &mut self;
         let deadline = run.header.deadline;
         let step = run.step(event, |fold, at, root| match &started.lost {
             Some(error) => fold.input_lost(at, root, error),
@@ -102,7 +124,7 @@ impl Run {
                 fold.start(at, root);
             }
         });
-        (run, step)
+        (self, step)
     }
 
     /// The run before anything follows from its `started`.
@@ -134,6 +156,9 @@ impl Run {
             counts: TaskCounts::default(),
             plan,
             end: EndState::Open,
+            taken: Self::taken(started),
+            pause_before: started.data.pause_before.iter().cloned().collect(),
+            kept: None,
             closing: None,
             upto: event.sequence,
         }

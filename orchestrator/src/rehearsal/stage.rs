@@ -126,6 +126,8 @@ impl Rehearsal {
             request: request.clone(),
             capability: None,
             parent,
+            taken_over: None,
+            pause_before: Vec::new(),
         };
         let Publish { message, .. } = encode::started(&frame, Some(workflow), run, &data);
         let stored = StoredMessage { message, sequence: 1, time: at };

@@ -3,6 +3,7 @@
 mod child;
 mod reject;
 mod request;
+mod rerun;
 pub(crate) mod timer;
 
 use std::sync::Arc;

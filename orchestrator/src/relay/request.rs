@@ -4,10 +4,10 @@ use std::time::Duration;
 use mesh_bus::topology::Stream;
 use mesh_bus::{BusError, DeadEnd, Stored, Target};
 use mesh_core::Content;
-use mesh_schemas::payload::{Parent, WorkflowStarted, rejection};
+use mesh_schemas::payload::{Parent, Rerun, WorkflowStarted, rejection};
 use mesh_schemas::{
     DataRef, Decoded, Digest, Envelope, EnvelopeError, ObjectOwner, RequestId, RunId, StoredMessage, Subject,
-    TraceContext, WorkflowName, WorkflowVerb,
+    TaskId, TraceContext, WorkflowName, WorkflowVerb,
 };
 use mesh_telemetry::{names, propagation, span};
 use serde_json::{Map, Value};
@@ -15,6 +15,7 @@ use tracing::{Instrument, Span, info};
 
 use super::child::{self, Caller};
 use super::reject::{self, Rejection};
+use super::rerun;
 use crate::capabilities;
 use crate::definitions::{self, Known};
 use crate::encode::{self, Frame};
@@ -32,18 +33,21 @@ pub(super) struct Request {
     pub(super) target: Target,
     pub(super) id: RequestId,
     pub(super) run: RunId,
-    correlation_id: Option<String>,
+    pub(super) correlation_id: Option<String>,
     /// Id of the event in the envelope; what the run is caused by.
     event_id: String,
     /// Id of the event that led to the request.
     pub(super) causation_id: Option<String>,
     pub(super) trace: Option<TraceContext>,
     pub(super) input: Value,
-    config: Option<Map<String, Value>>,
+    pub(super) config: Option<Map<String, Value>>,
     /// Whether its sender gave it an id, so that it can be sent again.
     may_come_again: bool,
     /// The task of another run that it comes from, if it does.
     pub(super) parent: Option<Parent>,
+    /// The run that is to be done again, if any.
+    rerun: Option<Rerun>,
+    pause_before: Vec<TaskId>,
 }
 
 impl Request {
@@ -83,8 +87,12 @@ pub(super) async fn relay(
     let envelope = decoded.envelope();
     let reference = envelope.map_or(Ok(None), |event| event.dataref(shared.bus.namespace()));
     let config = envelope.map_or(Ok(None), Envelope::config);
+    let wishes = envelope.filter(|_| caller.is_none()).map_or(Ok((None, Vec::new())), wishes);
+    let (rerun, pause_before) = wishes.as_ref().ok().cloned().unwrap_or_default();
     let mut request = Request {
         run,
+        rerun,
+        pause_before,
         config: config.as_ref().ok().cloned().flatten(),
         correlation_id: envelope.and_then(|event| event.correlationid.clone()),
         event_id: envelope.map_or_else(|| id.id.clone(), |event| event.id.clone()),
@@ -114,6 +122,10 @@ pub(super) async fn relay(
             let rejection = Rejection::new(rejection::INVALID_CONFIG, error.to_string());
             return reject::request(shared, lease, stored, &request, rejection).await;
         }
+        if let Err(error) = wishes {
+            let rejection = Rejection::new(rejection::MALFORMED, error.to_string());
+            return reject::request(shared, lease, stored, &request, rejection).await;
+        }
         // Kept until the run is started.
         let _room = match reference {
             Ok(Some(_)) => shared.large_requests.acquire().await.ok(),
@@ -129,6 +141,11 @@ pub(super) async fn relay(
     }
     .instrument(span)
     .await
+}
+
+/// The run that is to be done again, and the tasks before which the run is to be paused.
+fn wishes(envelope: &Envelope) -> Result<(Option<Rerun>, Vec<TaskId>), EnvelopeError> {
+    Ok((envelope.rerun()?, envelope.pause_before()?))
 }
 
 /// The input that a request refers to, if it does not carry it.
@@ -189,11 +206,19 @@ async fn start(
             return reject::request(shared, lease, stored, &request, rejection).await;
         }
     }
+    let mut again = None;
+    if let Some(rerun) = &request.rerun {
+        match rerun::prepare(shared, lease, &request.target, rerun).await? {
+            Ok(found) => again.insert(found).complete(&mut request),
+            Err(rejection) => return reject::request(shared, lease, stored, &request, rejection).await,
+        }
+    }
     if let Some(reason) = definitions::too_deep(&request.input) {
         let rejection = Rejection::new(rejection::INVALID_INPUT, reason);
         return reject::request(shared, lease, stored, &request, rejection).await;
     }
     let version = request.parent.as_ref().and_then(|parent| parent.version.as_ref());
+    let version = version.or_else(|| again.as_ref().map(|again| &again.digest));
     let known = match find(shared, lease, &request.target, version).await? {
         Ok(known) => known,
         Err(rejection) if rejection.code == rejection::UNUSABLE_WORKFLOW && shared.presence.has_newer() => {
@@ -211,6 +236,10 @@ async fn start(
         let rejection = Rejection { code: rejection::INVALID_CONFIG, reasons };
         return reject::request(shared, lease, stored, &request, rejection).await;
     }
+    if let Some(task) = request.pause_before.iter().find(|task| !known.plan.has_task(task)) {
+        let rejection = rerun::no_task(&request.target.to_string(), &known.plan, task);
+        return reject::request(shared, lease, stored, &request, rejection).await;
+    }
     let data = WorkflowStarted {
         digest: known.plan.digest.clone(),
         rules: shared.rules,
@@ -222,6 +251,8 @@ async fn start(
             Target::Workflow(_) => None,
         },
         parent: request.parent.clone(),
+        taken_over: again.map(|again| again.taken_over),
+        pause_before: std::mem::take(&mut request.pause_before),
     };
     let hop = propagation::current(&Span::current()).or(hop);
     let trace = request.trace.clone().or_else(|| hop.clone());
@@ -275,7 +306,7 @@ async fn find(
 }
 
 /// A version of a workflow, or else the one that is applied.
-async fn definition(
+pub(super) async fn definition(
     shared: &Shared,
     name: &WorkflowName,
     version: Option<&Digest>,

@@ -52,6 +52,9 @@ codes! {
     rejection {
         UNKNOWN_WORKFLOW "unknown_workflow" "No workflow of that name is registered."
         UNKNOWN_VERSION "unknown_version" "The workflow has no such version: no definition with that digest was applied."
+        UNKNOWN_RUN "unknown_run" "The run that is to be done again is not known, or not any more."
+        INVALID_RERUN "invalid_rerun" "The run cannot be done again in this way: it has not ended, it is one of another workflow, or nothing of it is left to do."
+        UNKNOWN_TASK "unknown_task" "The request names a task that the workflow does not have."
         UNUSABLE_WORKFLOW "unusable_workflow" "The workflow's definition is missing, or written for a newer mesh."
         INVALID_CAPABILITY "invalid_capability" "The capability cannot be requested."
         INVALID_INPUT "invalid_input" "The input does not fit the workflow's schema, or is nested too deeply."

@@ -5,6 +5,7 @@ mod child;
 mod codes;
 mod history;
 mod request;
+mod rerun;
 mod task;
 mod workflow;
 
@@ -13,6 +14,7 @@ pub use child::{MAX_RUN_DEPTH, Parent, WorkflowCalled, child_request, child_run,
 pub use codes::{Reason, code, rejection};
 pub use history::{Archived, History};
 pub use request::{DeadLetter, RequestRejected, TimerFired};
+pub use rerun::{Rerun, Taken, TakenOver};
 pub use task::{
     Mode, SecretUse, TaskAssigned, TaskCompleted, TaskCreated, TaskError, TaskFailed, TaskProgress,
     TaskReleased, TaskRouted,

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::id::{Digest, RequestId};
 use crate::name::{Capability, TaskId};
-use crate::payload::Parent;
+use crate::payload::{Parent, TakenOver};
 
 /// Data of `workflow.started`: the first event of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +26,13 @@ pub struct WorkflowStarted {
     /// For a run that a task of another run started: that task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
+    /// For a run that does another again in part: what it takes over; not here if the event's `dataref` ends in
+    /// `#/taken_over`, but there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over: Option<TakenOver>,
+    /// Tasks before which it is paused, beside those of which the definition says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pause_before: Vec<TaskId>,
 }
 
 /// Data of `workflow.checkpointed`: how a run stood after some event. It is a cache of the log up to there, written by

@@ -42,7 +42,10 @@ async fn lead_through_tour(watching: &mut Spoken, gate: &Gate) -> Result<()> {
 /// attempt is.
 fn told(err: &str) -> String {
     let lines = normal(err);
-    let is_told = |line: &&str| !line.contains("  active  ") || line.contains(" by ");
+    // A slow machine gives time to tell how far the run is.
+    let is_told = |line: &&str| {
+        (!line.contains("  active  ") || line.contains(" by ")) && !line.contains("  progress ")
+    };
     lines.lines().filter(is_told).map(|line| format!("{line}\n")).collect()
 }
 

@@ -89,6 +89,8 @@ async fn run(bus: Arc<dyn Bus>, number: usize) -> Result<()> {
         id: RequestId { source: "test".to_owned(), id: number.to_string() },
         input: json!(how),
         config: None,
+        pause_before: Vec::new(),
+        rerun: None,
         correlation_id: None,
         causation_id: None,
         trace: None,

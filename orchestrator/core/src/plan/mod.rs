@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use mesh_schemas::definition::{DEFAULT_RUN_TIMEOUT, Span};
 use mesh_schemas::document::Problem;
-use mesh_schemas::{Definition, Digest, ErrorCode};
+use mesh_schemas::{Definition, Digest, ErrorCode, TaskId};
 
 pub(crate) use block::{
     Adaptive, Block, Child, Each, Finally, Loop, Merge, Node, Planner, Recurring, Step, Work,
@@ -75,6 +75,12 @@ impl Plan {
     /// As [`Plan::compile`].
     pub fn of(definition: Definition) -> Result<Self, Vec<Problem>> {
         compile::plan(Cow::Owned(definition))
+    }
+
+    /// Whether the workflow itself has such a task: none that stands in another.
+    #[must_use]
+    pub fn has_task(&self, task: &TaskId) -> bool {
+        self.root.index(task.as_str()).is_some()
     }
 
     /// Longest time that a run may take.

@@ -16,12 +16,13 @@ mod planned;
 mod work;
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use mesh_schemas::definition::Span;
 use mesh_schemas::payload::{
-    RunError, TaskCounts, WorkflowCancelled, WorkflowCompleted, WorkflowFailed, code,
+    RunError, Taken, TaskCounts, WorkflowCancelled, WorkflowCompleted, WorkflowFailed, code,
 };
 use mesh_schemas::{Attempt, TaskId};
 use serde_json::Value;
@@ -31,7 +32,7 @@ use super::state::{Closing, Failure, Frame, Outcome};
 use super::{EndState, Run, Step, TaskView};
 use crate::decision::{Action, Decision, End};
 use crate::event::{Event, Fact};
-use crate::expression::{Around, Scope};
+use crate::expression::{Around, Ended, Scope};
 use crate::plan::{Block, Plan, Step as PlanStep};
 
 use close::Ending;
@@ -49,6 +50,9 @@ pub(super) struct Fold<'a> {
     hold: &'a mut Hold,
     end: &'a mut EndState,
     closing: &'a mut Option<Box<Closing>>,
+    taken: &'a BTreeMap<TaskId, Taken>,
+    pause_before: &'a BTreeSet<TaskId>,
+    kept: &'a mut Option<BTreeMap<TaskId, Ended>>,
     /// When what is begun is over whatever happens.
     deadline: DateTime<Utc>,
     /// Id of the event.
@@ -73,6 +77,11 @@ pub(super) struct At<'a> {
 }
 
 impl At<'_> {
+    /// Whether it is that of the workflow itself.
+    fn is_run(&self) -> bool {
+        self.prefix.is_empty()
+    }
+
     /// The id of a task with all that it belongs to.
     fn path(&self, place: usize) -> Cow<'_, str> {
         let id = self.block.nodes[place].id.as_str();
@@ -99,6 +108,9 @@ impl Run {
             end: &mut self.end,
             deadline: self.closing.as_ref().map_or(self.header.deadline, |closing| closing.due),
             closing: &mut self.closing,
+            taken: &self.taken,
+            pause_before: &self.pause_before,
+            kept: &mut self.kept,
             id: &event.id,
             time: event.time,
             sequence: event.sequence,

@@ -11,4 +11,5 @@ mod merges;
 mod outputs;
 mod pauses;
 mod plans;
+mod reruns;
 mod support;

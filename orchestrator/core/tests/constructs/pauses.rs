@@ -61,6 +61,15 @@ fn a_run_stands_before_a_task_until_it_is_resumed() {
 }
 
 #[test]
+fn a_run_stands_before_the_tasks_that_its_request_names() {
+    let mut story = Story::paused_before(CHAIN, &["b"]);
+    assert_eq!(story.new_work(), ["a"]);
+    story.done("a", json!(5));
+    assert!(story.led_to(|action| matches!(action, Action::Pause(1, data) if data.task == Some(task("b")))));
+    assert_eq!(story.push(Fact::Resume).new_work(), ["b"]);
+}
+
+#[test]
 fn a_failure_pauses_the_run_and_the_task_is_tried_again_with_another_input() {
     let text = format!("recovery: pause\n{CHAIN}");
     let mut story = Story::of(&text, json!({}));

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use mesh_core::{Action, Child, Decision, End, Event, Fact, Plan, Replay, Route, Run, Started, check};
+use mesh_core::{
+    Action, Child, Decision, End, Event, Fact, NotRerun, Plan, Replay, Route, Run, Started, check,
+};
 use mesh_schemas::document::Format;
-use mesh_schemas::payload::{Parent, TaskCompleted, TaskError, WorkflowStarted};
+use mesh_schemas::payload::{Parent, TakenOver, TaskCompleted, TaskError, WorkflowStarted};
 use mesh_schemas::{Attempt, Lane, RULES_VERSION, RequestId, RunId, Shards, TaskId, TaskKey, Timer};
 use serde_json::{Map, Value, json};
 
@@ -30,7 +32,7 @@ impl Story {
         let text = format!("mesh: v1\nname: story\n{tasks}");
         let plan = check(&text, Format::Yaml, |_| Vec::new());
         let (_, plan) = plan.unwrap_or_else(|problems| panic!("{text}\n{problems}"));
-        Self::follow(Arc::new(plan), input, config, None)
+        Self::follow(Arc::new(plan), input, |data| data.config = config)
     }
 
     /// The same, of a run that a task of another run has started.
@@ -38,26 +40,47 @@ impl Story {
         let text = format!("mesh: v1\nname: story\n{tasks}");
         let plan = check(&text, Format::Yaml, |_| Vec::new());
         let (_, plan) = plan.unwrap_or_else(|problems| panic!("{text}\n{problems}"));
-        Self::follow(Arc::new(plan), input, None, Some(parent))
+        Self::follow(Arc::new(plan), input, |data| data.parent = Some(parent))
     }
 
-    fn follow(
-        plan: Arc<Plan>,
-        input: Value,
-        config: Option<Map<String, Value>>,
-        parent: Option<Parent>,
-    ) -> Self {
+    /// The same, paused before tasks at the wish of who asks for it.
+    pub(crate) fn paused_before(tasks: &str, before: &[&str]) -> Self {
+        let of = Self::of(tasks, json!({}));
+        Self::follow(of.run.plan(), json!({}), |data| {
+            data.pause_before = before.iter().map(|id| task(id)).collect();
+        })
+    }
+
+    /// A run that does this one again from tasks on, with another input.
+    pub(crate) fn again(&self, from: &[&str], input: Value) -> Result<Self, NotRerun> {
+        let Fact::Started(started) = &self.log[0].fact else { panic!("a run begins") };
+        let mut replay = Replay::keeping(&self.log[0], started, self.run.plan());
+        self.log[1..].iter().for_each(|event| replay.take(event));
+        let from: Vec<TaskId> = from.iter().map(|id| task(id)).collect();
+        let tasks = replay.finish().0.taken_over(&from)?;
+        // As it stands in the log.
+        let taken = serde_json::to_value(TakenOver { run: run_id(), tasks }).unwrap();
+        Ok(Self::follow(self.run.plan(), input, |data| {
+            data.taken_over = Some(serde_json::from_value(taken).unwrap());
+        }))
+    }
+
+    fn follow(plan: Arc<Plan>, input: Value, more: impl FnOnce(&mut WorkflowStarted)) -> Self {
+        let mut data = WorkflowStarted {
+            digest: plan.digest.clone(),
+            rules: RULES_VERSION,
+            config: None,
+            input,
+            request: request(),
+            capability: None,
+            parent: None,
+            taken_over: None,
+            pause_before: Vec::new(),
+        };
+        more(&mut data);
         let started = Started {
             workflow: Some("story".parse().unwrap()),
-            data: WorkflowStarted {
-                digest: plan.digest.clone(),
-                rules: RULES_VERSION,
-                config,
-                input,
-                request: request(),
-                capability: None,
-                parent,
-            },
+            data,
             lost: None,
             correlation_id: None,
             trace: None,

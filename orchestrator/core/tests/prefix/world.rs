@@ -55,6 +55,8 @@ impl World {
                 request: RequestId { source: "test".to_owned(), id: "1".to_owned() },
                 capability: None,
                 parent: Some(parent()),
+                taken_over: None,
+                pause_before: Vec::new(),
             },
             lost: None,
             correlation_id: None,

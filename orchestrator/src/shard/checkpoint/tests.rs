@@ -26,6 +26,8 @@ fn started(tasks: usize) -> (Event, Run) {
         request,
         capability: None,
         parent: None,
+        taken_over: None,
+        pause_before: Vec::new(),
     };
     let started = Started { workflow: None, data, lost: None, correlation_id: None, trace: None };
     let fact = Fact::Started(Box::new(started.clone()));

@@ -36,6 +36,8 @@ async fn request(world: &World, link: &Link, run: &Run, sending: &Sending) {
         id: run.request.clone(),
         input: sending.input.clone(),
         config: None,
+        pause_before: Vec::new(),
+        rerun: None,
         correlation_id: run.correlation_id.clone(),
         causation_id: None,
         trace: None,

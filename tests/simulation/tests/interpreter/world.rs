@@ -91,6 +91,8 @@ impl World {
             request: self.script.request.clone(),
             capability,
             parent: None,
+            taken_over: None,
+            pause_before: Vec::new(),
         };
         let subject = self.workflow_subject(WorkflowVerb::Started);
         self.store(&subject, &json!(data));

@@ -3,6 +3,7 @@ mod cancel;
 mod list;
 mod pause;
 mod report;
+mod rerun;
 mod show;
 mod signal;
 mod state;
@@ -29,6 +30,7 @@ pub(crate) enum Runs {
     Pause(pause::Pause),
     Resume(pause::Resume),
     Retry(pause::Retry),
+    Rerun(rerun::Rerun),
 }
 
 impl Runs {
@@ -41,6 +43,7 @@ impl Runs {
             Self::Pause(pause) => pause.run(connection).await,
             Self::Resume(resume) => resume.run(connection).await,
             Self::Retry(retry) => retry.run(connection).await,
+            Self::Rerun(rerun) => rerun.run(connection).await,
         }
     }
 }

@@ -5,10 +5,10 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use mesh_bus::{Bus, BusError, RunOutcome, RunWaiter};
 use mesh_schemas::payload::Parent;
-use mesh_schemas::{ErrorCode, RunId};
+use mesh_schemas::{ErrorCode, RunId, TaskId};
 use serde_json::Value;
 
-use super::state::{EVENTS_GONE, RunReader, RunState, TaskState, rank};
+use super::state::{EVENTS_GONE, Rerun, RunReader, RunState, TaskState, rank};
 use crate::connection::Connection;
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -89,6 +89,11 @@ fn print(state: &RunState, left_out: usize) -> anyhow::Result<()> {
     if let Some(Parent { run, workflow, task, attempt, .. }) = &state.parent {
         output::line(&format!("for      task '{task}' of run {run} ({workflow}), attempt {attempt}"))?;
     }
+    if let Some(Rerun { of, taken_over }) = &state.rerun {
+        let tasks: Vec<&str> = taken_over.iter().map(TaskId::as_str).collect();
+        let taken = if tasks.is_empty() { "nothing".to_owned() } else { tasks.join(", ") };
+        output::line(&format!("rerun    of {of}; taken over: {taken}"))?;
+    }
     output::line(&format!("started  {}", exact(state.started)))?;
     if let (Some(ended), Some(duration_ms)) = (state.ended, state.duration_ms) {
         output::line(&format!("ended    {} ({})", exact(ended), text::took(duration_ms)))?;
@@ -107,6 +112,9 @@ fn print(state: &RunState, left_out: usize) -> anyhow::Result<()> {
         let before = paused.task.as_ref().map(|task| format!("before task '{task}'"));
         let why = paused.reason.clone().or(before).unwrap_or_else(|| "somebody asked for it".to_owned());
         output::line(&format!("paused   {}", text::one_line(&why)))?;
+    }
+    if let Some(progress) = &state.progress {
+        output::line(&format!("progress {progress}"))?;
     }
     if left_out > 0 || state.events_gone {
         output::line(&format!("tasks    {}", state.counts))?;

@@ -22,7 +22,7 @@ pub(crate) struct Overrides {
 
 impl Overrides {
     /// All of them; none if nothing is said.
-    pub(super) fn read(&self) -> Result<Option<Map<String, Value>>, Failure> {
+    pub(crate) fn read(&self) -> Result<Option<Map<String, Value>>, Failure> {
         let mut config = self.file.as_ref().map(read_file).transpose()?;
         for (key, value) in &self.values {
             put(config.get_or_insert_default(), key, value.clone())

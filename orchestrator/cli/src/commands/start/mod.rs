@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Args};
 use mesh_bus::{Bus, Request, Target, run_of, submit};
-use mesh_schemas::{ErrorCode, NameError, RequestId, RunId, WorkflowName};
+use mesh_schemas::{ErrorCode, NameError, RequestId, RunId, TaskId, WorkflowName};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -17,9 +17,9 @@ use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::output::{self, Output};
 
-use config::Overrides;
 use local::Local;
 
+pub(crate) use config::Overrides;
 pub(crate) use input::read_input;
 
 /// How long to wait for an orchestrator to take up a request: one that runs does so at once.
@@ -41,6 +41,9 @@ pub(crate) struct Start {
     input: String,
     #[command(flatten)]
     overrides: Overrides,
+    /// Pause the run before this task, as if the workflow said `pause_before`
+    #[arg(long, value_name = "ID", conflicts_with = "local")]
+    pause_before: Vec<TaskId>,
     /// Your own id of the request: starting again with the same id is the same run
     #[arg(long, value_name = "KEY", value_parser = request_id, conflicts_with = "local")]
     id: Option<String>,
@@ -105,6 +108,7 @@ impl Start {
         let bus: Arc<dyn Bus> = Arc::new(connection.connect().await?);
         let mut request = request(&*bus, Target::Workflow(name), self.id, input);
         request.config = self.overrides.read()?;
+        request.pause_before = self.pause_before;
         request.correlation_id = self.correlation_id;
         let run = run_of(&*bus, &request).await?;
         if self.watch {
@@ -147,6 +151,8 @@ pub(crate) fn request(bus: &dyn Bus, target: Target, id: Option<String>, input: 
         },
         input,
         config: None,
+        pause_before: Vec::new(),
+        rerun: None,
         correlation_id: None,
         causation_id: None,
         trace: None,
@@ -154,7 +160,12 @@ pub(crate) fn request(bus: &dyn Bus, target: Target, id: Option<String>, input: 
 }
 
 /// Submits a request and prints which run it is, unless it is rejected at once.
-async fn start(bus: &dyn Bus, run: RunId, request: &Request, output: Output) -> anyhow::Result<Outcome> {
+pub(crate) async fn start(
+    bus: &dyn Bus,
+    run: RunId,
+    request: &Request,
+    output: Output,
+) -> anyhow::Result<Outcome> {
     let beginning = Beginning::before_submit(bus, &run).await?;
     submit(bus, request).await?;
     match beginning.within(TAKEN_UP_WITHIN).await {

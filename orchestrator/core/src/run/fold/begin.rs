@@ -8,6 +8,7 @@ use super::merge::merge;
 use super::{At, Fold, failure, task_id};
 use crate::expression::{Around, Brings, ExpressionError};
 use crate::plan::{Node, Recurring, Step};
+use crate::run::rerun;
 use crate::run::state::{Failure, Frame, NodeState, Outcome, Stand};
 
 /// What something that begins came to: how it stands, if it began at all, and its outcome if it is over at once.
@@ -42,7 +43,8 @@ impl Fold<'_> {
             return self.over(at, frame, queue, place, Outcome::Skipped);
         }
         let path = at.path(place);
-        if node.pause_before {
+        let taken = Some(self.taken).filter(|_| at.is_run()).and_then(|taken| taken.get(&node.id));
+        if taken.is_none() && self.stops_before(at, node) {
             self.pause(None, Some(task_id(&path)));
         }
         let around = Around { parent: at.around, brings: Brings::Tasks(&frame.ended) };
@@ -50,6 +52,7 @@ impl Fold<'_> {
         {
             Some(Ok(false)) => (None, Some(Outcome::Skipped)),
             Some(Err(error)) => self.no_condition(node, &path, &error),
+            Some(Ok(true)) | None if taken.is_some() => (None, None),
             Some(Ok(true)) | None => match &node.recurring {
                 Recurring::Once => {
                     let (stand, outcome) = self.start_step(&node.step, &path, &around);
@@ -59,6 +62,11 @@ impl Fold<'_> {
                 Recurring::Loop(rule) => self.start_loop(rule, node, &path, &around),
             },
         };
+        if let (Some(taken), None) = (taken, &outcome) {
+            self.counts.done += 1;
+            self.finish(at, frame, queue, place, NodeState::Done(None), rerun::ended(taken));
+            return Ok(());
+        }
         if let Some(state) = state {
             frame.nodes[place] = state;
         }
@@ -72,6 +80,11 @@ impl Fold<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Whether the run is to be paused when everything is there for a task.
+    fn stops_before(&self, at: At<'_>, node: &Node) -> bool {
+        node.pause_before || at.is_run() && self.pause_before.contains(&node.id)
     }
 
     /// The condition of a task has no value. What would have been work is reported as failed.

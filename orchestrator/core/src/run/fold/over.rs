@@ -70,7 +70,7 @@ impl Fold<'_> {
     }
 
     /// Notes how a task ended for good, and that those behind it are to be told.
-    fn finish(
+    pub(super) fn finish(
         &mut self,
         at: At<'_>,
         frame: &mut Frame,
@@ -82,6 +82,9 @@ impl Fold<'_> {
         let node = &at.block.nodes[place];
         let output = node.rescues.map(|_| ended.output.clone());
         self.note(&at.path(place), &node.step, ended.status.as_str(), None);
+        if let Some(kept) = self.kept.as_mut().filter(|_| at.is_run()) {
+            kept.insert(node.id.clone(), ended.clone());
+        }
         frame.nodes[place] = state;
         if !frame.released.remove(&place) {
             frame.open -= 1;

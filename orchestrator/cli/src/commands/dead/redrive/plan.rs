@@ -58,7 +58,7 @@ impl Send {
 
 pub(super) enum Parcel {
     /// A request of ours.
-    Request(Request),
+    Request(Box<Request>),
     /// A request that is an event with an identity of its own.
     Event(Message),
     /// A timer that is due, which fires once however often it is sent.
@@ -149,10 +149,19 @@ impl Planner {
             Ok(Decoded::Bare(input)) => {
                 let id = self.place(letter);
                 let causation_id = Some(letter.id(self.bus.namespace()));
-                let request =
-                    Request { target, id, input, config: None, correlation_id: None, causation_id, trace };
+                let request = Request {
+                    target,
+                    id,
+                    input,
+                    config: None,
+                    pause_before: Vec::new(),
+                    rerun: None,
+                    correlation_id: None,
+                    causation_id,
+                    trace,
+                };
                 let run = run_id(&request, shards);
-                (Parcel::Request(request), run)
+                (Parcel::Request(Box::new(request)), run)
             }
         };
         send(parcel, run, BEGIN, format!("run {run}"))
@@ -284,12 +293,14 @@ impl Planner {
             id: RequestId { source: format!("/{}/dead", self.bus.namespace()), id: run.to_string() },
             input: state.input,
             config: state.config,
+            pause_before: Vec::new(),
+            rerun: None,
             correlation_id: Some(state.correlation_id),
             causation_id: Some(letter.id(self.bus.namespace())),
             trace: None,
         };
         let again = run_id(&request, self.bus.shards().await?);
-        send(Parcel::Request(request), again, BEGIN, format!("run {run} again, as run {again}"))
+        send(Parcel::Request(Box::new(request)), again, BEGIN, format!("run {run} again, as run {again}"))
     }
 
     /// Why there is nobody whom a message to a run could still move, if so.

@@ -14,7 +14,7 @@ use mesh_schemas::{
 use super::lost::lost;
 use super::read::{data, ended};
 use super::task::{AttemptState, Served, TaskState, Waiting};
-use super::{Counts, RunState, RunStatus, RunTarget};
+use super::{Counts, Rerun, RunState, RunStatus, RunTarget};
 use crate::text;
 
 impl RunState {
@@ -43,6 +43,10 @@ impl RunState {
             digest: data.digest.clone(),
             request: data.request.clone(),
             parent: data.parent.clone(),
+            rerun: data
+                .taken_over
+                .as_ref()
+                .map(|taken| Rerun { of: taken.run, taken_over: taken.tasks.keys().cloned().collect() }),
             correlation_id: fold.header.correlation_id.clone(),
             input: data.input.clone(),
             config: data.config.clone(),
@@ -52,6 +56,7 @@ impl RunState {
             error: None,
             reason: None,
             paused: None,
+            progress: None,
             counts: Counts::of(&tasks),
             places: tasks.iter().enumerate().map(|(place, task)| (task.id.clone(), place)).collect(),
             tasks,
@@ -62,6 +67,7 @@ impl RunState {
             is_unexplained: false,
             fold,
             plan,
+            past: None,
             early: Default::default(),
             namespace,
             shards,

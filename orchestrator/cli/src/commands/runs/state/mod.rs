@@ -2,6 +2,7 @@
 
 mod fold;
 mod lost;
+mod progress;
 mod read;
 mod task;
 
@@ -20,6 +21,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use lost::Results;
+pub(crate) use progress::{Past, Progress};
 pub(crate) use read::{RunReader, data, ended, registered, run_filters, task_notes};
 pub(crate) use task::{AttemptState, Served, TaskState, Waiting, has_ended, rank};
 
@@ -72,6 +74,9 @@ pub(crate) struct RunState {
     /// The task of another run that it was started for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) parent: Option<Parent>,
+    /// The run that it does again in part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rerun: Option<Rerun>,
     pub(crate) correlation_id: String,
     pub(crate) input: Value,
     /// What the request put in place of values of the workflow's `config`.
@@ -93,6 +98,9 @@ pub(crate) struct RunState {
     /// Why it is paused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) paused: Option<WorkflowPaused>,
+    /// How far it is, if it has not ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) progress: Option<Progress>,
     /// How many tasks stand how.
     pub(crate) counts: Counts,
     /// By id; what belongs to a task behind it.
@@ -119,6 +127,9 @@ pub(crate) struct RunState {
     fold: Run,
     #[serde(skip)]
     plan: Arc<Plan>,
+    /// How long its tasks took in an earlier run.
+    #[serde(skip)]
+    pub(crate) past: Option<Past>,
     /// Who took attempts that the log has not led to yet: notes may be read ahead of it.
     #[serde(skip)]
     early: BTreeMap<(TaskId, Attempt), (AgentId, DateTime<Utc>)>,
@@ -140,6 +151,15 @@ impl RunState {
     pub(crate) fn stuck(&self) -> Vec<TaskId> {
         self.fold.stuck()
     }
+}
+
+/// What a run does again.
+#[derive(Serialize)]
+pub(crate) struct Rerun {
+    /// The other run.
+    pub(crate) of: RunId,
+    /// The tasks whose outputs are taken over from there.
+    pub(crate) taken_over: Vec<TaskId>,
 }
 
 /// Said of a run whose events are gone.

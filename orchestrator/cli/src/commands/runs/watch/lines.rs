@@ -7,7 +7,7 @@ use super::Display;
 use super::describe::{MANY_TASKS, STATUS_WIDTH, detail, id_width, is_in_trouble};
 use crate::text;
 
-/// How much time passes in a run of many tasks before it is told again how they stand.
+/// How much time passes before it is told again how far a run is, and how its tasks stand if they are many.
 const SUMMARY: TimeDelta = TimeDelta::seconds(5);
 
 /// A line on stderr for each change, with the time at which it was stored.
@@ -18,15 +18,24 @@ pub(super) struct Lines {
     /// As wide as the longest id.
     width: usize,
     has_many: bool,
-    /// When it was told last how many tasks stand how.
+    /// When it was told last how far the run is.
     summed_up: DateTime<Utc>,
 }
 
 impl Lines {
     fn sum_up(&mut self, state: &RunState, at: DateTime<Utc>) {
-        if at - self.summed_up >= SUMMARY {
-            self.summed_up = at;
+        if at - self.summed_up < SUMMARY {
+            return;
+        }
+        self.summed_up = at;
+        if self.has_many {
             eprintln!("{}  {} tasks: {}", text::clock(at), state.tasks.len(), state.counts);
+        }
+        // Of what passed long ago nobody waits for the end.
+        if Utc::now() - at < SUMMARY
+            && let Some(progress) = state.progress_at(at)
+        {
+            eprintln!("{}  progress {progress}", text::clock(at));
         }
     }
 }
@@ -36,15 +45,14 @@ impl Display for Lines {
         eprintln!("{}  run {} of {} began", text::clock(state.started), state.run, state.target);
         self.width = id_width(&state.tasks);
         self.has_many = state.tasks.len() > MANY_TASKS;
+        self.summed_up = if self.has_many { DateTime::default() } else { state.started };
         let places: Vec<usize> = (0..state.tasks.len()).collect();
         self.change(state, &places, state.started);
     }
 
     fn change(&mut self, state: &RunState, places: &[usize], at: DateTime<Utc>) {
         let width = self.width;
-        if self.has_many {
-            self.sum_up(state, at);
-        }
+        self.sum_up(state, at);
         for place in places {
             let task = &state.tasks[*place];
             if task.status == "pending" || (self.has_many && !is_in_trouble(task)) {

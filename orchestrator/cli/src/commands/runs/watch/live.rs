@@ -1,5 +1,5 @@
 use std::fmt::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use indicatif::{MultiProgress, ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
@@ -9,6 +9,8 @@ use super::Display;
 use super::describe::{MANY_TASKS, STATUS_WIDTH, detail, id_width, is_in_trouble};
 use crate::text;
 
+/// How often it is looked how far the run is: all of its tasks tell.
+const LOOK: Duration = Duration::from_millis(250);
 /// How often a spinner turns.
 const TURN: Duration = Duration::from_millis(100);
 /// Lines of the terminal that are not for tasks: the run's own, and the one with the cursor.
@@ -27,12 +29,22 @@ pub(super) struct Live {
     width: usize,
     is_roomy: bool,
     has_many: bool,
+    /// How far the run is, and when that was looked at.
+    progress: Option<(Instant, String)>,
 }
 
 impl Live {
     pub(super) fn new() -> Self {
         let (tasks, run, width) = (Vec::new(), None, 0);
-        Self { lines: MultiProgress::new(), tasks, run, width, is_roomy: true, has_many: false }
+        Self {
+            lines: MultiProgress::new(),
+            tasks,
+            run,
+            width,
+            is_roomy: true,
+            has_many: false,
+            progress: None,
+        }
     }
 
     /// The line of a task, which is made when it is needed.
@@ -96,8 +108,10 @@ impl Live {
         let Some(line) = &self.run else { return };
         let took = state.duration_ms.map(|duration_ms| format!(" in {}", text::took(duration_ms)));
         let counts = if self.has_many { format!(" ({})", state.counts) } else { String::new() };
+        let progress = self.progress.as_ref().map(|(_, progress)| format!(", {progress}"));
+        let progress = progress.filter(|_| state.status.is_open()).unwrap_or_default();
         line.set_message(format!(
-            "run {} {}{}, {}/{} tasks{counts}, {}",
+            "run {} {}{}{progress}, {}/{} tasks{counts}, {}",
             state.run,
             state.status.as_str(),
             took.unwrap_or_default(),
@@ -125,9 +139,13 @@ impl Display for Live {
         self.show_run(state);
     }
 
-    fn change(&mut self, state: &RunState, places: &[usize], _at: DateTime<Utc>) {
+    fn change(&mut self, state: &RunState, places: &[usize], at: DateTime<Utc>) {
         for place in places {
             self.show(state, *place);
+        }
+        if self.progress.as_ref().is_none_or(|(looked, _)| looked.elapsed() >= LOOK) {
+            let progress = state.progress_at(at).map(|progress| progress.to_string());
+            self.progress = progress.map(|progress| (Instant::now(), progress));
         }
         self.show_run(state);
     }

@@ -127,7 +127,9 @@ impl Watcher {
         let stored = &log::whole_message(&*self.bus, stored.clone()).await?;
         let Some(state) = &mut self.state else {
             self.state = self.reader.begin(stored).await?;
-            if let Some(state) = &self.state {
+            if let Some(state) = &mut self.state {
+                // The watching does not depend on it.
+                state.past = self.reader.past(state).await.unwrap_or_default();
                 display.begin(state);
             }
             return Ok(None);
@@ -185,6 +187,9 @@ impl Watcher {
                 return Ok(());
             }
             return Err(unknown(Arc::clone(&self.bus), self.run).await);
+        }
+        if let Some(state) = &self.state {
+            display.change(state, &[], self.bus.now());
         }
         match self.patience.look(&*self.bus, self.state.as_ref()).await {
             Ok(told) => told.iter().for_each(|text| display.say(text)),

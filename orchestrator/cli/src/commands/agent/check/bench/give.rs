@@ -90,6 +90,8 @@ impl Stage<'_> {
             id: RequestId { source: format!("/{namespace}/check"), id },
             input: work.input.clone(),
             config: None,
+            pause_before: Vec::new(),
+            rerun: None,
             correlation_id: Some(CORRELATION.to_owned()),
             causation_id: None,
             trace: TraceContext::new(TRACEPARENT, None),

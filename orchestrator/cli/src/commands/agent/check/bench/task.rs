@@ -110,6 +110,8 @@ pub(super) fn started(namespace: &Namespace, key: &TaskKey, input: &Value) -> Pu
         request: RequestId { source: "/mesh/check".to_owned(), id: key.run.to_string() },
         capability: Some(key.capability.clone()),
         parent: None,
+        taken_over: None,
+        pause_before: Vec::new(),
     };
     Publish::once(encode(event(namespace, &subject, &data, "mesh-check")))
 }

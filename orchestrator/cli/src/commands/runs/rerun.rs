@@ -1,0 +1,74 @@
+use std::sync::Arc;
+
+use clap::Args;
+use mesh_bus::{Bus, Target, run_of};
+use mesh_schemas::payload::Rerun as Wish;
+use mesh_schemas::{ErrorCode, TaskId};
+use serde_json::Value;
+
+use super::show::unknown;
+use super::state::RunReader;
+use super::watch::{Attending, attend};
+use crate::commands::start::{Overrides, read_input, request, request_id, start};
+use crate::connection::Connection;
+use crate::exit::Outcome;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::select::RunSelector;
+
+/// Do a run that has ended again in part, as a new run that takes over what went well
+#[derive(Args)]
+pub(crate) struct Rerun {
+    /// The run: its id, the beginning of it, or @last
+    run: RunSelector,
+    /// A task to do again, with all that follows from it; what did not go well is done again in any case
+    #[arg(long, value_name = "ID")]
+    from: Vec<TaskId>,
+    /// Input in place of that of the run: JSON, a file of JSON, or - for stdin
+    #[arg(long, value_name = "JSON|FILE")]
+    input: Option<String>,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Pause the run before this task, as if the workflow said `pause_before`
+    #[arg(long, value_name = "ID")]
+    pause_before: Vec<TaskId>,
+    /// Your own id of the request: asking again with the same id is the same run
+    #[arg(long, value_name = "KEY", value_parser = request_id)]
+    id: Option<String>,
+    /// Wait for the end of the run and print its output; the exit code tells the outcome
+    #[arg(long, conflicts_with = "watch")]
+    wait: bool,
+    /// Show every task until the end of the run, then print its output; the exit code tells the outcome
+    #[arg(long)]
+    watch: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Rerun {
+    pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
+        let input = self.input.as_deref().map(read_input).transpose()?;
+        let config = self.overrides.read()?;
+        let bus: Arc<dyn Bus> = Arc::new(connection.connect().await?);
+        let of = self.run.resolve(&*bus).await?;
+        let Some(state) = RunReader::new(Arc::clone(&bus)).read(&of).await? else {
+            return Err(unknown(bus, of).await);
+        };
+        let Some(workflow) = state.target.workflow else {
+            let message = format!("run {of} is a single task and has no parts: `mesh call` does it again");
+            return Err(Failure::new(ErrorCode::Combination, message).into());
+        };
+        let mut request = request(&*bus, Target::Workflow(workflow), self.id, input.unwrap_or(Value::Null));
+        request.config = config;
+        request.pause_before = self.pause_before;
+        request.rerun = Some(Wish { of, from: self.from });
+        let run = run_of(&*bus, &request).await?;
+        if self.watch {
+            return attend(bus, run, Attending::Watch(Some(&request)), self.output).await;
+        }
+        if self.wait {
+            return attend(bus, run, Attending::Wait(&request), self.output).await;
+        }
+        start(&*bus, run, &request, self.output).await
+    }
+}
