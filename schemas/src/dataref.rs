@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::DEFAULT_MAX_INLINE;
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::name::Namespace;
 use crate::object::ObjectName;
@@ -96,10 +97,15 @@ impl Envelope {
     #[must_use]
     pub fn large_part(&self) -> Option<LargePart> {
         let length = |member: &str| self.data.get(member).map_or(0, |value| value.to_string().len());
-        if self.type_ == "workflow.started" && length(TAKEN_OVER) > length("input") {
-            return Some(LargePart::Member(TAKEN_OVER));
+        let (input, taken_over) = match self.type_.as_str() {
+            "workflow.started" => (length("input"), length(TAKEN_OVER)),
+            _ => (0, 0),
+        };
+        match input.min(taken_over) > DEFAULT_MAX_INLINE {
+            true => Some(LargePart::Data),
+            false if taken_over > input => Some(LargePart::Member(TAKEN_OVER)),
+            false => LargePart::of(&self.type_),
         }
-        LargePart::of(&self.type_)
     }
 
     /// Where data is that the event does not carry. An event that carries its data may name any place where the same can

@@ -237,7 +237,7 @@ async fn start(
         return reject::request(shared, lease, stored, &request, rejection).await;
     }
     if let Some(task) = request.pause_before.iter().find(|task| !known.plan.has_task(task)) {
-        let rejection = rerun::no_task(&request.target.to_string(), &known.plan, task);
+        let rejection = rerun::no_task(&request.target, &known.plan, task);
         return reject::request(shared, lease, stored, &request, rejection).await;
     }
     let data = WorkflowStarted {

@@ -59,12 +59,13 @@ pub(super) async fn prepare(
         return Ok(Err(Rejection::new(rejection::MALFORMED, reason)));
     };
     let _turn = shared.reads.long_run().await;
-    let read = || again(shared, workflow, rerun);
+    let read = || again(shared, target, workflow, rerun);
     lease.until_read("the run that is to be done again", READ_PAUSE, read).await.ok_or(Lost)
 }
 
 async fn again(
     shared: &Shared,
+    target: &Target,
     workflow: &WorkflowName,
     rerun: &Rerun,
 ) -> Result<Result<Again, Rejection>, BusError> {
@@ -107,7 +108,7 @@ async fn again(
     let tasks = match replay.finish().0.taken_over(&rerun.from) {
         Ok(tasks) => tasks,
         Err(NotRerun::NoTask(task)) => {
-            return Ok(Err(no_task(&format!("workflow.{workflow}"), &plan, &task)));
+            return Ok(Err(no_task(target, &plan, &task)));
         }
         Err(NotRerun::NothingToDo) => {
             return invalid(format!(
@@ -166,12 +167,16 @@ fn unfit(started: &Started, workflow: &WorkflowName, rerun: &Rerun, rules: u32) 
 }
 
 /// The rejection of a request that names a task which the workflow itself does not have.
-pub(super) fn no_task(target: &str, plan: &Plan, task: &TaskId) -> Rejection {
+pub(super) fn no_task(target: &Target, plan: &Plan, task: &TaskId) -> Rejection {
     let tasks = &plan.definition.tasks;
     let mut named: Vec<&str> = tasks.keys().take(NAMED).map(TaskId::as_str).collect();
     if tasks.len() > NAMED {
         named.push("…");
     }
-    let reason = format!("{target} has no task '{task}' of its own: it has {}", named.join(", "));
+    let what = match target {
+        Target::Workflow(workflow) => format!("workflow '{workflow}'"),
+        Target::Task(capability) => format!("a request for '{capability}'"),
+    };
+    let reason = format!("{what} has no task '{task}' of its own: it has {}", named.join(", "));
     Rejection::new(rejection::UNKNOWN_TASK, reason)
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use mesh_agents::{Agent, Context, TaskFailure};
+use mesh_bus::RunOutcome;
 use mesh_bus::topology::Stream;
 use mesh_orchestrator::{Options, Retention};
 use mesh_schemas::StoredMessage;
+use mesh_schemas::payload::Rerun;
 use mesh_tests::{Running, TestServer, World};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -112,17 +114,28 @@ async fn an_archived_run_is_done_again_with_large_outputs() -> Result<()> {
     let orchestrator = world.orchestrator_with(Options { retention, ..Options::default() }).await?;
     let (agent, done) = echo(&world).await?;
     world.apply(FORK).await?;
-    let person = Person::of(&world)?;
-    let large = "x".repeat(200_000);
-    let input = serde_json::to_string(&json!({"n": large, "fail": false}))?;
-    let first = person.says_to(&input, &["start", "fork", "--input", "-", "--wait"]).await?.json()?;
-    let run = person.says(&["runs", "list", "-o", "json"]).await?.json()?[0]["run"].clone();
-    let run = run.as_str().context("a run")?.to_owned();
-    world.first(Stream::History, &format!("history.fork.completed.{run}")).await?;
-    taken(&done).await;
-    let again = person.says(&["runs", "rerun", &run, "--from", "both", "--wait"]).await?.json()?;
-    assert_eq!(taken(&done).await, ["both"]);
-    assert!(again == first, "the outputs are those of before");
+    // What is taken over goes by reference, then what it began with as well.
+    for (bytes, member) in [(40_000, "#/taken_over\""), (200_000, "\"")] {
+        let input = json!({"n": "x".repeat(bytes), "fail": false});
+        let run = world.start("fork", input).await?;
+        let first = world.ended(run).await?;
+        world.first(Stream::History, &format!("history.fork.completed.{run}")).await?;
+        taken(&done).await;
+        let mut request = world.request("fork", &format!("again-{bytes}"), Value::Null)?;
+        request.rerun = Some(Rerun { of: run, from: vec!["both".parse()?] });
+        let again = mesh_bus::submit(&*world.bus, &request).await?;
+        let RunOutcome::Completed(ended) = world.ended(again).await? else { bail!("it did not complete") };
+        let RunOutcome::Completed(first) = first else { bail!("it did not complete") };
+        assert_eq!(taken(&done).await, ["both"]);
+        assert!(ended.output == first.output, "the outputs are those of before");
+        let log = mesh_bus::read_whole_run(&*world.bus, &again).await?.events;
+        let started = String::from_utf8(log[0].message.payload.to_vec())?;
+        let reference = started.split("\"dataref\":").nth(1).context("it carries all")?;
+        ensure!(
+            reference.split(',').next().is_some_and(|it| it.trim_end_matches('}').ends_with(member)),
+            "{reference}"
+        );
+    }
     agent.stop().await?;
     orchestrator.stop().await
 }

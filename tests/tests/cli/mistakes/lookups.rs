@@ -30,8 +30,10 @@ async fn lookups() -> Result<()> {
 
     // Runs until two begin with the same digit, by their shard or by their UUID.
     let mut beginnings: BTreeMap<char, u32> = BTreeMap::new();
+    let mut first = None;
     let twice = loop {
         let run = world.start("single", json!(1)).await?;
+        first.get_or_insert(run);
         ensure!(matches!(world.ended(run).await?, RunOutcome::Completed(_)), "it completes");
         let digits: BTreeSet<char> =
             [run.to_string(), run.uuid().to_string()].iter().filter_map(|id| id.chars().next()).collect();
@@ -40,17 +42,28 @@ async fn lookups() -> Result<()> {
             break digit.to_string();
         }
     };
+    let first = first.context("a run")?;
     let prefix = ["runs", "show", &twice];
     let rejected = world.start("sngle", json!(1)).await?;
     world.ended(rejected).await?;
-    for (mistake, command) in [("a run that never was", "show"), ("a run that never was, to watch", "watch")]
-    {
+    for (mistake, command) in [
+        ("a run that never was", "show"),
+        ("a run that never was, to watch", "watch"),
+        ("a run that never was, to do again", "rerun"),
+    ] {
         let run = "0.00000000-0000-5000-8000-000000000000";
         transcript.tries(mistake, &person, &["runs", command, run]).await?;
     }
     transcript.tries("a run that was rejected", &person, &["runs", "show", &rejected.to_string()]).await?;
     transcript.tries("a prefix of no run", &person, &["runs", "show", "ffffffff"]).await?;
     transcript.tries("what cannot be a run", &person, &["runs", "show", "order"]).await?;
+    let whole = ["runs", "rerun", &first.to_string(), "--wait"];
+    transcript.tries("a run that went well, to do again", &person, &whole).await?;
+    let from = [&whole[..], &["--from", "nothing"]].concat();
+    transcript.tries("a run to do again from no task of it", &person, &from).await?;
+    transcript
+        .tries("a run to do again from what is no task", &person, &["runs", "rerun", "@last", "--from", "A"])
+        .await?;
     transcript.tries("a status that is none", &person, &["runs", "list", "--status", "done"]).await?;
     transcript.tries("a type that is misspelt", &person, &["events", "--type", "task.complete"]).await?;
     transcript.tries("a type that is not kept", &person, &["events", "--type", "task.progress"]).await?;

@@ -71,6 +71,33 @@ async fn its_run_begins_again_once_however_many_letters_it_has() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_went_well_in_its_run_is_not_done_again() -> Result<()> {
+    let server = TestServer::start()?;
+    let world = World::on(&server.url()).await?;
+    let orchestrator = world.orchestrator().await?;
+    world
+        .apply("{mesh: v1, name: two, tasks: {s: {agent: held}, t: {agent: held, needs: [s], with: '${tasks.s.output}'}}}")
+        .await?;
+    let person = Person::of(&world)?;
+    let run = world.start("two", json!({})).await?;
+    world.first(Stream::Tasks, &format!("task.created.held.normal.{run}.s.1")).await?;
+    world.publish(&format!("task.completed.held.normal.{run}.s.1"), r#"{"output": 5}"#).await?;
+    world.first(Stream::Tasks, &format!("task.created.held.normal.{run}.t.1")).await?;
+    let fatal = json!({"error": {"code": "poison", "message": "deadly", "retryable": false}});
+    world.publish(&format!("task.failed.held.normal.{run}.t.1"), fatal.to_string()).await?;
+    world.ended(run).await?;
+    let work = message(format!("task.created.held.normal.{run}.t.1"), "{}");
+    let number = bury(&world, DeadEnd::PoisonTask, work, 2).await?;
+    let told = redriven(&person, number).await?;
+    let again = told["run"].as_str().context("a run")?;
+    let created = world.first(Stream::Tasks, &format!("task.created.held.normal.{again}.>")).await?;
+    ensure!(created.message.subject.ends_with(".t.1"), "{}", created.message.subject);
+    let created: Value = serde_json::from_slice(&created.message.payload)?;
+    ensure!(created["data"]["input"] == json!(5), "{created}");
+    orchestrator.stop().await
+}
+
+#[tokio::test]
 async fn work_that_somebody_did_later_is_not_done_again() -> Result<()> {
     let server = TestServer::start()?;
     let world = World::on(&server.url()).await?;

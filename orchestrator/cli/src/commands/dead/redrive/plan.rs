@@ -1,5 +1,6 @@
 //! What dealing with a letter means, by what the message in it is.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,11 +8,12 @@ use chrono::SecondsFormat;
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, Reason, Request, Target, run_id};
 use mesh_core::Event;
-use mesh_schemas::payload::TimerFired;
+use mesh_schemas::payload::{Rerun, TimerFired};
 use mesh_schemas::{
-    Decoded, Envelope, Headers, Message, RequestId, RunId, SignalId, StoredMessage, Subject, TaskKey,
+    Decoded, Envelope, Headers, Message, RequestId, RunId, SignalId, StoredMessage, Subject, TaskId, TaskKey,
     TaskVerb, TraceContext, WorkflowVerb,
 };
+use serde_json::Value;
 
 use super::super::letter::Letter;
 use crate::commands::runs::{EVENTS_GONE, RunReader, RunState};
@@ -236,8 +238,8 @@ impl Planner {
         send(Parcel::Fact(self.marked(letter, check)), run, SEND, what)
     }
 
-    /// The attempt has failed for good, so its run begins again: with its input, and with an identity that is made of
-    /// that of the run, so that several letters of one run begin it again once.
+    /// The attempt has failed for good, so its run is done again: with its input, and with an identity that is made of
+    /// that of the run, so that several letters of one run have it done again once.
     async fn again(&self, letter: &Letter, key: &TaskKey) -> anyhow::Result<Plan> {
         let (run, number) = (key.run, letter.sequence);
         let state = match self.state(run).await? {
@@ -283,18 +285,22 @@ impl Planner {
                  then `mesh dead drop {number}`"
             ));
         }
+        let failed = failed(&state);
         let target = match (state.target.workflow, state.target.capability) {
             (Some(workflow), _) => Target::Workflow(workflow),
             (None, Some(capability)) => Target::Task(capability),
             (None, None) => return refuse(no_run(run, number)),
         };
+        // What went well is not done twice. A run that goes on has nothing yet that could be taken over.
+        let is_rerun = matches!(target, Target::Workflow(_)) && !state.status.is_open();
+        let rerun = is_rerun.then(|| Rerun { of: run, from: failed });
         let request = Request {
             target,
             id: RequestId { source: format!("/{}/dead", self.bus.namespace()), id: run.to_string() },
-            input: state.input,
-            config: state.config,
+            input: if is_rerun { Value::Null } else { state.input },
+            config: if is_rerun { None } else { state.config },
             pause_before: Vec::new(),
-            rerun: None,
+            rerun,
             correlation_id: Some(state.correlation_id),
             causation_id: Some(letter.id(self.bus.namespace())),
             trace: None,
@@ -385,4 +391,12 @@ fn taken(letter: &Letter, subject: &Subject) -> String {
         "a subject of the log names one fact, and this one is taken for good: {instead}. `mesh dead drop {number}` removes \
          the letter"
     )
+}
+
+/// The tasks of the workflow itself in which anything failed, in the order of their ids: those that went well all the same are
+/// done again, too.
+fn failed(state: &RunState) -> Vec<TaskId> {
+    let failed = state.tasks.iter().filter(|task| task.status == "failed");
+    let tasks: BTreeSet<TaskId> = failed.filter_map(|task| task.id.parts().next()?.parse().ok()).collect();
+    tasks.into_iter().filter(|task| task.as_str() != "finally").collect()
 }
