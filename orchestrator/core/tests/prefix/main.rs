@@ -10,10 +10,9 @@ use mesh_core::{Action, Decision, Event, Fact, Plan, Run, replay};
 use mesh_schemas::payload::CancelSignal;
 use mesh_schemas::{TaskId, Timer};
 use proptest::prelude::*;
-use serde_json::json;
 
 use self::workflow::shapes;
-use self::world::{World, completed};
+use self::world::World;
 
 fn all_decisions(plan: &Arc<Plan>, log: &[Event]) -> Vec<Decision> {
     let Fact::Started(started) = &log[0].fact else { unreachable!("a log begins with started") };
@@ -217,24 +216,32 @@ proptest! {
         for choice in choices {
             world.happen(choice);
         }
-        // Each round answers or wakes something; there are at most six tasks of nine pieces of work, of two attempts, with a pause each.
-        world.push(Fact::Resume);
-        for _ in 0..400 {
-            if world.run.is_paused() {
-                world.push(Fact::Resume);
-            } else if let Some(key) = world.open.pop() {
-                world.push(Fact::Completed(key, Box::new(completed(json!(2)))));
-            } else if let Some(at) =
-                world.timers.iter().rposition(|timer| !matches!(timer, Timer::Deadline | Timer::Finally))
-            {
-                let timer = world.timers.remove(at);
-                world.push(Fact::Fired(timer));
-            } else if let Some(Decision { action: Action::GiveUp(key, error), .. }) = world.unstored.pop() {
-                world.push(Fact::Failed(key, error));
-            } else if let Some(task) = world.routes.pop() {
-                world.push(Fact::Routed(task, 1));
-            }
-        }
+        world.end();
         prop_assert!(world.run.has_ended(), "{:?}", world.run);
+    }
+
+    /// A run that does another again has none of what it takes over done, and ends.
+    #[test]
+    fn what_is_taken_over_is_not_done_again(
+        shapes in shapes(),
+        choices in prop::collection::vec(any::<u16>(), 0..40),
+    ) {
+        let mut world = World::new(workflow::plan(&shapes));
+        for choice in choices {
+            world.happen(choice);
+        }
+        world.end();
+        if let Some((mut again, taken)) = world.again() {
+            again.end();
+            prop_assert!(again.run.has_ended(), "{:?}", again.run);
+            for decision in &again.decided {
+                if let Action::Create(key, _) | Action::StartChild(key, _) = &decision.action {
+                    let belongs_to = key.task.parts().next().expect("an id");
+                    prop_assert!(!taken.iter().any(|task| task.as_str() == belongs_to), "{}", key.task);
+                }
+            }
+            let (run, _) = replay(&again.plan, &again.log).expect("the log begins with started");
+            prop_assert_eq!(run, again.run);
+        }
     }
 }

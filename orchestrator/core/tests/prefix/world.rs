@@ -1,10 +1,13 @@
 //! What may happen in a run.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use mesh_core::{Action, Decision, Event, Fact, Plan, Run, Started};
-use mesh_schemas::payload::{CancelSignal, Parent, RetrySignal, TaskCompleted, TaskError, WorkflowStarted};
+use mesh_core::{Action, Decision, Event, Fact, Plan, Replay, Run, Started};
+use mesh_schemas::payload::{
+    CancelSignal, Parent, RetrySignal, TakenOver, TaskCompleted, TaskError, WorkflowStarted,
+};
 use mesh_schemas::{Attempt, Lane, RULES_VERSION, RequestId, RunId, Shards, TaskId, TaskKey, Timer};
 use serde_json::json;
 
@@ -45,6 +48,20 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
+        Self::taking_over(plan, None)
+    }
+
+    /// A run that does this one again, and the tasks that it takes over; none if all went well.
+    pub(crate) fn again(&self) -> Option<(Self, BTreeSet<TaskId>)> {
+        let Fact::Started(started) = &self.log[0].fact else { unreachable!("a log begins with started") };
+        let mut replay = Replay::keeping(&self.log[0], started, Arc::clone(&self.plan));
+        self.log[1..].iter().for_each(|event| replay.take(event));
+        let tasks = replay.finish().0.taken_over(&[]).ok()?;
+        let taken = tasks.keys().cloned().collect();
+        Some((Self::taking_over(Arc::clone(&self.plan), Some(TakenOver { run: run_id(), tasks })), taken))
+    }
+
+    fn taking_over(plan: Arc<Plan>, taken_over: Option<TakenOver>) -> Self {
         let started = Started {
             workflow: Some("random".parse().unwrap()),
             data: WorkflowStarted {
@@ -55,7 +72,7 @@ impl World {
                 request: RequestId { source: "test".to_owned(), id: "1".to_owned() },
                 capability: None,
                 parent: Some(parent()),
-                taken_over: None,
+                taken_over,
                 pause_before: Vec::new(),
             },
             lost: None,
@@ -101,6 +118,29 @@ impl World {
         let step = self.run.apply(&event);
         self.log.push(event);
         self.take(step.decisions);
+    }
+
+    /// Has the run end: every task is answered, and every timer fires.
+    pub(crate) fn end(&mut self) {
+        // Each round answers or wakes something; there are at most six tasks of nine pieces of work, of two attempts, with a
+        // pause each.
+        self.push(Fact::Resume);
+        for _ in 0..400 {
+            if self.run.is_paused() {
+                self.push(Fact::Resume);
+            } else if let Some(key) = self.open.pop() {
+                self.push(Fact::Completed(key, Box::new(completed(json!(2)))));
+            } else if let Some(at) =
+                self.timers.iter().rposition(|timer| !matches!(timer, Timer::Deadline | Timer::Finally))
+            {
+                let timer = self.timers.remove(at);
+                self.push(Fact::Fired(timer));
+            } else if let Some(Decision { action: Action::GiveUp(key, error), .. }) = self.unstored.pop() {
+                self.push(Fact::Failed(key, error));
+            } else if let Some(task) = self.routes.pop() {
+                self.push(Fact::Routed(task, 1));
+            }
+        }
     }
 
     /// Lets one thing happen, chosen by a number.
@@ -187,7 +227,7 @@ fn event(sequence: u64, time: DateTime<Utc>, fact: Fact) -> Event {
     Event { run: run_id(), id: format!("event-{sequence}"), sequence, time, fact, defect: None }
 }
 
-pub(crate) fn completed(output: serde_json::Value) -> TaskCompleted {
+fn completed(output: serde_json::Value) -> TaskCompleted {
     TaskCompleted { output, quality: None, usage: None, agent: None }
 }
 

@@ -293,7 +293,7 @@ impl Planner {
         };
         // What went well is not done twice. A run that goes on has nothing yet that could be taken over.
         let is_rerun = matches!(target, Target::Workflow(_)) && !state.status.is_open();
-        let rerun = is_rerun.then(|| Rerun { of: run, from: failed });
+        let rerun = is_rerun.then_some(Rerun { of: run, from: failed });
         let request = Request {
             target,
             id: RequestId { source: format!("/{}/dead", self.bus.namespace()), id: run.to_string() },
