@@ -146,8 +146,8 @@ impl<'a> Compiler<'a> {
             Some(output) => self.template(output_path, output, Place::Output),
             None => self.template(output_path, &self.names.last_outputs(tasks), Place::Output),
         };
-        // What is done at the end of a run may use all of its tasks.
-        if let Some(finally) = self.finally.take() {
+        // What is done at the end of a run may use all of its tasks, and stands in no group.
+        if let Some(finally) = self.finally.take_if(|_| self.depth == 1) {
             self.recovery = Recovery::Fail;
             self.last = self.block(&finally.tasks, "finally.tasks", None, "finally");
             self.names.stand_at(None);

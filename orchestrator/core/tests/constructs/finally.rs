@@ -82,3 +82,31 @@ fn what_is_done_finally_is_tried_again_and_late_results_are_known() {
     );
     assert!(!story.is_stray("finally:tell", 2) && story.is_stray("finally:tidy", 1));
 }
+
+#[test]
+fn what_is_done_finally_sees_the_tasks_of_a_run_that_has_groups() {
+    let mut story = Story::of(
+        "tasks:\n  a: {agent: worker}\n  g: {needs: [a], tasks: {p: {agent: worker}}}\nfinally:\n  tasks:\n    tell: {agent: \
+         worker, with: ['${tasks.a.output}', '${tasks.g.output}']}\n",
+        json!({}),
+    );
+    story.done("a", json!(1)).done("g:p", json!(2));
+    assert_eq!(story.created("finally:tell").1, json!([1, {"p": 2}]));
+}
+
+#[test]
+fn what_is_done_finally_sees_the_task_that_the_run_failed_with() {
+    let tell = "finally:\n  tasks:\n    tell: {agent: worker, with: ['${tasks.a.status}', '${tasks.a.error}', \
+                '${tasks.b.status}']}\n";
+    let mut story =
+        Story::of(&format!("tasks:\n  a: {{agent: worker}}\n  b: {{agent: worker}}\n{tell}"), json!({}));
+    story.failed("a", "broken");
+    let error = json!({"code": "broken", "message": "no"});
+    assert_eq!(story.created("finally:tell").1, json!(["failed", error, null]));
+
+    let skipped =
+        "tasks:\n  a: {agent: worker, on_failure: {task: b}}\n  b: {agent: worker, when: 'false'}\n";
+    let mut story = Story::of(&format!("{skipped}{tell}"), json!({}));
+    story.failed("a", "broken");
+    assert_eq!(story.created("finally:tell").1, json!(["failed", error, "skipped"]));
+}

@@ -72,6 +72,7 @@ impl Agents<'_> {
                 }
                 let (_, created) = created.ok_or("an outcome of what was never created")?;
                 matches!(behaviour.ending, Ending::Returns(answer) if answer.to(&created.input) == data.output)
+                    && data.quality == behaviour.quality()
             }
             TaskVerb::Failed => {
                 let (_, data) = read::<TaskFailed>(event)?;

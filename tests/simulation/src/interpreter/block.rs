@@ -5,9 +5,9 @@ use mesh_schemas::payload::code;
 use serde_json::Value;
 
 use super::life::Life;
-use super::reading::{Failure, Fate, Reading, part};
+use super::reading::{Failure, Fate, Marks, Reading, part};
 use super::wait::Wait;
-use crate::workload::{Around, Brings, OnFailure, Seen, Task, Template, after, rescued_by};
+use crate::workload::{Around, Brings, Measures, OnFailure, Seen, Task, Template, after, rescued_by};
 
 /// Tasks that need each other: those of a run, or of a group.
 pub(super) struct Block<'a> {
@@ -22,6 +22,8 @@ pub(super) struct Block<'a> {
     pub(super) told: BTreeSet<&'a TaskId>,
     /// Those that are called to stand in for others.
     pub(super) called: BTreeSet<&'a TaskId>,
+    /// Where those that have begun began.
+    pub(super) began: BTreeMap<&'a TaskId, usize>,
 }
 
 /// How a task stands.
@@ -68,7 +70,7 @@ impl<'a> Block<'a> {
     ) -> Self {
         let stands = tasks.keys().map(|id| (id, Stand::Waits(Wait::default()))).collect();
         let (seen, told, called) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Self { tasks, output, path, stands, seen, told, called }
+        Self { tasks, output, path, stands, seen, told, called, began: BTreeMap::new() }
     }
 
     pub(super) fn begin(
@@ -127,8 +129,13 @@ impl<'a> Block<'a> {
         }
         let seen = |status: &str| Seen { status: status.into(), ..Seen::default() };
         match fate {
-            Fate::Done(output) => {
-                self.end(id, Over::Done, Seen { output, iterations, ..seen("done") }, moment);
+            Fate::Done(output, Marks { quality, items }) => {
+                let began = self.began.get(id).copied().unwrap_or(moment.at);
+                let one = || Measures::One(moment.reading.measure(quality, began, moment.at));
+                let measures = items.map_or_else(one, Measures::Items);
+                let quality = quality.into();
+                let seen = Seen { output, iterations, quality, measures, ..seen("done") };
+                self.end(id, Over::Done, seen, moment);
             }
             Fate::Skipped => {
                 // Nobody stands in for the one that fell, then.
@@ -170,7 +177,7 @@ impl<'a> Block<'a> {
             && let Stand::Fallen(failure) = &self.stands[fallen]
         {
             let (error, status) = (failure.seen(), "failed".into());
-            let seen = Seen { output, status, error, iterations: Value::Null };
+            let seen = Seen { output, status, error, ..Seen::default() };
             self.end(fallen, Over::Failed, seen, moment);
         }
     }
@@ -224,11 +231,11 @@ impl<'a> Block<'a> {
             let last = self.tasks.keys().filter(|id| self.is_last(id));
             let output =
                 |id: &TaskId| (id.to_string(), self.seen.get(id).cloned().unwrap_or_default().output);
-            return Fate::Done(last.map(output).collect());
+            return Fate::Done(last.map(output).collect(), Marks::default());
         };
         let around = Around { parent: moment.around, brings: Brings::Tasks(&self.seen) };
         match output.render(&moment.reading.scope(&around, &Value::Null)) {
-            Ok(output) => Fate::Done(output),
+            Ok(output) => Fate::Done(output, Marks::default()),
             Err(_) => Fate::Failed(Failure::found(code::EXPRESSION, None)),
         }
     }

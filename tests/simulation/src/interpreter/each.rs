@@ -5,8 +5,8 @@ use mesh_schemas::payload::code;
 use serde_json::{Value, json};
 
 use super::life::{Begun, Life, never_began};
-use super::reading::{Failure, Fate, Reading, part};
-use crate::workload::{Around, Body, Brings, Each, Quota};
+use super::reading::{Failure, Fate, Marks, Reading, part};
+use crate::workload::{Around, Body, Brings, Each, Measure, Quota};
 
 /// Most items of a loop that says nothing of it.
 const DEFAULT_MAX_ITEMS: usize = 10_000;
@@ -23,6 +23,9 @@ pub(super) struct EachLife<'a> {
     /// How many have begun.
     begun: usize,
     running: BTreeMap<usize, Life<'a>>,
+    /// Where those that have begun began.
+    began: BTreeMap<usize, usize>,
+    measures: BTreeMap<usize, Measure>,
     failed: usize,
 }
 
@@ -47,9 +50,19 @@ impl<'a> EachLife<'a> {
             let failure = Failure::found(code::TOO_MANY_ITEMS, Some(path));
             return Err(never_began(Fate::Failed(failure), reading));
         }
-        let (outputs, running) = (vec![Value::Null; items.len()], BTreeMap::new());
-        let path = path.clone();
-        let mut life = Self { each, body, path, keys, items, outputs, begun: 0, running, failed: 0 };
+        let mut life = Self {
+            each,
+            body,
+            path: path.clone(),
+            keys,
+            outputs: vec![Value::Null; items.len()],
+            items,
+            begun: 0,
+            running: BTreeMap::new(),
+            began: BTreeMap::new(),
+            measures: BTreeMap::new(),
+            failed: 0,
+        };
         match life.fill(at, reading, around) {
             None => Ok(Life::Each(Box::new(life))),
             Some(fate) => Err(fate),
@@ -79,6 +92,7 @@ impl<'a> EachLife<'a> {
         while self.begun < self.items.len() && self.running.len() < most {
             let number = self.begun;
             self.begun += 1;
+            self.began.insert(number, at);
             let item = Item::new(&self.items, self.keys.as_deref(), number);
             let path = part(Some(&self.path), number);
             match Life::begin(self.body, &path, at, reading, &item.around(around)) {
@@ -92,10 +106,11 @@ impl<'a> EachLife<'a> {
         }
         self.running.is_empty().then(|| {
             let outputs = std::mem::take(&mut self.outputs);
-            Fate::Done(match self.keys.take() {
+            let output = match self.keys.take() {
                 None => Value::Array(outputs),
                 Some(keys) => keys.into_iter().zip(outputs).collect(),
-            })
+            };
+            Fate::Done(output, Marks { quality: None, items: Some(std::mem::take(&mut self.measures)) })
         })
     }
 
@@ -105,7 +120,9 @@ impl<'a> EachLife<'a> {
             reading.is_over(&part(Some(&self.path), number), at);
         }
         let failure = match fate {
-            Fate::Done(output) => {
+            Fate::Done(output, marks) => {
+                let began = self.began[&number];
+                self.measures.insert(number, reading.measure(marks.quality, began, at));
                 self.outputs[number] = output;
                 return None;
             }

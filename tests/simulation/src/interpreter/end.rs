@@ -27,7 +27,7 @@ pub(super) fn from_outside(log: &Log) -> Option<(usize, Outside)> {
 /// Notes that the run ends with its tasks.
 pub(super) fn by_tasks(fate: Fate, at: usize, reading: &mut Reading<'_>) {
     let end = match fate {
-        Fate::Done(output) => End::Completed { output },
+        Fate::Done(output, _) => End::Completed { output },
         Fate::Failed(failure) => End::Failed { code: failure.code, task: failure.task },
         Fate::Skipped => return,
     };

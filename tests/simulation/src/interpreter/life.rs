@@ -3,6 +3,7 @@ use serde_json::Value;
 
 use super::block::Block;
 use super::each::EachLife;
+use super::merge;
 use super::reading::{Failure, Fate, Reading, part};
 use super::repeat::RepeatLife;
 use super::work::WorkLife;
@@ -37,6 +38,7 @@ impl<'a> Life<'a> {
                     Some(fate) => Err(fate),
                 }
             }
+            Body::Merge(merge) => Err(never_began(merge::merged(merge, path, around), reading)),
             Body::Switch(cases) => {
                 for (number, case) in cases.iter().enumerate() {
                     let holds = match &case.when {

@@ -29,8 +29,8 @@ pub(super) struct Event {
 
 /// What an event says.
 pub(super) enum Fact {
-    /// An attempt went well, with this output.
-    Completed(Tried, Value),
+    /// An attempt went well.
+    Completed(Tried, Made),
     /// An attempt did not go well.
     Failed(Tried, Error),
     /// A wait is over.
@@ -49,6 +49,14 @@ pub(super) struct Tried {
     pub(super) attempt: Attempt,
     pub(super) capability: Capability,
     pub(super) lane: Lane,
+}
+
+/// What an attempt made.
+#[derive(Clone)]
+pub(super) struct Made {
+    pub(super) output: Value,
+    /// From 0 to 1, if the agent says it.
+    pub(super) quality: Option<f64>,
 }
 
 /// Why an attempt failed.
@@ -156,15 +164,24 @@ fn fact(subject: Option<Subject>, stored: &StoredMessage) -> Fact {
 /// An outcome that cannot be read counts all the same, as a failure that is not tried again.
 fn outcome(verb: TaskVerb, tried: Tried, data: Option<&Value>) -> Fact {
     let read = if verb == TaskVerb::Completed {
-        data.and_then(|data| data.get("output")).cloned().map(Ok)
+        data.and_then(made).map(Ok)
     } else {
         data.and_then(|data| error(data.get("error")?)).map(Err)
     };
     match read {
-        Some(Ok(output)) => Fact::Completed(tried, output),
+        Some(Ok(made)) => Fact::Completed(tried, made),
         Some(Err(error)) => Fact::Failed(tried, error),
         None => Fact::Failed(tried, Error::fatal(code::MALFORMED_OUTCOME)),
     }
+}
+
+/// What was made, by an outcome; a quality that is out of range is the nearest that is not.
+fn made(data: &Value) -> Option<Made> {
+    let quality = match data.get("quality") {
+        None | Some(Value::Null) => None,
+        Some(quality) => Some(quality.as_f64()?.clamp(0.0, 1.0)),
+    };
+    Some(Made { output: data.get("output")?.clone(), quality })
 }
 
 /// The error of an outcome; one that does not say so is retryable.

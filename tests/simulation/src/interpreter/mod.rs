@@ -18,6 +18,7 @@ mod expected;
 mod found;
 mod life;
 mod log;
+mod merge;
 mod reading;
 mod repeat;
 mod retry;

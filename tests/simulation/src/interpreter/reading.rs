@@ -1,10 +1,12 @@
+use std::collections::BTreeMap;
+
 use mesh_schemas::payload::{TaskCounts, code};
 use mesh_schemas::{Attempt, TaskId, Timer};
 use serde_json::{Value, json};
 
 use super::expected::{Decided, Expected, UNTOLD};
 use super::log::Log;
-use crate::workload::{Around, Scope, Workflow};
+use crate::workload::{Around, Measure, Scope, Workflow};
 
 /// A log that is read, and what has been found to follow from it so far.
 pub(super) struct Reading<'a> {
@@ -17,9 +19,17 @@ pub(super) struct Reading<'a> {
 
 /// How something has ended.
 pub(super) enum Fate {
-    Done(Value),
+    Done(Value, Marks),
     Skipped,
     Failed(Failure),
+}
+
+/// How good it was, for who asks.
+#[derive(Default)]
+pub(super) struct Marks {
+    pub(super) quality: Option<f64>,
+    /// Of a loop over items: those that went well.
+    pub(super) items: Option<BTreeMap<usize, Measure>>,
 }
 
 /// Why something failed.
@@ -53,9 +63,15 @@ impl<'a> Reading<'a> {
         Scope { input: &self.log.input, run: &self.log.variables, result, around }
     }
 
+    /// How good and how fast something was that began with one event and was done with another.
+    pub(super) fn measure(&self, quality: Option<f64>, began: usize, at: usize) -> Measure {
+        let took = self.log.events[at].time - self.log.events[began].time;
+        Measure { quality, millis: u64::try_from(took.num_milliseconds()).unwrap_or_default(), at }
+    }
+
     pub(super) fn count(&mut self, fate: &Fate) {
         match fate {
-            Fate::Done(_) => self.counts.done += 1,
+            Fate::Done(..) => self.counts.done += 1,
             Fate::Skipped => self.counts.skipped += 1,
             Fate::Failed(_) => self.counts.failed += 1,
         }

@@ -3,7 +3,7 @@ use mesh_schemas::payload::code;
 use serde_json::Value;
 
 use super::life::Life;
-use super::reading::{Failure, Fate, Reading, part};
+use super::reading::{Failure, Fate, Marks, Reading, part};
 use crate::workload::{Around, Body, Brings, Repeat};
 
 /// A loop that repeats.
@@ -80,9 +80,9 @@ impl<'a> RepeatLife<'a> {
         around: &Around<'_>,
     ) -> Option<Fate> {
         reading.is_over(&self.own_path(), at);
-        let output = match fate {
-            Fate::Done(output) => output,
-            Fate::Skipped => Value::Null,
+        let (output, marks) = match fate {
+            Fate::Done(output, marks) => (output, marks),
+            Fate::Skipped => (Value::Null, Marks::default()),
             Fate::Failed(_) => return Some(fate),
         };
         self.outputs.push(output.clone());
@@ -99,7 +99,7 @@ impl<'a> RepeatLife<'a> {
             Ok(false) if !self.repeat.goes_on => {
                 Some(Fate::Failed(Failure::found(code::REPEAT_EXHAUSTED, Some(&self.path))))
             }
-            Ok(_) => Some(Fate::Done(output)),
+            Ok(_) => Some(Fate::Done(output, marks)),
         }
     }
 

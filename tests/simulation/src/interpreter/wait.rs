@@ -130,6 +130,7 @@ impl<'a> Block<'a> {
 
     pub(super) fn begin_task(&mut self, id: &'a TaskId, moment: &mut Moment<'_, 'a>) -> Result<(), Failure> {
         self.time_joins(id, moment);
+        self.began.insert(id, moment.at);
         let (begun, iterations) = self.begun(id, moment);
         match begun {
             Ok(life) => {

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::expected::{self, Decided, Wait};
 use super::life::{Begun, Life};
-use super::log::{Error, Fact};
-use super::reading::{Failure, Fate, Reading};
+use super::log::{Error, Fact, Made};
+use super::reading::{Failure, Fate, Marks, Reading};
 use super::retry;
 use crate::workload::{Around, Work};
 
@@ -21,7 +21,7 @@ pub(super) struct WorkLife<'a> {
 
 /// What comes next, and where; nowhere if the log does not have it.
 enum Next {
-    Answer(Option<(usize, Result<Value, Error>)>),
+    Answer(Option<(usize, Result<Made, Error>)>),
     EndOfPause(Option<usize>),
 }
 
@@ -57,9 +57,9 @@ impl<'a> WorkLife<'a> {
     }
 
     /// The outcome that an event is for the attempt, if it came the way that the work went.
-    fn answer(&self, fact: &Fact) -> Option<Result<Value, Error>> {
+    fn answer(&self, fact: &Fact) -> Option<Result<Made, Error>> {
         let (tried, outcome) = match fact {
-            Fact::Completed(tried, output) => (tried, Ok(output)),
+            Fact::Completed(tried, made) => (tried, Ok(made)),
             Fact::Failed(tried, error) => (tried, Err(error)),
             _ => return None,
         };
@@ -86,13 +86,14 @@ impl<'a> WorkLife<'a> {
         match std::mem::replace(&mut self.next, Next::Answer(None)) {
             Next::EndOfPause(_) => self.again(at, reading, around),
             Next::Answer(None) => None,
-            Next::Answer(Some((_, Ok(result)))) => {
+            Next::Answer(Some((_, Ok(Made { output: result, quality })))) => {
                 let output = match &self.work.output {
                     None => Ok(result),
                     Some(output) => output.render(&reading.scope(around, &result)),
                 };
                 let failed = |_| Fate::Failed(Failure::expression(&self.path));
-                let fate = output.map_or_else(failed, Fate::Done);
+                let done = |output| Fate::Done(output, Marks { quality, items: None });
+                let fate = output.map_or_else(failed, done);
                 reading.count(&fate);
                 Some(fate)
             }

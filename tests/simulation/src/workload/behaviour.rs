@@ -10,6 +10,8 @@ pub struct Behaviour {
     pub takes: Duration,
     /// How it ends.
     pub ending: Ending,
+    /// How good it says that its output is, in hundredths.
+    pub quality: Option<u32>,
 }
 
 /// How the execution of an attempt ends.
@@ -49,7 +51,14 @@ pub enum Answer {
 
 impl Behaviour {
     /// What an agent does with an attempt of which nothing else is said: it succeeds at once.
-    pub const PLAIN: Self = Self { takes: Duration::ZERO, ending: Ending::Returns(Answer::Object(0)) };
+    pub const PLAIN: Self =
+        Self { takes: Duration::ZERO, ending: Ending::Returns(Answer::Object(0)), quality: None };
+
+    /// How good it says that its output is, from 0 to 1.
+    #[must_use]
+    pub fn quality(&self) -> Option<f64> {
+        self.quality.map(|hundredths| f64::from(hundredths) / 100.0)
+    }
 }
 
 impl Answer {
@@ -88,7 +97,10 @@ impl fmt::Display for Behaviour {
             write!(f, "after {} ms ", self.takes.as_millis())?;
         }
         match &self.ending {
-            Ending::Returns(answer) => write!(f, "returns {answer:?}"),
+            Ending::Returns(answer) => {
+                write!(f, "returns {answer:?}")?;
+                self.quality.map_or(Ok(()), |quality| write!(f, " of quality {quality} %"))
+            }
             Ending::Fails { code, retryable, retry_after } => {
                 write!(f, "fails with {code}, {}", if *retryable { "retryable" } else { "fatal" })?;
                 match retry_after {

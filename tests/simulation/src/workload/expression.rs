@@ -30,6 +30,8 @@ pub enum Expression {
     Error(TaskId),
     /// `tasks.<id>.iterations`
     Iterations(TaskId),
+    /// `tasks.<id>.quality`
+    Quality(TaskId),
     /// `x.<field>`
     Field(Box<Self>, &'static str),
     /// `has(x.<field>)`
@@ -122,6 +124,7 @@ impl Expression {
             | Self::Status(_)
             | Self::Error(_)
             | Self::Iterations(_)
+            | Self::Quality(_)
             | Self::Field(..) => self.look_up(scope)?.clone(),
             Self::Run(field) => scope.run.get(field).cloned().ok_or(NoValue)?,
             Self::Has(of, field) => match of.evaluate(scope)? {
@@ -180,6 +183,7 @@ impl Expression {
             Self::Status(task) => Ok(seen(task, |seen| &seen.status)),
             Self::Error(task) => Ok(seen(task, |seen| &seen.error)),
             Self::Iterations(task) => Ok(seen(task, |seen| &seen.iterations)),
+            Self::Quality(task) => Ok(seen(task, |seen| &seen.quality)),
             Self::Field(of, field) => of.look_up(scope)?.get(field).ok_or(NoValue),
             _ => Err(NoValue),
         }
@@ -197,9 +201,11 @@ impl Expression {
     #[must_use]
     pub fn is_seen(&self, sight: &Sight) -> bool {
         let itself = match self {
-            Self::Output(task) | Self::Status(task) | Self::Error(task) | Self::Iterations(task) => {
-                sight.tasks.contains(task)
-            }
+            Self::Output(task)
+            | Self::Status(task)
+            | Self::Error(task)
+            | Self::Iterations(task)
+            | Self::Quality(task) => sight.tasks.contains(task),
             Self::Local(Local::Item | Local::Index | Local::Key) => sight.items,
             Self::Local(Local::Iteration | Local::Previous) => sight.iterations,
             _ => true,
@@ -211,7 +217,11 @@ impl Expression {
     #[must_use]
     pub fn mentions(&self, task: &TaskId) -> bool {
         match self {
-            Self::Output(of) | Self::Status(of) | Self::Error(of) | Self::Iterations(of) => of == task,
+            Self::Output(of)
+            | Self::Status(of)
+            | Self::Error(of)
+            | Self::Iterations(of)
+            | Self::Quality(of) => of == task,
             _ => self.parts().into_iter().any(|part| part.mentions(task)),
         }
     }
@@ -227,7 +237,8 @@ impl Expression {
             | Self::Output(_)
             | Self::Status(_)
             | Self::Error(_)
-            | Self::Iterations(_) => Vec::new(),
+            | Self::Iterations(_)
+            | Self::Quality(_) => Vec::new(),
             Self::Field(of, _) | Self::Has(of, _) | Self::Not(of) | Self::Text(of) | Self::Size(of) => {
                 vec![of]
             }
@@ -281,6 +292,7 @@ impl fmt::Display for Expression {
             Self::Status(task) => write!(f, "tasks.{task}.status"),
             Self::Error(task) => write!(f, "tasks.{task}.error"),
             Self::Iterations(task) => write!(f, "tasks.{task}.iterations"),
+            Self::Quality(task) => write!(f, "tasks.{task}.quality"),
             Self::Field(of, field) => write!(f, "{of}.{field}"),
             Self::Has(of, field) => write!(f, "has({of}.{field})"),
             // In brackets, because CEL's parsers leave `!!` out before anyone asks whether it stands before a bool.

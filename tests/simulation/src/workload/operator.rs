@@ -1,3 +1,5 @@
+use std::cmp::Ordering;
+
 use serde_json::Value;
 
 use super::expression::NoValue;
@@ -41,17 +43,25 @@ impl Operator {
             (Value::String(a), Value::String(b)) if self == Self::Add => Ok(format!("{a}{b}").into()),
             (Value::Array(a), Value::Array(b)) if self == Self::Add => Ok([a.as_slice(), b].concat().into()),
             (Value::String(a), Value::String(b)) => self.compare(a, b).ok_or(NoValue),
+            (Value::Number(a), Value::Number(b)) if a.is_f64() && b.is_f64() => {
+                let (a, b) = (a.as_f64().ok_or(NoValue)?, b.as_f64().ok_or(NoValue)?);
+                self.ordered(a.partial_cmp(&b).ok_or(NoValue)?).ok_or(NoValue)
+            }
             (Value::Bool(a), Value::Bool(b)) => self.compare(a, b).ok_or(NoValue),
             _ => Err(NoValue),
         }
     }
 
     fn compare<T: Ord>(self, a: &T, b: &T) -> Option<Value> {
+        self.ordered(a.cmp(b))
+    }
+
+    fn ordered(self, order: Ordering) -> Option<Value> {
         Some(Value::Bool(match self {
-            Self::Less => a < b,
-            Self::AtMost => a <= b,
-            Self::Greater => a > b,
-            Self::AtLeast => a >= b,
+            Self::Less => order.is_lt(),
+            Self::AtMost => order.is_le(),
+            Self::Greater => order.is_gt(),
+            Self::AtLeast => order.is_ge(),
             _ => return None,
         }))
     }

@@ -42,7 +42,7 @@ fn for_each(tasks: &mut BTreeMap<TaskId, Task>, change: &mut dyn FnMut(&mut Task
 
 fn for_each_in(body: &mut Body, change: &mut dyn FnMut(&mut Task)) {
     match body {
-        Body::Work(_) => {}
+        Body::Work(_) | Body::Merge(_) => {}
         Body::Group(group) => for_each(&mut group.tasks, change),
         Body::Switch(cases) => cases.iter_mut().for_each(|case| for_each_in(&mut case.body, change)),
     }
@@ -65,6 +65,7 @@ impl<'a> Parts<'a> {
     fn body(&mut self, body: &'a Body) {
         match body {
             Body::Work(work) => self.templates.extend(work.with.iter().chain(&work.output)),
+            Body::Merge(_) => {}
             Body::Group(group) => {
                 self.templates.extend(&group.output);
                 self.block(&group.tasks);

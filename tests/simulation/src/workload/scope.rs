@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use mesh_schemas::TaskId;
 use serde_json::Value;
 
+use super::measure::Measures;
+
 /// What an expression can see.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'a> {
@@ -59,6 +61,10 @@ pub struct Seen {
     pub error: Value,
     /// `iterations`
     pub iterations: Value,
+    /// `quality`
+    pub quality: Value,
+    /// What merges know of it.
+    pub measures: Measures,
 }
 
 impl<'a> Around<'a> {
@@ -73,7 +79,8 @@ impl<'a> Around<'a> {
         find(self.brings).or_else(|| self.parent.and_then(|parent| parent.nearest(find)))
     }
 
-    pub(super) fn task(&self, id: &TaskId) -> Option<&'a Seen> {
+    /// What is seen of a task that has ended.
+    pub(crate) fn task(&self, id: &TaskId) -> Option<&'a Seen> {
         self.nearest(|brings| match brings {
             Brings::Tasks(seen) => seen.get(id),
             _ => None,

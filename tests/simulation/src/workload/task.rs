@@ -4,6 +4,7 @@ use std::time::Duration;
 use mesh_schemas::{Capability, TaskId};
 
 use super::expression::Expression;
+use super::merge::Merge;
 use super::template::Template;
 
 /// A task of a workflow or of a group.
@@ -34,6 +35,8 @@ pub enum Body {
     Group(Group),
     /// The first case that holds.
     Switch(Vec<Case>),
+    /// One output of those of others.
+    Merge(Merge),
 }
 
 /// Work for an agent.
@@ -197,7 +200,7 @@ impl Body {
     pub fn work(&self) -> Option<&Work> {
         match self {
             Self::Work(work) => Some(work),
-            Self::Group(_) | Self::Switch(_) => None,
+            Self::Group(_) | Self::Switch(_) | Self::Merge(_) => None,
         }
     }
 }

@@ -60,7 +60,7 @@ impl Workflow {
             match body {
                 Body::Group(group) => tasks = &group.tasks,
                 Body::Work(work) => return parts.next().is_none().then_some(work),
-                Body::Switch(_) => return None,
+                Body::Switch(_) | Body::Merge(_) => return None,
             }
         }
     }
@@ -108,6 +108,7 @@ fn works_in<'a>(body: &'a Body, path: &str, found: &mut Vec<(TaskId, &'a Work)>)
             let id = path.parse().unwrap_or_else(|_| unreachable!("{path:?} is made of ids and numbers"));
             found.push((id, work));
         }
+        Body::Merge(_) => {}
         Body::Group(group) => works_of(&group.tasks, &format!("{path}:"), found),
         Body::Switch(cases) => {
             for (number, case) in cases.iter().enumerate() {

@@ -6,6 +6,7 @@ use mesh_schemas::TaskId;
 use serde_json::Value;
 
 use super::expression::Expression;
+use super::merge::Merge;
 use super::task::{Body, Case, Each, Join, Often, OnFailure, Quota, Repeat, Retry, Task, Work};
 use super::template::Template;
 use super::workflow::Workflow;
@@ -103,11 +104,29 @@ impl Yaml {
                 self.tasks(depth, &group.tasks);
                 self.optional(depth, "output", group.output.as_ref().map(Template::to_json));
             }
+            Body::Merge(merge) => self.merge(depth, merge),
             Body::Switch(cases) => {
                 self.line(depth, "switch", "");
                 cases.iter().for_each(|case| self.case(depth + 1, case));
             }
         }
+    }
+
+    fn merge(&mut self, depth: usize, merge: &Merge) {
+        if !merge.is_detailed() {
+            return self.line(depth, "merge", merge.by.as_str());
+        }
+        self.line(depth, "merge", "");
+        self.line(depth + 1, "by", merge.by.as_str());
+        let of: Vec<&str> = merge.of.iter().map(TaskId::as_str).collect();
+        self.optional(depth + 1, "from", merge.names_them.then(|| format!("[{}]", of.join(", "))));
+        let tenths = |tenths: u32| format!("{:?}", f64::from(tenths) / 10.0);
+        let weights = merge
+            .weights
+            .map(|(quality, speed)| format!("{{quality: {}, speed: {}}}", tenths(quality), tenths(speed)));
+        self.optional(depth + 1, "weights", weights);
+        let quality = merge.default_quality.map(|hundredths| format!("{:?}", f64::from(hundredths) / 100.0));
+        self.optional(depth + 1, "default_quality", quality);
     }
 
     fn case(&mut self, depth: usize, case: &Case) {

@@ -49,10 +49,14 @@ fn capabilities(world: &World, place: u64) -> Vec<Capability> {
 /// Does what the workload says of the attempt.
 async fn work(world: Arc<World>, context: Context, task: TaskCreated) -> Result<Output, TaskFailure> {
     world.observe(|observer| observer.executed(&context));
-    let Behaviour { takes, ending } = behaviour(&world, context.run(), &task);
-    sleep(takes).await;
-    match ending {
-        Ending::Returns(answer) => Ok(Output::new(answer.to(&task.input))),
+    let behaviour = behaviour(&world, context.run(), &task);
+    let quality = behaviour.quality();
+    sleep(behaviour.takes).await;
+    match behaviour.ending {
+        Ending::Returns(answer) => {
+            let output = Output::new(answer.to(&task.input));
+            Ok(quality.into_iter().fold(output, Output::quality))
+        }
         Ending::Fails { code, retryable, retry_after } => {
             let new = if retryable { TaskFailure::retryable } else { TaskFailure::fatal };
             let failure: TaskFailure = new(code.to_owned(), "as the workload says".to_owned());

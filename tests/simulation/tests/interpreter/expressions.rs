@@ -59,6 +59,7 @@ fn ended(choices: &mut Choices) -> (Seen, Ended) {
         status: name.into(),
         error: error.clone().unwrap_or_default(),
         iterations: iterations.clone(),
+        ..Seen::default()
     };
     (
         seen,

@@ -115,6 +115,12 @@ impl Log {
         self.event(&subject, &json!({ "output": output }))
     }
 
+    /// An attempt whose agent says how good its output is.
+    pub(crate) fn rated(self, task: &str, output: Value, quality: f64) -> Self {
+        let subject = self.outcome(TaskVerb::Completed, task, "1");
+        self.event(&subject, &json!({ "output": output, "quality": quality }))
+    }
+
     pub(crate) fn failed(self, task: &str, attempt: &str, error: Value) -> Self {
         let subject = self.outcome(TaskVerb::Failed, task, attempt);
         self.event(&subject, &json!({ "error": error }))

@@ -5,6 +5,7 @@ mod calm;
 mod constructs;
 mod expressions;
 mod log;
+mod merges;
 mod mislead;
 mod rules;
 mod storm;

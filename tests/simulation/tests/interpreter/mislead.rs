@@ -2,7 +2,7 @@
 //! which differs in one thing.
 
 use mesh_simulation::workload::{
-    Body, Choices, Expression, Join, Often, OnFailure, Quota, Task, Template, Workflow, Workload,
+    Body, Choices, Expression, Join, MergeBy, Often, OnFailure, Quota, Task, Template, Workflow, Workload,
 };
 use serde_json::Value;
 
@@ -102,6 +102,43 @@ const MISTAKES: &[(&str, Mistake)] = &[
     ("nobody stands in for one that fails", |task| {
         if let OnFailure::Task(_) = task.on_failure {
             task.on_failure = OnFailure::Fail;
+        }
+    }),
+    ("a merge is made in another way", |task| {
+        if let Body::Merge(merge) = &mut task.body {
+            merge.by = match merge.by {
+                MergeBy::Quality | MergeBy::Object => MergeBy::Collect,
+                MergeBy::Collect | MergeBy::First => MergeBy::Object,
+            };
+            (merge.weights, merge.default_quality) = (None, None);
+        }
+    }),
+    ("a merge forgets one", |task| {
+        if let Body::Merge(merge) = &mut task.body
+            && merge.of.len() > 1
+        {
+            merge.names_them = true;
+            merge.of.pop();
+        }
+    }),
+    ("a merge goes the wrong way round", |task| {
+        if let Body::Merge(merge) = &mut task.body {
+            merge.names_them = true;
+            merge.of.reverse();
+        }
+    }),
+    ("speed does not count", |task| {
+        if let Body::Merge(merge) = &mut task.body
+            && merge.by == MergeBy::Quality
+        {
+            merge.weights = Some((7, 0));
+        }
+    }),
+    ("what says nothing of its quality has none", |task| {
+        if let Body::Merge(merge) = &mut task.body
+            && merge.by == MergeBy::Quality
+        {
+            merge.default_quality = Some(0);
         }
     }),
     ("what stands in does not count", |task| {

@@ -277,7 +277,11 @@ fn answer(script: &Run, key: &TaskKey, created: &TaskCreated) -> Option<(TaskVer
     }
     match &behaviour.ending {
         Ending::Returns(answer) => {
-            Some((TaskVerb::Completed, json!({ "output": answer.to(&created.input), "agent": "tester" })))
+            let mut data = json!({ "output": answer.to(&created.input), "agent": "tester" });
+            if let Some(quality) = behaviour.quality() {
+                data["quality"] = quality.into();
+            }
+            Some((TaskVerb::Completed, data))
         }
         Ending::Fails { code, retryable, retry_after } => failed(code, *retryable, *retry_after),
         Ending::Panics => failed("panic", true, None),

@@ -37,11 +37,12 @@ impl Fold<'_> {
                 self.finish(at, frame, queue, place, NodeState::Done(attempt), ended);
             }
             Outcome::Skipped => {
+                let ended = Ended { status: Status::Skipped, ..Ended::default() };
                 if let Some(failure) = unrescued(node, frame) {
                     frame.nodes[place] = NodeState::Skipped;
+                    remember(node, frame, place, ended);
                     return Err(failure);
                 }
-                let ended = Ended { status: Status::Skipped, ..Ended::default() };
                 self.finish(at, frame, queue, place, NodeState::Skipped, ended);
             }
             Outcome::Failed(failure) => {
@@ -54,13 +55,13 @@ impl Fold<'_> {
                 } else if node.rescuer.is_some() {
                     frame.nodes[place] = NodeState::Recovering(Box::new(failure), attempt);
                     // The one that stands in for it may ask what went wrong.
-                    if frame.readers[place] > 0 {
-                        frame.ended.insert(node.id.clone(), ended);
-                    }
+                    remember(node, frame, place, ended);
                     self.note(&at.path(place), &node.step, "failed", None);
                     queue.push(place);
                 } else {
                     frame.nodes[place] = NodeState::Failed(attempt);
+                    // So may what is done finally.
+                    remember(node, frame, place, ended);
                     self.note(&at.path(place), &node.step, "failed", None);
                     return Err(failure);
                 }
@@ -89,9 +90,7 @@ impl Fold<'_> {
         if !frame.released.remove(&place) {
             frame.open -= 1;
         }
-        if frame.readers[place] > 0 {
-            frame.ended.insert(node.id.clone(), ended);
-        }
+        remember(node, frame, place, ended);
         for &used in &node.uses {
             frame.readers[used] -= 1;
             if frame.readers[used] == 0 {
@@ -205,6 +204,13 @@ impl Fold<'_> {
             Outcome::Failed(_) => self.counts.failed += 1,
             Outcome::Skipped => self.counts.skipped += 1,
         }
+    }
+}
+
+/// Keeps how a task ended, if anybody may ask for it.
+fn remember(node: &Node, frame: &mut Frame, place: usize, ended: Ended) {
+    if frame.readers[place] > 0 {
+        frame.ended.insert(node.id.clone(), ended);
     }
 }
 

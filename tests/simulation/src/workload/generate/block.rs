@@ -5,9 +5,9 @@ use mesh_schemas::TaskId;
 
 use super::body::{Made, Maker};
 use super::data::{DEPTH, data};
-use super::name;
 use super::terms::Terms;
 use super::view::{Shape, Source, View};
+use super::{merge, name};
 use crate::workload::choices::Choices;
 use crate::workload::expression::Expression;
 use crate::workload::task::{Join, OnFailure, Quota, Task};
@@ -64,7 +64,8 @@ impl<'a> Draft<'a> {
         }
         let may_have = choices.chance("stand-in", 12);
         let stand_in = may_have.then(|| name(&format!("{}{id}", choices.pick(&["a_", "z_"]))));
-        self.one(id.clone(), needs.clone(), stand_in.as_ref(), choices);
+        let merges = self.merges(&mut needs, choices);
+        self.one(id.clone(), needs.clone(), stand_in.as_ref(), merges, choices);
         let Some(stand_in) = stand_in else { return };
         self.stand_ins.push(stand_in.clone());
         // What it needs, the other needs too, so that it never waits for what waits for it.
@@ -73,13 +74,13 @@ impl<'a> Draft<'a> {
         if self.loose.contains(&id) {
             self.loose.insert(stand_in.clone());
         }
-        self.one(stand_in.clone(), needs, further.as_ref(), choices);
+        self.one(stand_in.clone(), needs, further.as_ref(), false, choices);
         let mut shape = self.sources[&stand_in].shape;
         if let Some(further) = further {
             if self.loose.contains(&stand_in) {
                 self.loose.insert(further.clone());
             }
-            self.one(further.clone(), BTreeSet::new(), None, choices);
+            self.one(further.clone(), BTreeSet::new(), None, false, choices);
             shape = if self.sources[&further].shape == shape { shape } else { Shape::Other };
             self.replaced(&stand_in, shape);
         }
@@ -94,7 +95,35 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn one(&mut self, id: TaskId, needs: BTreeSet<TaskId>, stand_in: Option<&TaskId>, choices: &mut Choices) {
+    /// Whether a task merges what it needs, which may become more then.
+    fn merges(&mut self, needs: &mut BTreeSet<TaskId>, choices: &mut Choices) -> bool {
+        let percent = if needs.len() > 1 { 45 } else { 20 };
+        if self.maker.style.is_plain || needs.is_empty() || !choices.chance("merge", percent) {
+            return false;
+        }
+        if choices.chance("merge of all before", 60) {
+            needs.extend(self.sources.keys().filter(|id| !self.stand_ins.contains(id)).cloned());
+        }
+        for need in needs.iter() {
+            if let Some(task) = self.tasks.get_mut(need)
+                && task.on_failure == OnFailure::Fail
+                && choices.chance("merge goes on without", 50)
+            {
+                task.on_failure = OnFailure::Continue;
+                self.sources.entry(need.clone()).and_modify(|source| source.nullable = true);
+            }
+        }
+        true
+    }
+
+    fn one(
+        &mut self,
+        id: TaskId,
+        needs: BTreeSet<TaskId>,
+        stand_in: Option<&TaskId>,
+        merges: bool,
+        choices: &mut Choices,
+    ) {
         let style = self.maker.style;
         let join = self.join(&needs, style.early, choices);
         let nullable = |need: &TaskId| self.sources[need].nullable;
@@ -109,7 +138,12 @@ impl<'a> Draft<'a> {
         let when = choices
             .chance("when", style.conditional.0)
             .then(|| Terms { choices, view: &view, result: None }.truth(DEPTH));
-        let Made { body, often, shape, nullable } = self.maker.made(self.depth, &view, choices);
+        let Made { body, often, shape, nullable } = if merges {
+            let sources: Vec<&Source> = needs.iter().filter_map(|need| self.sources.get(need)).collect();
+            merge::merge(&sources, choices)
+        } else {
+            self.maker.made(self.depth, &view, choices)
+        };
         let runs_when_skipped = may_be_skipped && choices.chance("runs when skipped", style.conditional.1);
         let on_failure = match stand_in {
             Some(other) => OnFailure::Task(other.clone()),

@@ -5,6 +5,7 @@ mod block;
 mod body;
 mod data;
 mod graph;
+mod merge;
 mod run;
 mod script;
 mod terms;

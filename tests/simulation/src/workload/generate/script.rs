@@ -36,8 +36,9 @@ fn behaviour(work: &Work, may_hang: bool, trouble: u32, choices: &mut Choices) -
     let (least, most) = choices.weighted(&[(55, (0, 0)), (30, (1, 300)), (15, (300, 3_000))]);
     let takes = Duration::from_millis(choices.among(least..=most));
     let answer = answer(choices);
+    let quality = choices.chance("quality said", 25).then(|| choices.pick(&[0, 25, 50, 70, 90, 100]));
     if !choices.chance("trouble", trouble) {
-        return Behaviour { takes, ending: Ending::Returns(answer) };
+        return Behaviour { takes, ending: Ending::Returns(answer), quality };
     }
     let fails = |retryable, retry_after, choices: &mut Choices| Ending::Fails {
         code: choices.pick(&CODES),
@@ -75,7 +76,7 @@ fn behaviour(work: &Work, may_hang: bool, trouble: u32, choices: &mut Choices) -
 
 fn noted(feature: &'static str, takes: Duration, ending: Ending, choices: &mut Choices) -> Behaviour {
     choices.note(feature);
-    Behaviour { takes, ending }
+    Behaviour { takes, ending, quality: None }
 }
 
 fn answer(choices: &mut Choices) -> Answer {

@@ -126,6 +126,14 @@ impl Terms<'_> {
         if self.choices.chance("error asked for", 40) {
             return Expression::binary(operator, self.error_code(task), Expression::Literal("busy".into()));
         }
+        if self.choices.chance("quality asked for", 25) {
+            let quality = || Expression::Quality(task.clone());
+            let said = Expression::binary(Operator::Unequal, quality(), Expression::Literal(Value::Null));
+            let bound = Expression::Literal(self.choices.pick(&[0.3, 0.5, 0.75]).into());
+            let operators = [Operator::Less, Operator::AtMost, Operator::Greater, Operator::AtLeast];
+            let is_so = Expression::binary(self.choices.pick(&operators), quality(), bound);
+            return Expression::And(Box::new(said), Box::new(is_so));
+        }
         self.choices.note("status asked for");
         let status = self.choices.pick(&["done", "failed", "skipped"]);
         Expression::binary(operator, Expression::Status(task), Expression::Literal(status.into()))
@@ -171,6 +179,7 @@ impl Terms<'_> {
             Some(source) if source.iterates && self.choices.chance("iterations asked for", 40) => {
                 Expression::Iterations(source.task)
             }
+            Some(source) if self.choices.chance("quality passed on", 4) => Expression::Quality(source.task),
             Some(source) => Expression::Output(source.task),
             None => self.given().0,
         }

@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use crate::workload::{Body, Expression, Join, Often, OnFailure, Task, Template, Work};
+use crate::workload::{Body, Expression, Join, Merge, MergeBy, Often, OnFailure, Task, Template, Work};
 
 pub(super) type Change<T> = Box<dyn FnOnce(&mut T)>;
 
@@ -82,12 +82,25 @@ fn of_often(often: &Often) -> Vec<Change<Often>> {
     }
 }
 
+/// Work of which nothing is said.
+pub(super) fn plain_work() -> Body {
+    let agent = "draw".parse().unwrap_or_else(|_| unreachable!("it is a name"));
+    Body::Work(Work::new(agent))
+}
+
 /// Changes that may make simpler what is done.
 pub(super) fn of_body(body: &Body) -> Vec<Change<Body>> {
     let work = |less: fn(&mut Work)| {
         change(move |body: &mut Body| {
             if let Body::Work(work) = body {
                 less(work);
+            }
+        })
+    };
+    let merge = |less: fn(&mut Merge)| {
+        change(move |body: &mut Body| {
+            if let Body::Merge(merge) = body {
+                less(merge);
             }
         })
     };
@@ -100,6 +113,14 @@ pub(super) fn of_body(body: &Body) -> Vec<Change<Body>> {
             all.push(work(|work| work.retry = None));
             all.push(work(|work| work.timeout = None));
             all.push(work(|work| work.action = None));
+        }
+        Body::Merge(_) => {
+            all.push(change(|body: &mut Body| *body = plain_work()));
+            all.push(merge(|merge| merge.by = MergeBy::Collect));
+            all.push(merge(|merge| merge.by = MergeBy::First));
+            all.push(merge(|merge| merge.names_them = false));
+            all.push(merge(|merge| merge.weights = None));
+            all.push(merge(|merge| merge.default_quality = None));
         }
         Body::Group(group) => {
             // With one of its tasks in its place.

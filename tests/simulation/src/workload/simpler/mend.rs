@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use mesh_schemas::TaskId;
 use serde_json::json;
 
+use super::less::plain_work;
 use crate::workload::expression::Sight;
 use crate::workload::workflow::before;
-use crate::workload::{Body, Expression, Join, Often, OnFailure, Quota, Task, Template, Workflow};
+use crate::workload::{Body, Expression, Join, MergeBy, Often, OnFailure, Quota, Task, Template, Workflow};
 
 pub(super) fn workflow(workflow: &mut Workflow) {
     block(&mut workflow.tasks, &mut workflow.output, &Sight::default());
@@ -58,6 +59,27 @@ fn task(task: &mut Task, mut sight: Sight) {
         }
     }
     body(&mut task.body, &sight);
+    merges(&mut task.body, &task.needs);
+}
+
+/// What is merged is needed, and there is something.
+fn merges(body: &mut Body, needs: &BTreeSet<TaskId>) {
+    match body {
+        Body::Work(_) | Body::Group(_) => {}
+        Body::Switch(cases) => cases.iter_mut().for_each(|case| merges(&mut case.body, needs)),
+        Body::Merge(merge) => {
+            merge.of.retain(|task| needs.contains(task));
+            if !merge.names_them || merge.of.is_empty() {
+                merge.of = needs.iter().cloned().collect();
+            }
+            if merge.by != MergeBy::Quality {
+                (merge.weights, merge.default_quality) = (None, None);
+            }
+            if needs.is_empty() {
+                *body = plain_work();
+            }
+        }
+    }
 }
 
 fn body(body: &mut Body, sight: &Sight) {
@@ -67,6 +89,7 @@ fn body(body: &mut Body, sight: &Sight) {
                 template.take_if(|template| !template.is_seen(sight));
             }
         }
+        Body::Merge(_) => {}
         Body::Group(group) => block(&mut group.tasks, &mut group.output, sight),
         Body::Switch(cases) => {
             let count = cases.len();

@@ -161,6 +161,7 @@ fn simpler_behaviours(behaviour: &Behaviour) -> Vec<Behaviour> {
         }
         Ending::Fails { .. } | Ending::Panics | Ending::Hangs => {}
     }
+    simpler.push(Behaviour { quality: None, ..behaviour.clone() });
     simpler
 }
 
@@ -176,5 +177,5 @@ fn behaviour_size(behaviour: &Behaviour) -> usize {
         Ending::Fails { retry_after, .. } => 2 + usize::from(retry_after.is_some()),
         Ending::Panics | Ending::Hangs => 2,
     };
-    1 + usize::from(!behaviour.takes.is_zero()) + ending
+    1 + usize::from(!behaviour.takes.is_zero()) + usize::from(behaviour.quality.is_some()) + ending
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use mesh_schemas::TaskId;
 
 use crate::workload::template::Template;
-use crate::workload::{Body, Join, Often, OnFailure, Task, Work, Workflow};
+use crate::workload::{Body, Join, MergeBy, Often, OnFailure, Task, Work, Workflow};
 
 /// How much there is to understand of a workflow.
 pub(super) fn of_workflow(workflow: &Workflow) -> usize {
@@ -44,6 +44,12 @@ fn of_task(task: &Task) -> usize {
 fn of_body(body: &Body) -> usize {
     match body {
         Body::Work(work) => of_work(work),
+        Body::Merge(merge) => {
+            let flags = [merge.names_them, merge.weights.is_some(), merge.default_quality.is_some()];
+            let is_more =
+                usize::from(merge.by != MergeBy::Collect) + usize::from(merge.by == MergeBy::Quality);
+            2 + is_more + merge.of.len() + flags.into_iter().filter(|flag| *flag).count()
+        }
         Body::Group(group) => {
             3 + of_block(&group.tasks) + group.output.as_ref().map_or(0, |output| 1 + output.size())
         }

@@ -25,7 +25,7 @@ pub(super) fn bodies(workflow: &Workflow) -> Vec<&Body> {
 fn bodies_in<'a>(body: &'a Body, found: &mut Vec<&'a Body>) {
     found.push(body);
     match body {
-        Body::Work(_) => {}
+        Body::Work(_) | Body::Merge(_) => {}
         Body::Group(group) => group.tasks.values().for_each(|task| bodies_in(&task.body, found)),
         Body::Switch(cases) => cases.iter().for_each(|case| bodies_in(&case.body, found)),
     }
@@ -64,7 +64,7 @@ fn for_each(tasks: &mut Tasks, visit: &mut dyn FnMut(&mut Body)) {
 fn for_each_in(body: &mut Body, visit: &mut dyn FnMut(&mut Body)) {
     visit(body);
     match body {
-        Body::Work(_) => {}
+        Body::Work(_) | Body::Merge(_) => {}
         Body::Group(group) => for_each(&mut group.tasks, visit),
         Body::Switch(cases) => cases.iter_mut().for_each(|case| for_each_in(&mut case.body, visit)),
     }
