@@ -7,14 +7,18 @@ use serde_json::Value;
 use super::life::Life;
 use super::reading::{Failure, Fate, Marks, Reading, part};
 use super::wait::Wait;
-use crate::workload::{Around, Brings, Measures, OnFailure, Seen, Task, Template, after, rescued_by};
+use crate::workload::{
+    Around, Brings, FINALLY, Finally, Measures, OnFailure, Seen, Task, Template, after, rescued_by,
+};
 
 /// Tasks that need each other: those of a run, or of a group.
 pub(super) struct Block<'a> {
     pub(super) tasks: &'a BTreeMap<TaskId, Task>,
     pub(super) output: Option<&'a Template>,
-    /// The group; none for a run.
+    /// The group, or what is done finally; none for a run.
     pub(super) path: Option<TaskId>,
+    /// What is done finally, if that is behind it.
+    pub(super) finally: Option<&'a Finally>,
     pub(super) stands: BTreeMap<&'a TaskId, Stand<'a>>,
     /// What expressions see of the tasks that have ended.
     pub(super) seen: BTreeMap<TaskId, Seen>,
@@ -70,7 +74,7 @@ impl<'a> Block<'a> {
     ) -> Self {
         let stands = tasks.keys().map(|id| (id, Stand::Waits(Wait::default()))).collect();
         let (seen, told, called) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Self { tasks, output, path, stands, seen, told, called, began: BTreeMap::new() }
+        Self { tasks, output, path, finally: None, stands, seen, told, called, began: BTreeMap::new() }
     }
 
     pub(super) fn begin(
@@ -142,6 +146,7 @@ impl<'a> Block<'a> {
                 if let Some(Stand::Fallen(failure)) = rescued_by(self.tasks, id).map(|id| &self.stands[id]) {
                     let failure = failure.clone();
                     self.stands.insert(id, Stand::Over(Over::Skipped));
+                    self.seen.insert(id.clone(), seen("skipped"));
                     return Err(failure);
                 }
                 self.end(id, Over::Skipped, seen("skipped"), moment);
@@ -158,6 +163,7 @@ impl<'a> Block<'a> {
                         moment.fresh.push(id);
                     }
                     _ => {
+                        self.seen.insert(id.clone(), seen);
                         self.stands.insert(id, Stand::Over(Over::Failed));
                         return Err(failure);
                     }
@@ -196,8 +202,7 @@ impl<'a> Block<'a> {
         };
         let Moment { at, reading, .. } = moment;
         reading.void(self.path.as_ref(), at);
-        let code = if self.path.is_none() { code::RUN_ENDED } else { code::OVERTAKEN };
-        self.cut(at, code, reading);
+        self.cut(at, if self.is_whole() { code::RUN_ENDED } else { code::OVERTAKEN }, reading);
         Some(match fate {
             Fate::Failed(failure) => {
                 let task = failure.task.or_else(|| self.path.clone());
@@ -205,6 +210,11 @@ impl<'a> Block<'a> {
             }
             fate => fate,
         })
+    }
+
+    /// Whether it is all of a run, or all that is done finally.
+    fn is_whole(&self) -> bool {
+        self.path.as_ref().is_none_or(|path| path.as_str() == FINALLY)
     }
 
     /// Tells those behind a task that it is over.

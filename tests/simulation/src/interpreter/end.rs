@@ -1,53 +1,118 @@
+use chrono::{DateTime, Utc};
 use mesh_schemas::Timer;
 use mesh_schemas::payload::{TaskCounts, code};
+use serde_json::{Value, json};
 
 use super::block::Block;
-use super::expected::{Decided, End, Ended};
+use super::expected::{Decided, End, Ended, UNTOLD, Wait};
 use super::log::{Fact, Log};
-use super::reading::{Fate, Reading};
+use super::reading::{Fate, Reading, part};
+use crate::workload::{Around, FINALLY, Finally};
 
-/// What ends a run that its tasks have not ended.
+/// Longest time of what is done finally when its definition says nothing: 5 minutes.
+const DEFAULT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5 * 60);
+
+/// What ends what is done, although the tasks have not ended.
 pub(super) enum Outside {
-    Deadline,
+    OutOfTime,
     Cancelled(Option<String>),
     /// The log has the end of the run although nothing in it leads there.
     Told,
 }
 
-/// The first event that ends the run whatever becomes of its tasks.
-pub(super) fn from_outside(log: &Log) -> Option<(usize, Outside)> {
-    log.first_behind(log.started, |fact| match fact {
+/// The first event behind a place that ends what is done then, whatever becomes of its tasks.
+pub(super) fn from_outside(log: &Log, place: usize, limit: &Timer) -> Option<(usize, Outside)> {
+    log.first_behind(place, |fact| match fact {
         Fact::Cancel(reason) => Some(Outside::Cancelled(reason.clone())),
-        Fact::Fired(Timer::Deadline) => Some(Outside::Deadline),
+        Fact::Fired(timer) if timer == limit => Some(Outside::OutOfTime),
         Fact::Ended => Some(Outside::Told),
         _ => None,
     })
 }
 
-/// Notes that the run ends with its tasks.
-pub(super) fn by_tasks(fate: Fate, at: usize, reading: &mut Reading<'_>) {
-    let end = match fate {
-        Fate::Done(output, _) => End::Completed { output },
-        Fate::Failed(failure) => End::Failed { code: failure.code, task: failure.task },
-        Fate::Skipped => return,
-    };
-    decide(end, at, reading);
+/// How tasks come to an end, and where; none if the log does not have that, or has only the end of the run.
+pub(super) fn through<'a>(
+    block: &mut Block<'a>,
+    begins: usize,
+    limit: &Timer,
+    around: Option<&Around<'_>>,
+    reading: &mut Reading<'a>,
+) -> Option<(usize, Result<Fate, Outside>)> {
+    let outside = from_outside(reading.log, begins, limit);
+    let mut at = begins;
+    let mut fate = block.begin(at, reading, around);
+    // An event from outside is for no task, so the two are never the same.
+    let ends = outside.as_ref().map_or(usize::MAX, |(end, _)| *end);
+    while fate.is_none()
+        && let Some(next) = block.next().filter(|next| *next < ends)
+    {
+        at = next;
+        fate = block.go_on(at, reading, around);
+    }
+    match (fate, outside) {
+        (Some(fate), _) => Some((at, Ok(fate))),
+        (None, Some((end, why))) if !matches!(why, Outside::Told) => {
+            reading.void(block.path.as_ref(), end);
+            block.cut(end, code::RUN_ENDED, reading);
+            Some((end, Err(why)))
+        }
+        (None, _) => None,
+    }
 }
 
-/// Notes that the run ends although its tasks have not.
-pub(super) fn by_outside<'a>(root: &Block<'a>, why: Outside, at: usize, reading: &mut Reading<'a>) {
-    let end = match why {
-        // It stands in the log already.
-        Outside::Told => return,
-        Outside::Cancelled(reason) => End::Cancelled { reason },
-        Outside::Deadline => End::Failed { code: code::TIMEOUT.to_owned(), task: None },
-    };
-    reading.void(None, at);
-    root.cut(at, code::RUN_ENDED, reading);
-    decide(end, at, reading);
+/// How a run ends by what became of its tasks.
+pub(super) fn of_run(became: Result<Fate, Outside>) -> End {
+    match became {
+        Ok(Fate::Done(output, _)) => End::Completed { output },
+        Ok(Fate::Failed(failure)) => End::Failed { code: failure.code, task: failure.task },
+        // Nothing skips a run.
+        Ok(Fate::Skipped) | Err(Outside::Told) => End::Cancelled { reason: None },
+        Err(Outside::Cancelled(reason)) => End::Cancelled { reason },
+        Err(Outside::OutOfTime) => End::Failed { code: code::TIMEOUT.to_owned(), task: None },
+    }
 }
 
-fn decide(end: End, at: usize, reading: &mut Reading<'_>) {
+/// What is done finally, from the event that decides how the run would end: how it ends then, and where.
+pub(super) fn closed<'a>(
+    finally: &'a Finally,
+    root: &Block<'a>,
+    end: End,
+    at: usize,
+    reading: &mut Reading<'a>,
+) -> Option<(usize, End)> {
+    reading.deadline = due(finally, at, reading);
+    reading.outcome = outcome(&end);
+    let what = Wait::exactly(reading.deadline);
+    reading.expected.timers.insert(Timer::Finally, Decided { at, what });
+    let mut block = Block::new(&finally.tasks, None, Some(part(None, FINALLY)));
+    let around = Around::tasks(&root.seen);
+    let (at, became) = through(&mut block, at, &Timer::Finally, Some(&around), reading)?;
+    let end = match (end, became) {
+        (_, Err(Outside::Cancelled(reason))) => End::Cancelled { reason },
+        (End::Completed { .. }, became @ (Ok(Fate::Failed(_)) | Err(Outside::OutOfTime))) => of_run(became),
+        (end, _) => end,
+    };
+    Some((at, end))
+}
+
+fn due(finally: &Finally, at: usize, reading: &Reading<'_>) -> DateTime<Utc> {
+    reading.log.events[at].time + finally.timeout.unwrap_or(DEFAULT_TIMEOUT)
+}
+
+/// What expressions see as `run.outcome`; the words of an error are those of the mesh.
+fn outcome(end: &End) -> Value {
+    match end {
+        End::Completed { .. } => json!({ "status": "completed", "error": null }),
+        End::Failed { code, .. } => {
+            json!({ "status": "failed", "error": { "code": code, "message": UNTOLD.to_string() } })
+        }
+        End::Cancelled { reason } => {
+            json!({ "status": "cancelled", "error": { "code": "cancelled", "message": reason } })
+        }
+    }
+}
+
+pub(super) fn decide(end: End, at: usize, reading: &mut Reading<'_>) {
     let log = reading.log;
     let took = log.events[at].time - log.events[log.started].time;
     let duration_ms = u64::try_from(took.num_milliseconds()).unwrap_or_default();

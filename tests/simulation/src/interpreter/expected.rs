@@ -7,8 +7,8 @@ use mesh_schemas::payload::TaskCounts;
 use mesh_schemas::{Attempt, TaskId, Timer};
 use serde_json::Value;
 
-use super::log::Log;
-use crate::workload::{self, Workflow};
+use super::reading::Reading;
+use crate::workload;
 
 /// Stands for the words that the mesh finds for an error: nobody says which they are, so any will do.
 pub const UNTOLD: char = '\u{e000}';
@@ -49,7 +49,7 @@ pub struct Work {
     pub input: Value,
     /// Longest time of one execution, in milliseconds.
     pub timeout_ms: Option<u64>,
-    /// When the run ends whatever happens.
+    /// When the run ends whatever happens, or what is done finally.
     pub deadline: DateTime<Utc>,
     /// Store time of the event that the work follows from.
     pub basis: DateTime<Utc>,
@@ -93,21 +93,15 @@ pub enum End {
 }
 
 impl Work {
-    pub(super) fn new(
-        workflow: &Workflow,
-        work: &workload::Work,
-        input: Value,
-        log: &Log,
-        at: usize,
-    ) -> Self {
+    pub(super) fn new(work: &workload::Work, input: Value, reading: &Reading<'_>, at: usize) -> Self {
         let millis = |timeout: Duration| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         Self {
-            workflow: workflow.name.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+            workflow: reading.workflow.name.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
             action: work.action.clone(),
             input,
             timeout_ms: work.timeout.map(millis),
-            deadline: log.deadline(workflow),
-            basis: log.events[at].time,
+            deadline: reading.deadline,
+            basis: reading.log.events[at].time,
         }
     }
 }

@@ -110,7 +110,7 @@ impl Log {
         Some(Self { started, input: body.data().get("input")?.clone(), variables, events })
     }
 
-    /// When the run ends whatever happens.
+    /// When it is decided how the run ends, whatever happens.
     pub(super) fn deadline(&self, workflow: &Workflow) -> DateTime<Utc> {
         self.events[self.started].time + workflow.timeout.unwrap_or(DEFAULT_TIMEOUT)
     }

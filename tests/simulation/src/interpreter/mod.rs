@@ -5,7 +5,7 @@
 //! behind the event that it follows from. So every task, item and iteration has a life, from the event that begins it to
 //! the one that ends it or all around it; a group, a loop and a run are lives made of lives, which go on where the first of
 //! these does. A run ends at the first event that ends it, and what would have followed from that event or a later one is
-//! void. Every decision so belongs to the event that enables it, and what stands behind that event cannot change it: what a
+//! void; what is done finally is a life of its own from there. Every decision so belongs to the event that enables it, and what stands behind that event cannot change it: what a
 //! prefix of the log leads to is what the whole log leads to, up to the prefix's last event.
 //!
 //! The rules are those of the README, of `schemas/README.md` and of the types in `mesh_schemas::definition` and
@@ -27,6 +27,7 @@ mod work;
 
 use mesh_schemas::payload::TaskCounts;
 use mesh_schemas::{Namespace, StoredMessage, Timer};
+use serde_json::Value;
 
 use crate::workload::Workflow;
 
@@ -42,25 +43,21 @@ use reading::Reading;
 #[must_use]
 pub fn interpret(namespace: &Namespace, workflow: &Workflow, log: &[StoredMessage]) -> Option<Expected> {
     let log = Log::read(namespace, log)?;
-    let (mut expected, mut at) = (Expected::default(), log.started);
-    let what = Wait::exactly(log.deadline(workflow));
-    expected.timers.insert(Timer::Deadline, Decided { at, what });
-    let mut reading = Reading { workflow, log: &log, expected, counts: TaskCounts::default() };
-    let outside = end::from_outside(&log);
+    let deadline = log.deadline(workflow);
+    let mut expected = Expected::default();
+    expected.timers.insert(Timer::Deadline, Decided { at: log.started, what: Wait::exactly(deadline) });
+    let (counts, outcome) = (TaskCounts::default(), Value::Null);
+    let mut reading = Reading { workflow, log: &log, expected, deadline, outcome, counts };
     let mut root = Block::new(&workflow.tasks, workflow.output.as_ref(), None);
-    let mut fate = root.begin(at, &mut reading, None);
-    // An event from outside is for no task, so the two are never the same.
-    let ends = outside.as_ref().map_or(usize::MAX, |(end, _)| *end);
-    while fate.is_none()
-        && let Some(next) = root.next().filter(|next| *next < ends)
-    {
-        at = next;
-        fate = root.go_on(at, &mut reading, None);
-    }
-    match (fate, outside) {
-        (Some(fate), _) => end::by_tasks(fate, at, &mut reading),
-        (None, Some((end, why))) => end::by_outside(&root, why, end, &mut reading),
-        (None, None) => {}
+    root.finally = workflow.finally.as_ref();
+    let became = end::through(&mut root, log.started, &Timer::Deadline, None, &mut reading);
+    let ends = became.map(|(at, became)| (at, end::of_run(became)));
+    let ends = ends.and_then(|(at, end)| match &workflow.finally {
+        Some(finally) => end::closed(finally, &root, end, at, &mut reading),
+        None => Some((at, end)),
+    });
+    if let Some((at, end)) = ends {
+        end::decide(end, at, &mut reading);
     }
     Some(reading.expected)
 }

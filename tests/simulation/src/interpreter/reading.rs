@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use mesh_schemas::payload::{TaskCounts, code};
 use mesh_schemas::{Attempt, TaskId, Timer};
 use serde_json::{Value, json};
@@ -13,6 +14,10 @@ pub(super) struct Reading<'a> {
     pub(super) workflow: &'a Workflow,
     pub(super) log: &'a Log,
     pub(super) expected: Expected,
+    /// Until when what begins may take.
+    pub(super) deadline: DateTime<Utc>,
+    /// What expressions see as `run.outcome`.
+    pub(super) outcome: Value,
     /// Work that is over, and what never began.
     pub(super) counts: TaskCounts,
 }
@@ -60,7 +65,7 @@ impl Failure {
 
 impl<'a> Reading<'a> {
     pub(super) fn scope<'s>(&'s self, around: &'s Around<'s>, result: &'s Value) -> Scope<'s> {
-        Scope { input: &self.log.input, run: &self.log.variables, result, around }
+        Scope { input: &self.log.input, run: &self.log.variables, outcome: &self.outcome, result, around }
     }
 
     /// How good and how fast something was that began with one event and was done with another.

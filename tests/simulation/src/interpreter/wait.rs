@@ -190,7 +190,7 @@ impl<'a> Block<'a> {
     }
 
     /// Whether nobody waits for a task: somebody has gone on without it, and whoever else needs it has gone on too, is not waited
-    /// for itself, or will never be called; the output does without it; and the same is true of those that stand in for it or
+    /// for itself, or will never be called; neither the output nor what is done finally asks for it; and the same is true of those that stand in for it or
     /// that it stands in for.
     pub(super) fn is_free(&self, id: &TaskId) -> bool {
         let first = std::iter::successors(Some(id), |id| rescued_by(self.tasks, id)).last();
@@ -208,12 +208,10 @@ impl<'a> Block<'a> {
             && !chain().any(|id| self.is_used(id))
     }
 
-    /// Whether the output of the block asks for a task.
+    /// Whether the output of the block asks for a task, or what is done finally.
     fn is_used(&self, id: &TaskId) -> bool {
-        match self.output {
-            Some(output) => output.mentions(id),
-            None => self.is_last(id),
-        }
+        let in_output = self.output.map_or_else(|| self.is_last(id), |output| output.mentions(id));
+        in_output || self.finally.is_some_and(|finally| finally.mentions(id))
     }
 
     /// Whether nobody needs a task, and it stands in for none: then its output is one of those of the block.

@@ -49,7 +49,7 @@ impl<'a> WorkLife<'a> {
             (None, None) => Ok(reading.log.input.clone()),
         };
         let Ok(input) = input else { return Some(impossible(&self.path, self.attempt, at, reading)) };
-        let what = expected::Work::new(reading.workflow, self.work, input, reading.log, at);
+        let what = expected::Work::new(self.work, input, reading, at);
         reading.expected.created.insert((self.path.clone(), self.attempt), Decided { at, what });
         self.created = at;
         self.next = Next::Answer(reading.log.first_behind(at, |fact| self.answer(fact)));

@@ -22,6 +22,8 @@ pub enum Expression {
     Local(Local),
     /// `run.<field>`
     Run(&'static str),
+    /// `run.outcome`, in what is done finally.
+    Outcome,
     /// `tasks.<id>.output`
     Output(TaskId),
     /// `tasks.<id>.status`
@@ -82,6 +84,8 @@ pub struct Sight {
     pub items: bool,
     /// Whether there is a loop that repeats.
     pub iterations: bool,
+    /// Whether it is decided how the run ends.
+    pub outcome: bool,
 }
 
 impl Expression {
@@ -120,6 +124,7 @@ impl Expression {
             Self::Input
             | Self::Result
             | Self::Local(_)
+            | Self::Outcome
             | Self::Output(_)
             | Self::Status(_)
             | Self::Error(_)
@@ -179,6 +184,7 @@ impl Expression {
             Self::Input => Ok(scope.input),
             Self::Result => Ok(scope.result),
             Self::Local(local) => Ok(local.look_up(scope)),
+            Self::Outcome => Ok(scope.outcome),
             Self::Output(task) => Ok(seen(task, |seen| &seen.output)),
             Self::Status(task) => Ok(seen(task, |seen| &seen.status)),
             Self::Error(task) => Ok(seen(task, |seen| &seen.error)),
@@ -206,6 +212,7 @@ impl Expression {
             | Self::Error(task)
             | Self::Iterations(task)
             | Self::Quality(task) => sight.tasks.contains(task),
+            Self::Outcome => sight.outcome,
             Self::Local(Local::Item | Local::Index | Local::Key) => sight.items,
             Self::Local(Local::Iteration | Local::Previous) => sight.iterations,
             _ => true,
@@ -234,6 +241,7 @@ impl Expression {
             | Self::Result
             | Self::Local(_)
             | Self::Run(_)
+            | Self::Outcome
             | Self::Output(_)
             | Self::Status(_)
             | Self::Error(_)
@@ -286,6 +294,7 @@ impl fmt::Display for Expression {
             Self::Literal(value) => write!(f, "{value}"),
             Self::Input => f.write_str("input"),
             Self::Result => f.write_str("result"),
+            Self::Outcome => f.write_str("run.outcome"),
             Self::Run(field) => write!(f, "run.{field}"),
             Self::Local(local) => f.write_str(local.name()),
             Self::Output(task) => write!(f, "tasks.{task}.output"),

@@ -36,8 +36,8 @@ pub use scope::{Around, Brings, Scope, Seen};
 pub use simpler::shrink;
 pub use task::{Body, Case, Each, Group, Join, Often, OnFailure, Quota, Repeat, Retry, Task, Work};
 pub use template::{Fragment, Template};
-pub use workflow::Workflow;
-pub(crate) use workflow::{after, rescued_by};
+pub(crate) use workflow::{FINALLY, after, rescued_by};
+pub use workflow::{Finally, Workflow};
 
 /// All that a simulation is given to do.
 #[derive(Debug, Clone, PartialEq)]

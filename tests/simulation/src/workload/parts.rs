@@ -5,7 +5,7 @@ use mesh_schemas::TaskId;
 use super::expression::Expression;
 use super::task::{Body, Often, Task};
 use super::template::Template;
-use super::workflow::Workflow;
+use super::workflow::{Finally, Workflow};
 
 /// All that a workflow is made of, in whatever depth.
 #[derive(Debug, Default)]
@@ -24,12 +24,27 @@ impl Workflow {
     pub fn parts(&self) -> Parts<'_> {
         let mut parts = Parts { templates: self.output.iter().collect(), ..Parts::default() };
         parts.block(&self.tasks);
+        self.finally.iter().for_each(|finally| parts.block(&finally.tasks));
         parts
     }
 
     /// Changes every task, those of groups and cases included.
     pub fn for_each_task(&mut self, change: &mut dyn FnMut(&mut Task)) {
         for_each(&mut self.tasks, change);
+        if let Some(finally) = &mut self.finally {
+            for_each(&mut finally.tasks, change);
+        }
+    }
+}
+
+impl Finally {
+    /// Whether an expression in it asks for anything of a task.
+    #[must_use]
+    pub fn mentions(&self, task: &TaskId) -> bool {
+        let mut parts = Parts::default();
+        parts.block(&self.tasks);
+        parts.conditions.into_iter().any(|condition| condition.mentions(task))
+            || parts.templates.into_iter().any(|template| template.mentions(task))
     }
 }
 

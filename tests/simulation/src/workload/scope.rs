@@ -12,6 +12,8 @@ pub struct Scope<'a> {
     pub input: &'a Value,
     /// `run`, an object.
     pub run: &'a Value,
+    /// `run.outcome`; null as long as it is not decided.
+    pub outcome: &'a Value,
     /// What the agent or the iteration has just given; null elsewhere.
     pub result: &'a Value,
     /// The blocks and loops around.

@@ -19,7 +19,21 @@ pub struct Workflow {
     pub output: Option<Template>,
     /// Longest time that a run may take.
     pub timeout: Option<Duration>,
+    /// What is done when it is decided how a run ends.
+    pub finally: Option<Finally>,
 }
+
+/// Tasks that are done when it is decided how a run ends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finally {
+    /// The tasks by id.
+    pub tasks: BTreeMap<TaskId, Task>,
+    /// How long they may take in all.
+    pub timeout: Option<Duration>,
+}
+
+/// What the ids of the tasks begin with that are done finally.
+pub(crate) const FINALLY: &str = "finally";
 
 /// Longest time that a hanging attempt may keep a run open, so that a simulation of it ends soon.
 const LONGEST_HANG: Duration = Duration::from_secs(60);
@@ -40,14 +54,19 @@ impl Workflow {
             output: Some(Template::Whole(Expression::Output(task.clone()))),
             tasks: BTreeMap::from([(task, Task::new(capability.clone()))]),
             timeout: None,
+            finally: None,
         }
     }
 
     /// The work that a full id leads to: `review:lint`, `each:3`, `route:0:a`.
     #[must_use]
     pub fn work(&self, id: &TaskId) -> Option<&Work> {
-        let mut parts = id.parts();
+        let mut parts = id.parts().peekable();
         let mut tasks = &self.tasks;
+        if let Some(finally) = self.finally.as_ref().filter(|_| parts.peek() == Some(&FINALLY)) {
+            parts.next();
+            tasks = &finally.tasks;
+        }
         loop {
             let task = tasks.get(&parts.next()?.parse::<TaskId>().ok()?)?;
             if task.often != Often::Once {
@@ -70,6 +89,9 @@ impl Workflow {
     pub fn works(&self) -> Vec<(TaskId, &Work)> {
         let mut found = Vec::new();
         works_of(&self.tasks, "", &mut found);
+        if let Some(finally) = &self.finally {
+            works_of(&finally.tasks, &format!("{FINALLY}:"), &mut found);
+        }
         found
     }
 
@@ -83,7 +105,11 @@ impl Workflow {
     #[must_use]
     pub fn may_hang(&self, task: &TaskId) -> bool {
         let timeout = self.work(task).and_then(|work| work.timeout);
-        timeout.is_some() || self.timeout.is_some_and(|timeout| timeout <= LONGEST_HANG)
+        let whole = match &self.finally {
+            Some(finally) if task.parts().next() == Some(FINALLY) => finally.timeout,
+            _ => self.timeout,
+        };
+        timeout.is_some() || whole.is_some_and(|timeout| timeout <= LONGEST_HANG)
     }
 }
 

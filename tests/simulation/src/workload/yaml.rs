@@ -21,6 +21,11 @@ impl Workflow {
         yaml.optional(0, "timeout", self.timeout.map(span));
         yaml.optional(0, "output", self.output.as_ref().map(Template::to_json));
         yaml.tasks(0, &self.tasks);
+        if let Some(finally) = &self.finally {
+            yaml.line(0, "finally", "");
+            yaml.optional(1, "timeout", finally.timeout.map(span));
+            yaml.tasks(1, &finally.tasks);
+        }
         yaml.0
     }
 }

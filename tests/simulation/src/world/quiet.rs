@@ -150,14 +150,16 @@ async fn busy(bus: &dyn Bus) -> Result<Vec<String>, String> {
     Ok(health.consumers.into_iter().filter(is_busy).map(|consumer| consumer.name).collect())
 }
 
-/// Whether the end of a pause or of a wait for other tasks is waited for. Deadlines do not count: a run that only ends by its deadline is stuck.
+/// Whether the end of a pause or of a wait for other tasks is waited for. Deadlines do not count, nor does the time for what is done
+/// finally: a run that only ends by these is stuck.
 async fn waits_for_time(bus: &dyn Bus) -> Result<bool, String> {
     let filters = vec![format!("{}.timer.set.>", bus.namespace())];
     let mut timers =
         bus.follow(Stream::Inbox, filters, From::Begin).await.map_err(|error| error.to_string())?;
     while let Some(Ok(Some(timer))) = timers.next().await {
         let subject = Subject::parse(bus.namespace(), &timer.message.subject);
-        if matches!(subject, Ok(Subject::TimerSet { timer, .. }) if timer != Timer::Deadline) {
+        if matches!(subject, Ok(Subject::TimerSet { timer, .. }) if !matches!(timer, Timer::Deadline | Timer::Finally))
+        {
             return Ok(true);
         }
     }

@@ -76,7 +76,14 @@ fn ended(choices: &mut Choices) -> (Seen, Ended) {
 #[test]
 fn expressions_have_the_value_that_the_mesh_gives_them() {
     let (mut values, mut none) = (0, 0);
-    let run = json!({ "id": "3.x", "workflow": "w", "correlation_id": "c", "started_at": "2026-01-02T03:04:05.000Z" });
+    let outcome = json!({ "status": "failed", "error": { "code": "busy", "message": "" } });
+    let run = json!({
+        "id": "3.x",
+        "workflow": "w",
+        "correlation_id": "c",
+        "started_at": "2026-01-02T03:04:05.000Z",
+        "outcome": outcome,
+    });
     for seed in 0..SEEDS {
         let workload = Workload::generate(seed);
         let choices = &mut Choices::new(seed);
@@ -101,7 +108,8 @@ fn expressions_have_the_value_that_the_mesh_gives_them() {
                 let middle = workload::Around { parent: Some(&outer), brings };
                 let brings = workload::Brings::Iteration { number: &number, previous: &previous };
                 let around = &workload::Around { parent: Some(&middle), brings };
-                let ours = workload::Scope { input: &input, run: &run, result: &result, around };
+                let ours =
+                    workload::Scope { input: &input, run: &run, outcome: &outcome, result: &result, around };
                 let outer = Around::tasks(&known);
                 let middle =
                     Around { parent: Some(&outer), brings: Brings::Item { item: &item, index: 2, key } };

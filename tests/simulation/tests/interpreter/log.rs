@@ -66,7 +66,11 @@ impl Log {
         let tasks = tasks.into_iter().map(|(task, what)| (id(task), what)).collect();
         let request = RequestId { source: "test".to_owned(), id: "1".to_owned() };
         let run = RunId::for_request("workflow.w", &request, Shards::default());
-        Self { workflow: Workflow { name, tasks, output: None, timeout: None }, run, log: Vec::new() }
+        Self {
+            workflow: Workflow { name, tasks, output: None, timeout: None, finally: None },
+            run,
+            log: Vec::new(),
+        }
     }
 
     pub(crate) fn started<const N: usize>(tasks: [(&str, Task); N]) -> Self {

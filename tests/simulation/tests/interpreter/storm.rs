@@ -39,7 +39,7 @@ impl World {
                 let (timer, _) = self.timers.remove(1 + choices.below(self.timers.len() - 1));
                 self.fire(timer);
             }
-            2 => self.fire(Timer::Deadline),
+            2 => self.fire(choices.pick(&[&Timer::Deadline, &Timer::Finally]).clone()),
             3 if !self.unstored.is_empty() => {
                 let (subject, data) = self.unstored.remove(choices.below(self.unstored.len()));
                 self.store(&subject, &data);
@@ -190,6 +190,7 @@ fn notes(world: &World) -> Vec<&'static str> {
         ("given up with its group or loop", codes.contains(&"overtaken")),
         ("retry after a pause", is_set(|timer| matches!(timer, Timer::Retry { .. }))),
         ("grace", is_set(|timer| matches!(timer, Timer::Grace(_)))),
+        ("what is done finally", is_set(|timer| matches!(timer, Timer::Finally))),
         ("limited join", is_set(|timer| matches!(timer, Timer::Join(_)))),
         ("item, iteration or case", is_created(|part| part.parse::<u32>().is_ok())),
         ("task of a group", is_created(|part| part.parse::<u32>().is_err())),
@@ -247,6 +248,7 @@ fn the_fold_and_the_interpreter_decide_the_same() {
         "retry after a pause",
         "grace",
         "limited join",
+        "what is done finally",
         "item, iteration or case",
         "task of a group",
         "several attempts",

@@ -201,6 +201,13 @@ impl<'a> Draft<'a> {
         Template::Object(output)
     }
 
+    /// What is done finally can see of the run: what has ended, if it has.
+    pub(super) fn seen_finally(&self) -> View {
+        let nullable = |source: &Source| Source { nullable: true, ..source.clone() };
+        let sources = self.sources.values().map(nullable).collect();
+        View { sources, has_outcome: true, ..View::default() }
+    }
+
     /// Expressions of the output, over all tasks.
     pub(super) fn terms<'t>(&'t mut self, choices: &'t mut Choices) -> Terms<'t> {
         let own = self.sources.values().cloned();

@@ -4,6 +4,7 @@
 mod block;
 mod body;
 mod data;
+mod finally;
 mod graph;
 mod merge;
 mod run;
@@ -81,5 +82,7 @@ fn workflow(name: WorkflowName, capabilities: &[Capability], choices: &mut Choic
             Duration::from_secs(3_600)
         }
     });
-    Workflow { name: Some(name), tasks: draft.tasks, output, timeout }
+    let finally =
+        choices.chance("finally", 25).then(|| finally::finally(&maker, &draft.seen_finally(), choices));
+    Workflow { name: Some(name), tasks: draft.tasks, output, timeout, finally }
 }

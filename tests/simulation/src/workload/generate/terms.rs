@@ -59,6 +59,12 @@ impl Terms<'_> {
         if self.choices.chance("wrong kind", 1) {
             return self.number(0);
         }
+        if self.view.has_outcome && self.choices.chance("outcome asked for", 25) {
+            let status = self.choices.pick(&["completed", "failed", "cancelled"]);
+            let operator = self.choices.pick(&[Operator::Equal, Operator::Unequal]);
+            let asked = Expression::Outcome.field("status");
+            return Expression::binary(operator, asked, Expression::Literal(status.into()));
+        }
         match self.choices.weighted(&[
             (30, 0),
             (28, 1),
@@ -144,6 +150,10 @@ impl Terms<'_> {
     }
 
     pub(super) fn text(&mut self, depth: usize) -> Expression {
+        if self.view.has_outcome && self.choices.chance("outcome told", 20) {
+            let error = Expression::Outcome.field("error");
+            return error.field_or("code", Expression::Outcome.field("status"));
+        }
         match self.choices.weighted(&[(25, 0), (40, 1), (15, 2), (10, 3), (10, 4), (6, 5), (6, 6)]) {
             0 => Expression::Literal(self.choices.pick(&["", "x", "two words", "grün"]).into()),
             2 if depth > 0 => {
@@ -175,6 +185,9 @@ impl Terms<'_> {
 
     /// Something that has fields, or may be null.
     pub(super) fn root(&mut self) -> Expression {
+        if self.view.has_outcome && self.choices.chance("outcome passed on", 25) {
+            return Expression::Outcome;
+        }
         match self.source() {
             Some(source) if source.iterates && self.choices.chance("iterations asked for", 40) => {
                 Expression::Iterations(source.task)

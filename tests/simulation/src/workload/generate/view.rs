@@ -11,6 +11,8 @@ pub(super) struct View {
     pub(super) has_key: bool,
     /// What the iterations of the loop around make, if there is one.
     pub(super) previous: Option<Shape>,
+    /// Whether it is decided how the run ends.
+    pub(super) has_outcome: bool,
 }
 
 /// A task whose output may be used.

@@ -12,6 +12,11 @@ use crate::workload::{Body, Expression, Join, MergeBy, Often, OnFailure, Quota, 
 
 pub(super) fn workflow(workflow: &mut Workflow) {
     block(&mut workflow.tasks, &mut workflow.output, &Sight::default());
+    if let Some(finally) = &mut workflow.finally {
+        let tasks = workflow.tasks.keys().cloned().collect();
+        let sight = Sight { tasks, outcome: true, ..Sight::default() };
+        block(&mut finally.tasks, &mut None, &sight);
+    }
 }
 
 fn block(tasks: &mut BTreeMap<TaskId, Task>, output: &mut Option<Template>, outer: &Sight) {

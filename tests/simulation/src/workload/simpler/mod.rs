@@ -103,6 +103,12 @@ impl Simpler<'_> {
     fn workflow(&mut self, name: &WorkflowName, workflow: &Workflow) {
         self.change(name, |workflow| workflow.output = None);
         self.change(name, |workflow| workflow.timeout = None);
+        self.change(name, |workflow| workflow.finally = None);
+        self.change(name, |workflow| {
+            if let Some(finally) = &mut workflow.finally {
+                finally.timeout = None;
+            }
+        });
         for (place, tasks) in walk::blocks(workflow).into_iter().enumerate() {
             for (id, task) in tasks {
                 if tasks.len() > 1 {

@@ -3,12 +3,15 @@ use std::collections::BTreeMap;
 use mesh_schemas::TaskId;
 
 use crate::workload::template::Template;
-use crate::workload::{Body, Join, MergeBy, Often, OnFailure, Task, Work, Workflow};
+use crate::workload::{Body, Finally, Join, MergeBy, Often, OnFailure, Task, Work, Workflow};
 
 /// How much there is to understand of a workflow.
 pub(super) fn of_workflow(workflow: &Workflow) -> usize {
     let output = workflow.output.as_ref().map_or(0, Template::size);
-    10 + 2 * usize::from(workflow.timeout.is_some()) + output + of_block(&workflow.tasks)
+    let of_finally =
+        |finally: &Finally| 5 + usize::from(finally.timeout.is_some()) + of_block(&finally.tasks);
+    let finally = workflow.finally.as_ref().map_or(0, of_finally);
+    10 + 2 * usize::from(workflow.timeout.is_some()) + output + of_block(&workflow.tasks) + finally
 }
 
 fn of_block(tasks: &BTreeMap<TaskId, Task>) -> usize {
