@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::DEFAULT_MAX_INLINE;
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::name::Namespace;
 use crate::object::ObjectName;
@@ -101,11 +100,7 @@ impl Envelope {
             "workflow.started" => (length("input"), length(TAKEN_OVER)),
             _ => (0, 0),
         };
-        match input.min(taken_over) > DEFAULT_MAX_INLINE {
-            true => Some(LargePart::Data),
-            false if taken_over > input => Some(LargePart::Member(TAKEN_OVER)),
-            false => LargePart::of(&self.type_),
-        }
+        if taken_over > input { Some(LargePart::Member(TAKEN_OVER)) } else { LargePart::of(&self.type_) }
     }
 
     /// Where data is that the event does not carry. An event that carries its data may name any place where the same can

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use mesh_schemas::payload::{Parent, Taken, TaskCounts};
+use mesh_schemas::payload::{Parent, TakenOver, TaskCounts};
 use mesh_schemas::{Lane, RunId, TaskId, TaskKey, Timer, TraceContext, WorkflowName};
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ pub struct Run {
     counts: TaskCounts,
     end: EndState,
     /// What it takes over from another run.
-    taken: BTreeMap<TaskId, Taken>,
+    taken: Option<Box<TakenOver>>,
     /// Tasks before which it is paused, beside those of which the definition says so.
     pause_before: BTreeSet<TaskId>,
     /// What became of every task of the workflow itself, if that is kept.
@@ -156,7 +156,7 @@ impl Run {
             counts: TaskCounts::default(),
             plan,
             end: EndState::Open,
-            taken: Self::taken(started),
+            taken: started.data.taken_over.clone().map(Box::new),
             pause_before: started.data.pause_before.iter().cloned().collect(),
             kept: None,
             closing: None,

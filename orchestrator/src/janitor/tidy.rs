@@ -54,15 +54,29 @@ pub(super) async fn tidy(
     end: &StoredMessage,
     tidying: Tidying,
 ) -> Result<usize, NotDone> {
-    let mut removed = 0;
-    loop {
-        let more = tidy_once(shared, lease, run, end, tidying).await?;
-        removed += more;
-        // Events that came before the end was removed were left to this janitor, who may have read the run before that.
-        if more == 0 || tidying == Tidying::Archive || !is_left(&*shared.bus, &run).await? {
-            return Ok(removed);
+    let mut removed = tidy_once(shared, lease, run, end, tidying).await?;
+    if removed == 0 || tidying == Tidying::Archive {
+        return Ok(removed);
+    }
+    // Events that came before the end was removed were left to this janitor, who may have read the run before that. Nobody else
+    // will come by, as the end is gone.
+    while !lease.is_lost() {
+        let more = async {
+            let is_left = is_left(&*shared.bus, &run).await?;
+            if is_left { tidy_once(shared, lease, run, end, tidying).await } else { Ok(0) }
+        };
+        match more.await {
+            Ok(0) => break,
+            Ok(more) => removed += more,
+            Err(NotDone::Lost) => return Err(NotDone::Lost),
+            Err(NotDone::Unsettled) => {}
+            Err(NotDone::Bus(error)) => {
+                debug!(%run, %error, "what came late for a run is not removed yet");
+                sleep(SETTLING_PAUSE).await;
+            }
         }
     }
+    Ok(removed)
 }
 
 /// Whether the log has events of a run that is forgotten.

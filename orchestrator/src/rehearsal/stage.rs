@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 use mesh_bus::{Publish, RunOutcome};
 use mesh_core::{Action, Decision, Event, Fact, Run, Unreadable};
 use mesh_schemas::payload::{
-    CancelSignal, Parent, RequestRejected, TaskCompleted, TaskCreated, TaskError, TaskFailed,
+    CancelSignal, Parent, RequestRejected, TakenOver, TaskCompleted, TaskCreated, TaskError, TaskFailed,
     WorkflowStarted, rejection,
 };
 use mesh_schemas::{
     Envelope, Message, Namespace, RULES_VERSION, RequestId, RunId, Shards, SignalId, StoredMessage, Subject,
-    TaskKey, TaskVerb, Timer, TraceContext,
+    TaskId, TaskKey, TaskVerb, Timer, TraceContext,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -43,6 +43,10 @@ pub struct Opening {
     pub parent: Option<Parent>,
     /// What takes the place of values of the workflow's `config`.
     pub config: Option<Map<String, Value>>,
+    /// What it takes over from another run.
+    pub taken_over: Option<TakenOver>,
+    /// Tasks before which it is paused, beside those of which the definition says so.
+    pub pause_before: Vec<TaskId>,
 }
 
 /// What becomes of a request.
@@ -94,7 +98,19 @@ impl Rehearsal {
     /// # Errors
     /// [`Unreadable`] if an event of our own cannot be read back, which is a defect.
     pub fn begin(known: &Known, opening: Opening) -> Result<Begun, Unreadable> {
-        let Opening { namespace, run, request, correlation_id, trace, at, input, parent, config } = opening;
+        let Opening {
+            namespace,
+            run,
+            request,
+            correlation_id,
+            trace,
+            at,
+            input,
+            parent,
+            config,
+            taken_over,
+            pause_before,
+        } = opening;
         let workflow = known.plan.definition.name.clone();
         let reasons = match definitions::too_deep(&input) {
             Some(reason) => vec![reason],
@@ -126,8 +142,8 @@ impl Rehearsal {
             request: request.clone(),
             capability: None,
             parent,
-            taken_over: None,
-            pause_before: Vec::new(),
+            taken_over,
+            pause_before,
         };
         let Publish { message, .. } = encode::started(&frame, Some(workflow), run, &data);
         let stored = StoredMessage { message, sequence: 1, time: at };

@@ -28,6 +28,8 @@ pub(super) fn opening(input: Value) -> Opening {
         config: None,
         input,
         parent: None,
+        taken_over: None,
+        pause_before: Vec::new(),
     }
 }
 

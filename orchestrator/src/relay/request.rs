@@ -128,6 +128,7 @@ pub(super) async fn relay(
         }
         // Kept until the run is started.
         let _room = match reference {
+            _ if request.rerun.is_some() => shared.large_requests.acquire().await.ok(),
             Ok(Some(_)) => shared.large_requests.acquire().await.ok(),
             _ => None,
         };
@@ -141,6 +142,11 @@ pub(super) async fn relay(
     }
     .instrument(span)
     .await
+}
+
+/// Whether another orchestrator may know what this one does not.
+fn is_for_newer(shared: &Shared, rejection: &Rejection) -> bool {
+    rejection.code == rejection::UNUSABLE_WORKFLOW && shared.presence.has_newer()
 }
 
 /// The run that is to be done again, and the tasks before which the run is to be paused.
@@ -210,6 +216,7 @@ async fn start(
     if let Some(rerun) = &request.rerun {
         match rerun::prepare(shared, lease, &request.target, rerun).await? {
             Ok(found) => again.insert(found).complete(&mut request),
+            Err(rejection) if is_for_newer(shared, &rejection) => return super::leave(lease).await,
             Err(rejection) => return reject::request(shared, lease, stored, &request, rejection).await,
         }
     }
@@ -221,9 +228,7 @@ async fn start(
     let version = version.or_else(|| again.as_ref().map(|again| &again.digest));
     let known = match find(shared, lease, &request.target, version).await? {
         Ok(known) => known,
-        Err(rejection) if rejection.code == rejection::UNUSABLE_WORKFLOW && shared.presence.has_newer() => {
-            return super::leave(lease).await;
-        }
+        Err(rejection) if is_for_newer(shared, &rejection) => return super::leave(lease).await,
         Err(rejection) => return reject::request(shared, lease, stored, &request, rejection).await,
     };
     let reasons = known.input_errors(&request.input);
@@ -239,6 +244,11 @@ async fn start(
     if let Some(task) = request.pause_before.iter().find(|task| !known.plan.has_task(task)) {
         let rejection = rerun::no_task(&request.target, &known.plan, task);
         return reject::request(shared, lease, stored, &request, rejection).await;
+    }
+    let is_taken =
+        |task: &&TaskId| again.as_ref().is_some_and(|again| again.taken_over.tasks.contains_key(*task));
+    if let Some(task) = request.pause_before.iter().find(is_taken) {
+        return reject::request(shared, lease, stored, &request, rerun::no_stop(task)).await;
     }
     let data = WorkflowStarted {
         digest: known.plan.digest.clone(),

@@ -1,12 +1,16 @@
 //! Requests to do a run again: what the new run takes over.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_bus::history::{Stage, WholeRun, read_whole_run};
-use mesh_bus::{BusError, Target};
+use mesh_bus::history::{Stage, read_whole_run};
+use mesh_bus::topology::Stream;
+use mesh_bus::{Bus, BusError, Target};
 use mesh_core::{Event, Fact, NotRerun, Plan, Replay, Started, Unreadable};
 use mesh_schemas::payload::{Rerun, TakenOver, rejection};
-use mesh_schemas::{Digest, StoredMessage, TaskId, WorkflowName};
+use mesh_schemas::{
+    Digest, MAX_DATA_BYTES, RunId, StoredMessage, Subject, TaskId, WorkflowName, WorkflowVerb,
+};
 use serde_json::{Map, Value};
 
 use super::reject::Rejection;
@@ -14,6 +18,7 @@ use super::request::{Request, definition};
 use crate::lease::Lease;
 use crate::log::{self, Events};
 use crate::service::Shared;
+use crate::shard::newer_rules;
 use crate::store::Lost;
 
 /// Pause before the run is read again.
@@ -40,11 +45,42 @@ impl Again {
             request.input = self.input.take();
         }
         if let Some(mut config) = self.config.take() {
-            config.extend(request.config.take().unwrap_or_default());
+            put_on_top(&mut config, request.config.take().unwrap_or_default());
             request.config = Some(config);
         }
         request.correlation_id.get_or_insert_with(|| self.correlation_id.clone());
     }
+}
+
+/// Objects are merged key by key, all else is replaced.
+fn put_on_top(config: &mut Map<String, Value>, more: Map<String, Value>) {
+    for (key, value) in more {
+        match (config.get_mut(&key), value) {
+            (Some(Value::Object(inner)), Value::Object(more)) => put_on_top(inner, more),
+            (_, value) => drop(config.insert(key, value)),
+        }
+    }
+}
+
+/// Why there is nothing to take over.
+enum Stop {
+    Rejection(Rejection),
+    /// It cannot be told now.
+    Bus(BusError),
+}
+
+impl From<BusError> for Stop {
+    fn from(error: BusError) -> Self {
+        Self::Bus(error)
+    }
+}
+
+fn stop<T>(code: &'static str, reason: String) -> Result<T, Stop> {
+    Err(Stop::Rejection(Rejection::new(code, reason)))
+}
+
+fn invalid<T>(reason: String) -> Result<T, Stop> {
+    stop(rejection::INVALID_RERUN, reason)
 }
 
 /// What a run takes over that a request has done again, or why there is no such run.
@@ -54,27 +90,23 @@ pub(super) async fn prepare(
     target: &Target,
     rerun: &Rerun,
 ) -> Result<Result<Again, Rejection>, Lost> {
-    let Target::Workflow(workflow) = target else {
-        let reason = "rerunof: runs of workflows are done again; request a single task as before".to_owned();
-        return Ok(Err(Rejection::new(rejection::MALFORMED, reason)));
+    let read = async || match again(shared, target, rerun).await {
+        Ok(again) => Ok(Ok(again)),
+        Err(Stop::Rejection(rejection)) => Ok(Err(rejection)),
+        Err(Stop::Bus(error)) => Err(error),
     };
-    let _turn = shared.reads.long_run().await;
-    let read = || again(shared, target, workflow, rerun);
     lease.until_read("the run that is to be done again", READ_PAUSE, read).await.ok_or(Lost)
 }
 
-async fn again(
-    shared: &Shared,
-    target: &Target,
-    workflow: &WorkflowName,
-    rerun: &Rerun,
-) -> Result<Result<Again, Rejection>, BusError> {
-    let bus = &*shared.bus;
-    let WholeRun { events: stored, .. } = read_whole_run(bus, &rerun.of).await?;
-    let (first, rest) = match ended(shared, &stored, rerun) {
-        Ok(parts) => parts,
-        Err(rejection) => return Ok(Err(rejection)),
+async fn again(shared: &Shared, target: &Target, rerun: &Rerun) -> Result<Again, Stop> {
+    let Target::Workflow(workflow) = target else {
+        let reason = "rerunof: runs of workflows are done again; request a single task as before".to_owned();
+        return stop(rejection::MALFORMED, reason);
     };
+    let _turn = shared.reads.long_run().await;
+    let (bus, of) = (&*shared.bus, &rerun.of);
+    let stored = read_whole_run(bus, of).await?.events;
+    let (first, rest) = ended(bus, workflow, &stored, of).await?;
     let begin = match Event::read(bus.namespace(), first) {
         Err(Unreadable::Elsewhere(reference)) => {
             let (content, _) = log::content(bus, &reference).await?;
@@ -82,88 +114,115 @@ async fn again(
         }
         read => read,
     };
-    let invalid = |reason: String| Ok(Err(Rejection::new(rejection::INVALID_RERUN, reason)));
-    let started = match begin.as_ref().map(|begin| &begin.fact) {
-        Ok(Fact::Started(started)) => started.clone(),
-        Ok(_) => return invalid(format!("run {} has no beginning", rerun.of)),
-        Err(error) => return invalid(format!("run {} cannot be read: {error}", rerun.of)),
+    let begin = match begin {
+        Ok(begin) => begin,
+        Err(Unreadable::Newer(error)) => return stop(rejection::UNUSABLE_WORKFLOW, error),
+        Err(error) => return invalid(format!("the beginning of run {of} cannot be read: {error}")),
     };
-    let Ok(begin) = begin else { return invalid(format!("run {} has no beginning", rerun.of)) };
-    if let Some(reason) = unfit(&started, workflow, rerun, shared.rules) {
-        return invalid(reason);
+    let Fact::Started(started) = begin.fact.clone() else {
+        return invalid(format!("run {of} has no beginning"));
+    };
+    fits(&started, workflow, of)?;
+    if let Some(reason) = newer_rules(shared, &started) {
+        return stop(rejection::UNUSABLE_WORKFLOW, reason);
     }
-    let plan = match definition(shared, workflow, Some(&started.data.digest)).await? {
-        Ok(known) => std::sync::Arc::clone(&known.plan),
-        Err(rejection) => return Ok(Err(rejection)),
-    };
-    let mut replay = Replay::keeping(&begin, &started, std::sync::Arc::clone(&plan));
+    let known = definition(shared, workflow, Some(&started.data.digest)).await?;
+    let plan = Arc::clone(&known.map_err(Stop::Rejection)?.plan);
+    let mut replay = Replay::keeping(&begin, &started, Arc::clone(&plan));
     let lost = log::lost(bus.namespace(), rest);
     for chunk in rest.chunks(AT_A_TIME) {
         match log::events(bus, chunk, &begin, &lost).await? {
-            Ok(Events { events, .. }) => events.iter().for_each(|event| replay.take(event)),
-            Err(newer) => return invalid(format!("run {} cannot be read: {newer}", rerun.of)),
+            Ok(Events { events, .. }) => {
+                events.iter().filter(|event| event.fact != Fact::Ended).for_each(|event| replay.take(event))
+            }
+            Err(newer) => return stop(rejection::UNUSABLE_WORKFLOW, newer),
         }
         tokio::task::yield_now().await;
     }
-    let tasks = match replay.finish().0.taken_over(&rerun.from) {
-        Ok(tasks) => tasks,
-        Err(NotRerun::NoTask(task)) => {
-            return Ok(Err(no_task(target, &plan, &task)));
-        }
+    let (run, _) = replay.finish();
+    if !run.has_ended() {
+        return invalid(format!(
+            "what is kept of run {of} does not lead to its end, so it is not known what went well: the oldest histories are \
+             dropped where --history-limit is reached. Start the workflow anew"
+        ));
+    }
+    let taken_over = match run.taken_over(&rerun.from) {
+        Ok(taken_over) => taken_over,
+        Err(NotRerun::NoTask(task)) => return Err(Stop::Rejection(no_task(target, &plan, &task))),
         Err(NotRerun::NothingToDo) => {
             return invalid(format!(
-                "everything in run {} went well: name a task that is to be done again (--from TASK, rerunfrom)",
-                rerun.of
+                "everything in run {of} went well: name a task that is to be done again (--from TASK, rerunfrom)"
             ));
         }
     };
+    let bytes = serde_json::to_string(&taken_over).map_or(0, |text| text.len());
+    if bytes > MAX_DATA_BYTES {
+        return invalid(format!(
+            "what the new run would take over from run {of} is {bytes} bytes of JSON, and at most {MAX_DATA_BYTES} are \
+             allowed: start the workflow anew"
+        ));
+    }
     let Started { data, correlation_id, .. } = *started;
-    Ok(Ok(Again {
+    Ok(Again {
         digest: data.digest,
         input: data.input,
         config: data.config,
-        correlation_id: correlation_id.unwrap_or_else(|| rerun.of.to_string()),
-        taken_over: TakenOver { run: rerun.of, tasks },
-    }))
+        correlation_id: correlation_id.unwrap_or_else(|| of.to_string()),
+        taken_over,
+    })
 }
 
 /// The beginning of a run that has ended, and what came behind it.
-fn ended<'a>(
-    shared: &Shared,
+async fn ended<'a>(
+    bus: &dyn Bus,
+    workflow: &WorkflowName,
     stored: &'a [StoredMessage],
-    rerun: &Rerun,
-) -> Result<(&'a StoredMessage, &'a [StoredMessage]), Rejection> {
-    let place = |stage| stored.iter().position(|it| Stage::of(shared.bus.namespace(), it) == stage);
-    let Some(begin) = place(Stage::Beginning) else {
-        let reason = format!(
-            "there is no run {}, or it is kept no longer: `mesh runs list` shows those there are",
-            rerun.of
-        );
-        return Err(Rejection::new(rejection::UNKNOWN_RUN, reason));
+    of: &RunId,
+) -> Result<(&'a StoredMessage, &'a [StoredMessage]), Stop> {
+    let place = |stage| stored.iter().position(|it| Stage::of(bus.namespace(), it) == stage);
+    let begin = place(Stage::Beginning);
+    if begin.is_none() || place(Stage::End).is_none() {
+        // A server that is behind may have answered. That something is not there is asked of who knows.
+        for &verb in WorkflowVerb::ALL {
+            let subject = Subject::Workflow { verb, workflow: Some(workflow.clone()), run: *of };
+            let is_there = bus.last(Stream::Events, &subject.render(bus.namespace())).await?.is_some();
+            if is_there && (verb != WorkflowVerb::Started || begin.is_none()) {
+                let operation = format!("read run {of}");
+                let error = "the server that answered is behind".to_owned();
+                return Err(BusError::Unavailable { operation, error }.into());
+            }
+        }
+    }
+    let Some(begin) = begin else {
+        let reason =
+            format!("there is no run {of}, or it is kept no longer: `mesh runs list` shows those there are");
+        return stop(rejection::UNKNOWN_RUN, reason);
     };
     if place(Stage::End).is_none() {
-        let reason = format!(
-            "run {} has not ended: wait for that, or end it with `mesh runs cancel {}`",
-            rerun.of, rerun.of
-        );
-        return Err(Rejection::new(rejection::INVALID_RERUN, reason));
+        return invalid(format!(
+            "run {of} has not ended: wait for that, or end it with `mesh runs cancel {of}`"
+        ));
     }
     Ok((&stored[begin], &stored[begin + 1..]))
 }
 
-/// Why a run cannot be done again by a request for this workflow.
-fn unfit(started: &Started, workflow: &WorkflowName, rerun: &Rerun, rules: u32) -> Option<String> {
-    let run = &rerun.of;
+/// Whether a run can be done again by a request for this workflow.
+fn fits(started: &Started, workflow: &WorkflowName, of: &RunId) -> Result<(), Stop> {
     match (&started.workflow, &started.lost) {
-        (_, Some(error)) => Some(format!("what run {run} began with is lost: {error}")),
-        (None, _) => Some(format!("run {run} is a single task: request it as before")),
-        (Some(other), _) if other != workflow => Some(format!("run {run} is one of workflow '{other}'")),
-        _ if started.data.rules > rules => Some(format!(
-            "run {run} is one by rules {}, and {rules} are the newest known here",
-            started.data.rules
-        )),
-        _ => None,
+        (_, Some(error)) => invalid(format!("what run {of} began with is lost: {error}")),
+        (None, _) => invalid(format!("run {of} is a single task: request it as before")),
+        (Some(other), _) if other != workflow => invalid(format!("run {of} is one of workflow '{other}'")),
+        _ => Ok(()),
     }
+}
+
+/// The rejection of a request to stop before a task that is not begun, as it is taken over.
+pub(super) fn no_stop(task: &TaskId) -> Rejection {
+    let reason = format!(
+        "task '{task}' is taken over, so the run does not stop before it: have it done again (--from {task}, rerunfrom), or leave \
+         it out of --pause-before (pausebefore)"
+    );
+    Rejection::new(rejection::INVALID_RERUN, reason)
 }
 
 /// The rejection of a request that names a task which the workflow itself does not have.

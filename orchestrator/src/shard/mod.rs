@@ -24,7 +24,7 @@ use crate::service::{Shared, until_it_works};
 pub(crate) use cache::Memory;
 pub(crate) use checkpoint::checkpoint_object;
 use follower::Follower;
-pub(crate) use read::Reads;
+pub(crate) use read::{Reads, newer_rules};
 
 /// Bytes of events, with what they refer to, that wait for their runs or whose decisions are being stored before no more
 /// are taken: there is room for one of the largest while another is stored.

@@ -223,7 +223,7 @@ impl Loader {
 }
 
 /// Why this orchestrator does not know the rules that a run follows, if so.
-pub(super) fn newer_rules(shared: &Shared, started: &Started) -> Option<String> {
+pub(crate) fn newer_rules(shared: &Shared, started: &Started) -> Option<String> {
     let (rules, known) = (started.data.rules, shared.rules);
     (rules > known).then(|| format!("a run by rules {rules}, and {known} are the newest known here"))
 }

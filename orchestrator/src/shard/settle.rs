@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mesh_bus::history::Stage;
+use mesh_bus::history::{Stage, is_checkpoint};
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, Content as InLetter, DeadEnd, History, Publish};
 use mesh_core::{Decision, Header};
@@ -127,7 +127,9 @@ async fn stands_in_the_log(bus: &dyn Bus, lease: &Lease, stored: &StoredMessage)
     loop {
         let read = || bus.read_run_itself(&run);
         let itself = lease.until_read("the run", BEHIND_PAUSE, read).await.ok_or(Lost)?;
-        if itself.events.is_empty() || itself.end >= stored.sequence {
+        // Nothing at all is also what a server says that is behind. It has at least the checkpoint, if it is not.
+        let is_empty = itself.events.is_empty() && !is_checkpoint(bus.namespace(), stored);
+        if is_empty || itself.end >= stored.sequence {
             return Ok(itself.events.iter().any(frames_a_run));
         }
         if lease.is_lost() {

@@ -107,7 +107,9 @@ pub const EVENTS: &[EventType] = &[
         subject: "workflow.requested.{workflow}",
         stream: Some("INBOX"),
         writers: &[Writer::Anyone],
-        description: "Asks for a run of a workflow. The same `source` and `id` ask for the same run.",
+        description: "Asks for a run of a workflow. The same `source` and `id` ask for the same run. Extensions: `config` (a JSON object \
+                      as text) takes the place of values of the workflow's; `pausebefore` (ids of tasks, with commas between) \
+                      pauses the run before them; `rerunof` (a run id) and `rerunfrom` (ids) do a run that has ended again in part.",
         body: Body::Input,
         operation: Some((Action::Send, Role::Client)),
     },

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,11 @@ pub struct Rerun {
 pub struct TakenOver {
     /// The other run.
     pub run: RunId,
-    /// The tasks that are not done again.
+    /// The tasks that are not done again, unless something that they need goes otherwise now.
     pub tasks: BTreeMap<TaskId, Taken>,
+    /// The tasks that were skipped.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub skipped: BTreeSet<TaskId>,
 }
 
 /// What became of a task in an earlier run.

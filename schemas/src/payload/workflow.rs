@@ -27,7 +27,7 @@ pub struct WorkflowStarted {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
     /// For a run that does another again in part: what it takes over; not here if the event's `dataref` ends in
-    /// `#/taken_over`, but there. If both this and the input are large, all of the data is.
+    /// `#/taken_over`, but there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_over: Option<TakenOver>,
     /// Tasks before which it is paused, beside those of which the definition says so.

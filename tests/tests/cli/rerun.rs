@@ -18,7 +18,7 @@ use crate::support::Person;
 const FORK: &str = "
 mesh: v1
 name: fork
-config: { extra: none }
+config: { extra: { some: none, more: none } }
 output: { left: '${tasks.left.output}', right: '${tasks.right.output}', both: '${tasks.both.output}' }
 tasks:
   first: { agent: echo, with: { task: first, n: '${input.n}' } }
@@ -92,10 +92,20 @@ async fn a_run_is_done_again_from_where_it_went_wrong() -> Result<()> {
         refused.code != 0 && refused.err.contains("everything in run") && refused.err.contains("--from TASK"),
         "{refused:?}"
     );
-    let rerun = ["runs", "rerun", "@last", "--from", "both", "--set", "extra=much", "--wait"];
+    let rerun = ["runs", "rerun", "@last", "--from", "both", "--set", "extra.some=much", "--wait"];
     let again = person.says(&rerun).await?.json()?;
     assert_eq!(taken(&done).await, ["both"]);
-    assert_eq!((&again["both"]["extra"], &again["right"]["n"]), (&json!("much"), &json!(2)));
+    assert_eq!((&again["both"]["extra"]["some"], &again["right"]["n"]), (&json!("much"), &json!(2)));
+    let rerun = ["runs", "rerun", "@last", "--from", "both", "--set", "extra.more=yes", "--wait"];
+    let again = person.says(&rerun).await?.json()?;
+    assert_eq!(again["both"]["extra"], json!({"some": "much", "more": "yes"}), "beside what was said before");
+    taken(&done).await;
+    let stop = ["runs", "rerun", "@last", "--from", "both", "--pause-before", "left", "--wait"];
+    let refused = person.says(&stop).await?;
+    ensure!(
+        refused.err.contains("task 'left' is taken over, so the run does not stop before it"),
+        "{refused:?}"
+    );
     let refused = person.says(&["runs", "rerun", "@last", "--from", "nothing", "--wait"]).await?;
     ensure!(
         refused.err.contains("has no task 'nothing' of its own: it has both, first, left, right"),
@@ -114,8 +124,7 @@ async fn an_archived_run_is_done_again_with_large_outputs() -> Result<()> {
     let orchestrator = world.orchestrator_with(Options { retention, ..Options::default() }).await?;
     let (agent, done) = echo(&world).await?;
     world.apply(FORK).await?;
-    // What is taken over goes by reference, then what it began with as well.
-    for (bytes, member) in [(40_000, "#/taken_over\""), (200_000, "\"")] {
+    for (bytes, member) in [(40_000, "#/taken_over\""), (200_000, "#/taken_over\"")] {
         let input = json!({"n": "x".repeat(bytes), "fail": false});
         let run = world.start("fork", input).await?;
         let first = world.ended(run).await?;
@@ -193,6 +202,31 @@ async fn a_run_stops_before_the_tasks_that_its_request_names() -> Result<()> {
     person.says(&["runs", "resume", run]).await?.well()?;
     world.ended(run.parse()?).await?;
     assert_eq!(taken(&done).await, ["both"]);
+    agent.stop().await?;
+    orchestrator.stop().await
+}
+
+#[tokio::test]
+async fn a_run_whose_events_are_dropped_is_not_done_again_from_the_beginning() -> Result<()> {
+    let server = TestServer::start()?;
+    let world = World::on(&server.url()).await?;
+    let retention = Retention { grace: std::time::Duration::ZERO, ..Retention::default() };
+    let orchestrator = world.orchestrator_with(Options { retention, ..Options::default() }).await?;
+    let (agent, done) = echo(&world).await?;
+    world.apply(FORK).await?;
+    let run = world.start("fork", json!({"n": 1, "fail": true})).await?;
+    world.ended(run).await?;
+    let history = world.first(Stream::History, &format!("history.fork.failed.{run}")).await?;
+    // Its beginning and its end are all that is left in the log.
+    while !world.stored(Stream::Events, &format!("*.*.*.*.{run}.>")).await?.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    mesh_bus::Bus::remove(&*world.bus, Stream::History, history.sequence).await?;
+    taken(&done).await;
+    let person = Person::of(&world)?;
+    let refused = person.says(&["runs", "rerun", &run.to_string(), "--wait"]).await?;
+    ensure!(refused.code != 0 && refused.err.contains("does not lead to its end"), "{refused:?}");
+    ensure!(taken(&done).await.is_empty(), "nothing was done");
     agent.stop().await?;
     orchestrator.stop().await
 }

@@ -18,7 +18,7 @@ use crate::event::{Event, Started};
 use crate::plan::Plan;
 
 /// Version of the form in which a state is written. One more with every change of what is written, or of what it means.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// Largest state that is written. A run that holds more is folded from its log: writing it down again and again would
 /// cost more than that.

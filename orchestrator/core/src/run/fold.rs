@@ -1,6 +1,7 @@
 //! What one event leads to.
 
 mod adaptive;
+mod again;
 mod begin;
 mod child;
 mod close;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use mesh_schemas::definition::Span;
 use mesh_schemas::payload::{
-    RunError, Taken, TaskCounts, WorkflowCancelled, WorkflowCompleted, WorkflowFailed, code,
+    RunError, TakenOver, TaskCounts, WorkflowCancelled, WorkflowCompleted, WorkflowFailed, code,
 };
 use mesh_schemas::{Attempt, TaskId};
 use serde_json::Value;
@@ -50,7 +51,7 @@ pub(super) struct Fold<'a> {
     hold: &'a mut Hold,
     end: &'a mut EndState,
     closing: &'a mut Option<Box<Closing>>,
-    taken: &'a BTreeMap<TaskId, Taken>,
+    taken: Option<&'a TakenOver>,
     pause_before: &'a BTreeSet<TaskId>,
     kept: &'a mut Option<BTreeMap<TaskId, Ended>>,
     /// When what is begun is over whatever happens.
@@ -108,7 +109,7 @@ impl Run {
             end: &mut self.end,
             deadline: self.closing.as_ref().map_or(self.header.deadline, |closing| closing.due),
             closing: &mut self.closing,
-            taken: &self.taken,
+            taken: self.taken.as_deref(),
             pause_before: &self.pause_before,
             kept: &mut self.kept,
             id: &event.id,

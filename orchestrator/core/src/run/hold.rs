@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::view::TaskView;
 use crate::decision::{Action, Child, Route};
 
-/// What a run keeps back while it is paused, and what people told it.
+/// What a run keeps back while it is paused, what people told it, and what it does otherwise than another run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Hold {
     /// Nothing new is begun.
@@ -24,6 +24,9 @@ pub(super) struct Hold {
     /// Work that failed for good and that somebody may have tried again.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) stuck: BTreeSet<TaskId>,
+    /// Tasks that went otherwise than in the run that this one does again: what needs them is not taken over.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) otherwise: BTreeSet<TaskId>,
     /// Inputs that people gave to tasks, in place of those that the definition makes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) inputs: BTreeMap<TaskId, Value>,

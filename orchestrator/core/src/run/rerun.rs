@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesh_schemas::TaskId;
-use mesh_schemas::payload::Taken;
+use mesh_schemas::payload::{Taken, TakenOver};
 
 use super::Run;
-use crate::event::Started;
 use crate::expression::{Ended, Status};
 use crate::plan::Block;
 
@@ -22,10 +21,6 @@ pub enum NotRerun {
 }
 
 impl Run {
-    pub(super) fn taken(started: &Started) -> BTreeMap<TaskId, Taken> {
-        started.data.taken_over.as_ref().map(|taken| taken.tasks.clone()).unwrap_or_default()
-    }
-
     /// What a run takes over that does this one again from these tasks on. What did not go well is done again in any case, and
     /// so is all that follows from what is; what was skipped is decided anew.
     ///
@@ -33,15 +28,19 @@ impl Run {
     ///
     /// # Errors
     /// [`NotRerun`].
-    pub fn taken_over(&self, from: &[TaskId]) -> Result<BTreeMap<TaskId, Taken>, NotRerun> {
+    pub fn taken_over(&self, from: &[TaskId]) -> Result<TakenOver, NotRerun> {
         let (block, none) = (&self.plan.root, BTreeMap::new());
         let kept = self.kept.as_ref().unwrap_or(&none);
         let mut again = BTreeSet::new();
         for task in from {
             again.insert(block.index(task.as_str()).ok_or_else(|| NotRerun::NoTask(task.clone()))?);
         }
-        let went_wrong = |id: &TaskId| kept.get(id).is_none_or(|ended| ended.status == Status::Failed);
-        again.extend((0..block.nodes.len()).filter(|place| went_wrong(&block.nodes[*place].id)));
+        let went_wrong = |place: &usize| match kept.get(&block.nodes[*place].id) {
+            Some(ended) => ended.status == Status::Failed,
+            // Where all went on without it, nothing was wrong with that.
+            None => !self.root.released.contains(place),
+        };
+        again.extend((0..block.nodes.len()).filter(went_wrong));
         if again.is_empty() {
             return Err(NotRerun::NothingToDo);
         }
@@ -55,7 +54,10 @@ impl Run {
             let iterations = ended.iterations.as_deref().cloned();
             (id.clone(), Taken { output: ended.output.clone(), iterations, measures })
         };
-        Ok(kept.iter().filter(is_taken).map(taken).collect())
+        let tasks = kept.iter().filter(is_taken).map(taken).collect();
+        let skipped = kept.iter().filter(|(_, ended)| ended.status == Status::Skipped);
+        let skipped = skipped.map(|(id, _)| id.clone()).collect();
+        Ok(TakenOver { run: self.header.run, tasks, skipped })
     }
 }
 

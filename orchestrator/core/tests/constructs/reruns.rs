@@ -63,6 +63,43 @@ fn what_was_skipped_is_decided_anew_and_so_is_what_was_taken_over() {
 }
 
 #[test]
+fn what_needs_something_that_goes_otherwise_now_is_not_taken_over() {
+    let text = "output: '${tasks.z.output}'\ntasks:\n  x: {agent: worker, when: input.b}\n  y: {agent: worker, needs: [x], on_skipped: run, with: \
+                '${tasks.x.output}'}\n  s: {agent: worker, needs: [y], when: 'false'}\n  z: {agent: worker, needs: [y, s], on_skipped: run, \
+                with: '${tasks.y.output}'}\n  w: {agent: worker}\n";
+    for (before, now) in [(false, true), (true, false)] {
+        let mut story = Story::of(text, json!({"b": before}));
+        if before {
+            story.done("x", json!("x"));
+        }
+        story.done("w", json!(0)).done("y", json!(1)).done("z", json!(2));
+        let mut again = story.again(&["w"], json!({"b": now})).unwrap();
+        if now {
+            assert_eq!(again.new_work(), ["w", "x"]);
+            assert_eq!(again.done("x", json!("x")).new_work(), ["y"]);
+        } else {
+            assert_eq!(again.new_work(), ["w", "y"]);
+        }
+        assert_eq!(again.created("y").1, if now { json!("x") } else { json!(null) });
+        assert_eq!(again.done("y", json!(3)).new_work(), ["z"], "what follows from that, too");
+        again.done("z", json!(4)).done("w", json!(0));
+        assert_eq!(again.output(), json!(4));
+    }
+}
+
+#[test]
+fn what_a_race_went_on_without_was_not_wrong() {
+    let text = "output: '${tasks.b.output}'\ntasks:\n  quick: {agent: worker}\n  slow: {agent: worker}\n  a: {agent: worker, needs: [quick, \
+                slow], join: any}\n  b: {agent: worker, needs: [a]}\n";
+    let mut story = Story::of(text, json!({}));
+    story.done("quick", json!(1)).done("a", json!(2)).done("b", json!(3));
+    assert_eq!(story.output(), json!(3));
+    assert_eq!(story.again(&[], json!({})).err(), Some(NotRerun::NothingToDo));
+    let mut again = story.again(&["b"], json!({})).unwrap();
+    assert_eq!((again.status("a"), again.done("b", json!(4)).output()), ("done", json!(4)));
+}
+
+#[test]
 fn loops_groups_and_measures_are_taken_over_as_a_whole() {
     let text = "output: ['${tasks.each.output}', '${tasks.group.output}', '${tasks.rep.iterations}', '${tasks.sum.output.quality}', \
                 '${tasks.last.output}']\ntasks:\n  each: {foreach: {in: [1, 2]}, agent: worker}\n  group: {tasks: {x: {agent: worker}}, \

@@ -7,7 +7,7 @@ use mesh_core::{
     Action, Child, Decision, End, Event, Fact, NotRerun, Plan, Replay, Route, Run, Started, check,
 };
 use mesh_schemas::document::Format;
-use mesh_schemas::payload::{Parent, TakenOver, TaskCompleted, TaskError, WorkflowStarted};
+use mesh_schemas::payload::{Parent, TaskCompleted, TaskError, WorkflowStarted};
 use mesh_schemas::{Attempt, Lane, RULES_VERSION, RequestId, RunId, Shards, TaskId, TaskKey, Timer};
 use serde_json::{Map, Value, json};
 
@@ -57,9 +57,8 @@ impl Story {
         let mut replay = Replay::keeping(&self.log[0], started, self.run.plan());
         self.log[1..].iter().for_each(|event| replay.take(event));
         let from: Vec<TaskId> = from.iter().map(|id| task(id)).collect();
-        let tasks = replay.finish().0.taken_over(&from)?;
         // As it stands in the log.
-        let taken = serde_json::to_value(TakenOver { run: run_id(), tasks }).unwrap();
+        let taken = serde_json::to_value(replay.finish().0.taken_over(&from)?).unwrap();
         Ok(Self::follow(self.run.plan(), input, |data| {
             data.taken_over = Some(serde_json::from_value(taken).unwrap());
         }))

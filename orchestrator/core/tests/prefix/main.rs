@@ -225,13 +225,16 @@ proptest! {
     fn what_is_taken_over_is_not_done_again(
         shapes in shapes(),
         choices in prop::collection::vec(any::<u16>(), 0..40),
+        from in prop::option::of(any::<prop::sample::Index>()),
     ) {
         let mut world = World::new(workflow::plan(&shapes));
         for choice in choices {
             world.happen(choice);
         }
         world.end();
-        if let Some((mut again, taken)) = world.again() {
+        let tasks: Vec<TaskId> = world.plan.definition.tasks.keys().cloned().collect();
+        let from: Vec<TaskId> = from.iter().map(|from| from.get(&tasks).clone()).collect();
+        if let Some((mut again, taken)) = world.again(&from) {
             again.end();
             prop_assert!(again.run.has_ended(), "{:?}", again.run);
             for decision in &again.decided {

@@ -51,14 +51,14 @@ impl World {
         Self::taking_over(plan, None)
     }
 
-    /// A run that does this one again, and the tasks that it takes over; none if all went well.
-    pub(crate) fn again(&self) -> Option<(Self, BTreeSet<TaskId>)> {
+    /// A run that does this one again from tasks on, and the tasks that it takes over; none if nothing is left to do.
+    pub(crate) fn again(&self, from: &[TaskId]) -> Option<(Self, BTreeSet<TaskId>)> {
         let Fact::Started(started) = &self.log[0].fact else { unreachable!("a log begins with started") };
         let mut replay = Replay::keeping(&self.log[0], started, Arc::clone(&self.plan));
         self.log[1..].iter().for_each(|event| replay.take(event));
-        let tasks = replay.finish().0.taken_over(&[]).ok()?;
-        let taken = tasks.keys().cloned().collect();
-        Some((Self::taking_over(Arc::clone(&self.plan), Some(TakenOver { run: run_id(), tasks })), taken))
+        let taken_over = replay.finish().0.taken_over(from).ok()?;
+        let taken = taken_over.tasks.keys().cloned().collect();
+        Some((Self::taking_over(Arc::clone(&self.plan), Some(taken_over)), taken))
     }
 
     fn taking_over(plan: Arc<Plan>, taken_over: Option<TakenOver>) -> Self {

@@ -146,6 +146,8 @@ fn opening(known: &Known, case: &Case) -> Result<Opening, Unreadable> {
         input: case.input.clone(),
         parent: None,
         config: case.config.clone(),
+        taken_over: None,
+        pause_before: Vec::new(),
     })
 }
 

@@ -53,6 +53,8 @@ pub fn replay(recorded: &Recorded, changed: &Known) -> Result<Replayed, Unreadab
         input: recorded.started.data.input.clone(),
         parent: recorded.started.data.parent.clone(),
         config: recorded.started.data.config.clone(),
+        taken_over: recorded.started.data.taken_over.clone(),
+        pause_before: recorded.started.data.pause_before.clone(),
     };
     match Rehearsal::begin(changed, opening)? {
         Begun::Rejected(rejected) => {

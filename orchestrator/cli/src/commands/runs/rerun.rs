@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
 use clap::Args;
-use mesh_bus::{Bus, Target, run_of};
+use mesh_bus::topology::Stream;
+use mesh_bus::{Bus, BusError, Target, run_of};
 use mesh_schemas::payload::Rerun as Wish;
-use mesh_schemas::{ErrorCode, TaskId};
+use mesh_schemas::{ErrorCode, RunId, Subject, TaskId, WorkflowName};
 use serde_json::Value;
 
 use super::show::unknown;
-use super::state::RunReader;
 use super::watch::{Attending, attend};
 use crate::commands::start::{Overrides, read_input, request, request_id, start};
 use crate::connection::Connection;
@@ -51,10 +51,8 @@ impl Rerun {
         let config = self.overrides.read()?;
         let bus: Arc<dyn Bus> = Arc::new(connection.connect().await?);
         let of = self.run.resolve(&*bus).await?;
-        let Some(state) = RunReader::new(Arc::clone(&bus)).read(&of).await? else {
-            return Err(unknown(bus, of).await);
-        };
-        let Some(workflow) = state.target.workflow else {
+        let Some(target) = target(&*bus, &of).await? else { return Err(unknown(bus, of).await) };
+        let Some(workflow) = target else {
             let message = format!("run {of} is a single task and has no parts: `mesh call` does it again");
             return Err(Failure::new(ErrorCode::Combination, message).into());
         };
@@ -71,4 +69,22 @@ impl Rerun {
         }
         start(&*bus, run, &request, self.output).await
     }
+}
+
+/// The workflow of a run, which a single task has none of; `None` if nobody knows the run.
+async fn target(bus: &dyn Bus, run: &RunId) -> Result<Option<Option<WorkflowName>>, BusError> {
+    let namespace = bus.namespace();
+    let places = [
+        (Stream::Events, format!("{namespace}.workflow.started.*.-.{run}")),
+        (Stream::History, format!("{namespace}.history.*.*.{run}")),
+    ];
+    for (stream, subject) in places {
+        if let Some(found) = bus.last(stream, &subject).await?
+            && let Ok(Subject::Workflow { workflow, .. } | Subject::History { workflow, .. }) =
+                Subject::parse(namespace, &found.message.subject)
+        {
+            return Ok(Some(workflow));
+        }
+    }
+    Ok(None)
 }

@@ -43,7 +43,7 @@ impl Fold<'_> {
             return self.over(at, frame, queue, place, Outcome::Skipped);
         }
         let path = at.path(place);
-        let taken = Some(self.taken).filter(|_| at.is_run()).and_then(|taken| taken.get(&node.id));
+        let taken = self.taken_for(at, node);
         if taken.is_none() && self.stops_before(at, node) {
             self.pause(None, Some(task_id(&path)));
         }
@@ -63,8 +63,10 @@ impl Fold<'_> {
             },
         };
         if let (Some(taken), None) = (taken, &outcome) {
-            self.counts.done += 1;
-            self.finish(at, frame, queue, place, NodeState::Done(None), rerun::ended(taken));
+            // What is made of other tasks is counted by those.
+            self.counts.done +=
+                u32::from(matches!((&node.recurring, &node.step), (Recurring::Once, Step::Work(_))));
+            self.note_end(at, frame, queue, place, NodeState::Done(None), rerun::ended(taken));
             return Ok(());
         }
         if let Some(state) = state {

@@ -70,8 +70,22 @@ impl Fold<'_> {
         Ok(())
     }
 
+    /// A task has ended for good, and not as one that is taken over.
+    fn finish(
+        &mut self,
+        at: At<'_>,
+        frame: &mut Frame,
+        queue: &mut Vec<usize>,
+        place: usize,
+        state: NodeState,
+        ended: Ended,
+    ) {
+        self.compare(at, place, ended.status);
+        self.note_end(at, frame, queue, place, state, ended);
+    }
+
     /// Notes how a task ended for good, and that those behind it are to be told.
-    pub(super) fn finish(
+    pub(super) fn note_end(
         &mut self,
         at: At<'_>,
         frame: &mut Frame,

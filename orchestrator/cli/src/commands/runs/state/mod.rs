@@ -2,6 +2,7 @@
 
 mod fold;
 mod lost;
+mod past;
 mod progress;
 mod read;
 mod task;
@@ -21,7 +22,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use lost::Results;
-pub(crate) use progress::{Past, Progress};
+pub(crate) use past::Past;
+pub(crate) use progress::Progress;
 pub(crate) use read::{RunReader, data, ended, registered, run_filters, task_notes};
 pub(crate) use task::{AttemptState, Served, TaskState, Waiting, has_ended, rank};
 

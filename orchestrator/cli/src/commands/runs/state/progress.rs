@@ -8,6 +8,7 @@ use mesh_schemas::{RunId, TaskId};
 use serde::Serialize;
 
 use super::RunState;
+use super::past::Past;
 use crate::text;
 
 /// Tasks at work that are named to people.
@@ -27,28 +28,6 @@ pub(crate) struct Progress {
     /// The run of the same workflow that completed last, from which that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     estimated_from: Option<RunId>,
-}
-
-/// How long the tasks of a workflow took.
-#[derive(Debug)]
-pub(crate) struct Past {
-    run: RunId,
-    millis: BTreeMap<TaskId, u64>,
-}
-
-impl Past {
-    /// How long they took in a run.
-    pub(crate) fn of(state: &RunState) -> Self {
-        let mut spans: BTreeMap<TaskId, (DateTime<Utc>, DateTime<Utc>)> = BTreeMap::new();
-        for task in &state.tasks {
-            if let (Some(id), Some(started), Some(ended)) = (top(&task.id), task.started, task.ended) {
-                let span = spans.entry(id).or_insert((started, ended));
-                *span = (span.0.min(started), span.1.max(ended));
-            }
-        }
-        let millis = spans.into_iter().map(|(id, (started, ended))| (id, text::millis(started, ended)));
-        Self { run: state.run, millis: millis.collect() }
-    }
 }
 
 /// The task of the workflow itself that one belongs to.
@@ -71,7 +50,8 @@ impl RunState {
             matches!(task.status, "active" | "retrying") && !task.attempts.is_empty()
         };
         let current = self.tasks.iter().filter(is_at_work).map(|task| task.id.clone()).collect();
-        let past = self.past.as_ref().filter(|_| !self.is_paused());
+        // How long what is done finally takes is not told by the tasks.
+        let past = self.past.as_ref().filter(|_| !self.is_paused() && !self.fold.is_closing());
         Some(Progress {
             percent: percent(&shares),
             current,

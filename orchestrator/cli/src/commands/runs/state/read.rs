@@ -10,17 +10,12 @@ use mesh_core::{Content, Event, Fact, Started, Unreadable};
 use mesh_orchestrator::definitions::Known;
 use mesh_orchestrator::{Definitions, log};
 use mesh_schemas::payload::AgentRegistered;
-use mesh_schemas::{
-    Capability, Envelope, ErrorCode, Namespace, RULES_VERSION, RunId, StoredMessage, Subject,
-};
+use mesh_schemas::{Capability, Envelope, ErrorCode, Namespace, RULES_VERSION, RunId, StoredMessage};
 use serde::de::DeserializeOwned;
 
 use super::{Past, RunState, Served, Waiting};
 use crate::failure::Failure;
 use crate::follow::{ask, present};
-
-/// From so many tasks on nobody waits for another run to be read, to tell how long this one may take.
-const MANY_TASKS: usize = 5_000;
 
 /// Reads runs, with the definitions that they follow.
 pub(crate) struct RunReader {
@@ -83,7 +78,7 @@ impl RunReader {
         while let Some(stored) = notes.try_next().await? {
             state.note(self.bus.namespace(), &stored);
         }
-        state.past = self.past(&state).await?;
+        state.past = Past::of(&*self.bus, &state).await;
         state.progress = state.progress_at(self.bus.now());
         let registered = registered(&*self.bus).await?;
         for task in &mut state.tasks {
@@ -93,29 +88,6 @@ impl RunReader {
             }
         }
         Ok(Some(state))
-    }
-
-    /// How long the tasks of a run's workflow took when it completed last; `None` if it never did, or if the run has ended or
-    /// so many tasks that reading another one like it takes long.
-    pub(crate) async fn past(&self, state: &RunState) -> anyhow::Result<Option<Past>> {
-        let Some(workflow) = &state.target.workflow else { return Ok(None) };
-        if !state.status.is_open() || state.tasks.len() > MANY_TASKS {
-            return Ok(None);
-        }
-        let namespace = self.bus.namespace();
-        let places = [
-            (Stream::Events, format!("{namespace}.workflow.completed.{workflow}.-.*.*")),
-            (Stream::History, format!("{namespace}.history.{workflow}.completed.*.*")),
-        ];
-        for (stream, subject) in places {
-            let last = ask(|| self.bus.last(stream, &subject)).await?;
-            let run = last.and_then(|last| Subject::parse(namespace, &last.message.subject).ok()?.run());
-            if let Some(run) = run {
-                let past = Box::pin(self.read(&run)).await?;
-                return Ok(past.filter(|past| !past.events_gone).as_ref().map(Past::of));
-            }
-        }
-        Ok(None)
     }
 
     /// The state that an event begins, if it is the first of a run. What precedes that is no part of the run.

@@ -7,7 +7,7 @@ use super::Display;
 use super::describe::{MANY_TASKS, STATUS_WIDTH, detail, id_width, is_in_trouble};
 use crate::text;
 
-/// How much time passes before it is told again how far a run is, and how its tasks stand if they are many.
+/// How much time passes before it is told again how far a run is, or how many tasks stand how.
 const SUMMARY: TimeDelta = TimeDelta::seconds(5);
 
 /// A line on stderr for each change, with the time at which it was stored.
@@ -18,8 +18,11 @@ pub(super) struct Lines {
     /// As wide as the longest id.
     width: usize,
     has_many: bool,
-    /// When it was told last how far the run is.
+    /// When it was told last how many tasks stand how.
     summed_up: DateTime<Utc>,
+    /// When it was told last how far the run is, and what.
+    progress_told: Option<DateTime<Utc>>,
+    progress: String,
 }
 
 impl Lines {
@@ -28,15 +31,7 @@ impl Lines {
             return;
         }
         self.summed_up = at;
-        if self.has_many {
-            eprintln!("{}  {} tasks: {}", text::clock(at), state.tasks.len(), state.counts);
-        }
-        // Of what passed long ago nobody waits for the end.
-        if Utc::now() - at < SUMMARY
-            && let Some(progress) = state.progress_at(at)
-        {
-            eprintln!("{}  progress {progress}", text::clock(at));
-        }
+        eprintln!("{}  {} tasks: {}", text::clock(at), state.tasks.len(), state.counts);
     }
 }
 
@@ -45,14 +40,15 @@ impl Display for Lines {
         eprintln!("{}  run {} of {} began", text::clock(state.started), state.run, state.target);
         self.width = id_width(&state.tasks);
         self.has_many = state.tasks.len() > MANY_TASKS;
-        self.summed_up = if self.has_many { DateTime::default() } else { state.started };
         let places: Vec<usize> = (0..state.tasks.len()).collect();
         self.change(state, &places, state.started);
     }
 
     fn change(&mut self, state: &RunState, places: &[usize], at: DateTime<Utc>) {
         let width = self.width;
-        self.sum_up(state, at);
+        if self.has_many {
+            self.sum_up(state, at);
+        }
         for place in places {
             let task = &state.tasks[*place];
             if task.status == "pending" || (self.has_many && !is_in_trouble(task)) {
@@ -63,6 +59,19 @@ impl Display for Lines {
                 eprintln!("{}  {}", text::clock(at), line.trim_end());
                 self.said.insert(*place, line);
             }
+        }
+    }
+
+    fn progress(&mut self, state: &RunState, now: DateTime<Utc>) {
+        if now - *self.progress_told.get_or_insert(now) < SUMMARY {
+            return;
+        }
+        let progress = state.progress_at(now).map(|progress| progress.to_string());
+        // Nothing is told again and again of a run that stands still.
+        if let Some(progress) = progress.filter(|progress| *progress != self.progress) {
+            eprintln!("{}  progress {progress}", text::clock(now));
+            self.progress = progress;
+            self.progress_told = Some(now);
         }
     }
 

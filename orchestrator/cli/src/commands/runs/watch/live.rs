@@ -143,8 +143,12 @@ impl Display for Live {
         for place in places {
             self.show(state, *place);
         }
+        self.progress(state, at);
+    }
+
+    fn progress(&mut self, state: &RunState, now: DateTime<Utc>) {
         if self.progress.as_ref().is_none_or(|(looked, _)| looked.elapsed() >= LOOK) {
-            let progress = state.progress_at(at).map(|progress| progress.to_string());
+            let progress = state.progress_at(now).map(|progress| progress.to_string());
             self.progress = progress.map(|progress| (Instant::now(), progress));
         }
         self.show_run(state);

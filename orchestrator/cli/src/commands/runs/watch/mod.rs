@@ -59,6 +59,8 @@ trait Display: Send {
     fn begin(&mut self, state: &RunState);
     /// The tasks at these places stand otherwise than before, since a time.
     fn change(&mut self, state: &RunState, places: &[usize], at: DateTime<Utc>);
+    /// Some time has passed in which the run did not end.
+    fn progress(&mut self, state: &RunState, now: DateTime<Utc>);
     /// The run ended.
     fn end(&mut self, state: &RunState);
     /// Something else is to be told.

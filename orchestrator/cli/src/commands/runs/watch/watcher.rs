@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::super::begin::rejections;
 use super::super::cancel::BEGINS_WITHIN;
 use super::super::show::unknown;
-use super::super::state::{EVENTS_GONE, RunReader, RunState, data, run_filters, task_notes};
+use super::super::state::{EVENTS_GONE, Past, RunReader, RunState, data, run_filters, task_notes};
 use super::Display;
 use super::patience::{LOOK, Patience};
 use crate::failure::Failure;
@@ -50,6 +50,8 @@ struct Watcher {
     state: Option<RunState>,
     watched_since: Instant,
     patience: Patience,
+    /// Whether it was looked how long the workflow took before.
+    knows_past: bool,
 }
 
 impl Watcher {
@@ -72,6 +74,7 @@ impl Watcher {
             state: None,
             watched_since: Instant::now(),
             patience: Patience::default(),
+            knows_past: false,
             bus,
         })
     }
@@ -128,8 +131,6 @@ impl Watcher {
         let Some(state) = &mut self.state else {
             self.state = self.reader.begin(stored).await?;
             if let Some(state) = &mut self.state {
-                // The watching does not depend on it.
-                state.past = self.reader.past(state).await.unwrap_or_default();
                 display.begin(state);
             }
             return Ok(None);
@@ -188,8 +189,11 @@ impl Watcher {
             }
             return Err(unknown(Arc::clone(&self.bus), self.run).await);
         }
-        if let Some(state) = &self.state {
-            display.change(state, &[], self.bus.now());
+        if let Some(state) = &mut self.state {
+            if !std::mem::replace(&mut self.knows_past, true) {
+                state.past = Past::of(&*self.bus, state).await;
+            }
+            display.progress(state, self.bus.now());
         }
         match self.patience.look(&*self.bus, self.state.as_ref()).await {
             Ok(told) => told.iter().for_each(|text| display.say(text)),
