@@ -112,6 +112,8 @@ const FEATURES: &[(&str, u64)] = &[
     ("quorum", 18),
     ("quorum as a share", 8),
     ("random graph", 25),
+    ("recovery: continue", 10),
+    ("recovery: retry", 12),
     ("repeat", 15),
     ("request again", 18),
     ("request again with another input", 5),

@@ -8,7 +8,7 @@ use super::life::Life;
 use super::reading::{Failure, Fate, Marks, Reading, part};
 use super::wait::Wait;
 use crate::workload::{
-    Around, Brings, FINALLY, Finally, Measures, OnFailure, Seen, Task, Template, after, rescued_by,
+    Around, Brings, FINALLY, Finally, Measures, OnFailure, Recovery, Seen, Task, Template, after, rescued_by,
 };
 
 /// Tasks that need each other: those of a run, or of a group.
@@ -154,7 +154,11 @@ impl<'a> Block<'a> {
             Fate::Failed(failure) => {
                 let seen = Seen { error: failure.seen(), iterations, ..seen("failed") };
                 match &task.on_failure {
-                    on_failure if *on_failure == OnFailure::Continue || self.is_free(id) => {
+                    OnFailure::Continue => self.end(id, Over::Failed, seen, moment),
+                    OnFailure::Fail if self.goes_on_without(moment.reading) => {
+                        self.end(id, Over::Failed, seen, moment);
+                    }
+                    _ if self.is_free(id) => {
                         self.end(id, Over::Failed, seen, moment);
                     }
                     OnFailure::Task(_) => {
@@ -210,6 +214,11 @@ impl<'a> Block<'a> {
             }
             fate => fate,
         })
+    }
+
+    /// Whether it goes on without a task that failed for good, if nothing else makes up for that.
+    fn goes_on_without(&self, reading: &Reading<'_>) -> bool {
+        self.path.is_none() && reading.workflow.recovery == Recovery::Continue
     }
 
     /// Whether it is all of a run, or all that is done finally.

@@ -108,7 +108,10 @@ impl<'a> WorkLife<'a> {
         reading: &mut Reading<'a>,
         around: &Around<'_>,
     ) -> Option<Fate> {
-        match retry::pause(self.work.retry.as_ref(), self.attempt, &error) {
+        let pause = retry::pause(self.work.retry.as_ref(), self.attempt, &error);
+        let recovered =
+            || retry::recovered(reading.workflow, self.work.retry.as_ref(), &self.path, self.attempt);
+        match pause.or_else(recovered) {
             None => {
                 let Error { code, message, .. } = error;
                 let fate = Fate::Failed(Failure { task: Some(self.path.clone()), code, message });

@@ -147,6 +147,17 @@ pub enum OnFailure {
     Task(TaskId),
 }
 
+/// What follows when a task failed for good and nothing makes up for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovery {
+    /// The run fails.
+    Fail,
+    /// It goes on without.
+    Continue,
+    /// The task is tried again, so often at most.
+    Retry(u32),
+}
+
 /// What a task says about repeated attempts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Retry {

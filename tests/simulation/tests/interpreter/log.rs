@@ -10,7 +10,7 @@ use mesh_schemas::{
     StoredMessage, Subject, TaskId, TaskKey, TaskVerb, Timer, WorkflowVerb,
 };
 use mesh_simulation::interpreter::{End, Expected, Found, interpret};
-use mesh_simulation::workload::{Body, Expression, Group, Retry, Task, Template, Work, Workflow};
+use mesh_simulation::workload::{Body, Expression, Group, Recovery, Retry, Task, Template, Work, Workflow};
 use serde_json::{Value, json};
 
 use crate::world::{note, plan};
@@ -67,7 +67,14 @@ impl Log {
         let request = RequestId { source: "test".to_owned(), id: "1".to_owned() };
         let run = RunId::for_request("workflow.w", &request, Shards::default());
         Self {
-            workflow: Workflow { name, tasks, output: None, timeout: None, finally: None },
+            workflow: Workflow {
+                name,
+                tasks,
+                output: None,
+                timeout: None,
+                recovery: Recovery::Fail,
+                finally: None,
+            },
             run,
             log: Vec::new(),
         }

@@ -8,6 +8,7 @@ mod expressions;
 mod log;
 mod merges;
 mod mislead;
+mod recovery;
 mod rules;
 mod storm;
 mod world;

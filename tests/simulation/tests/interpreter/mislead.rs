@@ -2,7 +2,8 @@
 //! which differs in one thing.
 
 use mesh_simulation::workload::{
-    Body, Choices, Expression, Join, MergeBy, Often, OnFailure, Quota, Task, Template, Workflow, Workload,
+    Body, Choices, Expression, Join, MergeBy, Often, OnFailure, Quota, Recovery, Task, Template, Workflow,
+    Workload,
 };
 use serde_json::Value;
 
@@ -20,6 +21,12 @@ type InTask = fn(&mut Task);
 type InWorkflow = fn(&mut Workflow);
 
 const IN_WORKFLOWS: &[(&str, InWorkflow)] = &[
+    ("nothing is recovered", |workflow| workflow.recovery = Recovery::Fail),
+    ("the workflow allows a try more", |workflow| {
+        if let Recovery::Retry(more) = &mut workflow.recovery {
+            *more += 1;
+        }
+    }),
     ("nothing is done finally", |workflow| workflow.finally = None),
     ("what is done finally has more time", |workflow| {
         if let Some(finally) = &mut workflow.finally {
