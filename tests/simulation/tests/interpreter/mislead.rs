@@ -2,8 +2,8 @@
 //! which differs in one thing.
 
 use mesh_simulation::workload::{
-    Body, Choices, Expression, Join, MergeBy, Often, OnFailure, Quota, Recovery, Task, Template, Workflow,
-    Workload,
+    Body, Choices, Expression, Join, MergeBy, Often, OnFailure, Quota, Recovery, Task, Template, Work,
+    Workflow, Workload,
 };
 use serde_json::Value;
 
@@ -171,6 +171,16 @@ const IN_TASKS: &[(&str, InTask)] = &[
             && merge.by == MergeBy::Quality
         {
             merge.default_quality = Some(0);
+        }
+    }),
+    ("what is missing stands as null", |task| {
+        if let Body::Work(Work { with: Some(Template::Object(map)), .. }) = &mut task.body {
+            for value in map.values_mut() {
+                if let Template::Whole(Expression::Maybe(optional)) = value {
+                    let null = Box::new(Expression::Literal(Value::Null));
+                    *value = Template::Whole(Expression::OrValue(optional.clone(), null));
+                }
+            }
         }
     }),
     ("what stands in does not count", |task| {
