@@ -55,6 +55,13 @@ impl Stand<'_> {
             Self::Fallen(_) | Self::Over(_) => None,
         }
     }
+
+    fn is_for(&self, at: usize, retried: Option<&TaskId>) -> bool {
+        match self {
+            Self::Lives(life) => life.is_for(at, retried),
+            other => retried.is_none() && other.next() == Some(at),
+        }
+    }
 }
 
 /// An event, in a block.
@@ -95,13 +102,18 @@ impl<'a> Block<'a> {
         self.stands.values().filter_map(Stand::next).min()
     }
 
+    pub(super) fn waits_for_word(&self, task: &TaskId) -> bool {
+        self.stands.values().any(|stand| matches!(stand, Stand::Lives(life) if life.waits_for_word(task)))
+    }
+
     pub(super) fn go_on(
         &mut self,
         at: usize,
         reading: &mut Reading<'a>,
         around: Option<&Around<'_>>,
     ) -> Option<Fate> {
-        let (&id, stand) = self.stands.iter_mut().find(|(_, stand)| stand.next() == Some(at))?;
+        let retried = reading.hold.retried.clone();
+        let (&id, stand) = self.stands.iter_mut().find(|(_, stand)| stand.is_for(at, retried.as_ref()))?;
         let mut moment = Moment { at, reading, around, fresh: Vec::new() };
         let result = match stand {
             Stand::Lives(life) => {

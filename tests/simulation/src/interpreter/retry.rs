@@ -4,7 +4,7 @@ use std::time::Duration;
 use mesh_schemas::{Attempt, TaskId};
 
 use super::log::Error;
-use crate::workload::{Often, OnFailure, Recovery, Retry, Task, Workflow};
+use crate::workload::{Often, OnFailure, Recovery, Retry, Workflow};
 
 /// Longest `retry_after` that an agent is granted: a day, in seconds.
 const LONGEST_RETRY_AFTER: f64 = 86_400.0;
@@ -42,17 +42,27 @@ pub(super) fn recovered(
     attempt: Attempt,
 ) -> Option<RangeInclusive<Duration>> {
     let Recovery::Retry(more) = workflow.recovery else { return None };
-    let way = workflow.way(path);
-    let makes_up = |task: &&Task| {
-        let tolerates = matches!(&task.often, Often::Each(each) if each.tolerate.is_some());
-        task.on_failure != OnFailure::Fail || tolerates
-    };
     let own = retry.and_then(|retry| retry.max_attempts).unwrap_or(3);
-    if way.is_empty() || way.iter().any(makes_up) || attempt.get() >= own + more {
+    if is_made_up_for(workflow, path) || attempt.get() >= own + more {
         return None;
     }
     let longest = retry.and_then(|retry| retry.max).unwrap_or(Duration::from_secs(30));
     Some(longest..=longest)
+}
+
+/// Whether work that failed for good waits until somebody has it tried again.
+pub(super) fn waits_for_word(workflow: &Workflow, path: &TaskId) -> bool {
+    workflow.recovery == Recovery::Pause && !is_made_up_for(workflow, path)
+}
+
+/// Whether something makes up for a failure. What is done finally is not recovered.
+fn is_made_up_for(workflow: &Workflow, path: &TaskId) -> bool {
+    let way = workflow.way(path);
+    way.is_empty()
+        || way.iter().any(|task| {
+            let tolerates = matches!(&task.often, Often::Each(each) if each.tolerate.is_some());
+            task.on_failure != OnFailure::Fail || tolerates
+        })
 }
 
 fn millis(duration: Duration) -> f64 {

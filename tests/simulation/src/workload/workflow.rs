@@ -87,6 +87,12 @@ impl Workflow {
         }
     }
 
+    /// Whether it pauses by itself.
+    #[must_use]
+    pub fn pauses(&self) -> bool {
+        self.recovery == Recovery::Pause || self.parts().tasks.iter().any(|(_, task)| task.pause_before)
+    }
+
     /// The tasks that a full id leads through, from the outside in, of the run itself.
     pub(crate) fn way<'a>(&'a self, id: &TaskId) -> Vec<&'a Task> {
         let mut way = Vec::new();

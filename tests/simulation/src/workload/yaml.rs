@@ -22,6 +22,7 @@ impl Workflow {
         match self.recovery {
             Recovery::Fail => {}
             Recovery::Continue => yaml.line(0, "recovery", "continue"),
+            Recovery::Pause => yaml.line(0, "recovery", "pause"),
             Recovery::Retry(more) => yaml.line(0, "recovery", &format!("{{retry: {more}}}")),
         }
         yaml.optional(0, "output", self.output.as_ref().map(Template::to_json));
@@ -79,6 +80,7 @@ impl Yaml {
         }
         self.condition(depth, "when", task.when.as_ref());
         self.optional(depth, "on_skipped", task.runs_when_skipped.then_some("run"));
+        self.optional(depth, "pause_before", task.pause_before.then_some("true"));
         match &task.on_failure {
             OnFailure::Fail => {}
             OnFailure::Continue => self.line(depth, "on_failure", "continue"),

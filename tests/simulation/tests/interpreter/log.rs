@@ -158,6 +158,15 @@ impl Log {
         self.message(&subject, body)
     }
 
+    /// A signal, of which each has its own id.
+    pub(crate) fn told(self, signal: &str, data: &Value) -> Self {
+        let name = self.workflow.name.clone();
+        let (signal, id) = (signal.parse().expect("a signal"), self.log.len().to_string());
+        let id = id.parse().expect("an id");
+        let subject = Subject::Signalled { workflow: name, run: self.run, signal, id };
+        self.event(&subject, data)
+    }
+
     /// What follows from the log, which is what the fold decides too.
     pub(crate) fn expected(&self) -> Expected {
         let expected =

@@ -8,6 +8,7 @@ mod expressions;
 mod log;
 mod merges;
 mod mislead;
+mod pauses;
 mod recovery;
 mod rules;
 mod storm;

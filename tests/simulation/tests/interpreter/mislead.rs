@@ -11,7 +11,7 @@ use crate::storm;
 use crate::world::World;
 
 /// Within how many seeds a mistake must show.
-const SEEDS: u64 = 1_200;
+const SEEDS: u64 = 2_000;
 /// In how many runs.
 const LEAST: usize = 4;
 
@@ -25,6 +25,11 @@ const IN_WORKFLOWS: &[(&str, InWorkflow)] = &[
     ("the workflow allows a try more", |workflow| {
         if let Recovery::Retry(more) = &mut workflow.recovery {
             *more += 1;
+        }
+    }),
+    ("a failure does not pause the run", |workflow| {
+        if workflow.recovery == Recovery::Pause {
+            workflow.recovery = Recovery::Retry(1);
         }
     }),
     ("nothing is done finally", |workflow| workflow.finally = None),
@@ -183,6 +188,7 @@ const IN_TASKS: &[(&str, InTask)] = &[
             }
         }
     }),
+    ("the run does not stand before a task", |task| task.pause_before = false),
     ("what stands in does not count", |task| {
         if let OnFailure::Task(_) = task.on_failure {
             task.on_failure = OnFailure::Continue;

@@ -84,7 +84,8 @@ fn workflow(name: WorkflowName, capabilities: &[Capability], choices: &mut Choic
         }
     });
     let recovery = choices.weighted(&[
-        (70, Recovery::Fail),
+        (60, Recovery::Fail),
+        (12, Recovery::Pause),
         (14, Recovery::Continue),
         (9, Recovery::Retry(1)),
         (7, Recovery::Retry(2)),
@@ -92,6 +93,7 @@ fn workflow(name: WorkflowName, capabilities: &[Capability], choices: &mut Choic
     choices.note(match recovery {
         Recovery::Fail => "no recovery",
         Recovery::Continue => "recovery: continue",
+        Recovery::Pause => "recovery: pause",
         Recovery::Retry(_) => "recovery: retry",
     });
     let finally =

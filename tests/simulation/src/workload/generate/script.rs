@@ -21,6 +21,7 @@ pub(super) fn script(workflow: &Workflow, choices: &mut Choices) -> BTreeMap<(Ta
     let mut script = BTreeMap::new();
     let more = match workflow.recovery {
         Recovery::Retry(more) => more,
+        Recovery::Pause => 1,
         Recovery::Fail | Recovery::Continue => 0,
     };
     for (id, work) in workflow.works() {

@@ -13,7 +13,7 @@ pub(super) fn of_workflow(workflow: &Workflow) -> usize {
     let recovery = match workflow.recovery {
         Recovery::Fail => 0,
         Recovery::Continue => 1,
-        Recovery::Retry(_) => 2,
+        Recovery::Pause | Recovery::Retry(_) => 2,
     };
     let finally = workflow.finally.as_ref().map_or(0, of_finally);
     10 + 2 * usize::from(workflow.timeout.is_some()) + output + of_block(&workflow.tasks) + finally + recovery
@@ -45,7 +45,7 @@ fn of_task(task: &Task) -> usize {
         OnFailure::Task(_) => 2,
     };
     let when = task.when.as_ref().map_or(0, |when| 1 + when.size());
-    let skipped = usize::from(task.runs_when_skipped);
+    let skipped = usize::from(task.runs_when_skipped) + usize::from(task.pause_before);
     10 + task.needs.len() + join + often + on_failure + when + skipped + of_body(&task.body)
 }
 
