@@ -85,9 +85,9 @@ impl Folds {
         self.extend(namespace, log, &run)?;
         let known = self.events.partition_point(|event| event.sequence <= upto);
         let Some(last) = known.checked_sub(1) else { return Ok(Vec::new()) };
-        // A timer that nobody waits for any more need not be there.
+        // A timer that nobody waits for any more need not be there, nor a pause that is over.
         let is_idle = |decision: &Decision| {
-            matches!(decision.action, Action::SetTimer(..))
+            matches!(decision.action, Action::SetTimer(..) | Action::Pause(..) | Action::Resume(_))
                 && self.runs[last].as_ref().is_some_and(|run| !run.may_be_missing(decision))
         };
         Ok(self.decisions[..self.counts[last]]

@@ -160,6 +160,13 @@ impl Observer {
         self.records.iter().filter(|(_, record)| record.found.end.is_none()).map(|(run, _)| *run).collect()
     }
 
+    /// Whether a run is paused; none if it has ended, or nobody knows it.
+    pub(crate) fn stands(&self, run: &RunId) -> Option<bool> {
+        let found = &self.records.get(run)?.found;
+        let is_paused = found.paused.keys().next_back() > found.resumed.keys().next_back();
+        found.end.is_none().then_some(is_paused)
+    }
+
     /// What must be true when all is over.
     pub(crate) fn judge(&mut self, storm: &Storm) -> Result<(), String> {
         for (id, record) in &mut self.records {

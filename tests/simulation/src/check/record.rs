@@ -3,10 +3,10 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 use mesh_core::{Action, Decision};
-use mesh_schemas::payload::{TaskCreated, TaskFailed, TimerFired};
+use mesh_schemas::payload::{TaskCreated, TaskFailed, TimerFired, WorkflowResumed};
 use mesh_schemas::{
-    Attempt, Decoded, Envelope, Namespace, StoredMessage, Subject, TaskId, TaskKey, TaskVerb, Timer,
-    WorkflowVerb,
+    Attempt, Decoded, Envelope, Namespace, PauseVerb, StoredMessage, Subject, TaskId, TaskKey, TaskVerb,
+    Timer, WorkflowVerb,
 };
 use serde::de::DeserializeOwned;
 
@@ -104,6 +104,14 @@ impl Record {
                     self.when.end = events;
                 }
             }
+            Subject::Pause { verb: PauseVerb::Paused, number, .. } => {
+                let paused = read(&stored)?;
+                self.found.paused.insert(*number, paused);
+            }
+            Subject::Pause { verb: PauseVerb::Resumed, number, .. } => {
+                let (cause, WorkflowResumed {}) = read(&stored)?;
+                self.found.resumed.insert(*number, (cause, ()));
+            }
             Subject::Task { verb: TaskVerb::Completed, .. }
             | Subject::Signalled { .. }
             | Subject::TimerFired { .. } => {}
@@ -139,13 +147,12 @@ impl Record {
                     matches!(subject, Ok(Subject::TaskRouted { task: of, .. }) if of == *task)
                 }),
                 Action::SetTimer(timer, _) => self.found.timers.contains_key(timer),
-                // The workflows of the simulation start no runs, and nobody pauses them.
-                Action::StartChild(..)
-                | Action::CancelChild(..)
-                | Action::Report(..)
-                | Action::Pause(..)
-                | Action::Resume(_)
-                | Action::End(_) => false,
+                Action::Pause(number, _) => found.paused.contains_key(number),
+                Action::Resume(number) => found.resumed.contains_key(number),
+                // The workflows of the simulation start no runs.
+                Action::StartChild(..) | Action::CancelChild(..) | Action::Report(..) | Action::End(_) => {
+                    false
+                }
             };
             if !is_stored {
                 return Err(format!(

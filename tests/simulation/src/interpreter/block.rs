@@ -8,7 +8,7 @@ use super::life::Life;
 use super::reading::{Failure, Fate, Marks, Reading, part};
 use super::wait::Wait;
 use crate::workload::{
-    Around, Brings, FINALLY, Finally, Measures, OnFailure, Seen, Task, Template, after, rescued_by,
+    Around, Brings, FINALLY, Finally, Measures, OnFailure, Recovery, Seen, Task, Template, after, rescued_by,
 };
 
 /// Tasks that need each other: those of a run, or of a group.
@@ -55,6 +55,13 @@ impl Stand<'_> {
             Self::Fallen(_) | Self::Over(_) => None,
         }
     }
+
+    fn is_for(&self, at: usize, retried: Option<&TaskId>) -> bool {
+        match self {
+            Self::Lives(life) => life.is_for(at, retried),
+            other => retried.is_none() && other.next() == Some(at),
+        }
+    }
 }
 
 /// An event, in a block.
@@ -95,13 +102,18 @@ impl<'a> Block<'a> {
         self.stands.values().filter_map(Stand::next).min()
     }
 
+    pub(super) fn waits_for_word(&self, task: &TaskId) -> bool {
+        self.stands.values().any(|stand| matches!(stand, Stand::Lives(life) if life.waits_for_word(task)))
+    }
+
     pub(super) fn go_on(
         &mut self,
         at: usize,
         reading: &mut Reading<'a>,
         around: Option<&Around<'_>>,
     ) -> Option<Fate> {
-        let (&id, stand) = self.stands.iter_mut().find(|(_, stand)| stand.next() == Some(at))?;
+        let retried = reading.hold.retried.clone();
+        let (&id, stand) = self.stands.iter_mut().find(|(_, stand)| stand.is_for(at, retried.as_ref()))?;
         let mut moment = Moment { at, reading, around, fresh: Vec::new() };
         let result = match stand {
             Stand::Lives(life) => {
@@ -154,7 +166,11 @@ impl<'a> Block<'a> {
             Fate::Failed(failure) => {
                 let seen = Seen { error: failure.seen(), iterations, ..seen("failed") };
                 match &task.on_failure {
-                    on_failure if *on_failure == OnFailure::Continue || self.is_free(id) => {
+                    OnFailure::Continue => self.end(id, Over::Failed, seen, moment),
+                    OnFailure::Fail if self.goes_on_without(moment.reading) => {
+                        self.end(id, Over::Failed, seen, moment);
+                    }
+                    _ if self.is_free(id) => {
                         self.end(id, Over::Failed, seen, moment);
                     }
                     OnFailure::Task(_) => {
@@ -210,6 +226,11 @@ impl<'a> Block<'a> {
             }
             fate => fate,
         })
+    }
+
+    /// Whether it goes on without a task that failed for good, if nothing else makes up for that.
+    fn goes_on_without(&self, reading: &Reading<'_>) -> bool {
+        self.path.is_none() && reading.workflow.recovery == Recovery::Continue
     }
 
     /// Whether it is all of a run, or all that is done finally.

@@ -73,13 +73,18 @@ impl<'a> EachLife<'a> {
         self.running.values().filter_map(Life::next).min()
     }
 
+    pub(super) fn waits_for_word(&self, task: &TaskId) -> bool {
+        self.running.values().any(|life| life.waits_for_word(task))
+    }
+
     pub(super) fn go_on(
         &mut self,
         at: usize,
         reading: &mut Reading<'a>,
         around: &Around<'_>,
     ) -> Option<Fate> {
-        let (&number, life) = self.running.iter_mut().find(|(_, life)| life.next() == Some(at))?;
+        let retried = reading.hold.retried.clone();
+        let (&number, life) = self.running.iter_mut().find(|(_, life)| life.is_for(at, retried.as_ref()))?;
         let item = Item::new(&self.items, self.keys.as_deref(), number);
         let fate = life.go_on(at, reading, &item.around(around))?;
         self.running.remove(&number);

@@ -43,11 +43,21 @@ pub(super) fn through<'a>(
     let mut fate = block.begin(at, reading, around);
     // An event from outside is for no task, so the two are never the same.
     let ends = outside.as_ref().map_or(usize::MAX, |(end, _)| *end);
-    while fate.is_none()
-        && let Some(next) = block.next().filter(|next| *next < ends)
-    {
+    let mut heard = begins;
+    while fate.is_none() {
+        let is_told =
+            |fact: &Fact| matches!(fact, Fact::Pause(_) | Fact::Resume | Fact::Retry(..)).then_some(());
+        let told = reading.log.first_behind(heard, is_told).map(|(told, ())| told);
+        let Some(next) = block.next().into_iter().chain(told).min().filter(|next| *next < ends) else {
+            break;
+        };
         at = next;
-        fate = block.go_on(at, reading, around);
+        if told == Some(next) {
+            heard = next;
+            fate = reading.told(block, at, around);
+        } else {
+            fate = block.go_on(at, reading, around);
+        }
     }
     match (fate, outside) {
         (Some(fate), _) => Some((at, Ok(fate))),
@@ -82,6 +92,7 @@ pub(super) fn closed<'a>(
 ) -> Option<(usize, End)> {
     reading.deadline = due(finally, at, reading);
     reading.outcome = outcome(&end);
+    reading.hold.is_paused = false;
     let what = Wait::exactly(reading.deadline);
     reading.expected.timers.insert(Timer::Finally, Decided { at, what });
     let mut block = Block::new(&finally.tasks, None, Some(part(None, FINALLY)));

@@ -22,6 +22,10 @@ pub struct Expected {
     pub timers: BTreeMap<Timer, Decided<Wait>>,
     /// The attempts whose failure the orchestrator itself reports, with the code of the error.
     pub given_up: BTreeMap<(TaskId, Attempt), Decided<&'static str>>,
+    /// The pauses, by number.
+    pub paused: BTreeMap<u64, Decided<Pause>>,
+    /// The ends of pauses.
+    pub resumed: BTreeMap<u64, Decided<()>>,
     /// The end of the run.
     pub end: Option<Decided<Ended>>,
     /// Groups, loops and the like, and iterations, that were over before the run was, each with the place of the event that
@@ -53,6 +57,15 @@ pub struct Work {
     pub deadline: DateTime<Utc>,
     /// Store time of the event that the work follows from.
     pub basis: DateTime<Utc>,
+}
+
+/// A pause of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pause {
+    /// The task before which it stands, or that failed.
+    pub task: Option<TaskId>,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// When a wait is over: exactly known unless chance takes off a share of it.
@@ -130,6 +143,8 @@ impl Expected {
         prefix.created.retain(|_, decided| decided.at < events);
         prefix.timers.retain(|_, decided| decided.at < events);
         prefix.given_up.retain(|_, decided| decided.at < events);
+        prefix.paused.retain(|_, decided| decided.at < events);
+        prefix.resumed.retain(|_, decided| decided.at < events);
         prefix.end.take_if(|decided| decided.at >= events);
         prefix.over.retain(|_, at| *at < events);
         prefix

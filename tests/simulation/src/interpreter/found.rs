@@ -2,10 +2,12 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use chrono::{DateTime, Utc};
-use mesh_schemas::payload::{TaskCreated, TaskError, WorkflowCancelled, WorkflowCompleted, WorkflowFailed};
+use mesh_schemas::payload::{
+    TaskCreated, TaskError, WorkflowCancelled, WorkflowCompleted, WorkflowFailed, WorkflowPaused,
+};
 use mesh_schemas::{Attempt, StoredMessage, TaskId, Timer};
 
-use super::expected::{Decided, End, Ended, Expected, UNTOLD, Wait, Work};
+use super::expected::{Decided, End, Ended, Expected, Pause, UNTOLD, Wait, Work};
 use serde_json::Value;
 
 /// What an orchestrator has decided about a run: of each decision the id of the event that it says to follow from, and the
@@ -18,6 +20,10 @@ pub struct Found {
     pub timers: BTreeMap<Timer, (String, DateTime<Utc>)>,
     /// The attempts that were given up.
     pub given_up: BTreeMap<(TaskId, Attempt), (String, TaskError)>,
+    /// The pauses, by number.
+    pub paused: BTreeMap<u64, (String, WorkflowPaused)>,
+    /// The ends of pauses.
+    pub resumed: BTreeMap<u64, (String, ())>,
     /// How the run ended.
     pub end: Option<(String, FoundEnd)>,
 }
@@ -44,6 +50,8 @@ impl Expected {
         all.compare("given up", &self.given_up, &found.given_up, |code, error: &TaskError| {
             error.code == *code && !error.retryable && error.retry_after.is_none()
         });
+        all.compare("pause", &self.paused, &found.paused, is_pause);
+        all.compare("end of pause", &self.resumed, &found.resumed, |(), ()| true);
         let place = |end: Option<_>| end.into_iter().map(|end| ((), end)).collect();
         all.compare("end", &place(self.end.clone()), &end_of(found), is_end);
         all.told
@@ -99,6 +107,11 @@ fn is_work(work: &Work, created: &TaskCreated) -> bool {
         && *timeout_ms == created.timeout_ms
         && Some(*deadline) == created.deadline
         && *basis == created.basis
+}
+
+fn is_pause(pause: &Pause, found: &WorkflowPaused) -> bool {
+    let Pause { task, reason } = pause;
+    *task == found.task && fits(&reason.clone().into(), &found.reason.clone().into())
 }
 
 fn is_end(ended: &Ended, found: &FoundEnd) -> bool {

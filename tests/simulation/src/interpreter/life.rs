@@ -68,6 +68,21 @@ impl<'a> Life<'a> {
         }
     }
 
+    /// Whether an event is for it: the next one, or one that has work in it tried again.
+    pub(super) fn is_for(&self, at: usize, retried: Option<&TaskId>) -> bool {
+        retried.map_or_else(|| self.next() == Some(at), |task| self.waits_for_word(task))
+    }
+
+    /// Whether it has work in it that waits until somebody has it tried again.
+    pub(super) fn waits_for_word(&self, task: &TaskId) -> bool {
+        match self {
+            Self::Work(work) => work.waits_for_word(task),
+            Self::Group(block) => block.waits_for_word(task),
+            Self::Each(each) => each.waits_for_word(task),
+            Self::Repeat(repeat) => repeat.waits_for_word(task),
+        }
+    }
+
     /// Takes the next event that is for it.
     pub(super) fn go_on(
         &mut self,

@@ -35,6 +35,12 @@ pub(super) enum Fact {
     Failed(Tried, Error),
     /// A wait is over.
     Fired(Timer),
+    /// Somebody wants the run to begin nothing new.
+    Pause(Option<String>),
+    /// Somebody wants it to go on.
+    Resume,
+    /// Somebody wants work to be tried again, perhaps with another input.
+    Retry(Option<TaskId>, Option<Value>),
     /// Somebody wants the run to end.
     Cancel(Option<String>),
     /// The run's end is in the log.
@@ -140,23 +146,37 @@ fn fact(subject: Option<Subject>, stored: &StoredMessage) -> Fact {
             outcome(verb, tried, Body::of(stored).as_ref().map(Body::data))
         }
         Some(Subject::TimerFired { timer, .. }) => Fact::Fired(timer),
-        Some(Subject::Signalled { signal, .. }) if signal.as_str() == "cancel" => {
-            if stored.message.payload.is_empty() {
-                return Fact::Cancel(None);
-            }
-            match Body::of(stored).as_ref().map(Body::data) {
-                Some(Value::Object(says)) => match says.get("reason") {
-                    None | Some(Value::Null) => Fact::Cancel(None),
-                    Some(Value::String(reason)) => Fact::Cancel(Some(reason.clone())),
-                    Some(_) => Fact::Other,
-                },
-                _ => Fact::Other,
-            }
-        }
+        Some(Subject::Signalled { signal, .. }) => signalled(signal.as_str(), stored),
         Some(Subject::Workflow {
             verb: WorkflowVerb::Completed | WorkflowVerb::Failed | WorkflowVerb::Cancelled,
             ..
         }) => Fact::Ended,
+        _ => Fact::Other,
+    }
+}
+
+/// What a signal says; one without a body says no more than its name.
+fn signalled(name: &str, stored: &StoredMessage) -> Fact {
+    let body = if stored.message.payload.is_empty() {
+        json!({})
+    } else {
+        Body::of(stored).map(|body| body.data().clone()).unwrap_or_default()
+    };
+    let member = |key: &str| body.get(key).filter(|value| !value.is_null());
+    let reason = || {
+        member("reason")
+            .map(|reason| reason.as_str().map(str::to_owned))
+            .map_or(Some(None), |text| text.map(Some))
+    };
+    match name {
+        "resume" => Fact::Resume,
+        _ if !body.is_object() => Fact::Other,
+        "cancel" => reason().map_or(Fact::Other, Fact::Cancel),
+        "pause" => reason().map_or(Fact::Other, Fact::Pause),
+        "retry" => match member("task").map(|task| task.as_str().and_then(|task| task.parse().ok())) {
+            Some(None) => Fact::Other,
+            task => Fact::Retry(task.flatten(), member("input").cloned()),
+        },
         _ => Fact::Other,
     }
 }

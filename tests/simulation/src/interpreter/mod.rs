@@ -16,6 +16,7 @@ mod each;
 mod end;
 mod expected;
 mod found;
+mod hold;
 mod life;
 mod log;
 mod merge;
@@ -31,10 +32,11 @@ use serde_json::Value;
 
 use crate::workload::Workflow;
 
-pub use expected::{Decided, End, Ended, Expected, UNTOLD, Wait, Work};
+pub use expected::{Decided, End, Ended, Expected, Pause, UNTOLD, Wait, Work};
 pub use found::{Found, FoundEnd};
 
 use block::Block;
+use hold::Hold;
 use log::Log;
 use reading::Reading;
 
@@ -47,7 +49,8 @@ pub fn interpret(namespace: &Namespace, workflow: &Workflow, log: &[StoredMessag
     let mut expected = Expected::default();
     expected.timers.insert(Timer::Deadline, Decided { at: log.started, what: Wait::exactly(deadline) });
     let (counts, outcome) = (TaskCounts::default(), Value::Null);
-    let mut reading = Reading { workflow, log: &log, expected, deadline, outcome, counts };
+    let hold = Hold::default();
+    let mut reading = Reading { workflow, log: &log, expected, deadline, outcome, counts, hold };
     let mut root = Block::new(&workflow.tasks, workflow.output.as_ref(), None);
     root.finally = workflow.finally.as_ref();
     let became = end::through(&mut root, log.started, &Timer::Deadline, None, &mut reading);

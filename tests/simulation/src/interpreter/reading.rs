@@ -6,6 +6,7 @@ use mesh_schemas::{Attempt, TaskId, Timer};
 use serde_json::{Value, json};
 
 use super::expected::{Decided, Expected, UNTOLD};
+use super::hold::Hold;
 use super::log::Log;
 use crate::workload::{Around, Measure, Scope, Workflow};
 
@@ -20,6 +21,7 @@ pub(super) struct Reading<'a> {
     pub(super) outcome: Value,
     /// Work that is over, and what never began.
     pub(super) counts: TaskCounts,
+    pub(super) hold: Hold,
 }
 
 /// How something has ended.

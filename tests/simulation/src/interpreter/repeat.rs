@@ -58,6 +58,10 @@ impl<'a> RepeatLife<'a> {
         self.life.as_ref().and_then(Life::next)
     }
 
+    pub(super) fn waits_for_word(&self, task: &TaskId) -> bool {
+        self.life.as_ref().is_some_and(|life| life.waits_for_word(task))
+    }
+
     pub(super) fn go_on(
         &mut self,
         at: usize,

@@ -150,8 +150,12 @@ impl<'a> Block<'a> {
         let (task, path, at) = (&self.tasks[id], self.path_of(id), moment.at);
         let around = Around { parent: moment.around, brings: Brings::Tasks(&self.seen) };
         let reading = &mut *moment.reading;
+        let is_skipped = self.is_skipped(task);
+        if task.pause_before && !is_skipped {
+            reading.pause(Some(path.clone()), None, at);
+        }
         let wanted = match &task.when {
-            _ if self.is_skipped(task) => Ok(false),
+            _ if is_skipped => Ok(false),
             None => Ok(true),
             Some(when) => when.truth(&reading.scope(&around, &Value::Null)),
         };

@@ -2,7 +2,7 @@ use mesh_schemas::payload::code;
 use mesh_schemas::{Attempt, Lane, TaskId, Timer};
 use serde_json::Value;
 
-use super::expected::{self, Decided, Wait};
+use super::expected::{self, Decided, UNTOLD, Wait};
 use super::life::{Begun, Life};
 use super::log::{Error, Fact, Made};
 use super::reading::{Failure, Fate, Marks, Reading};
@@ -14,8 +14,6 @@ pub(super) struct WorkLife<'a> {
     work: &'a Work,
     path: TaskId,
     attempt: Attempt,
-    /// Where the attempt is created.
-    created: usize,
     next: Next,
 }
 
@@ -23,6 +21,8 @@ pub(super) struct WorkLife<'a> {
 enum Next {
     Answer(Option<(usize, Result<Made, Error>)>),
     EndOfPause(Option<usize>),
+    /// Somebody has to say that it is to be tried again.
+    Word,
 }
 
 impl<'a> WorkLife<'a> {
@@ -34,7 +34,7 @@ impl<'a> WorkLife<'a> {
         around: &Around<'_>,
     ) -> Begun<'a> {
         let (attempt, next) = (Attempt::FIRST, Next::Answer(None));
-        let mut life = Self { work, path: path.clone(), attempt, created: at, next };
+        let mut life = Self { work, path: path.clone(), attempt, next };
         match life.create(at, reading, around) {
             None => Ok(Life::Work(Box::new(life))),
             Some(fate) => Err(fate),
@@ -43,15 +43,16 @@ impl<'a> WorkLife<'a> {
 
     /// The attempt is asked for, if there is an input.
     fn create(&mut self, at: usize, reading: &mut Reading<'a>, around: &Around<'_>) -> Option<Fate> {
+        let given = reading.hold.inputs.get(&self.path);
         let input = match (&self.work.with, around.item()) {
+            _ if given.is_some() => Ok(given.cloned().unwrap_or_default()),
             (Some(with), _) => with.render(&reading.scope(around, &Value::Null)),
             (None, Some((item, ..))) => Ok(item.clone()),
             (None, None) => Ok(reading.log.input.clone()),
         };
         let Ok(input) = input else { return Some(impossible(&self.path, self.attempt, at, reading)) };
         let what = expected::Work::new(self.work, input, reading, at);
-        reading.expected.created.insert((self.path.clone(), self.attempt), Decided { at, what });
-        self.created = at;
+        reading.ask_for((self.path.clone(), self.attempt), what, at);
         self.next = Next::Answer(reading.log.first_behind(at, |fact| self.answer(fact)));
         None
     }
@@ -74,6 +75,7 @@ impl<'a> WorkLife<'a> {
         match &self.next {
             Next::Answer(answer) => answer.as_ref().map(|(at, _)| *at),
             Next::EndOfPause(at) => *at,
+            Next::Word => None,
         }
     }
 
@@ -83,8 +85,9 @@ impl<'a> WorkLife<'a> {
         reading: &mut Reading<'a>,
         around: &Around<'_>,
     ) -> Option<Fate> {
+        reading.forget(&self.path, self.attempt);
         match std::mem::replace(&mut self.next, Next::Answer(None)) {
-            Next::EndOfPause(_) => self.again(at, reading, around),
+            Next::EndOfPause(_) | Next::Word => self.again(at, reading, around),
             Next::Answer(None) => None,
             Next::Answer(Some((_, Ok(Made { output: result, quality })))) => {
                 let output = match &self.work.output {
@@ -108,7 +111,16 @@ impl<'a> WorkLife<'a> {
         reading: &mut Reading<'a>,
         around: &Around<'_>,
     ) -> Option<Fate> {
-        match retry::pause(self.work.retry.as_ref(), self.attempt, &error) {
+        let pause = retry::pause(self.work.retry.as_ref(), self.attempt, &error);
+        let recovered =
+            || retry::recovered(reading.workflow, self.work.retry.as_ref(), &self.path, self.attempt);
+        match pause.or_else(recovered) {
+            None if retry::waits_for_word(reading.workflow, &self.path) => {
+                self.next = Next::Word;
+                reading.hold.stuck.insert(self.path.clone());
+                reading.pause(Some(self.path.clone()), Some(UNTOLD.to_string()), at);
+                None
+            }
             None => {
                 let Error { code, message, .. } = error;
                 let fate = Fate::Failed(Failure { task: Some(self.path.clone()), code, message });
@@ -132,11 +144,27 @@ impl<'a> WorkLife<'a> {
         self.create(at, reading, around)
     }
 
-    /// An attempt that is with an agent is given up, unless it was to be created by the very event that ends it.
+    /// Whether it is the work that is tried again because somebody says so.
+    pub(super) fn waits_for_word(&self, task: &TaskId) -> bool {
+        matches!(self.next, Next::Word) && self.path == *task
+    }
+
+    /// An attempt that is with an agent is given up; one that is kept back, or was to be created by the very event that ends
+    /// it, is not.
     pub(super) fn cut(&self, at: usize, code: &'static str, reading: &mut Reading<'_>) {
-        reading.counts.cancelled += 1;
-        if matches!(self.next, Next::Answer(_)) && self.created < at {
-            reading.give_up(&self.path, self.attempt, at, code);
+        reading.forget(&self.path, self.attempt);
+        match self.next {
+            Next::Word => {
+                reading.counts.failed += 1;
+                reading.hold.stuck.remove(&self.path);
+            }
+            Next::EndOfPause(_) => reading.counts.cancelled += 1,
+            Next::Answer(_) => {
+                reading.counts.cancelled += 1;
+                if reading.expected.created.contains_key(&(self.path.clone(), self.attempt)) {
+                    reading.give_up(&self.path, self.attempt, at, code);
+                }
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use mesh_schemas::TaskId;
 use serde_json::Value;
 
 use super::operator::Operator;
+use super::optional::Optional;
 use super::scope::{Scope, Seen};
 
 /// An expression of a definition, as a tree: what is written as text for the mesh is evaluated here without parsing.
@@ -38,6 +39,12 @@ pub enum Expression {
     Field(Box<Self>, &'static str),
     /// `has(x.<field>)`
     Has(Box<Self>, &'static str),
+    /// `x.?a`, as the whole of some data.
+    Maybe(Optional),
+    /// `x.?a.orValue(y)`
+    OrValue(Optional, Box<Self>),
+    /// `x.?a.hasValue()`
+    HasValue(Optional),
     /// `!x`
     Not(Box<Self>),
     /// `x && y`
@@ -138,6 +145,12 @@ impl Expression {
                 Value::Null => false.into(),
                 _ => return Err(NoValue),
             },
+            Self::Maybe(optional) => optional.find(scope)?.unwrap_or_default(),
+            Self::OrValue(optional, otherwise) => match optional.find(scope)? {
+                Some(value) => value,
+                None => otherwise.evaluate(scope)?,
+            },
+            Self::HasValue(optional) => optional.find(scope)?.is_some().into(),
             Self::Not(of) => (!of.truth(scope)?).into(),
             // A side that decides makes what is wrong with the other harmless.
             Self::And(left, right) => match (left.truth(scope), right.truth(scope)) {
@@ -250,6 +263,8 @@ impl Expression {
             Self::Field(of, _) | Self::Has(of, _) | Self::Not(of) | Self::Text(of) | Self::Size(of) => {
                 vec![of]
             }
+            Self::Maybe(optional) | Self::HasValue(optional) => vec![&optional.of],
+            Self::OrValue(optional, otherwise) => vec![&optional.of, otherwise],
             Self::And(a, b) | Self::Or(a, b) | Self::Binary(_, a, b) => vec![a, b],
             Self::Choice(a, b, c) => vec![a, b, c],
             Self::In(item, list) => std::iter::once(&**item).chain(list).collect(),
@@ -304,6 +319,9 @@ impl fmt::Display for Expression {
             Self::Quality(task) => write!(f, "tasks.{task}.quality"),
             Self::Field(of, field) => write!(f, "{of}.{field}"),
             Self::Has(of, field) => write!(f, "has({of}.{field})"),
+            Self::Maybe(optional) => write!(f, "{optional}"),
+            Self::OrValue(optional, otherwise) => write!(f, "{optional}.orValue({otherwise})"),
+            Self::HasValue(optional) => write!(f, "{optional}.hasValue()"),
             // In brackets, because CEL's parsers leave `!!` out before anyone asks whether it stands before a bool.
             Self::Not(of) => write!(f, "(!{of})"),
             Self::And(left, right) => write!(f, "({left} && {right})"),

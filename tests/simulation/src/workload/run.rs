@@ -3,7 +3,7 @@ use std::fmt;
 use std::time::Duration;
 
 use mesh_schemas::{Attempt, Capability, RequestId, RunId, Shards, SignalId, TaskId, WorkflowName};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::behaviour::Behaviour;
 
@@ -59,8 +59,35 @@ pub struct Signal {
 pub enum Says {
     /// The run is to end, perhaps for a reason. Without one the body is empty.
     Cancel(Option<String>),
+    /// The run is to begin nothing new, perhaps for a reason.
+    Pause(Option<String>),
+    /// It is to go on.
+    Resume,
+    /// Work is to be tried again that failed and paused the run.
+    Retry {
+        /// Which; all of it if none is named.
+        task: Option<TaskId>,
+        /// With which input from now on.
+        input: Option<Value>,
+    },
     /// The run is to be looked at again.
     Check,
+}
+
+impl Says {
+    /// The name of the signal, and its data; none if its body is empty.
+    #[must_use]
+    pub fn told(&self) -> (&'static str, Option<Value>) {
+        let because = |reason: &Option<String>| reason.as_ref().map(|reason| json!({ "reason": reason }));
+        match self {
+            Self::Cancel(reason) => ("cancel", because(reason)),
+            Self::Pause(reason) => ("pause", because(reason)),
+            Self::Resume => ("resume", None),
+            Self::Check => ("check", None),
+            Self::Retry { task: None, input: None } => ("retry", None),
+            Self::Retry { task, input } => ("retry", Some(json!({ "task": task, "input": input }))),
+        }
+    }
 }
 
 impl Run {
@@ -110,6 +137,14 @@ impl fmt::Display for Run {
             let says = match says {
                 Says::Cancel(Some(reason)) => format!("cancel {id}, because {reason}"),
                 Says::Cancel(None) => format!("cancel {id}"),
+                Says::Pause(Some(reason)) => format!("pause {id}, because {reason}"),
+                Says::Pause(None) => format!("pause {id}"),
+                Says::Resume => format!("resume {id}"),
+                Says::Retry { task, input } => {
+                    let task = task.as_ref().map_or("all", TaskId::as_str);
+                    let input = input.as_ref().map(|input| format!(", with {input}")).unwrap_or_default();
+                    format!("retry {id}, {task}{input}")
+                }
                 Says::Check => format!("check {id}"),
             };
             writeln!(f, "  {:>8} ms  {says}", at.as_millis())?;

@@ -24,6 +24,8 @@ pub struct Task {
     pub runs_when_skipped: bool,
     /// What follows if it fails for good.
     pub on_failure: OnFailure,
+    /// Whether the run is paused when everything is there for it.
+    pub pause_before: bool,
 }
 
 /// What is done.
@@ -147,6 +149,19 @@ pub enum OnFailure {
     Task(TaskId),
 }
 
+/// What follows when a task failed for good and nothing makes up for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovery {
+    /// The run fails.
+    Fail,
+    /// It goes on without.
+    Continue,
+    /// It is paused until somebody has the task tried again.
+    Pause,
+    /// The task is tried again, so often at most.
+    Retry(u32),
+}
+
 /// What a task says about repeated attempts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Retry {
@@ -182,6 +197,7 @@ impl Task {
             when: None,
             runs_when_skipped: false,
             on_failure: OnFailure::Fail,
+            pause_before: false,
         }
     }
 }

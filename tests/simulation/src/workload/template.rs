@@ -72,10 +72,18 @@ impl Template {
                 whole.into()
             }
             Self::List(items) => items.iter().map(|item| item.render(scope)).collect::<Result<_, _>>()?,
-            Self::Object(map) => map
-                .iter()
-                .map(|(key, value)| Ok((key.clone(), value.render(scope)?)))
-                .collect::<Result<_, _>>()?,
+            Self::Object(map) => {
+                let mut whole = serde_json::Map::new();
+                for (key, value) in map {
+                    // A key whose whole value is not there is left out.
+                    let value = match value {
+                        Self::Whole(Expression::Maybe(optional)) => optional.find(scope)?,
+                        value => Some(value.render(scope)?),
+                    };
+                    whole.extend(value.map(|value| (key.clone(), value)));
+                }
+                whole.into()
+            }
         })
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use mesh_schemas::{Capability, TaskId, WorkflowName};
 
 use super::expression::Expression;
-use super::task::{Body, Often, OnFailure, Task, Work};
+use super::task::{Body, Often, OnFailure, Recovery, Task, Work};
 use super::template::Template;
 
 /// A workflow as the workload means it. What is absent here is absent in the definition too: which value then counts is
@@ -19,6 +19,8 @@ pub struct Workflow {
     pub output: Option<Template>,
     /// Longest time that a run may take.
     pub timeout: Option<Duration>,
+    /// What follows when a task failed for good and nothing makes up for it.
+    pub recovery: Recovery,
     /// What is done when it is decided how a run ends.
     pub finally: Option<Finally>,
 }
@@ -54,6 +56,7 @@ impl Workflow {
             output: Some(Template::Whole(Expression::Output(task.clone()))),
             tasks: BTreeMap::from([(task, Task::new(capability.clone()))]),
             timeout: None,
+            recovery: Recovery::Fail,
             finally: None,
         }
     }
@@ -82,6 +85,36 @@ impl Workflow {
                 Body::Switch(_) | Body::Merge(_) => return None,
             }
         }
+    }
+
+    /// Whether it pauses by itself.
+    #[must_use]
+    pub fn pauses(&self) -> bool {
+        self.recovery == Recovery::Pause || self.parts().tasks.iter().any(|(_, task)| task.pause_before)
+    }
+
+    /// The tasks that a full id leads through, from the outside in, of the run itself.
+    pub(crate) fn way<'a>(&'a self, id: &TaskId) -> Vec<&'a Task> {
+        let mut way = Vec::new();
+        let mut tasks = Some(&self.tasks);
+        let mut parts = id.parts();
+        while let Some(task) =
+            tasks.take().and_then(|tasks| tasks.get(&parts.next()?.parse::<TaskId>().ok()?))
+        {
+            way.push(task);
+            if task.often != Often::Once {
+                parts.next();
+            }
+            let mut body = Some(&task.body);
+            while let Some(Body::Switch(cases)) = body {
+                let case = parts.next().and_then(|number| cases.get(number.parse::<usize>().ok()?));
+                body = case.map(|case| &case.body);
+            }
+            if let Some(Body::Group(group)) = body {
+                tasks = Some(&group.tasks);
+            }
+        }
+        way
     }
 
     /// The work that a run may ask for, with its full ids, of the first items and of all iterations.

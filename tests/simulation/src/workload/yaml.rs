@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::expression::Expression;
 use super::merge::Merge;
-use super::task::{Body, Case, Each, Join, Often, OnFailure, Quota, Repeat, Retry, Task, Work};
+use super::task::{Body, Case, Each, Join, Often, OnFailure, Quota, Recovery, Repeat, Retry, Task, Work};
 use super::template::Template;
 use super::workflow::Workflow;
 
@@ -19,6 +19,12 @@ impl Workflow {
         yaml.line(0, "mesh", "v1");
         yaml.optional(0, "name", self.name.as_ref());
         yaml.optional(0, "timeout", self.timeout.map(span));
+        match self.recovery {
+            Recovery::Fail => {}
+            Recovery::Continue => yaml.line(0, "recovery", "continue"),
+            Recovery::Pause => yaml.line(0, "recovery", "pause"),
+            Recovery::Retry(more) => yaml.line(0, "recovery", &format!("{{retry: {more}}}")),
+        }
         yaml.optional(0, "output", self.output.as_ref().map(Template::to_json));
         yaml.tasks(0, &self.tasks);
         if let Some(finally) = &self.finally {
@@ -74,6 +80,7 @@ impl Yaml {
         }
         self.condition(depth, "when", task.when.as_ref());
         self.optional(depth, "on_skipped", task.runs_when_skipped.then_some("run"));
+        self.optional(depth, "pause_before", task.pause_before.then_some("true"));
         match &task.on_failure {
             OnFailure::Fail => {}
             OnFailure::Continue => self.line(depth, "on_failure", "continue"),

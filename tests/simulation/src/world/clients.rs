@@ -1,8 +1,8 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use mesh_bus::{Bus as _, Publish, Request, Target, persist, submit};
-use mesh_schemas::payload::CancelSignal;
 use mesh_schemas::{Headers, Message, RunId, SignalId, Subject};
 use tokio::time::{sleep, sleep_until};
 
@@ -10,6 +10,9 @@ use super::World;
 use super::link::Link;
 use super::party::{Kind, Party};
 use crate::workload::{self, Run, Says, Sending, Signal};
+
+/// How often somebody looks whether a run stands.
+const ATTENTION: Duration = Duration::from_secs(9);
 
 /// Sends all requests and signals at their times, each until it is stored.
 pub(super) async fn send_all(world: &Arc<World>) {
@@ -52,17 +55,33 @@ async fn request(world: &World, link: &Link, run: &Run, sending: &Sending) {
 
 async fn signal(link: &Link, run: &Run, id: RunId, sent: &Signal) {
     sleep(sent.at).await;
-    let (name, payload) = match &sent.says {
-        Says::Cancel(None) => ("cancel", Bytes::new()),
-        Says::Cancel(reason) => {
-            let data = CancelSignal { reason: reason.clone() };
-            ("cancel", serde_json::to_vec(&data).map(Bytes::from).unwrap_or_default())
+    tell(link, run, id, &sent.says, sent.id.clone()).await;
+}
+
+/// Has a run go on, now and then, whenever it stands, until it has ended.
+pub(super) async fn attend(world: Arc<World>, place: usize) {
+    let run = &world.workload.runs[place];
+    let id = run.id(world.shards);
+    let link = Link(Party::new(&world, Kind::Client, 2_000_000 + place as u64));
+    for number in 0_u64.. {
+        sleep(ATTENTION).await;
+        let observer_says = world.observer().stands(&id);
+        match observer_says {
+            None => return,
+            Some(false) => {}
+            Some(true) => {
+                let Ok(signal) = SignalId::new(format!("attended-{number}")) else { return };
+                tell(&link, run, id, &Says::Resume, signal).await;
+            }
         }
-        Says::Check => ("check", Bytes::new()),
-    };
+    }
+}
+
+async fn tell(link: &Link, run: &Run, id: RunId, says: &Says, sent: SignalId) {
+    let (name, data) = says.told();
+    let payload = data.map(|data| Bytes::from(data.to_string())).unwrap_or_default();
     let Ok(signal) = SignalId::new(name) else { return };
-    let subject =
-        Subject::Signalled { workflow: run.workflow().cloned(), run: id, signal, id: sent.id.clone() };
+    let subject = Subject::Signalled { workflow: run.workflow().cloned(), run: id, signal, id: sent };
     let message = Message { subject: subject.render(link.namespace()), headers: Headers::new(), payload };
     persist(|| false, || link.publish(Publish::once(message.clone()))).await;
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use mesh_schemas::payload::TaskCreated;
 use mesh_schemas::{TaskKey, Timer};
-use mesh_simulation::workload::{Says, Workload};
-use serde_json::{Value, json};
+use mesh_simulation::workload::Workload;
+use serde_json::json;
 
 use crate::world::{World, moment, takes};
 
@@ -16,6 +16,7 @@ enum Coming {
     Answer(TaskKey, Box<TaskCreated>),
     Fired(Timer),
     Signal(usize),
+    Resume,
 }
 
 /// Runs one of a workload to its end; none if it is still open when nothing comes any more.
@@ -41,6 +42,9 @@ fn run(workload: &Workload, place: usize) -> World {
         for (timer, due) in std::mem::take(&mut world.timers) {
             coming.push((due + Duration::from_millis(130), Coming::Fired(timer)));
         }
+        if world.is_paused() && !coming.iter().any(|(_, what)| matches!(what, Coming::Resume)) {
+            coming.push((world.now + Duration::from_secs(9), Coming::Resume));
+        }
         let next = coming.iter().enumerate().min_by_key(|(_, (time, _))| *time).map(|(at, _)| at);
         let Some(next) = next.filter(|_| !world.has_ended()) else { return world };
         let (time, what) = coming.remove(next);
@@ -48,14 +52,14 @@ fn run(workload: &Workload, place: usize) -> World {
         match what {
             Coming::Answer(key, created) => world.answer(&key, &created),
             Coming::Fired(timer) => world.fire(timer),
+            Coming::Resume => {
+                let id = format!("on-{}", world.log.len()).parse().expect("an id");
+                world.store(&world.signalled("resume", id), &json!({}));
+            }
             Coming::Signal(at) => {
                 let signal = world.script.signals[at].clone();
-                match signal.says {
-                    Says::Cancel(reason) => {
-                        world.store(&world.signalled("cancel", signal.id), &json!({ "reason": reason }));
-                    }
-                    Says::Check => world.store(&world.signalled("check", signal.id), &Value::Null),
-                }
+                let (name, data) = signal.says.told();
+                world.store(&world.signalled(name, signal.id), &data.unwrap_or_else(|| json!({})));
             }
         }
     }

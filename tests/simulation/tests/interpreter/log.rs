@@ -10,7 +10,7 @@ use mesh_schemas::{
     StoredMessage, Subject, TaskId, TaskKey, TaskVerb, Timer, WorkflowVerb,
 };
 use mesh_simulation::interpreter::{End, Expected, Found, interpret};
-use mesh_simulation::workload::{Body, Expression, Group, Retry, Task, Template, Work, Workflow};
+use mesh_simulation::workload::{Body, Expression, Group, Recovery, Retry, Task, Template, Work, Workflow};
 use serde_json::{Value, json};
 
 use crate::world::{note, plan};
@@ -67,7 +67,14 @@ impl Log {
         let request = RequestId { source: "test".to_owned(), id: "1".to_owned() };
         let run = RunId::for_request("workflow.w", &request, Shards::default());
         Self {
-            workflow: Workflow { name, tasks, output: None, timeout: None, finally: None },
+            workflow: Workflow {
+                name,
+                tasks,
+                output: None,
+                timeout: None,
+                recovery: Recovery::Fail,
+                finally: None,
+            },
             run,
             log: Vec::new(),
         }
@@ -149,6 +156,15 @@ impl Log {
         let (signal, id) = ("cancel".parse().expect("a signal"), "1".parse().expect("an id"));
         let subject = Subject::Signalled { workflow: name, run: self.run, signal, id };
         self.message(&subject, body)
+    }
+
+    /// A signal, of which each has its own id.
+    pub(crate) fn told(self, signal: &str, data: &Value) -> Self {
+        let name = self.workflow.name.clone();
+        let (signal, id) = (signal.parse().expect("a signal"), self.log.len().to_string());
+        let id = id.parse().expect("an id");
+        let subject = Subject::Signalled { workflow: name, run: self.run, signal, id };
+        self.event(&subject, data)
     }
 
     /// What follows from the log, which is what the fold decides too.

@@ -8,6 +8,8 @@ mod expressions;
 mod log;
 mod merges;
 mod mislead;
+mod pauses;
+mod recovery;
 mod rules;
 mod storm;
 mod world;

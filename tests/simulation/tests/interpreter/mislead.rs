@@ -2,7 +2,8 @@
 //! which differs in one thing.
 
 use mesh_simulation::workload::{
-    Body, Choices, Expression, Join, MergeBy, Often, OnFailure, Quota, Task, Template, Workflow, Workload,
+    Body, Choices, Expression, Join, MergeBy, Often, OnFailure, Quota, Recovery, Task, Template, Work,
+    Workflow, Workload,
 };
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use crate::storm;
 use crate::world::World;
 
 /// Within how many seeds a mistake must show.
-const SEEDS: u64 = 1_200;
+const SEEDS: u64 = 2_000;
 /// In how many runs.
 const LEAST: usize = 4;
 
@@ -20,6 +21,17 @@ type InTask = fn(&mut Task);
 type InWorkflow = fn(&mut Workflow);
 
 const IN_WORKFLOWS: &[(&str, InWorkflow)] = &[
+    ("nothing is recovered", |workflow| workflow.recovery = Recovery::Fail),
+    ("the workflow allows a try more", |workflow| {
+        if let Recovery::Retry(more) = &mut workflow.recovery {
+            *more += 1;
+        }
+    }),
+    ("a failure does not pause the run", |workflow| {
+        if workflow.recovery == Recovery::Pause {
+            workflow.recovery = Recovery::Retry(1);
+        }
+    }),
     ("nothing is done finally", |workflow| workflow.finally = None),
     ("what is done finally has more time", |workflow| {
         if let Some(finally) = &mut workflow.finally {
@@ -166,6 +178,17 @@ const IN_TASKS: &[(&str, InTask)] = &[
             merge.default_quality = Some(0);
         }
     }),
+    ("what is missing stands as null", |task| {
+        if let Body::Work(Work { with: Some(Template::Object(map)), .. }) = &mut task.body {
+            for value in map.values_mut() {
+                if let Template::Whole(Expression::Maybe(optional)) = value {
+                    let null = Box::new(Expression::Literal(Value::Null));
+                    *value = Template::Whole(Expression::OrValue(optional.clone(), null));
+                }
+            }
+        }
+    }),
+    ("the run does not stand before a task", |task| task.pause_before = false),
     ("what stands in does not count", |task| {
         if let OnFailure::Task(_) = task.on_failure {
             task.on_failure = OnFailure::Continue;

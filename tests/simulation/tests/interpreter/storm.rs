@@ -30,6 +30,7 @@ impl World {
             (3, 7),
             (2, 8),
             (1, 9),
+            (12, 10),
         ]) {
             0 if !self.open.is_empty() => {
                 let (key, created) = self.open.remove(choices.below(self.open.len()));
@@ -73,6 +74,11 @@ impl World {
                 });
             }
             8 => self.signal(choices),
+            10 if self.is_paused() => {
+                let id = format!("on-{}", self.log.len()).parse().expect("an id");
+                let signal = choices.pick(&["resume", "resume", "retry"]);
+                self.store_bytes(&self.signalled(signal, id), Headers::new(), Vec::new());
+            }
             9 if choices.chance("end out of nowhere", 20) => {
                 self.store(&self.workflow_subject(WorkflowVerb::Completed), &json!({ "output": 1 }));
             }
@@ -133,12 +139,20 @@ impl World {
     fn signal(&mut self, choices: &mut Choices) {
         let id = |choices: &mut Choices| choices.pick(&["s1", "s2", "s3"]).parse().expect("an id");
         let cancel = self.signalled("cancel", id(choices));
-        match choices.below(6) {
+        match choices.below(11) {
             0 => self.store(&cancel, &json!({ "reason": "enough" })),
             1 => self.store(&cancel, &json!({})),
             2 => self.store_bytes(&cancel, Headers::new(), Vec::new()),
             3 => self.store_bytes(&cancel, Headers::new(), b"no json".to_vec()),
             4 => self.store(&cancel, &json!({ "reason": 1 })),
+            5 => self.store(&self.signalled("pause", id(choices)), &json!({ "reason": "lunch" })),
+            6 => self.store_bytes(&self.signalled("pause", id(choices)), Headers::new(), Vec::new()),
+            7 => self.store_bytes(&self.signalled("resume", id(choices)), Headers::new(), Vec::new()),
+            8 => {
+                let data = json!({ "task": self.any_key(choices).task, "input": { "n": 1 } });
+                self.store(&self.signalled("retry", id(choices)), &data);
+            }
+            9 => self.store(&self.signalled("retry", id(choices)), &json!({ "task": "no task" })),
             _ => self.store(&self.signalled("check", id(choices)), &Value::Null),
         }
     }
@@ -191,6 +205,8 @@ fn notes(world: &World) -> Vec<&'static str> {
         ("retry after a pause", is_set(|timer| matches!(timer, Timer::Retry { .. }))),
         ("grace", is_set(|timer| matches!(timer, Timer::Grace(_)))),
         ("what is done finally", is_set(|timer| matches!(timer, Timer::Finally))),
+        ("paused", !world.found.paused.is_empty()),
+        ("resumed", !world.found.resumed.is_empty()),
         ("limited join", is_set(|timer| matches!(timer, Timer::Join(_)))),
         ("item, iteration or case", is_created(|part| part.parse::<u32>().is_ok())),
         ("task of a group", is_created(|part| part.parse::<u32>().is_err())),
@@ -248,6 +264,8 @@ fn the_fold_and_the_interpreter_decide_the_same() {
         "retry after a pause",
         "grace",
         "limited join",
+        "paused",
+        "resumed",
         "what is done finally",
         "item, iteration or case",
         "task of a group",

@@ -11,8 +11,8 @@ use mesh_schemas::definition::Definition;
 use mesh_schemas::document::Format;
 use mesh_schemas::payload::{TaskCreated, TaskFailed, WorkflowStarted};
 use mesh_schemas::{
-    Envelope, Headers, Message, Namespace, RULES_VERSION, RunId, Shards, SignalId, StoredMessage, Subject,
-    TaskKey, TaskVerb, Timer, WorkflowVerb,
+    Envelope, Headers, Message, Namespace, PauseVerb, RULES_VERSION, RunId, Shards, SignalId, StoredMessage,
+    Subject, TaskKey, TaskVerb, Timer, WorkflowVerb,
 };
 use mesh_simulation::interpreter::{Expected, Found, FoundEnd, interpret};
 use mesh_simulation::workload::{Ending, Run, Target, Workflow, Workload};
@@ -102,6 +102,14 @@ impl World {
         Subject::Workflow { verb, workflow: self.script.workflow().cloned(), run: self.id }
     }
 
+    fn pause_subject(&self, verb: PauseVerb, number: u64) -> Subject {
+        Subject::Pause { verb, workflow: self.script.workflow().cloned(), run: self.id, number }
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.run.as_ref().is_some_and(mesh_core::Run::is_paused)
+    }
+
     /// Stores what an agent makes of an attempt by the script, within the time of the task if it has one. Whoever hangs for
     /// ever does not answer.
     pub(crate) fn answer(&mut self, key: &TaskKey, created: &TaskCreated) {
@@ -164,12 +172,15 @@ impl World {
                 let data = TaskFailed { error: error.clone(), agent: None };
                 self.unstored.push((key.subject(TaskVerb::Failed), json!(data)));
             }
-            Action::Route(..)
-            | Action::Pause(..)
-            | Action::Resume(_)
-            | Action::StartChild(..)
-            | Action::CancelChild(..)
-            | Action::Report(..) => unreachable!("nobody asks for that"),
+            Action::Pause(number, data) => {
+                self.unstored.push((self.pause_subject(PauseVerb::Paused, *number), json!(data)));
+            }
+            Action::Resume(number) => {
+                self.unstored.push((self.pause_subject(PauseVerb::Resumed, *number), json!({})));
+            }
+            Action::Route(..) | Action::StartChild(..) | Action::CancelChild(..) | Action::Report(..) => {
+                unreachable!("nobody asks for that")
+            }
             Action::End(end) => {
                 let (verb, data) = match end {
                     End::Completed(data) => (WorkflowVerb::Completed, json!(data)),
@@ -233,12 +244,11 @@ pub(crate) fn note(found: &mut Found, decision: Decision) {
         Action::GiveUp(key, error) => {
             found.given_up.insert((key.task, key.attempt), (cause, error)).is_some()
         }
-        Action::Route(..)
-        | Action::Pause(..)
-        | Action::Resume(_)
-        | Action::StartChild(..)
-        | Action::CancelChild(..)
-        | Action::Report(..) => unreachable!("nobody asks for that"),
+        Action::Pause(number, data) => found.paused.insert(number, (cause, data)).is_some(),
+        Action::Resume(number) => found.resumed.insert(number, (cause, ())).is_some(),
+        Action::Route(..) | Action::StartChild(..) | Action::CancelChild(..) | Action::Report(..) => {
+            unreachable!("nobody asks for that")
+        }
         Action::End(end) => {
             let end = match end {
                 End::Completed(data) => FoundEnd::Completed(data),

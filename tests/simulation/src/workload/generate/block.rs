@@ -150,6 +150,7 @@ impl<'a> Draft<'a> {
             None if choices.chance("continues", 35) => OnFailure::Continue,
             None => OnFailure::Fail,
         };
+        let pause_before = choices.chance("pause before", 3);
         let skipped = when.is_some() || may_be_skipped && !runs_when_skipped || nullable;
         let source = Source {
             task: id.clone(),
@@ -158,7 +159,8 @@ impl<'a> Draft<'a> {
             iterates: matches!(often, crate::workload::task::Often::Repeat(_)),
         };
         self.sources.insert(id.clone(), source);
-        self.tasks.insert(id, Task { body, often, needs, join, when, runs_when_skipped, on_failure });
+        self.tasks
+            .insert(id, Task { body, often, needs, join, when, runs_when_skipped, on_failure, pause_before });
     }
 
     fn join(&self, needs: &BTreeSet<TaskId>, early: u32, choices: &mut Choices) -> Join {

@@ -12,7 +12,17 @@ pub(super) const DEPTH: usize = 2;
 
 /// Some data with expressions.
 pub(super) fn data(terms: &mut Terms<'_>) -> Template {
-    match terms.choices.weighted(&[(50, 0), (15, 1), (12, 2), (10, 3), (8, 4), (5, 5)]) {
+    match terms.choices.weighted(&[
+        (50, 0),
+        (15, 1),
+        (12, 2),
+        (10, 3),
+        (8, 4),
+        (5, 5),
+        (8, 6),
+        (4, 7),
+        (3, 8),
+    ]) {
         0 => object(terms),
         1 => {
             terms.choices.note("whole output passed on");
@@ -33,11 +43,24 @@ pub(super) fn data(terms: &mut Terms<'_>) -> Template {
             Template::Whole(terms.truth(DEPTH)),
         ]),
         4 => Template::Whole(terms.number(DEPTH)),
+        6 => {
+            let entries = ["n", "text", "more"].map(|key| (key.to_owned(), maybe(terms)));
+            Template::Object(entries.into())
+        }
+        7 => Template::List(vec![maybe(terms), Template::Whole(terms.number(0))]),
+        8 => maybe(terms),
         _ => {
             terms.choices.note("plain data");
             Template::Plain(json!({ "price": "costs ${5}", "list": [1, true, null] }))
         }
     }
+}
+
+/// Something that may not be there.
+fn maybe(terms: &mut Terms<'_>) -> Template {
+    terms.choices.note("what may be missing");
+    let field = terms.choices.pick(&["n", "extra", "text"]);
+    Template::Whole(Expression::Maybe(terms.optional(field)))
 }
 
 /// An object as agents return it.

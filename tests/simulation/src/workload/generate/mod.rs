@@ -19,6 +19,7 @@ use std::time::Duration;
 use mesh_schemas::{Capability, WorkflowName};
 
 use super::choices::Choices;
+use super::task::Recovery;
 use super::workflow::Workflow;
 use super::{Target, Workload};
 use block::{Draft, Style};
@@ -82,7 +83,20 @@ fn workflow(name: WorkflowName, capabilities: &[Capability], choices: &mut Choic
             Duration::from_secs(3_600)
         }
     });
+    let recovery = choices.weighted(&[
+        (60, Recovery::Fail),
+        (12, Recovery::Pause),
+        (14, Recovery::Continue),
+        (9, Recovery::Retry(1)),
+        (7, Recovery::Retry(2)),
+    ]);
+    choices.note(match recovery {
+        Recovery::Fail => "no recovery",
+        Recovery::Continue => "recovery: continue",
+        Recovery::Pause => "recovery: pause",
+        Recovery::Retry(_) => "recovery: retry",
+    });
     let finally =
         choices.chance("finally", 25).then(|| finally::finally(&maker, &draft.seen_finally(), choices));
-    Workflow { name: Some(name), tasks: draft.tasks, output, timeout, finally }
+    Workflow { name: Some(name), tasks: draft.tasks, output, timeout, recovery, finally }
 }

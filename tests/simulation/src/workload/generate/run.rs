@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{name, script};
 use crate::workload::choices::Choices;
 use crate::workload::run::{Run, Says, Sending, Signal, Target};
+use crate::workload::task::Recovery;
 use crate::workload::workflow::Workflow;
 
 /// In which time the runs begin.
@@ -42,12 +43,12 @@ pub(super) fn run(
         request: RequestId { source: "/simulation".to_owned(), id },
         correlation_id,
         sent,
-        signals: signals(begins, choices),
+        signals: signals(begins, workflow, choices),
         script: script::script(workflow, choices),
     }
 }
 
-fn signals(begins: u64, choices: &mut Choices) -> Vec<Signal> {
+fn signals(begins: u64, workflow: &Workflow, choices: &mut Choices) -> Vec<Signal> {
     let mut signals = Vec::new();
     let mut send = |at: u64, says: Says| {
         let id = name(&format!("s{}", signals.len()));
@@ -59,6 +60,23 @@ fn signals(begins: u64, choices: &mut Choices) -> Vec<Signal> {
         send(at, Says::Cancel(reason));
         if choices.chance("second cancel", 20) {
             send(at + choices.among(0..=1_000), Says::Cancel(Some("really".to_owned())));
+        }
+    }
+    if choices.chance("pause", 10) {
+        let at = begins + choices.among(0..=5_000);
+        let reason = choices.chance("pause with a reason", 50).then(|| "lunch".to_owned());
+        send(at, Says::Pause(reason));
+        if choices.chance("resume", 60) {
+            send(at + choices.among(0..=4_000), Says::Resume);
+        }
+    }
+    if workflow.recovery == Recovery::Pause {
+        let works = workflow.works();
+        for _ in 0..choices.weighted(&[(30, 0), (40, 1), (30, 2)]) {
+            let named = choices.chance("retry of a task", 50);
+            let task = named.then(|| works[choices.below(works.len())].0.clone());
+            let input = choices.chance("retry with an input", 50).then(|| input(choices));
+            send(begins + choices.among(500..=12_000), Says::Retry { task, input });
         }
     }
     if choices.chance("check", 12) {

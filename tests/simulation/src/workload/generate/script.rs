@@ -5,7 +5,7 @@ use mesh_schemas::{Attempt, TaskId};
 
 use crate::workload::behaviour::{Answer, Behaviour, Ending};
 use crate::workload::choices::Choices;
-use crate::workload::task::Work;
+use crate::workload::task::{Recovery, Work};
 use crate::workload::workflow::Workflow;
 
 /// Codes of the errors of agents.
@@ -19,9 +19,14 @@ pub(super) fn script(workflow: &Workflow, choices: &mut Choices) -> BTreeMap<(Ta
     // Of how many attempts in a hundred something is wrong with.
     let trouble = choices.weighted(&[(30, 5), (40, 25), (20, 50), (10, 80)]);
     let mut script = BTreeMap::new();
+    let more = match workflow.recovery {
+        Recovery::Retry(more) => more,
+        Recovery::Pause => 1,
+        Recovery::Fail | Recovery::Continue => 0,
+    };
     for (id, work) in workflow.works() {
         let mut attempt = Attempt::FIRST;
-        for _ in 0..work.retry.as_ref().and_then(|retry| retry.max_attempts).unwrap_or(3) {
+        for _ in 0..work.retry.as_ref().and_then(|retry| retry.max_attempts).unwrap_or(3) + more {
             let behaviour = behaviour(work, workflow.may_hang(&id), trouble, choices);
             if behaviour != Behaviour::PLAIN {
                 script.insert((id.clone(), attempt), behaviour);

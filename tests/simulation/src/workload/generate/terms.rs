@@ -5,6 +5,7 @@ use super::view::{Shape, Source, View};
 use crate::workload::choices::Choices;
 use crate::workload::expression::{Expression, Local};
 use crate::workload::operator::Operator;
+use crate::workload::optional::Optional;
 
 /// Makes expressions over `input`, `run`, tasks that have ended, what loops around bring along and, where something has just
 /// given one, `result`. Most of them have a value.
@@ -89,6 +90,10 @@ impl Terms<'_> {
             3 if depth > 0 => {
                 self.choices.note("not");
                 Expression::Not(Box::new(self.truth(depth - 1)))
+            }
+            4 if self.choices.chance("hasValue", 40) => {
+                let field = self.choices.pick(&["n", "extra"]);
+                Expression::HasValue(self.optional(field))
             }
             4 => {
                 self.choices.note("has");
@@ -224,6 +229,14 @@ impl Terms<'_> {
         Given(Expression::Input, Shape::Usual, false)
     }
 
+    /// A path that may lead to nothing.
+    pub(super) fn optional(&mut self, field: &'static str) -> Optional {
+        let of = Box::new(self.root());
+        let fields =
+            if self.choices.chance("long optional path", 20) { vec!["extra", field] } else { vec![field] };
+        Optional { of, fields }
+    }
+
     /// A field of one of the usual objects.
     fn path(&mut self, field: &'static str) -> Expression {
         if self.choices.chance("missing field", 1) {
@@ -243,6 +256,10 @@ impl Terms<'_> {
                 given => given,
             },
         };
+        if self.choices.chance("orValue", if nullable { 40 } else { 6 }) {
+            let optional = Optional { of: Box::new(given), fields: vec![field] };
+            return Expression::OrValue(optional, Box::new(otherwise));
+        }
         if nullable && self.choices.chance("null is foreseen", 85) {
             return given.field_or(field, otherwise);
         }

@@ -14,13 +14,14 @@ fn literal(truth: bool) -> Expression {
 
 /// Changes that may make a task simpler, apart from what it does.
 pub(super) fn of_task(task: &Task) -> Vec<Change<Task>> {
-    let always: [fn(&mut Task); 8] = [
+    let always: [fn(&mut Task); 9] = [
         |task| task.when = None,
         |task| task.when = task.when.is_some().then(|| literal(false)),
         |task| task.when = task.when.is_some().then(|| literal(true)),
         |task| task.on_failure = OnFailure::Fail,
         |task| task.on_failure = OnFailure::Continue,
         |task| task.runs_when_skipped = false,
+        |task| task.pause_before = false,
         |task| task.join = Join::All,
         |task| task.often = Often::Once,
     ];

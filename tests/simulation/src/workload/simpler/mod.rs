@@ -10,7 +10,7 @@ use mesh_schemas::{TaskId, WorkflowName};
 use super::Workload;
 use super::behaviour::{Answer, Behaviour, Ending};
 use super::run::{Run, Target};
-use super::task::Task;
+use super::task::{Recovery, Task};
 use super::workflow::Workflow;
 
 impl Workload {
@@ -104,6 +104,8 @@ impl Simpler<'_> {
         self.change(name, |workflow| workflow.output = None);
         self.change(name, |workflow| workflow.timeout = None);
         self.change(name, |workflow| workflow.finally = None);
+        self.change(name, |workflow| workflow.recovery = Recovery::Fail);
+        self.change(name, |workflow| workflow.recovery = Recovery::Continue);
         self.change(name, |workflow| {
             if let Some(finally) = &mut workflow.finally {
                 finally.timeout = None;

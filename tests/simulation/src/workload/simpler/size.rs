@@ -3,15 +3,20 @@ use std::collections::BTreeMap;
 use mesh_schemas::TaskId;
 
 use crate::workload::template::Template;
-use crate::workload::{Body, Finally, Join, MergeBy, Often, OnFailure, Task, Work, Workflow};
+use crate::workload::{Body, Finally, Join, MergeBy, Often, OnFailure, Recovery, Task, Work, Workflow};
 
 /// How much there is to understand of a workflow.
 pub(super) fn of_workflow(workflow: &Workflow) -> usize {
     let output = workflow.output.as_ref().map_or(0, Template::size);
     let of_finally =
         |finally: &Finally| 5 + usize::from(finally.timeout.is_some()) + of_block(&finally.tasks);
+    let recovery = match workflow.recovery {
+        Recovery::Fail => 0,
+        Recovery::Continue => 1,
+        Recovery::Pause | Recovery::Retry(_) => 2,
+    };
     let finally = workflow.finally.as_ref().map_or(0, of_finally);
-    10 + 2 * usize::from(workflow.timeout.is_some()) + output + of_block(&workflow.tasks) + finally
+    10 + 2 * usize::from(workflow.timeout.is_some()) + output + of_block(&workflow.tasks) + finally + recovery
 }
 
 fn of_block(tasks: &BTreeMap<TaskId, Task>) -> usize {
@@ -40,7 +45,7 @@ fn of_task(task: &Task) -> usize {
         OnFailure::Task(_) => 2,
     };
     let when = task.when.as_ref().map_or(0, |when| 1 + when.size());
-    let skipped = usize::from(task.runs_when_skipped);
+    let skipped = usize::from(task.runs_when_skipped) + usize::from(task.pause_before);
     10 + task.needs.len() + join + often + on_failure + when + skipped + of_body(&task.body)
 }
 

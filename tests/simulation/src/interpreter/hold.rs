@@ -1,0 +1,116 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use mesh_schemas::{Attempt, TaskId};
+use serde_json::Value;
+
+use super::block::Block;
+use super::expected::{Decided, Pause, Work};
+use super::log::Fact;
+use super::reading::{Fate, Reading};
+use crate::workload::Around;
+
+/// What a run keeps back while it is paused, and what it was told.
+#[derive(Default)]
+pub(super) struct Hold {
+    pub(super) is_paused: bool,
+    /// How often it was paused.
+    pauses: u64,
+    /// What would have been asked for meanwhile.
+    back: Vec<((TaskId, Attempt), Work)>,
+    /// Work that failed and that somebody may have tried again.
+    pub(super) stuck: BTreeSet<TaskId>,
+    /// Inputs that tasks were given in place of their own.
+    pub(super) inputs: BTreeMap<TaskId, Value>,
+    /// The work that is tried again by the event in hand.
+    pub(super) retried: Option<TaskId>,
+}
+
+impl<'a> Reading<'a> {
+    /// An attempt is asked for, now or when the run goes on.
+    pub(super) fn ask_for(&mut self, key: (TaskId, Attempt), what: Work, at: usize) {
+        if self.hold.is_paused {
+            self.hold.back.push((key, what));
+        } else {
+            self.expected.created.insert(key, Decided { at, what });
+        }
+    }
+
+    /// An attempt is over, or given up: if it was not asked for, it will not be.
+    pub(super) fn forget(&mut self, task: &TaskId, attempt: Attempt) {
+        self.hold.back.retain(|((kept, of), _)| kept != task || *of != attempt);
+    }
+
+    /// From now on nothing new is begun.
+    pub(super) fn pause(&mut self, task: Option<TaskId>, reason: Option<String>, at: usize) {
+        if !self.hold.is_paused {
+            self.hold.is_paused = true;
+            self.hold.pauses += 1;
+            let what = Pause { task, reason };
+            self.expected.paused.insert(self.hold.pauses, Decided { at, what });
+        }
+    }
+
+    fn resume(&mut self, at: usize) {
+        if !std::mem::take(&mut self.hold.is_paused) {
+            return;
+        }
+        self.expected.resumed.insert(self.hold.pauses, Decided { at, what: () });
+        let basis = self.log.events[at].time;
+        for (key, work) in std::mem::take(&mut self.hold.back) {
+            self.expected.created.insert(key, Decided { at, what: Work { basis, ..work } });
+        }
+    }
+
+    /// Takes a signal that is not for the end of the run; what comes of all tasks, if that ends them.
+    pub(super) fn told(
+        &mut self,
+        block: &mut Block<'a>,
+        at: usize,
+        around: Option<&Around<'_>>,
+    ) -> Option<Fate> {
+        let log = self.log;
+        match &log.events[at].fact {
+            Fact::Pause(reason) => self.pause(None, reason.clone(), at),
+            Fact::Resume if self.hold.stuck.is_empty() => self.resume(at),
+            Fact::Resume => return self.retry(block, None, None, at, around),
+            Fact::Retry(task, input) => return self.retry(block, task.as_ref(), input.as_ref(), at, around),
+            _ => {}
+        }
+        None
+    }
+
+    /// Work is tried again that failed: one task, or all there are. The run goes on once none is left.
+    fn retry(
+        &mut self,
+        block: &mut Block<'a>,
+        task: Option<&TaskId>,
+        input: Option<&Value>,
+        at: usize,
+        around: Option<&Around<'_>>,
+    ) -> Option<Fate> {
+        let is_meant = |stuck: &&TaskId| task.is_none_or(|task| task == *stuck);
+        let meant: Vec<TaskId> = self.hold.stuck.iter().filter(is_meant).cloned().collect();
+        if meant.is_empty() {
+            return None;
+        }
+        self.hold.stuck.retain(|stuck| !meant.contains(stuck));
+        if self.hold.stuck.is_empty() {
+            self.resume(at);
+        }
+        // What somebody wants to be tried again is not kept back.
+        let is_paused = std::mem::take(&mut self.hold.is_paused);
+        let mut fate = None;
+        for task in meant {
+            if let Some(input) = input {
+                self.hold.inputs.insert(task.clone(), input.clone());
+            }
+            if fate.is_none() {
+                self.hold.retried = Some(task);
+                fate = block.go_on(at, self, around);
+                self.hold.retried = None;
+            }
+        }
+        self.hold.is_paused |= is_paused;
+        fate
+    }
+}
