@@ -41,6 +41,9 @@ async fn a_run_tells_how_far_it_is_and_how_long_the_rest_took_before() -> Result
     world.first(Stream::Tasks, &format!("task.created.work.normal.{run}.items:0.1")).await?;
     let told = progress(&person, &id).await?;
     assert_eq!((&told["percent"], &told["current"]), (&json!(25), &json!(["half", "items:0"])));
+    let table = person.says(&["runs", "show", &id]).await?.well()?;
+    let row = table.lines().find(|line| line.starts_with("items ")).context("a row")?;
+    ensure!(!row.contains("queued"), "its items are at work: {table}");
     gate.open_for_good();
     world.ended(run).await?;
     assert_eq!(progress(&person, &id).await?, Value::Null, "it has ended");

@@ -85,6 +85,8 @@ async fn a_run_is_done_again_from_where_it_went_wrong() -> Result<()> {
     assert_eq!((&shown["correlation_id"], &shown["counts"]), (&json!("order-7"), &json!({"done": 4})));
     let table = person.says(&["runs", "show", "@last"]).await?.well()?;
     ensure!(table.contains("taken over: first, left"), "{table}");
+    let row = table.lines().find(|line| line.starts_with("left ")).context("a row")?;
+    ensure!(row.contains(" done ") && row.ends_with("taken over"), "{table}");
 
     // All went well now: somebody has to say from where on, and the input stays if nothing is said.
     let refused = person.says(&["runs", "rerun", "@last", "--wait"]).await?;

@@ -12,6 +12,7 @@ use mesh_schemas::{
 };
 
 use super::lost::lost;
+use super::progress::top;
 use super::read::{data, ended};
 use super::task::{AttemptState, Served, TaskState, Waiting};
 use super::{Counts, Rerun, RunState, RunStatus, RunTarget};
@@ -73,6 +74,11 @@ impl RunState {
             shards,
             results: Default::default(),
         };
+        for id in state.rerun.iter().flat_map(|rerun| &rerun.taken_over) {
+            if let Some(&place) = state.places.get(id) {
+                state.tasks[place].is_taken_over = true;
+            }
+        }
         if state.fold.is_paused() {
             state.status = RunStatus::Paused;
         }
@@ -129,6 +135,9 @@ impl RunState {
 
     fn decided(&mut self, step: &Step) {
         for Decision { at, action, .. } in &step.decisions {
+            if let Action::Create(key, _) | Action::StartChild(key, _) = action {
+                self.is_done_anew(&key.task);
+            }
             match action {
                 Action::Create(key, created) => {
                     let mut attempt = AttemptState::new(key.attempt, *at);
@@ -164,6 +173,15 @@ impl RunState {
                 | Action::CancelChild(..)
                 | Action::Report(..) => {}
             }
+        }
+    }
+
+    /// A task was to be taken over, and something that it needs goes otherwise now.
+    fn is_done_anew(&mut self, task: &TaskId) {
+        if self.rerun.is_some()
+            && let Some(place) = top(task).and_then(|top| self.places.get(&top))
+        {
+            self.tasks[*place].is_taken_over = false;
         }
     }
 
@@ -357,7 +375,8 @@ impl TaskState {
         };
         self.waiting = match self.status {
             "active" if self.run.is_some() => self.run.map(Waiting::Run),
-            "active" if self.agent.is_none() && self.capability.is_some() => {
+            // A loop of work is nobody's: its items are.
+            "active" if self.agent.is_none() && self.capability.is_some() && last.is_some() => {
                 Some(Waiting::Agent(Served::Unknown))
             }
             "retrying" => last.and_then(|last| last.retry_at).map(Waiting::RetryAt),

@@ -31,7 +31,7 @@ pub(crate) struct Progress {
 }
 
 /// The task of the workflow itself that one belongs to.
-fn top(task: &TaskId) -> Option<TaskId> {
+pub(super) fn top(task: &TaskId) -> Option<TaskId> {
     task.parts().next()?.parse().ok()
 }
 

@@ -43,6 +43,9 @@ pub(crate) struct TaskState {
     pub(crate) waiting: Option<Waiting>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) attempts: Vec<AttemptState>,
+    /// Whether it was done in the run that its run does again, unless it is done anew all the same.
+    #[serde(skip)]
+    pub(super) is_taken_over: bool,
     /// How it stood when it was told of last.
     #[serde(skip)]
     pub(super) told: Option<(&'static str, Option<Attempt>)>,
@@ -174,6 +177,7 @@ impl TaskState {
             error: None,
             waiting: None,
             attempts: Vec::new(),
+            is_taken_over: false,
             told: None,
         }
     }
@@ -196,6 +200,9 @@ impl TaskState {
             }
             None if self.status == "failed" && self.capability.is_some() => {
                 Some("its output could not be made of what the agent returned".to_owned())
+            }
+            None if self.is_taken_over && self.status == "done" && self.attempts.is_empty() => {
+                Some("taken over".to_owned())
             }
             None => None,
         };

@@ -20,7 +20,7 @@ pub(super) fn detail(task: &TaskState) -> String {
         words.extend(task.attempts.last().and_then(progress));
     }
     let note = match task.status {
-        "failed" | "retrying" => task.note(),
+        "failed" | "retrying" | "done" => task.note(),
         _ => String::new(),
     };
     let words = words.join(" ");
