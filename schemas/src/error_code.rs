@@ -138,8 +138,8 @@ codes! {
             "Write `http://…` or `https://…`; choose other names for headers that the mesh sets; name a PEM file of certificates."
         NoCheckout "504" "There is no checkout of the mesh."
             "A new agent takes its library from one: name it with `--checkout`."
-        UnfitAgents "505" "The agents of a run without a server are not those that its workflow needs."
-            "Give `--agent CAPABILITY=COMMAND` once for each capability that the message names, and for no other."
+        UnfitAgents "505" "The agents, or the workflows, of a run without a server are not those that it needs."
+            "Give `--agent CAPABILITY=COMMAND` once for each capability that the message names, and for no other; and `--local FILE` for each workflow of which runs are started."
     }
     "Starting a mesh" {
         PortTaken "601" "The port is taken."

@@ -44,6 +44,20 @@ fn by<'a>(agent: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[tokio::test]
+async fn a_workflow_starts_runs_of_others_without_a_server() -> Result<()> {
+    let outer = "{mesh: v1, name: outer, output: '${tasks.all.output}', tasks: {all: {foreach: {in: [1, 2]}, workflow: inner, with: \
+                 '${item}'}}}";
+    let person = somebody(outer)?;
+    person.file(
+        "inner.yaml",
+        "{mesh: v1, name: inner, output: ['${tasks.t.output}'], tasks: {t: {agent: work, with: '${input}'}}}",
+    )?;
+    let said = person.says(&by("work=cat", &["--local", "inner.yaml"])).await?;
+    assert_eq!(said.json()?, json!([[1], [2]]));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_workflow_runs_without_a_server() -> Result<()> {
     let person = somebody(CHAIN)?;
     // A pipe, a variable and two commands: what is written for a shell means what it means there.
@@ -269,7 +283,7 @@ async fn arguments_that_make_no_sense_are_refused() -> Result<()> {
         (&["start", "--local", "flow.yaml", "--nats-url", "nats://x"], 1, "takes no --nats-url"),
         (&["start", "one", "--agent", "work=cat"], 1, "`mesh agent exec`"),
         (&["start", "one", "--events", "-"], 1, "`mesh events --run @last`"),
-        (&["start", "--local", "-", "--input", "-"], 1, "cannot both be on stdin"),
+        (&["start", "--local", "-", "--input", "-"], 1, "can be on stdin"),
     ];
     for (arguments, code, expected) in cases {
         let said = person.says(arguments).await?;
@@ -278,7 +292,7 @@ async fn arguments_that_make_no_sense_are_refused() -> Result<()> {
     let person = somebody("{mesh: v1, name: outer, tasks: {a: {workflow: inner}}}")?;
     let said = person.says(&["start", "--local", "flow.yaml"]).await?;
     assert!(
-        said.err.contains("task 'a' starts a run of the workflow 'inner', and there is only 'outer' here"),
+        said.err.contains("task 'a' starts a run of the workflow 'inner', which is not here: --local FILE"),
         "{said:?}"
     );
     Ok(())

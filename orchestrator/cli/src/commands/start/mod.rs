@@ -27,7 +27,7 @@ const TAKEN_UP_WITHIN: Duration = Duration::from_secs(2);
 
 /// The two ways to start a run.
 const USAGE: &str = "mesh start [OPTIONS] <NAME>
-       mesh start [OPTIONS] --local <FILE> --agent <CAPABILITY=COMMAND>...";
+       mesh start [OPTIONS] --local <FILE>... --agent <CAPABILITY=COMMAND>...";
 
 /// Start a run of a workflow
 #[derive(Args)]

@@ -1,6 +1,6 @@
 //! Whether the agents that are given are those that a workflow needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mesh_schemas::document::nearest;
 use mesh_schemas::{Capability, Definition, ErrorCode, TaskId};
@@ -12,21 +12,35 @@ use crate::failure::Failure;
 const NAMED: usize = 3;
 
 /// Tells all that is missing and all that is too much at once.
-pub(super) fn check(definition: &Definition, doers: &[Doer]) -> Result<(), Failure> {
+pub(super) fn check(definitions: &[Definition], doers: &[Doer]) -> Result<(), Failure> {
     let mut needed: BTreeMap<&Capability, Vec<TaskId>> = BTreeMap::new();
     let mut strangers = Vec::new();
-    for (id, body) in definition.work() {
-        if let Some(workflow) = body.workflow.as_ref().filter(|workflow| **workflow != definition.name) {
-            strangers.push(format!(
-                "task '{id}' starts a run of the workflow '{workflow}', and there is only '{}' here: try it on a server, as \
-                 `mesh up` starts one",
-                definition.name
-            ));
-        }
-        if let Some(agent) = &body.agent {
-            needed.entry(agent).or_default().push(id);
+    let mut names = BTreeSet::new();
+    for definition in definitions {
+        if !names.insert(&definition.name) {
+            strangers.push(format!("the workflow '{}' is there twice", definition.name));
         }
     }
+    let mut called = BTreeSet::new();
+    for definition in definitions {
+        for (id, body) in definition.work() {
+            if let Some(workflow) = &body.workflow {
+                called.insert(workflow);
+                if !names.contains(workflow) {
+                    strangers.push(format!(
+                        "task '{id}' starts a run of the workflow '{workflow}', which is not here: --local FILE"
+                    ));
+                }
+            }
+            if let Some(agent) = &body.agent {
+                needed.entry(agent).or_default().push(id);
+            }
+        }
+    }
+    let is_idle = |definition: &&Definition| !called.contains(&definition.name);
+    strangers.extend(definitions.iter().skip(1).filter(is_idle).map(|definition| {
+        format!("the workflow '{}' is there, and no task starts a run of it", definition.name)
+    }));
     let mut given: BTreeMap<&Capability, usize> = BTreeMap::new();
     for doer in doers {
         *given.entry(&doer.capability).or_default() += 1;
@@ -45,8 +59,8 @@ pub(super) fn check(definition: &Definition, doers: &[Doer]) -> Result<(), Failu
     if wrong.is_empty() {
         return Ok(());
     }
-    let message =
-        format!("the agents do not fit the workflow '{}':\n  {}", definition.name, wrong.join("\n  "));
+    let workflow = definitions.first().map_or("-", |definition| definition.name.as_str());
+    let message = format!("what is given does not fit the workflow '{workflow}':\n  {}", wrong.join("\n  "));
     Err(Failure::new(ErrorCode::UnfitAgents, message))
 }
 

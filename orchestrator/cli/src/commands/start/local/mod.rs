@@ -34,9 +34,10 @@ const LOG_WATCHED: &str = "error";
 #[derive(Args)]
 #[command(next_help_heading = "Without a server")]
 pub(super) struct Local {
-    /// Run the workflow of this file (- for stdin) in this process and wait for its end; nothing of it is durable
+    /// Run the workflow of this file (- for stdin) in this process and wait for its end; nothing of it is durable. Said again:
+    /// the file of a workflow of which it starts runs
     #[arg(long, value_name = "FILE")]
-    local: Option<Source>,
+    local: Vec<Source>,
     /// What does the tasks of a capability: a command for the shell, which is given a task as a program of `mesh agent exec`
     /// is, or the URL of an HTTP service; once for each capability of the workflow
     #[arg(long = "agent", value_name = "CAPABILITY=COMMAND")]
@@ -50,7 +51,7 @@ pub(super) struct Local {
 impl Local {
     /// What to log if nobody says.
     pub(super) fn log(&self, watch: bool) -> Option<&'static str> {
-        self.local.as_ref().map(|_| if watch { LOG_WATCHED } else { LOG })
+        (!self.local.is_empty()).then_some(if watch { LOG_WATCHED } else { LOG })
     }
 
     pub(super) async fn run(
@@ -62,16 +63,22 @@ impl Local {
         watch: bool,
         output: Output,
     ) -> anyhow::Result<Outcome> {
-        let Some(source) = self.local else {
+        let on_stdin = self.local.iter().filter(|source| **source == Source::Stdin).count();
+        if on_stdin + usize::from(input == "-") > 1 {
+            let message =
+                "only one of the workflows and the input can be on stdin: put the others into files";
+            return Err(Failure::new(ErrorCode::Combination, message).into());
+        }
+        let mut definitions = Vec::new();
+        for source in &self.local {
+            let Some(definition) = source.read()? else { return Ok(Outcome::Error) };
+            definitions.push(definition);
+        }
+        let Some(definition) = definitions.first() else {
             let message = "name a workflow, or with --local the file of one";
             return Err(Failure::new(ErrorCode::Combination, message).into());
         };
-        if source == Source::Stdin && input == "-" {
-            let message = "the workflow and its input cannot both be on stdin: put one of them into a file";
-            return Err(Failure::new(ErrorCode::Combination, message).into());
-        }
-        let Some(definition) = source.read()? else { return Ok(Outcome::Error) };
-        fit::check(&definition, &self.agents)?;
+        fit::check(&definitions, &self.agents)?;
         doer::check(&self.agents).await?;
         let input = read_input(input)?;
         let config = overrides.read()?;
@@ -81,7 +88,9 @@ impl Local {
         eprintln!("{NOT_DURABLE}");
         let mut mesh = Mesh::start(namespace.clone(), doer::agent(self.agents)).await?;
         let bus = mesh.bus();
-        definitions::apply(&*bus, &definition).await?;
+        for definition in &definitions {
+            definitions::apply(&*bus, definition).await?;
+        }
         let mut request = request(&*bus, Target::Workflow(definition.name.clone()), None, input);
         request.config = config;
         request.correlation_id = correlation_id;
