@@ -35,6 +35,7 @@ fn a_seed_always_makes_the_same_workload() {
 /// Features, and in how many of a hundred seeds each is there at least.
 const FEATURES: &[(&str, u64)] = &[
     ("action", 25),
+    ("adaptive", 3),
     ("and", 8),
     ("any", 12),
     ("cancel", 20),
@@ -47,6 +48,7 @@ const FEATURES: &[(&str, u64)] = &[
     ("correlation id", 30),
     ("deadline", 12),
     ("default quality", 0),
+    ("dependency", 1),
     ("diamond", 10),
     ("direct task", 12),
     ("division", 10),

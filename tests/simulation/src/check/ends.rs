@@ -36,6 +36,7 @@ pub(super) fn judge(
         let (found, given_up) = (&record.found, &expected.given_up);
         expected.created.retain(|key, _| found.created.contains_key(key) || !given_up.contains_key(key));
         expected.timers.retain(|timer, _| found.timers.contains_key(timer));
+        expected.routed.retain(|task, _| found.routed.contains_key(task));
         // Nor for a pause that was over.
         expected.paused.retain(|number, _| found.paused.contains_key(number));
         expected.resumed.retain(|number, _| found.resumed.contains_key(number));

@@ -104,6 +104,10 @@ impl Record {
                     self.when.end = events;
                 }
             }
+            Subject::TaskRouted { task, .. } => {
+                let routed = read(&stored)?;
+                self.found.routed.insert(task.clone(), routed);
+            }
             Subject::Pause { verb: PauseVerb::Paused, number, .. } => {
                 let paused = read(&stored)?;
                 self.found.paused.insert(*number, paused);

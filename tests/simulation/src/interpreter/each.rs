@@ -4,12 +4,17 @@ use mesh_schemas::TaskId;
 use mesh_schemas::payload::code;
 use serde_json::{Value, json};
 
+use super::expected::Route;
 use super::life::{Begun, Life, never_began};
+use super::log::Fact;
 use super::reading::{Failure, Fate, Marks, Reading, part};
-use crate::workload::{Around, Body, Brings, Each, Measure, Quota};
+use crate::workload::{Adaptive, Around, Body, Brings, Each, Measure, Quota, Template};
 
 /// Most items of a loop that says nothing of it.
 const DEFAULT_MAX_ITEMS: usize = 10_000;
+
+/// How many items are under way at most where that is chosen and nothing is said of it.
+const DEFAULT_WIDTH: usize = 5;
 
 /// A loop over items.
 pub(super) struct EachLife<'a> {
@@ -20,6 +25,10 @@ pub(super) struct EachLife<'a> {
     keys: Option<Vec<String>>,
     items: Vec<Value>,
     outputs: Vec<Value>,
+    /// How many may be under way at a time; not known as long as it is to be chosen.
+    width: Option<usize>,
+    /// Where it is chosen.
+    chosen: Option<usize>,
     /// How many have begun.
     begun: usize,
     running: BTreeMap<usize, Life<'a>>,
@@ -57,12 +66,36 @@ impl<'a> EachLife<'a> {
             keys,
             outputs: vec![Value::Null; items.len()],
             items,
+            width: None,
+            chosen: None,
             begun: 0,
             running: BTreeMap::new(),
             began: BTreeMap::new(),
             measures: BTreeMap::new(),
             failed: 0,
         };
+        let most = each.max_parallel.map(|most| most as usize);
+        match &each.adaptive {
+            Some(adaptive) if !life.items.is_empty() => {
+                let scores = scores(adaptive, reading, around);
+                let Some((complexity, dependency)) = scores else {
+                    // It has begun, and nothing of it counts.
+                    return Err(Fate::Failed(Failure::expression(&life.path)));
+                };
+                let route = Route { complexity, dependency, most: most.unwrap_or(DEFAULT_WIDTH) };
+                reading.ask_for_choice(&life.path, route, at);
+                let is_it = |fact: &Fact| match fact {
+                    Fact::Routed(task, width) if *task == life.path => Some(*width),
+                    _ => None,
+                };
+                if let Some((chosen, width)) = reading.log.first_behind(at, is_it) {
+                    life.chosen = Some(chosen);
+                    life.width = Some(width.clamp(1, route.most));
+                }
+                return Ok(Life::Each(Box::new(life)));
+            }
+            _ => life.width = Some(most.unwrap_or(usize::MAX)),
+        }
         match life.fill(at, reading, around) {
             None => Ok(Life::Each(Box::new(life))),
             Some(fate) => Err(fate),
@@ -70,7 +103,7 @@ impl<'a> EachLife<'a> {
     }
 
     pub(super) fn next(&self) -> Option<usize> {
-        self.running.values().filter_map(Life::next).min()
+        self.chosen.into_iter().chain(self.running.values().filter_map(Life::next)).min()
     }
 
     pub(super) fn waits_for_word(&self, task: &TaskId) -> bool {
@@ -84,6 +117,10 @@ impl<'a> EachLife<'a> {
         around: &Around<'_>,
     ) -> Option<Fate> {
         let retried = reading.hold.retried.clone();
+        if retried.is_none() && self.chosen.take_if(|chosen| *chosen == at).is_some() {
+            reading.forget_choice(&self.path);
+            return self.fill(at, reading, around);
+        }
         let (&number, life) = self.running.iter_mut().find(|(_, life)| life.is_for(at, retried.as_ref()))?;
         let item = Item::new(&self.items, self.keys.as_deref(), number);
         let fate = life.go_on(at, reading, &item.around(around))?;
@@ -93,7 +130,7 @@ impl<'a> EachLife<'a> {
 
     /// Begins as many items as may be under way. It is over when none is.
     fn fill(&mut self, at: usize, reading: &mut Reading<'a>, around: &Around<'_>) -> Option<Fate> {
-        let most = self.each.max_parallel.map_or(usize::MAX, |most| most as usize);
+        let most = self.width.unwrap_or_default();
         while self.begun < self.items.len() && self.running.len() < most {
             let number = self.begun;
             self.begun += 1;
@@ -149,10 +186,21 @@ impl<'a> EachLife<'a> {
     }
 
     pub(super) fn cut(&self, at: usize, code: &'static str, reading: &mut Reading<'a>) {
+        reading.forget_choice(&self.path);
         self.running.values().for_each(|life| life.cut(at, code, reading));
         let unborn = self.items.len() - self.begun;
         reading.counts.cancelled += u32::try_from(unborn).unwrap_or(u32::MAX);
     }
+}
+
+/// How complex the work is and how much its parts depend on each other, each from 0 to 1.
+fn scores(adaptive: &Adaptive, reading: &Reading<'_>, around: &Around<'_>) -> Option<(f64, f64)> {
+    let scope = reading.scope(around, &Value::Null);
+    let score = |template: &Template| {
+        let score = template.render(&scope).ok()?.as_f64()?;
+        (0.0..=1.0).contains(&score).then_some(score)
+    };
+    Some((score(&adaptive.complexity)?, adaptive.dependency.as_ref().map_or(Some(0.0), score)?))
 }
 
 /// What an item brings along.

@@ -22,6 +22,8 @@ pub struct Expected {
     pub timers: BTreeMap<Timer, Decided<Wait>>,
     /// The attempts whose failure the orchestrator itself reports, with the code of the error.
     pub given_up: BTreeMap<(TaskId, Attempt), Decided<&'static str>>,
+    /// The choices how many items of a loop are under way at a time.
+    pub routed: BTreeMap<TaskId, Decided<Route>>,
     /// The pauses, by number.
     pub paused: BTreeMap<u64, Decided<Pause>>,
     /// The ends of pauses.
@@ -57,6 +59,33 @@ pub struct Work {
     pub deadline: DateTime<Utc>,
     /// Store time of the event that the work follows from.
     pub basis: DateTime<Utc>,
+}
+
+/// What it is chosen from how many items of a loop are under way at a time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Route {
+    /// How complex the work is.
+    pub complexity: f64,
+    /// How much its parts depend on each other.
+    pub dependency: f64,
+    /// How many may be under way at most.
+    pub most: usize,
+}
+
+impl Route {
+    /// How many are under way where so many tasks more could be taken by agents that have so much room: all of these if the
+    /// work is complex and most of the room is free, one if its parts depend on each other, else three, or as many as are free, and always one.
+    #[must_use]
+    pub fn width(&self, free: u32, capacity: u64) -> usize {
+        let width = if self.complexity > 0.8 && f64::from(free) > 0.7 * capacity as f64 {
+            free as usize
+        } else if self.dependency > 0.6 {
+            1
+        } else {
+            3.min(free as usize)
+        };
+        width.min(self.most).max(1)
+    }
 }
 
 /// A pause of a run.
@@ -143,6 +172,7 @@ impl Expected {
         prefix.created.retain(|_, decided| decided.at < events);
         prefix.timers.retain(|_, decided| decided.at < events);
         prefix.given_up.retain(|_, decided| decided.at < events);
+        prefix.routed.retain(|_, decided| decided.at < events);
         prefix.paused.retain(|_, decided| decided.at < events);
         prefix.resumed.retain(|_, decided| decided.at < events);
         prefix.end.take_if(|decided| decided.at >= events);

@@ -3,11 +3,11 @@ use std::fmt::Debug;
 
 use chrono::{DateTime, Utc};
 use mesh_schemas::payload::{
-    TaskCreated, TaskError, WorkflowCancelled, WorkflowCompleted, WorkflowFailed, WorkflowPaused,
+    TaskCreated, TaskError, TaskRouted, WorkflowCancelled, WorkflowCompleted, WorkflowFailed, WorkflowPaused,
 };
 use mesh_schemas::{Attempt, StoredMessage, TaskId, Timer};
 
-use super::expected::{Decided, End, Ended, Expected, Pause, UNTOLD, Wait, Work};
+use super::expected::{Decided, End, Ended, Expected, Pause, Route, UNTOLD, Wait, Work};
 use serde_json::Value;
 
 /// What an orchestrator has decided about a run: of each decision the id of the event that it says to follow from, and the
@@ -20,6 +20,8 @@ pub struct Found {
     pub timers: BTreeMap<Timer, (String, DateTime<Utc>)>,
     /// The attempts that were given up.
     pub given_up: BTreeMap<(TaskId, Attempt), (String, TaskError)>,
+    /// The choices how many items of a loop are under way at a time.
+    pub routed: BTreeMap<TaskId, (String, TaskRouted)>,
     /// The pauses, by number.
     pub paused: BTreeMap<u64, (String, WorkflowPaused)>,
     /// The ends of pauses.
@@ -50,6 +52,7 @@ impl Expected {
         all.compare("given up", &self.given_up, &found.given_up, |code, error: &TaskError| {
             error.code == *code && !error.retryable && error.retry_after.is_none()
         });
+        all.compare("choice", &self.routed, &found.routed, is_route);
         all.compare("pause", &self.paused, &found.paused, is_pause);
         all.compare("end of pause", &self.resumed, &found.resumed, |(), ()| true);
         let place = |end: Option<_>| end.into_iter().map(|end| ((), end)).collect();
@@ -107,6 +110,13 @@ fn is_work(work: &Work, created: &TaskCreated) -> bool {
         && *timeout_ms == created.timeout_ms
         && Some(*deadline) == created.deadline
         && *basis == created.basis
+}
+
+fn is_route(route: &Route, found: &TaskRouted) -> bool {
+    let is_so = |right: f64, found: f64| (right - found).abs() < f64::EPSILON;
+    is_so(route.complexity, found.complexity)
+        && is_so(route.dependency, found.dependency)
+        && route.width(found.free, found.capacity) == found.width as usize
 }
 
 fn is_pause(pause: &Pause, found: &WorkflowPaused) -> bool {

@@ -4,7 +4,7 @@ use mesh_schemas::{Attempt, TaskId};
 use serde_json::Value;
 
 use super::block::Block;
-use super::expected::{Decided, Pause, Work};
+use super::expected::{Decided, Pause, Route, Work};
 use super::log::Fact;
 use super::reading::{Fate, Reading};
 use crate::workload::Around;
@@ -17,6 +17,8 @@ pub(super) struct Hold {
     pauses: u64,
     /// What would have been asked for meanwhile.
     back: Vec<((TaskId, Attempt), Work)>,
+    /// The choices that would have been made.
+    choices: Vec<(TaskId, Route)>,
     /// Work that failed and that somebody may have tried again.
     pub(super) stuck: BTreeSet<TaskId>,
     /// Inputs that tasks were given in place of their own.
@@ -33,6 +35,20 @@ impl<'a> Reading<'a> {
         } else {
             self.expected.created.insert(key, Decided { at, what });
         }
+    }
+
+    /// A choice is asked for, now or when the run goes on.
+    pub(super) fn ask_for_choice(&mut self, task: &TaskId, what: Route, at: usize) {
+        if self.hold.is_paused {
+            self.hold.choices.push((task.clone(), what));
+        } else {
+            self.expected.routed.insert(task.clone(), Decided { at, what });
+        }
+    }
+
+    /// Nobody asks for a choice any more.
+    pub(super) fn forget_choice(&mut self, task: &TaskId) {
+        self.hold.choices.retain(|(kept, _)| kept != task);
     }
 
     /// An attempt is over, or given up: if it was not asked for, it will not be.
@@ -55,6 +71,9 @@ impl<'a> Reading<'a> {
             return;
         }
         self.expected.resumed.insert(self.hold.pauses, Decided { at, what: () });
+        for (task, what) in std::mem::take(&mut self.hold.choices) {
+            self.expected.routed.insert(task, Decided { at, what });
+        }
         let basis = self.log.events[at].time;
         for (key, work) in std::mem::take(&mut self.hold.back) {
             self.expected.created.insert(key, Decided { at, what: Work { basis, ..work } });

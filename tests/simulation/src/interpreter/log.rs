@@ -35,6 +35,8 @@ pub(super) enum Fact {
     Failed(Tried, Error),
     /// A wait is over.
     Fired(Timer),
+    /// It was chosen how many items of a loop are under way at a time.
+    Routed(TaskId, usize),
     /// Somebody wants the run to begin nothing new.
     Pause(Option<String>),
     /// Somebody wants it to go on.
@@ -144,6 +146,12 @@ fn fact(subject: Option<Subject>, stored: &StoredMessage) -> Fact {
             let tried =
                 Tried { task: key.task, attempt: key.attempt, capability: key.capability, lane: key.lane };
             outcome(verb, tried, Body::of(stored).as_ref().map(Body::data))
+        }
+        Some(Subject::TaskRouted { task, .. }) => {
+            let body = Body::of(stored);
+            let width = body.as_ref().and_then(|body| body.data().get("width")?.as_u64());
+            // The loop has to go on, whatever stands there.
+            Fact::Routed(task, width.and_then(|width| usize::try_from(width).ok()).unwrap_or(1))
         }
         Some(Subject::TimerFired { timer, .. }) => Fact::Fired(timer),
         Some(Subject::Signalled { signal, .. }) => signalled(signal.as_str(), stored),

@@ -32,7 +32,7 @@ use serde_json::Value;
 
 use crate::workload::Workflow;
 
-pub use expected::{Decided, End, Ended, Expected, Pause, UNTOLD, Wait, Work};
+pub use expected::{Decided, End, Ended, Expected, Pause, Route, UNTOLD, Wait, Work};
 pub use found::{Found, FoundEnd};
 
 use block::Block;

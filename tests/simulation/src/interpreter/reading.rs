@@ -102,6 +102,7 @@ impl<'a> Reading<'a> {
             (Some(_), None) => false,
         };
         self.expected.created.retain(|(task, _), work| work.at != at || !is_in(Some(task)));
+        self.expected.routed.retain(|task, route| route.at != at || !is_in(Some(task)));
         self.expected.timers.retain(|timer, wait| {
             let task = match timer {
                 Timer::Deadline | Timer::Finally => None,

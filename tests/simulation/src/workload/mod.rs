@@ -36,7 +36,9 @@ pub use parts::Parts;
 pub use run::{Run, Says, Sending, Signal, Target};
 pub use scope::{Around, Brings, Scope, Seen};
 pub use simpler::shrink;
-pub use task::{Body, Case, Each, Group, Join, Often, OnFailure, Quota, Recovery, Repeat, Retry, Task, Work};
+pub use task::{
+    Adaptive, Body, Case, Each, Group, Join, Often, OnFailure, Quota, Recovery, Repeat, Retry, Task, Work,
+};
 pub use template::{Fragment, Template};
 pub(crate) use workflow::{FINALLY, after, rescued_by};
 pub use workflow::{Finally, Workflow};

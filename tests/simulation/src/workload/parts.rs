@@ -70,7 +70,14 @@ impl<'a> Parts<'a> {
             self.conditions.extend(&task.when);
             match &task.often {
                 Often::Once => {}
-                Often::Each(each) => self.templates.push(&each.items),
+                Often::Each(each) => {
+                    self.templates.push(&each.items);
+                    let scores = each.adaptive.iter();
+                    self.templates
+                        .extend(scores.flat_map(|scores| {
+                            std::iter::once(&scores.complexity).chain(&scores.dependency)
+                        }));
+                }
                 Often::Repeat(repeat) => self.conditions.push(&repeat.until),
             }
             self.body(&task.body);

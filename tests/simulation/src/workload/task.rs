@@ -98,6 +98,17 @@ pub struct Each {
     pub max_items: Option<u32>,
     /// How many of them may fail.
     pub tolerate: Option<Quota>,
+    /// What it is chosen from how many are under way at a time, if it is.
+    pub adaptive: Option<Adaptive>,
+}
+
+/// What it is chosen from how many items are under way at a time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adaptive {
+    /// How complex the work is.
+    pub complexity: Template,
+    /// How much its parts depend on each other.
+    pub dependency: Option<Template>,
 }
 
 /// Again and again.

@@ -98,6 +98,12 @@ impl Yaml {
         self.line(depth, "foreach", "");
         self.line(depth + 1, "in", &each.items.to_json().to_string());
         self.optional(depth + 1, "max_parallel", each.max_parallel);
+        if let Some(adaptive) = &each.adaptive {
+            self.line(depth + 1, "adaptive", "");
+            self.line(depth + 2, "complexity", &adaptive.complexity.to_json().to_string());
+            let dependency = adaptive.dependency.as_ref();
+            self.optional(depth + 2, "dependency", dependency.map(Template::to_json));
+        }
         self.optional(depth + 1, "max_items", each.max_items);
         self.optional(depth + 1, "tolerate", each.tolerate.map(quota));
     }

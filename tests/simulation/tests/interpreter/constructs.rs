@@ -32,7 +32,13 @@ fn completed(log: &Log) -> Option<(usize, Value)> {
 }
 
 fn each(items: Value) -> Each {
-    Each { items: Template::Plain(items), max_parallel: None, max_items: None, tolerate: None }
+    Each {
+        items: Template::Plain(items),
+        max_parallel: None,
+        max_items: None,
+        tolerate: None,
+        adaptive: None,
+    }
 }
 
 fn of_each(each: Each) -> Task {

@@ -16,6 +16,7 @@ fn merged(by: MergeBy, change: impl FnOnce(&mut Merge)) -> Log {
         max_parallel: None,
         max_items: None,
         tolerate: Some(mesh_simulation::workload::Quota::Count(1)),
+        adaptive: None,
     };
     let item = given(Expression::Local(Local::Item));
     let c = Task { often: Often::Each(each), ..doing(&[], item) };

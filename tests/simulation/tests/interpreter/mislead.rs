@@ -188,6 +188,11 @@ const IN_TASKS: &[(&str, InTask)] = &[
             }
         }
     }),
+    ("how many items are under way is not chosen", |task| {
+        if let Often::Each(each) = &mut task.often {
+            each.adaptive = None;
+        }
+    }),
     ("the run does not stand before a task", |task| task.pause_before = false),
     ("what stands in does not count", |task| {
         if let OnFailure::Task(_) = task.on_failure {

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use mesh_core::{Action, Decision, End, Event, Fact, Plan, check};
+use mesh_core::{Action, Decision, End, Event, Fact, Plan, Route, check};
 use mesh_schemas::definition::Definition;
 use mesh_schemas::document::Format;
-use mesh_schemas::payload::{TaskCreated, TaskFailed, WorkflowStarted};
+use mesh_schemas::payload::{Mode, TaskCreated, TaskFailed, TaskRouted, WorkflowStarted};
 use mesh_schemas::{
-    Envelope, Headers, Message, Namespace, PauseVerb, RULES_VERSION, RunId, Shards, SignalId, StoredMessage,
-    Subject, TaskKey, TaskVerb, Timer, WorkflowVerb,
+    Attempt, Envelope, Headers, Message, Namespace, PauseVerb, RULES_VERSION, RunId, Shards, SignalId,
+    StoredMessage, Subject, TaskKey, TaskVerb, Timer, WorkflowVerb,
 };
 use mesh_simulation::interpreter::{Expected, Found, FoundEnd, interpret};
 use mesh_simulation::workload::{Ending, Run, Target, Workflow, Workload};
@@ -178,7 +178,12 @@ impl World {
             Action::Resume(number) => {
                 self.unstored.push((self.pause_subject(PauseVerb::Resumed, *number), json!({})));
             }
-            Action::Route(..) | Action::StartChild(..) | Action::CancelChild(..) | Action::Report(..) => {
+            Action::Route(task, route) => {
+                let subject =
+                    Subject::TaskRouted { run: self.id, task: task.clone(), attempt: Attempt::FIRST };
+                self.unstored.push((subject, json!(chosen(route))));
+            }
+            Action::StartChild(..) | Action::CancelChild(..) | Action::Report(..) => {
                 unreachable!("nobody asks for that")
             }
             Action::End(end) => {
@@ -235,6 +240,17 @@ fn checked(workflow: &Workflow) -> Result<Plan, String> {
     checked.map(|(_, plan)| plan).map_err(|told| told.to_string())
 }
 
+/// How many items are under way where agents have room for six tasks and five of these are free.
+fn chosen(route: &Route) -> TaskRouted {
+    let Route { complexity, dependency, most, .. } = *route;
+    let (mode, width) = match (complexity > 0.8, dependency > 0.6) {
+        (true, _) => (Mode::Parallel, 5),
+        (_, true) => (Mode::Sequential, 1),
+        _ => (Mode::Usual, 3),
+    };
+    TaskRouted { mode, width: most.min(width), complexity, dependency, free: 5, capacity: 6 }
+}
+
 /// Adds a decision to those that were found.
 pub(crate) fn note(found: &mut Found, decision: Decision) {
     let Decision { cause, action, .. } = decision;
@@ -246,7 +262,8 @@ pub(crate) fn note(found: &mut Found, decision: Decision) {
         }
         Action::Pause(number, data) => found.paused.insert(number, (cause, data)).is_some(),
         Action::Resume(number) => found.resumed.insert(number, (cause, ())).is_some(),
-        Action::Route(..) | Action::StartChild(..) | Action::CancelChild(..) | Action::Report(..) => {
+        Action::Route(task, route) => found.routed.insert(task, (cause, chosen(&route))).is_some(),
+        Action::StartChild(..) | Action::CancelChild(..) | Action::Report(..) => {
             unreachable!("nobody asks for that")
         }
         Action::End(end) => {

@@ -1,14 +1,14 @@
 use mesh_schemas::{Capability, TaskId};
 
 use super::block::{Draft, Style};
-use super::data::{DEPTH, data, items, object};
+use super::data::{DEPTH, data, items, object, score};
 use super::terms::Terms;
 use super::view::{Shape, View};
 use super::{graph, name, work};
 use crate::workload::choices::Choices;
 use crate::workload::expression::{Expression, Local};
 use crate::workload::operator::Operator;
-use crate::workload::task::{Body, Case, Each, Group, Often, Quota, Repeat};
+use crate::workload::task::{Adaptive, Body, Case, Each, Group, Often, Quota, Repeat};
 
 /// Ids of the tasks of groups, by how deep these stand in others.
 const IDS: [&[&str]; 2] = [&["p", "q", "s"], &["u", "v"]];
@@ -35,7 +35,7 @@ impl Maker<'_> {
         } else {
             // Loops in loops are many tasks soon.
             let once = if depth == 0 { 76 } else { 160 };
-            choices.weighted(&[(once, "once"), (14, "foreach"), (10, "repeat")])
+            choices.weighted(&[(once, "once"), (18, "foreach"), (10, "repeat")])
         };
         match often {
             "foreach" => self.each(depth, view, choices),
@@ -52,17 +52,24 @@ impl Maker<'_> {
         let (items, item, has_key) = items(&mut Terms { choices, view, result: None });
         let inside = View { item: Some(item), has_key, ..view.clone() };
         let (body, ..) = self.body(depth, &inside, choices);
-        let tolerate = choices.chance("tolerate", 50).then(|| {
+        let tolerate = choices.chance("tolerate", 60).then(|| {
             let some =
-                [Quota::Count(0), Quota::Count(1), Quota::Count(2), Quota::Percent(0), Quota::Percent(34)];
+                [Quota::Count(0), Quota::Count(1), Quota::Percent(0), Quota::Percent(0), Quota::Percent(34)];
             let all = [Quota::Percent(50), Quota::Percent(67), Quota::Percent(100)];
-            if choices.chance("tolerate much", 50) { choices.pick(&all) } else { choices.pick(&some) }
+            if choices.chance("tolerate much", 35) { choices.pick(&all) } else { choices.pick(&some) }
+        });
+        let adaptive = choices.chance("adaptive", 18).then(|| {
+            let mut terms = Terms { choices, view, result: None };
+            let complexity = score(&mut terms);
+            let dependency = terms.choices.chance("dependency", 60).then(|| score(&mut terms));
+            Adaptive { complexity, dependency }
         });
         let each = Each {
             items,
             max_parallel: choices.chance("max_parallel", 45).then(|| 1 + choices.below(2) as u32),
-            max_items: choices.chance("max_items", 8).then(|| 1 + choices.below(3) as u32),
+            max_items: choices.chance("max_items", 16).then(|| 1 + choices.below(3) as u32),
             tolerate,
+            adaptive,
         };
         Made { body, often: Often::Each(each), shape: Shape::Items, nullable: false }
     }

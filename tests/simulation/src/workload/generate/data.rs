@@ -56,6 +56,19 @@ pub(super) fn data(terms: &mut Terms<'_>) -> Template {
     }
 }
 
+/// A number from 0 to 1, in most cases.
+pub(super) fn score(terms: &mut Terms<'_>) -> Template {
+    let number = |terms: &mut Terms<'_>| Value::from(terms.choices.pick(&[0.1, 0.5, 0.7, 0.9]));
+    if terms.choices.chance("score of any size", 4) {
+        return Template::Whole(terms.number(0));
+    }
+    if terms.choices.chance("score by an expression", 40) {
+        let (yes, no) = (Expression::Literal(number(terms)), Expression::Literal(number(terms)));
+        return Template::Whole(Expression::Choice(Box::new(terms.truth(0)), Box::new(yes), Box::new(no)));
+    }
+    Template::Plain(number(terms))
+}
+
 /// Something that may not be there.
 fn maybe(terms: &mut Terms<'_>) -> Template {
     terms.choices.note("what may be missing");

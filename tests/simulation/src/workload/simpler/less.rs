@@ -70,6 +70,7 @@ fn of_often(often: &Often) -> Vec<Change<Often>> {
             each(|each| each.items = Template::Plain(json!([1]))),
             each(|each| each.items = Template::Plain(json!([1, 2]))),
             each(|each| each.max_parallel = None),
+            each(|each| each.adaptive = None),
             each(|each| each.max_items = None),
             each(|each| each.tolerate = None),
         ],

@@ -54,6 +54,10 @@ fn task(task: &mut Task, mut sight: Sight) {
             if !each.items.is_seen(&sight) {
                 each.items = Template::Plain(json!([1, 2]));
             }
+            each.adaptive.take_if(|adaptive| {
+                let mut scores = std::iter::once(&adaptive.complexity).chain(&adaptive.dependency);
+                !scores.all(|score| score.is_seen(&sight))
+            });
             sight.items = true;
         }
         Often::Repeat(repeat) => {

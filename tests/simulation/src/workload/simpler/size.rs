@@ -35,7 +35,10 @@ fn of_task(task: &Task) -> usize {
         Often::Once => 0,
         Often::Each(each) => {
             let limits = [each.max_parallel.is_some(), each.max_items.is_some(), each.tolerate.is_some()];
-            4 + each.items.size() + limits.into_iter().filter(|is_there| *is_there).count()
+            let adaptive = each.adaptive.as_ref().map_or(0, |adaptive| {
+                1 + adaptive.complexity.size() + adaptive.dependency.as_ref().map_or(0, Template::size)
+            });
+            4 + adaptive + each.items.size() + limits.into_iter().filter(|is_there| *is_there).count()
         }
         Often::Repeat(repeat) => 3 + repeat.until.size() + repeat.max as usize + usize::from(!repeat.goes_on),
     };
