@@ -64,6 +64,8 @@ pub(super) struct Fold<'a> {
     sequence: u64,
     /// The quality that an agent says in it.
     quality: Option<f64>,
+    /// The quality that the last merge came to, if it reckons one.
+    merged: Option<f64>,
     decisions: Vec<Decision>,
     changed: Vec<TaskView>,
 }
@@ -119,6 +121,7 @@ impl Run {
                 Fact::Completed(_, outcome) => outcome.quality.map(|quality| quality.clamp(0.0, 1.0)),
                 _ => None,
             },
+            merged: None,
             decisions: Vec::new(),
             changed: Vec::new(),
         };

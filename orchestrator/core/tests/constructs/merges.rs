@@ -97,3 +97,14 @@ fn conditions_can_ask_for_quality() {
     story.done_with("a", json!(1), Some(0.25));
     assert_eq!((story.output(), story.counts()), (json!(null), [1, 0, 1, 0]));
 }
+
+#[test]
+fn a_merge_that_is_a_case_tells_what_it_reckoned() {
+    let text = "output: '${tasks.s.quality}'\ntasks:\n  a: {agent: worker}\n  b: {agent: worker}\n  s:\n    needs: [a, b]\n    switch:\n      - {when: \
+                input.q, merge: {by: quality, from: [a, b]}}\n      - {merge: {by: object, from: [a, b]}}\n";
+    for (by_quality, expected) in [(true, json!(0.8)), (false, json!(null))] {
+        let mut story = Story::of(text, json!({"q": by_quality}));
+        story.done_with("a", json!(1), Some(0.8)).done_with("b", json!(2), Some(0.8));
+        assert_eq!(story.output(), expected);
+    }
+}

@@ -4,7 +4,7 @@ use mesh_schemas::Attempt;
 use mesh_schemas::definition::{Join, OnSkipped};
 
 use super::close::Ending;
-use super::merge::merge;
+use super::merge::{merge, reckoned};
 use super::{At, Fold, failure, task_id};
 use crate::expression::{Around, Brings, ExpressionError};
 use crate::plan::{Node, Recurring, Step};
@@ -140,7 +140,11 @@ impl Fold<'_> {
                 }
                 (None, Some(Outcome::Skipped))
             }
-            Step::Merge(rule) => (None, Some(merge(rule, path, around))),
+            Step::Merge(rule) => {
+                let outcome = merge(rule, path, around);
+                self.merged = reckoned(rule, &outcome);
+                (None, Some(outcome))
+            }
         }
     }
 

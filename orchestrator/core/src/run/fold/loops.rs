@@ -147,7 +147,7 @@ impl Fold<'_> {
         let failure = match outcome {
             Outcome::Done(output) => {
                 if each.is_measured {
-                    let quality = self.quality(step, stand.as_ref(), &output);
+                    let quality = self.quality(step, stand.as_ref());
                     state.measures.insert(number, self.measure(quality, began));
                 }
                 state.outputs[number] = output;

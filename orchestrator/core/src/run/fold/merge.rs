@@ -49,6 +49,14 @@ pub(super) fn merge(merge: &Merge, path: &str, around: &Around<'_>) -> Outcome {
     }
 }
 
+/// The quality that a merge has reckoned, if it does.
+pub(super) fn reckoned(merge: &Merge, outcome: &Outcome) -> Option<f64> {
+    match outcome {
+        Outcome::Done(output) if merge.by == MergeBy::Quality => output.get("quality")?.as_f64(),
+        _ => None,
+    }
+}
+
 impl<'a> Sources<'a> {
     fn of(merge: &'a Merge, around: &'a Around<'_>) -> Self {
         let mut sources = Self::default();

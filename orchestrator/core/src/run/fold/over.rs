@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use mesh_schemas::Attempt;
-use mesh_schemas::definition::{MergeBy, OnFailure};
+use mesh_schemas::definition::OnFailure;
 use serde_json::{Value, json};
 
 use super::joins::release;
@@ -170,7 +170,9 @@ impl Fold<'_> {
         outcome: &Outcome,
     ) -> Option<Box<Measures>> {
         let began = frame.began.remove(&place);
-        let (true, Outcome::Done(output)) = (node.is_measured, outcome) else { return None };
+        if !node.is_measured || !matches!(outcome, Outcome::Done(_)) {
+            return None;
+        }
         let stand = match &mut frame.nodes[place] {
             NodeState::Each(state) => {
                 return Some(Box::new(Measures::Items(std::mem::take(&mut state.measures))));
@@ -179,7 +181,7 @@ impl Fold<'_> {
             NodeState::Loop(state) => Some(&state.stand),
             _ => None,
         };
-        let quality = self.quality(&node.step, stand, output);
+        let quality = self.quality(&node.step, stand);
         Some(Box::new(Measures::One(self.measure(quality, began))))
     }
 
@@ -189,13 +191,14 @@ impl Fold<'_> {
     }
 
     /// The quality of what has just been done, if its agent says it or a merge has reckoned it.
-    pub(super) fn quality(&self, step: &Step, stand: Option<&Stand>, output: &Value) -> Option<f64> {
+    pub(super) fn quality(&self, step: &Step, stand: Option<&Stand>) -> Option<f64> {
         match (step, stand) {
             (Step::Work(_), Some(Stand::Active(_))) => self.quality,
             (Step::Switch(cases), Some(Stand::Case(number, stand))) => {
-                self.quality(&cases[*number].step, Some(stand), output)
+                self.quality(&cases[*number].step, Some(stand))
             }
-            (Step::Merge(merge), _) if merge.by == MergeBy::Quality => output.get("quality")?.as_f64(),
+            // A merge is over at once, also as a case.
+            (Step::Merge(_) | Step::Switch(_), _) => self.merged,
             _ => None,
         }
     }

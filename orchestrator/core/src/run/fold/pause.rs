@@ -68,6 +68,7 @@ impl Fold<'_> {
                 self.hit(at, root, &task, &Hit::Again);
             }
         }
-        self.hold.is_paused |= is_paused;
+        // What is done at the end is not kept back.
+        self.hold.is_paused |= is_paused && !self.has_ended() && self.closing.is_none();
     }
 }
