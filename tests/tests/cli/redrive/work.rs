@@ -98,6 +98,29 @@ async fn what_went_well_in_its_run_is_not_done_again() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_a_run_completed_without_is_not_done_after_all() -> Result<()> {
+    let server = TestServer::start()?;
+    let world = World::on(&server.url()).await?;
+    let orchestrator = world.orchestrator().await?;
+    world
+        .apply(
+            "{mesh: v1, name: race, tasks: {q: {agent: held}, s: {agent: held}, first: {needs: [q, s], join: any, merge: {by: \
+             first}}}}",
+        )
+        .await?;
+    let person = Person::of(&world)?;
+    let run = world.start("race", json!({})).await?;
+    world.first(Stream::Tasks, &format!("task.created.held.normal.{run}.q.1")).await?;
+    world.publish(&format!("task.completed.held.normal.{run}.q.1"), r#"{"output": 1}"#).await?;
+    world.ended(run).await?;
+    let work = message(format!("task.created.held.normal.{run}.s.1"), "{}");
+    let number = bury(&world, DeadEnd::UnreadableTask, work, 2).await?;
+    let reason = refused(&world, &person, number).await?;
+    ensure!(reason.contains("completed without task 's'") && reason.contains("mesh dead drop"), "{reason}");
+    orchestrator.stop().await
+}
+
+#[tokio::test]
 async fn work_that_somebody_did_later_is_not_done_again() -> Result<()> {
     let server = TestServer::start()?;
     let world = World::on(&server.url()).await?;

@@ -1,6 +1,5 @@
 //! What dealing with a letter means, by what the message in it is.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,13 +9,13 @@ use mesh_bus::{Bus, Reason, Request, Target, run_id};
 use mesh_core::Event;
 use mesh_schemas::payload::{Rerun, TimerFired};
 use mesh_schemas::{
-    Decoded, Envelope, Headers, Message, RequestId, RunId, SignalId, StoredMessage, Subject, TaskId, TaskKey,
+    Decoded, Envelope, Headers, Message, RequestId, RunId, SignalId, StoredMessage, Subject, TaskKey,
     TaskVerb, TraceContext, WorkflowVerb,
 };
 use serde_json::Value;
 
 use super::super::letter::Letter;
-use crate::commands::runs::{EVENTS_GONE, RunReader, RunState};
+use crate::commands::runs::{EVENTS_GONE, RunReader, RunState, RunStatus};
 use crate::failure::Failure;
 
 /// By this header a message that was sent again tells of which letter it is.
@@ -272,6 +271,12 @@ impl Planner {
                 key.task
             ));
         }
+        if task.status == "cancelled" && state.status == RunStatus::Completed {
+            return refuse(format!(
+                "run {run} completed without task '{}', so nothing is left to do: `mesh dead drop {number}`",
+                key.task
+            ));
+        }
         if state.status.is_open() && !task.has_ended() {
             return refuse(format!(
                 "run {run} is still at task '{}', which is {}: look again when it has ended, or end it with `mesh runs \
@@ -285,7 +290,7 @@ impl Planner {
                  then `mesh dead drop {number}`"
             ));
         }
-        let failed = failed(&state);
+        let failed = state.failed();
         let target = match (state.target.workflow, state.target.capability) {
             (Some(workflow), _) => Target::Workflow(workflow),
             (None, Some(capability)) => Target::Task(capability),
@@ -391,12 +396,4 @@ fn taken(letter: &Letter, subject: &Subject) -> String {
         "a subject of the log names one fact, and this one is taken for good: {instead}. `mesh dead drop {number}` removes \
          the letter"
     )
-}
-
-/// The tasks of the workflow itself in which anything failed, in the order of their ids: those that went well all the same are
-/// done again, too.
-fn failed(state: &RunState) -> Vec<TaskId> {
-    let failed = state.tasks.iter().filter(|task| task.status == "failed");
-    let tasks: BTreeSet<TaskId> = failed.filter_map(|task| task.id.parts().next()?.parse().ok()).collect();
-    tasks.into_iter().filter(|task| task.as_str() != "finally").collect()
 }

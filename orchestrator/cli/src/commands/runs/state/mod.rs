@@ -7,7 +7,7 @@ mod progress;
 mod read;
 mod task;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -24,6 +24,7 @@ use serde_json::{Map, Value};
 use lost::Results;
 pub(crate) use past::Past;
 pub(crate) use progress::Progress;
+use progress::top;
 pub(crate) use read::{RunReader, data, ended, registered, run_filters, task_notes};
 pub(crate) use task::{AttemptState, Served, TaskState, Waiting, has_ended, rank};
 
@@ -147,6 +148,14 @@ pub(crate) struct RunState {
 impl RunState {
     pub(crate) fn is_paused(&self) -> bool {
         self.status == RunStatus::Paused
+    }
+
+    /// The tasks of the workflow itself in which anything failed, in the order of their ids: also those that went well all the
+    /// same.
+    pub(crate) fn failed(&self) -> Vec<TaskId> {
+        let failed = self.tasks.iter().filter(|task| task.status == "failed");
+        let tasks: BTreeSet<TaskId> = failed.filter_map(|task| top(&task.id)).collect();
+        tasks.into_iter().filter(|task| self.plan.has_task(task)).collect()
     }
 
     /// The tasks that failed for good and can be tried again.
