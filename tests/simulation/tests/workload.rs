@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mesh_orchestrator::definitions;
 use mesh_schemas::document::Format;
-use mesh_simulation::workload::{Choices, Says, Workload, shrink};
+use mesh_simulation::workload::{Choices, Says, Task, Workflow, Workload, shrink};
 
 const SEEDS: u64 = 2_000;
 
@@ -232,5 +232,30 @@ fn a_workload_shrinks_to_what_matters() {
         let workflow = small.workflow(&small.runs[0]).expect("the run's workflow is there");
         assert_eq!(workflow.tasks.len(), 1, "{small}");
         assert!(small.runs[0].script.is_empty() && workflow.output.is_none(), "{small}");
+    }
+}
+
+#[test]
+fn what_agents_plan_shrinks_with_the_rest() {
+    let plans = |task: &Task| task.body.work().and_then(|work| work.plan.clone());
+    let plans_twice = |workflow: &Workflow| {
+        let planned = workflow.parts().tasks.into_iter().filter_map(|(_, task)| plans(task));
+        planned
+            .flat_map(|planner| planner.plans)
+            .flat_map(|plan| plan.tasks.into_values())
+            .any(|task| plans(&task).is_some())
+    };
+    let is_faulty = |workload: &Workload| {
+        workload.runs.iter().filter_map(|run| workload.workflow(run)).any(|workflow| plans_twice(&workflow))
+    };
+    for workload in (0..SEEDS).map(Workload::generate).filter(is_faulty).take(5) {
+        let small = shrink(workload, is_faulty);
+        accept(&small);
+        let workflow = small.workflow(&small.runs[0]).expect("the run's workflow is there");
+        // One that plans, and in its plan another, in the plan of which there is one task.
+        assert_eq!((small.runs.len(), workflow.works().len()), (1, 3), "{small}");
+        let told = small.to_string();
+        assert_eq!(told.matches("plan: true").count(), 2, "{told}");
+        assert_eq!(told.matches("# plan 0").count(), 2, "{told}");
     }
 }
