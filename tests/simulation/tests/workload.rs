@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mesh_orchestrator::definitions;
 use mesh_schemas::document::Format;
-use mesh_simulation::workload::{Choices, Says, Workload, shrink};
+use mesh_simulation::workload::{Choices, Says, Task, Workflow, Workload, shrink};
 
 const SEEDS: u64 = 2_000;
 
@@ -70,6 +70,7 @@ const FEATURES: &[(&str, u64)] = &[
     ("id of another request", 4),
     ("index", 4),
     ("input with more", 20),
+    ("invalid plan", 6),
     ("isolated", 6),
     ("item used", 12),
     ("items of an object", 5),
@@ -82,6 +83,7 @@ const FEATURES: &[(&str, u64)] = &[
     ("key", 0),
     ("long optional path", 4),
     ("many tasks", 4),
+    ("many tasks may be planned", 2),
     ("max_items", 2),
     ("max_parallel", 10),
     ("meeting", 6),
@@ -113,6 +115,16 @@ const FEATURES: &[(&str, u64)] = &[
     ("pause with a reason", 5),
     ("plain data", 10),
     ("plain work only", 25),
+    ("plan of more than work", 4),
+    ("plan that asks for what it may not", 2),
+    ("plan with an unknown need", 2),
+    ("plan with another output", 3),
+    ("plan with too many tasks", 1),
+    ("planner", 13),
+    ("planner in a plan", 5),
+    ("planner in a plan in a plan", 1),
+    ("plans that may ask for anything", 1),
+    ("plans that may ask for less", 4),
     ("previous used", 8),
     ("quality asked for", 4),
     ("quality passed on", 4),
@@ -160,6 +172,7 @@ const FEATURES: &[(&str, u64)] = &[
     ("unusual answer", 5),
     ("unusual input", 3),
     ("unusual task output", 0),
+    ("usual outcome of a plan", 10),
     ("weights", 1),
     ("what may be missing", 15),
     ("when", 40),
@@ -219,5 +232,30 @@ fn a_workload_shrinks_to_what_matters() {
         let workflow = small.workflow(&small.runs[0]).expect("the run's workflow is there");
         assert_eq!(workflow.tasks.len(), 1, "{small}");
         assert!(small.runs[0].script.is_empty() && workflow.output.is_none(), "{small}");
+    }
+}
+
+#[test]
+fn what_agents_plan_shrinks_with_the_rest() {
+    let plans = |task: &Task| task.body.work().and_then(|work| work.plan.clone());
+    let plans_twice = |workflow: &Workflow| {
+        let planned = workflow.parts().tasks.into_iter().filter_map(|(_, task)| plans(task));
+        planned
+            .flat_map(|planner| planner.plans)
+            .flat_map(|plan| plan.tasks.into_values())
+            .any(|task| plans(&task).is_some())
+    };
+    let is_faulty = |workload: &Workload| {
+        workload.runs.iter().filter_map(|run| workload.workflow(run)).any(|workflow| plans_twice(&workflow))
+    };
+    for workload in (0..SEEDS).map(Workload::generate).filter(is_faulty).take(5) {
+        let small = shrink(workload, is_faulty);
+        accept(&small);
+        let workflow = small.workflow(&small.runs[0]).expect("the run's workflow is there");
+        // One that plans, and in its plan another, in the plan of which there is one task.
+        assert_eq!((small.runs.len(), workflow.works().len()), (1, 3), "{small}");
+        let told = small.to_string();
+        assert_eq!(told.matches("plan: true").count(), 2, "{told}");
+        assert_eq!(told.matches("# plan 0").count(), 2, "{told}");
     }
 }

@@ -60,42 +60,45 @@ impl Agents<'_> {
     ) -> Result<(), String> {
         let Self { workload, workflow, storm } = self;
         record.log.iter().try_for_each(|event| {
-        let Ok(Subject::Task { verb, key }) = Subject::parse(namespace, &event.message.subject) else { return Ok(()) };
-        let task = (key.task.clone(), key.attempt);
-        let behaviour = workload.behaviour(record.place, &key.task, key.attempt);
-        let created = record.found.created.get(&task);
-        let right = match verb {
-            TaskVerb::Completed => {
-                let (_, data) = read::<TaskCompleted>(event)?;
-                if is_double(data.agent.as_ref()) {
-                    return Ok(());
-                }
-                let (_, created) = created.ok_or("an outcome of what was never created")?;
-                matches!(behaviour.ending, Ending::Returns(answer) if answer.to(&created.input) == data.output)
-                    && data.quality == behaviour.quality()
-            }
-            TaskVerb::Failed => {
-                let (_, data) = read::<TaskFailed>(event)?;
-                data.agent.is_none() || is_double(data.agent.as_ref()) || {
-                    let timeout = workflow.work(&key.task).and_then(|work| work.timeout);
+            let Ok(Subject::Task { verb, key }) = Subject::parse(namespace, &event.message.subject) else {
+                return Ok(());
+            };
+            let task = (key.task.clone(), key.attempt);
+            let behaviour = workload.behaviour(record.place, &key.task, key.attempt);
+            let created = record.found.created.get(&task);
+            let right = match verb {
+                TaskVerb::Completed => {
+                    let (_, data) = read::<TaskCompleted>(event)?;
+                    if is_double(data.agent.as_ref()) {
+                        return Ok(());
+                    }
                     let (_, created) = created.ok_or("an outcome of what was never created")?;
-                    let is_late = created.deadline.is_some_and(|deadline| {
-                        event.time + behaviour.takes.min(SLACK) >= deadline
-                    });
-                    match data.error.code.as_str() {
-                        code::RUN_ENDED => was_given_up(record, event, follows, &task),
-                        code::POISON => was_lost_too_often(record, &key),
-                        _ => is_right(behaviour, &data.error, timeout, is_late, storm),
+                    matches!(behaviour.ending, Ending::Returns(answer)
+                    if workflow.answer(&key.task, answer, &created.input) == data.output)
+                        && data.quality == behaviour.quality()
+                }
+                TaskVerb::Failed => {
+                    let (_, data) = read::<TaskFailed>(event)?;
+                    data.agent.is_none() || is_double(data.agent.as_ref()) || {
+                        let timeout = workflow.work(&key.task).and_then(|work| work.timeout);
+                        let (_, created) = created.ok_or("an outcome of what was never created")?;
+                        let is_late = created
+                            .deadline
+                            .is_some_and(|deadline| event.time + behaviour.takes.min(SLACK) >= deadline);
+                        match data.error.code.as_str() {
+                            code::RUN_ENDED => was_given_up(record, event, follows, &task),
+                            code::POISON => was_lost_too_often(record, &key),
+                            _ => is_right(behaviour, &data.error, timeout, is_late, storm),
+                        }
                     }
                 }
+                _ => true,
+            };
+            if right {
+                return Ok(());
             }
-            _ => true,
-        };
-        if right {
-            return Ok(());
-        }
-        Err(format!("{} does not come from an agent that {behaviour}", event.message.subject))
-    })
+            Err(format!("{} does not come from an agent that {behaviour}", event.message.subject))
+        })
     }
 }
 

@@ -287,5 +287,5 @@ impl<'a> Block<'a> {
 }
 
 fn is_plain_work(task: &Task) -> bool {
-    task.often == crate::workload::Often::Once && task.body.work().is_some()
+    task.often == crate::workload::Often::Once && task.body.is_plain_work()
 }

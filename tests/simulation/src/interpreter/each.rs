@@ -158,7 +158,7 @@ impl<'a> EachLife<'a> {
 
     /// Notes what an item came to; the fate of all, if there are too many failures.
     fn item_over(&mut self, number: usize, fate: Fate, at: usize, reading: &mut Reading<'a>) -> Option<Fate> {
-        if self.body.work().is_none() && !matches!(fate, Fate::Skipped) {
+        if !self.body.is_plain_work() && !matches!(fate, Fate::Skipped) {
             reading.is_over(&part(Some(&self.path), number), at);
         }
         let failure = match fate {

@@ -20,6 +20,7 @@ mod hold;
 mod life;
 mod log;
 mod merge;
+mod plan;
 mod reading;
 mod repeat;
 mod retry;

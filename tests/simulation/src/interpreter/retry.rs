@@ -4,7 +4,7 @@ use std::time::Duration;
 use mesh_schemas::{Attempt, TaskId};
 
 use super::log::Error;
-use crate::workload::{Often, OnFailure, Recovery, Retry, Workflow};
+use crate::workload::{Often, OnFailure, Recovery, Retry, Workflow, is_final};
 
 /// Longest `retry_after` that an agent is granted: a day, in seconds.
 const LONGEST_RETRY_AFTER: f64 = 86_400.0;
@@ -57,8 +57,8 @@ pub(super) fn waits_for_word(workflow: &Workflow, path: &TaskId) -> bool {
 
 /// Whether something makes up for a failure. What is done finally is not recovered.
 fn is_made_up_for(workflow: &Workflow, path: &TaskId) -> bool {
-    let way = workflow.way(path);
-    way.is_empty()
+    let way = workflow.way(path).tasks;
+    is_final(path)
         || way.iter().any(|task| {
             let tolerates = matches!(&task.often, Often::Each(each) if each.tolerate.is_some());
             task.on_failure != OnFailure::Fail || tolerates

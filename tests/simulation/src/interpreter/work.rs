@@ -2,27 +2,31 @@ use mesh_schemas::payload::code;
 use mesh_schemas::{Attempt, Lane, TaskId, Timer};
 use serde_json::Value;
 
+use super::block::Block;
 use super::expected::{self, Decided, UNTOLD, Wait};
 use super::life::{Begun, Life};
 use super::log::{Error, Fact, Made};
+use super::plan;
 use super::reading::{Failure, Fate, Marks, Reading};
 use super::retry;
-use crate::workload::{Around, Work};
+use crate::workload::{Around, Planner, Work};
 
-/// Work for an agent: attempts, and the pauses between them.
+/// Work for an agent: attempts, the pauses between them, and what the agent planned.
 pub(super) struct WorkLife<'a> {
     work: &'a Work,
     path: TaskId,
     attempt: Attempt,
-    next: Next,
+    next: Next<'a>,
 }
 
 /// What comes next, and where; nowhere if the log does not have it.
-enum Next {
+enum Next<'a> {
     Answer(Option<(usize, Result<Made, Error>)>),
     EndOfPause(Option<usize>),
     /// Somebody has to say that it is to be tried again.
     Word,
+    /// What the agent planned goes on.
+    Plan(Box<Block<'a>>),
 }
 
 impl<'a> WorkLife<'a> {
@@ -76,6 +80,7 @@ impl<'a> WorkLife<'a> {
             Next::Answer(answer) => answer.as_ref().map(|(at, _)| *at),
             Next::EndOfPause(at) => *at,
             Next::Word => None,
+            Next::Plan(block) => block.next(),
         }
     }
 
@@ -90,17 +95,71 @@ impl<'a> WorkLife<'a> {
             Next::EndOfPause(_) | Next::Word => self.again(at, reading, around),
             Next::Answer(None) => None,
             Next::Answer(Some((_, Ok(Made { output: result, quality })))) => {
-                let output = match &self.work.output {
-                    None => Ok(result),
-                    Some(output) => output.render(&reading.scope(around, &result)),
-                };
-                let failed = |_| Fate::Failed(Failure::expression(&self.path));
-                let done = |output| Fate::Done(output, Marks { quality, items: None });
-                let fate = output.map_or_else(failed, done);
-                reading.count(&fate);
-                Some(fate)
+                match self.work.plan.as_deref() {
+                    None => Some(self.came_to(result, quality, reading, around)),
+                    Some(planner) => self.planned(planner, &result, at, reading, around),
+                }
             }
             Next::Answer(Some((_, Err(error)))) => self.failed(error, at, reading, around),
+            Next::Plan(mut block) => match block.go_on(at, reading, None) {
+                Some(fate) => Some(self.plan_over(fate, reading, around)),
+                None => {
+                    self.next = Next::Plan(block);
+                    None
+                }
+            },
+        }
+    }
+
+    /// It has a result, of which its output is made.
+    fn came_to(
+        &self,
+        result: Value,
+        quality: Option<f64>,
+        reading: &mut Reading<'a>,
+        around: &Around<'_>,
+    ) -> Fate {
+        let output = match &self.work.output {
+            None => Ok(result),
+            Some(output) => output.render(&reading.scope(around, &result)),
+        };
+        let failed = |_| Fate::Failed(Failure::expression(&self.path));
+        let done = |output| Fate::Done(output, Marks { quality, items: None });
+        let fate = output.map_or_else(failed, done);
+        reading.count(&fate);
+        fate
+    }
+
+    /// What the agent returned is done in place of the task, if that can be. It sees nothing of what is around.
+    fn planned(
+        &mut self,
+        planner: &'a Planner,
+        returned: &Value,
+        at: usize,
+        reading: &mut Reading<'a>,
+        around: &Around<'_>,
+    ) -> Option<Fate> {
+        let Some(plan) = plan::followed(planner, &self.path, returned, reading.workflow) else {
+            let fate = Fate::Failed(Failure::found(code::INVALID_PLAN, Some(&self.path)));
+            reading.count(&fate);
+            return Some(fate);
+        };
+        let mut block = Block::new(&plan.tasks, plan.output.as_ref(), Some(self.path.clone()));
+        if let Some(fate) = block.begin(at, reading, None) {
+            return Some(self.plan_over(fate, reading, around));
+        }
+        self.next = Next::Plan(Box::new(block));
+        None
+    }
+
+    /// What a plan came to is the result of the task. How good the plan was says nothing of that.
+    fn plan_over(&self, fate: Fate, reading: &mut Reading<'a>, around: &Around<'_>) -> Fate {
+        match fate {
+            Fate::Done(result, _) => self.came_to(result, None, reading, around),
+            fate => {
+                reading.count(&fate);
+                fate
+            }
         }
     }
 
@@ -146,19 +205,27 @@ impl<'a> WorkLife<'a> {
 
     /// Whether it is the work that is tried again because somebody says so.
     pub(super) fn waits_for_word(&self, task: &TaskId) -> bool {
-        matches!(self.next, Next::Word) && self.path == *task
+        match &self.next {
+            Next::Word => self.path == *task,
+            Next::Plan(block) => block.waits_for_word(task),
+            Next::Answer(_) | Next::EndOfPause(_) => false,
+        }
     }
 
     /// An attempt that is with an agent is given up; one that is kept back, or was to be created by the very event that ends
     /// it, is not.
-    pub(super) fn cut(&self, at: usize, code: &'static str, reading: &mut Reading<'_>) {
+    pub(super) fn cut(&self, at: usize, code: &'static str, reading: &mut Reading<'a>) {
         reading.forget(&self.path, self.attempt);
-        match self.next {
+        match &self.next {
             Next::Word => {
                 reading.counts.failed += 1;
                 reading.hold.stuck.remove(&self.path);
             }
             Next::EndOfPause(_) => reading.counts.cancelled += 1,
+            Next::Plan(block) => {
+                reading.counts.cancelled += 1;
+                block.cut(at, code, reading);
+            }
             Next::Answer(_) => {
                 reading.counts.cancelled += 1;
                 if reading.expected.created.contains_key(&(self.path.clone(), self.attempt)) {

@@ -12,11 +12,13 @@ mod merge;
 mod operator;
 mod optional;
 mod parts;
+mod planner;
 mod run;
 mod scope;
 mod simpler;
 mod task;
 mod template;
+mod way;
 mod workflow;
 mod yaml;
 
@@ -24,6 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use mesh_schemas::{Attempt, Capability, TaskId, WorkflowName};
+use serde_json::Value;
 
 pub use behaviour::{Answer, Behaviour, Ending};
 pub use choices::Choices;
@@ -33,6 +36,7 @@ pub use merge::{Merge, MergeBy};
 pub use operator::Operator;
 pub use optional::Optional;
 pub use parts::Parts;
+pub use planner::Planner;
 pub use run::{Run, Says, Sending, Signal, Target};
 pub use scope::{Around, Brings, Scope, Seen};
 pub use simpler::shrink;
@@ -40,6 +44,7 @@ pub use task::{
     Adaptive, Body, Case, Each, Group, Join, Often, OnFailure, Quota, Recovery, Repeat, Retry, Task, Work,
 };
 pub use template::{Fragment, Template};
+pub(crate) use way::is_final;
 pub(crate) use workflow::{FINALLY, after, rescued_by};
 pub use workflow::{Finally, Workflow};
 
@@ -82,7 +87,14 @@ impl Workload {
         self.runs.get(run).map_or(&Behaviour::PLAIN, |run| run.behaviour(task, attempt))
     }
 
-    /// Every capability that a task asks for.
+    /// What an agent returns for an input, of a run that is named by its place.
+    #[must_use]
+    pub fn answer(&self, run: usize, task: &TaskId, answer: Answer, input: &Value) -> Value {
+        let workflow = self.runs.get(run).and_then(Run::workflow).and_then(|name| self.workflows.get(name));
+        workflow.map_or_else(|| answer.to(input), |workflow| workflow.answer(task, answer, input))
+    }
+
+    /// Every capability that is asked for.
     #[must_use]
     pub fn capabilities(&self) -> BTreeSet<Capability> {
         let asked = self.workflows.values().flat_map(Workflow::capabilities);
@@ -95,10 +107,10 @@ impl Workload {
 }
 
 impl fmt::Display for Workload {
-    /// The definitions as YAML, and for each run what is sent and what agents do.
+    /// The definitions as YAML with what agents plan, and for each run what is sent and what agents do.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for workflow in self.workflows.values() {
-            writeln!(f, "{}", workflow.to_yaml())?;
+            writeln!(f, "{}", workflow.told())?;
         }
         for (place, run) in self.runs.iter().enumerate() {
             write!(f, "run {place}: {run}")?;

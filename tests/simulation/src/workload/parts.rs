@@ -19,7 +19,7 @@ pub struct Parts<'a> {
 }
 
 impl Workflow {
-    /// All that it is made of.
+    /// All that it is made of, and what agents plan.
     #[must_use]
     pub fn parts(&self) -> Parts<'_> {
         let mut parts = Parts { templates: self.output.iter().collect(), ..Parts::default() };
@@ -28,7 +28,7 @@ impl Workflow {
         parts
     }
 
-    /// Changes every task, those of groups and cases included.
+    /// Changes every task of the definition, those of groups and cases included.
     pub fn for_each_task(&mut self, change: &mut dyn FnMut(&mut Task)) {
         for_each(&mut self.tasks, change);
         if let Some(finally) = &mut self.finally {
@@ -86,7 +86,13 @@ impl<'a> Parts<'a> {
 
     fn body(&mut self, body: &'a Body) {
         match body {
-            Body::Work(work) => self.templates.extend(work.with.iter().chain(&work.output)),
+            Body::Work(work) => {
+                self.templates.extend(work.with.iter().chain(&work.output));
+                for plan in work.plan.iter().flat_map(|planner| &planner.plans) {
+                    self.templates.extend(&plan.output);
+                    self.block(&plan.tasks);
+                }
+            }
             Body::Merge(_) => {}
             Body::Group(group) => {
                 self.templates.extend(&group.output);

@@ -5,6 +5,7 @@ use mesh_schemas::{Capability, TaskId};
 
 use super::expression::Expression;
 use super::merge::Merge;
+use super::planner::Planner;
 use super::template::Template;
 
 /// A task of a workflow or of a group.
@@ -56,6 +57,8 @@ pub struct Work {
     pub retry: Option<Retry>,
     /// Longest time of one execution.
     pub timeout: Option<Duration>,
+    /// Whether the agent plans.
+    pub plan: Option<Box<Planner>>,
 }
 
 /// Tasks in place of one.
@@ -217,7 +220,7 @@ impl Work {
     /// Work that says nothing but which agents do it.
     #[must_use]
     pub fn new(agent: Capability) -> Self {
-        Self { agent, action: None, with: None, output: None, retry: None, timeout: None }
+        Self { agent, action: None, with: None, output: None, retry: None, timeout: None, plan: None }
     }
 }
 
@@ -229,6 +232,12 @@ impl Body {
             Self::Work(work) => Some(work),
             Self::Group(_) | Self::Switch(_) | Self::Merge(_) => None,
         }
+    }
+
+    /// Whether it is work that has no parts: nobody plans.
+    #[must_use]
+    pub fn is_plain_work(&self) -> bool {
+        self.work().is_some_and(|work| work.plan.is_none())
     }
 }
 

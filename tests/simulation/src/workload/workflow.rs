@@ -6,6 +6,7 @@ use mesh_schemas::{Capability, TaskId, WorkflowName};
 use super::expression::Expression;
 use super::task::{Body, Often, OnFailure, Recovery, Task, Work};
 use super::template::Template;
+use super::way::is_final;
 
 /// A workflow as the workload means it. What is absent here is absent in the definition too: which value then counts is
 /// for its reader to know.
@@ -61,63 +62,13 @@ impl Workflow {
         }
     }
 
-    /// The work that a full id leads to: `review:lint`, `each:3`, `route:0:a`.
-    #[must_use]
-    pub fn work(&self, id: &TaskId) -> Option<&Work> {
-        let mut parts = id.parts().peekable();
-        let mut tasks = &self.tasks;
-        if let Some(finally) = self.finally.as_ref().filter(|_| parts.peek() == Some(&FINALLY)) {
-            parts.next();
-            tasks = &finally.tasks;
-        }
-        loop {
-            let task = tasks.get(&parts.next()?.parse::<TaskId>().ok()?)?;
-            if task.often != Often::Once {
-                parts.next()?.parse::<u32>().ok()?;
-            }
-            let mut body = &task.body;
-            while let Body::Switch(cases) = body {
-                body = &cases.get(parts.next()?.parse::<usize>().ok()?)?.body;
-            }
-            match body {
-                Body::Group(group) => tasks = &group.tasks,
-                Body::Work(work) => return parts.next().is_none().then_some(work),
-                Body::Switch(_) | Body::Merge(_) => return None,
-            }
-        }
-    }
-
     /// Whether it pauses by itself.
     #[must_use]
     pub fn pauses(&self) -> bool {
         self.recovery == Recovery::Pause || self.parts().tasks.iter().any(|(_, task)| task.pause_before)
     }
 
-    /// The tasks that a full id leads through, from the outside in, of the run itself.
-    pub(crate) fn way<'a>(&'a self, id: &TaskId) -> Vec<&'a Task> {
-        let mut way = Vec::new();
-        let mut tasks = Some(&self.tasks);
-        let mut parts = id.parts();
-        while let Some(task) =
-            tasks.take().and_then(|tasks| tasks.get(&parts.next()?.parse::<TaskId>().ok()?))
-        {
-            way.push(task);
-            if task.often != Often::Once {
-                parts.next();
-            }
-            let mut body = Some(&task.body);
-            while let Some(Body::Switch(cases)) = body {
-                let case = parts.next().and_then(|number| cases.get(number.parse::<usize>().ok()?));
-                body = case.map(|case| &case.body);
-            }
-            if let Some(Body::Group(group)) = body {
-                tasks = Some(&group.tasks);
-            }
-        }
-        way
-    }
-
-    /// The work that a run may ask for, with its full ids, of the first items and of all iterations.
+    /// The work that a run may ask for, with its full ids, of the first items and of all iterations, and of all plans.
     #[must_use]
     pub fn works(&self) -> Vec<(TaskId, &Work)> {
         let mut found = Vec::new();
@@ -128,18 +79,12 @@ impl Workflow {
         found
     }
 
-    /// Every capability that a task asks for.
-    #[must_use]
-    pub fn capabilities(&self) -> BTreeSet<Capability> {
-        self.works().into_iter().map(|(_, work)| work.agent.clone()).collect()
-    }
-
     /// Whether an attempt of a task that hangs ends soon, by its own timeout or with the run.
     #[must_use]
     pub fn may_hang(&self, task: &TaskId) -> bool {
         let timeout = self.work(task).and_then(|work| work.timeout);
         let whole = match &self.finally {
-            Some(finally) if task.parts().next() == Some(FINALLY) => finally.timeout,
+            Some(finally) if is_final(task) => finally.timeout,
             _ => self.timeout,
         };
         timeout.is_some() || whole.is_some_and(|timeout| timeout <= LONGEST_HANG)
@@ -166,6 +111,8 @@ fn works_in<'a>(body: &'a Body, path: &str, found: &mut Vec<(TaskId, &'a Work)>)
         Body::Work(work) => {
             let id = path.parse().unwrap_or_else(|_| unreachable!("{path:?} is made of ids and numbers"));
             found.push((id, work));
+            let plans = work.plan.iter().flat_map(|planner| &planner.plans);
+            plans.for_each(|plan| works_of(&plan.tasks, &format!("{path}:"), found));
         }
         Body::Merge(_) => {}
         Body::Group(group) => works_of(&group.tasks, &format!("{path}:"), found),

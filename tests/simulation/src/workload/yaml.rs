@@ -2,12 +2,16 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use mesh_schemas::TaskId;
+use mesh_schemas::document::{Format, tree};
+use mesh_schemas::{Capability, TaskId};
 use serde_json::Value;
 
 use super::expression::Expression;
 use super::merge::Merge;
-use super::task::{Body, Case, Each, Join, Often, OnFailure, Quota, Recovery, Repeat, Retry, Task, Work};
+use super::planner::Planner;
+use super::task::{
+    Body, Case, Each, Group, Join, Often, OnFailure, Quota, Recovery, Repeat, Retry, Task, Work,
+};
 use super::template::Template;
 use super::workflow::Workflow;
 
@@ -15,7 +19,16 @@ impl Workflow {
     /// The definition as YAML.
     #[must_use]
     pub fn to_yaml(&self) -> String {
-        let mut yaml = Yaml::default();
+        self.written(Yaml::default())
+    }
+
+    /// The same, and what agents plan in comments.
+    #[must_use]
+    pub fn told(&self) -> String {
+        self.written(Yaml { tells_plans: true, ..Yaml::default() })
+    }
+
+    fn written(&self, mut yaml: Yaml) -> String {
         yaml.line(0, "mesh", "v1");
         yaml.optional(0, "name", self.name.as_ref());
         yaml.optional(0, "timeout", self.timeout.map(span));
@@ -32,19 +45,34 @@ impl Workflow {
             yaml.optional(1, "timeout", finally.timeout.map(span));
             yaml.tasks(1, &finally.tasks);
         }
-        yaml.0
+        yaml.text
+    }
+}
+
+impl Group {
+    /// The plan as an agent returns it.
+    #[must_use]
+    pub fn to_plan(&self) -> Value {
+        let mut yaml = Yaml::default();
+        yaml.group(0, self);
+        let plan = tree(&yaml.text, Format::Yaml);
+        plan.map_or_else(|problem| unreachable!("{}: {problem}", yaml.text), |plan| plan.to_value())
     }
 }
 
 /// Writes keys with their values; data is written as JSON, which is YAML too.
 #[derive(Default)]
-struct Yaml(String);
+struct Yaml {
+    text: String,
+    /// Whether comments say what agents plan.
+    tells_plans: bool,
+}
 
 impl Yaml {
     fn line(&mut self, depth: usize, key: &str, value: &str) {
         let space = if value.is_empty() { "" } else { " " };
         // Writing to a string does not fail.
-        let _ = writeln!(self.0, "{:depth$}{key}:{space}{value}", "", depth = depth * 2);
+        let _ = writeln!(self.text, "{:depth$}{key}:{space}{value}", "", depth = depth * 2);
     }
 
     fn optional(&mut self, depth: usize, key: &str, value: Option<impl ToString>) {
@@ -118,14 +146,36 @@ impl Yaml {
     fn body(&mut self, depth: usize, body: &Body) {
         match body {
             Body::Work(work) => self.work(depth, work),
-            Body::Group(group) => {
-                self.tasks(depth, &group.tasks);
-                self.optional(depth, "output", group.output.as_ref().map(Template::to_json));
-            }
+            Body::Group(group) => self.group(depth, group),
             Body::Merge(merge) => self.merge(depth, merge),
             Body::Switch(cases) => {
                 self.line(depth, "switch", "");
                 cases.iter().for_each(|case| self.case(depth + 1, case));
+            }
+        }
+    }
+
+    fn group(&mut self, depth: usize, group: &Group) {
+        self.tasks(depth, &group.tasks);
+        self.optional(depth, "output", group.output.as_ref().map(Template::to_json));
+    }
+
+    fn planner(&mut self, depth: usize, planner: &Planner) {
+        if planner.is_free() {
+            self.line(depth, "plan", "true");
+        } else {
+            self.line(depth, "plan", "");
+            let allowed: Vec<&str> = planner.capabilities.iter().map(Capability::as_str).collect();
+            let allowed = (!allowed.is_empty()).then(|| format!("[{}]", allowed.join(", ")));
+            self.optional(depth + 1, "capabilities", allowed);
+            self.optional(depth + 1, "max_tasks", planner.max_tasks);
+            self.optional(depth + 1, "max_depth", planner.max_depth);
+        }
+        for (number, plan) in planner.plans.iter().enumerate().filter(|_| self.tells_plans) {
+            let mut yaml = Self { tells_plans: true, ..Self::default() };
+            yaml.group(0, plan);
+            for line in std::iter::once(format!("plan {number}").as_str()).chain(yaml.text.lines()) {
+                let _ = writeln!(self.text, "{:depth$}# {line}", "", depth = depth * 2);
             }
         }
     }
@@ -148,10 +198,10 @@ impl Yaml {
     }
 
     fn case(&mut self, depth: usize, case: &Case) {
-        let begin = self.0.len() + 2 * depth;
+        let begin = self.text.len() + 2 * depth;
         self.condition(depth + 1, "when", case.when.as_ref());
         self.body(depth + 1, &case.body);
-        self.0.replace_range(begin..=begin, "-");
+        self.text.replace_range(begin..=begin, "-");
     }
 
     fn work(&mut self, depth: usize, work: &Work) {
@@ -160,6 +210,7 @@ impl Yaml {
         self.optional(depth, "with", work.with.as_ref().map(Template::to_json));
         self.optional(depth, "output", work.output.as_ref().map(Template::to_json));
         self.optional(depth, "timeout", work.timeout.map(span));
+        work.plan.iter().for_each(|planner| self.planner(depth, planner));
         if let Some(retry) = &work.retry {
             self.line(depth, "retry", if *retry == Retry::default() { "{}" } else { "" });
             self.optional(depth + 1, "max_attempts", retry.max_attempts);

@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_agents::{Agent, Context, Output, TaskFailure};
+use mesh_schemas::Capability;
 use mesh_schemas::payload::TaskCreated;
-use mesh_schemas::{Capability, RunId};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -49,12 +49,18 @@ fn capabilities(world: &World, place: u64) -> Vec<Capability> {
 /// Does what the workload says of the attempt.
 async fn work(world: Arc<World>, context: Context, task: TaskCreated) -> Result<Output, TaskFailure> {
     world.observe(|observer| observer.executed(&context));
-    let behaviour = behaviour(&world, context.run(), &task);
+    let place = world.workload.runs.iter().position(|known| known.id(world.shards) == context.run());
+    let behaviour =
+        place.map_or(&Behaviour::PLAIN, |place| world.workload.behaviour(place, &task.task, task.attempt));
     let quality = behaviour.quality();
     sleep(behaviour.takes).await;
-    match behaviour.ending {
+    match behaviour.ending.clone() {
         Ending::Returns(answer) => {
-            let output = Output::new(answer.to(&task.input));
+            let output = place.map_or_else(
+                || answer.to(&task.input),
+                |place| world.workload.answer(place, &task.task, answer, &task.input),
+            );
+            let output = Output::new(output);
             Ok(quality.into_iter().fold(output, Output::quality))
         }
         Ending::Fails { code, retryable, retry_after } => {
@@ -66,9 +72,4 @@ async fn work(world: Arc<World>, context: Context, task: TaskCreated) -> Result<
         Ending::Panics => std::panic::resume_unwind(Box::new("as the workload says")),
         Ending::Hangs => std::future::pending().await,
     }
-}
-
-fn behaviour(world: &World, run: RunId, task: &TaskCreated) -> Behaviour {
-    let place = world.workload.runs.iter().position(|known| known.id(world.shards) == run);
-    place.map_or(Behaviour::PLAIN, |place| world.workload.behaviour(place, &task.task, task.attempt).clone())
 }

@@ -23,15 +23,18 @@ pub(crate) fn key(task: &str, attempt: &str) -> (TaskId, Attempt) {
     (id(task), attempt.parse().expect("an attempt"))
 }
 
+pub(crate) fn capability(name: &str) -> Capability {
+    name.parse().expect("a capability")
+}
+
 pub(crate) fn output(task: &str) -> Expression {
     Expression::Output(id(task))
 }
 
 /// Work with exact pauses of 1 s, 2 s, 4 s…
 pub(crate) fn work() -> Work {
-    let capability: Capability = "c".parse().expect("a capability");
     let retry = Retry { jitter: Some(0.0), ..Retry::default() };
-    Work { retry: Some(retry), ..Work::new(capability) }
+    Work { retry: Some(retry), ..Work::new(capability("c")) }
 }
 
 /// A task that is such work, and needs others.
@@ -117,7 +120,7 @@ impl Log {
 
     pub(crate) fn outcome(&self, verb: TaskVerb, task: &str, attempt: &str) -> Subject {
         let (task, attempt) = key(task, attempt);
-        let capability = "c".parse().expect("a capability");
+        let capability = capability("c");
         TaskKey { capability, lane: Lane::Normal, run: self.run, task, attempt }.subject(verb)
     }
 

@@ -9,6 +9,7 @@ mod log;
 mod merges;
 mod mislead;
 mod pauses;
+mod plans;
 mod recovery;
 mod rules;
 mod storm;

@@ -194,6 +194,36 @@ const IN_TASKS: &[(&str, InTask)] = &[
         }
     }),
     ("the run does not stand before a task", |task| task.pause_before = false),
+    ("what an agent planned is not done", |task| {
+        if let Body::Work(work) = &mut task.body {
+            work.plan = None;
+        }
+    }),
+    ("a plan may have one task only", |task| {
+        if let Body::Work(Work { plan: Some(planner), .. }) = &mut task.body {
+            planner.max_tasks = Some(1);
+        }
+    }),
+    ("a plan may have too many tasks", |task| {
+        if let Body::Work(Work { plan: Some(planner), .. }) = &mut task.body {
+            planner.max_tasks = None;
+        }
+    }),
+    ("a plan may ask for what it may not", |task| {
+        if let Body::Work(Work { plan: Some(planner), .. }) = &mut task.body {
+            planner.capabilities.extend(["draw", "paint", "weigh", "carve"].map(crate::log::capability));
+        }
+    }),
+    ("plans stand in plans too deep", |task| {
+        if let Body::Work(Work { plan: Some(planner), .. }) = &mut task.body {
+            planner.max_depth = Some(4);
+        }
+    }),
+    ("no plan stands in a plan", |task| {
+        if let Body::Work(Work { plan: Some(planner), .. }) = &mut task.body {
+            planner.max_depth = Some(1);
+        }
+    }),
     ("what stands in does not count", |task| {
         if let OnFailure::Task(_) = task.on_failure {
             task.on_failure = OnFailure::Continue;

@@ -175,6 +175,12 @@ pub(crate) fn live(mut world: World, choices: &mut Choices) -> World {
     world
 }
 
+/// Whether the ids of what is planned look so: a letter, and the number of the plan.
+fn is_planned(part: &str, letters: &str) -> bool {
+    part.split_at_checked(1)
+        .is_some_and(|(letter, number)| letters.contains(letter) && number.parse::<u32>().is_ok())
+}
+
 /// Everything that came about in a run, for the count.
 fn notes(world: &World) -> Vec<&'static str> {
     use mesh_simulation::interpreter::FoundEnd;
@@ -190,6 +196,7 @@ fn notes(world: &World) -> Vec<&'static str> {
             (Some(_), "quorum_missed") => "failed for a quorum",
             (Some(_), "too_many_failures") => "failed for too many items",
             (Some(_), "repeat_exhausted") => "failed for an endless loop",
+            (Some(_), "invalid_plan") => "failed for an invalid plan",
             (Some(_), _) => "failed",
         },
     }];
@@ -211,6 +218,8 @@ fn notes(world: &World) -> Vec<&'static str> {
         ("limited join", is_set(|timer| matches!(timer, Timer::Join(_)))),
         ("item, iteration or case", is_created(|part| part.parse::<u32>().is_ok())),
         ("task of a group", is_created(|part| part.parse::<u32>().is_err())),
+        ("task of a plan", is_created(|part| is_planned(part, "xyz"))),
+        ("task of a plan in a plan", is_created(|part| is_planned(part, "klm"))),
         ("several attempts", world.found.created.keys().any(|(_, attempt)| attempt.get() > 1)),
     ] {
         notes.extend(is_there.then_some(note));
@@ -259,6 +268,7 @@ fn the_fold_and_the_interpreter_decide_the_same() {
         "failed for a quorum",
         "failed for too many items",
         "failed for an endless loop",
+        "failed for an invalid plan",
         "impossible attempt",
         "given up at the end",
         "given up with its group or loop",
@@ -271,6 +281,8 @@ fn the_fold_and_the_interpreter_decide_the_same() {
         "what is done finally",
         "item, iteration or case",
         "task of a group",
+        "task of a plan",
+        "task of a plan in a plan",
         "several attempts",
     ] {
         assert!(seen.get(note).is_some_and(|count| *count >= least), "'{note}' is too rare to be checked");

@@ -113,7 +113,7 @@ impl World {
     /// Stores what an agent makes of an attempt by the script, within the time of the task if it has one. Whoever hangs for
     /// ever does not answer.
     pub(crate) fn answer(&mut self, key: &TaskKey, created: &TaskCreated) {
-        if let Some((verb, data)) = answer(&self.script, key, created) {
+        if let Some((verb, data)) = answer(self, key, created) {
             self.answered.push(key.clone());
             self.store(&key.subject(verb), &data);
         }
@@ -289,7 +289,8 @@ pub(crate) fn takes(script: &Run, key: &TaskKey, created: &TaskCreated) -> Optio
 }
 
 /// The outcome of an attempt by the script, its timeout regarded.
-fn answer(script: &Run, key: &TaskKey, created: &TaskCreated) -> Option<(TaskVerb, Value)> {
+fn answer(world: &World, key: &TaskKey, created: &TaskCreated) -> Option<(TaskVerb, Value)> {
+    let script = &world.script;
     let behaviour = script.behaviour(&key.task, key.attempt);
     let takes = takes(script, key, created)?;
     let failed = |code: &str, retryable: bool, pause: Option<Duration>| {
@@ -304,7 +305,8 @@ fn answer(script: &Run, key: &TaskKey, created: &TaskCreated) -> Option<(TaskVer
     }
     match &behaviour.ending {
         Ending::Returns(answer) => {
-            let mut data = json!({ "output": answer.to(&created.input), "agent": "tester" });
+            let output = world.workflow.answer(&key.task, *answer, &created.input);
+            let mut data = json!({ "output": output, "agent": "tester" });
             if let Some(quality) = behaviour.quality() {
                 data["quality"] = quality.into();
             }

@@ -4,14 +4,14 @@ use super::block::{Draft, Style};
 use super::data::{DEPTH, data, items, object, score};
 use super::terms::Terms;
 use super::view::{Shape, View};
-use super::{graph, name, work};
+use super::{graph, name, planner, work};
 use crate::workload::choices::Choices;
 use crate::workload::expression::{Expression, Local};
 use crate::workload::operator::Operator;
-use crate::workload::task::{Adaptive, Body, Case, Each, Group, Often, Quota, Repeat};
+use crate::workload::task::{Adaptive, Body, Case, Each, Group, Often, Quota, Repeat, Work};
 
 /// Ids of the tasks of groups, by how deep these stand in others.
-const IDS: [&[&str]; 2] = [&["p", "q", "s"], &["u", "v"]];
+pub(super) const IDS: [&[&str]; 2] = [&["p", "q", "s"], &["u", "v"]];
 
 /// What is made of what is done.
 pub(super) struct Made {
@@ -26,6 +26,8 @@ pub(super) struct Made {
 pub(super) struct Maker<'a> {
     pub(super) capabilities: &'a [Capability],
     pub(super) style: Style,
+    /// How many plans it stands in.
+    pub(super) plans: usize,
 }
 
 impl Maker<'_> {
@@ -101,10 +103,24 @@ impl Maker<'_> {
             "group" => self.group(depth, view, choices),
             "switch" => self.switch(depth, view, choices),
             _ => {
-                let (work, shape) = work::work(self.capabilities, view, choices);
+                let (work, shape) = self.work(view, choices);
                 (Body::Work(work), shape, false)
             }
         }
+    }
+
+    /// Work for an agent, which may be to plan.
+    fn work(&self, view: &View, choices: &mut Choices) -> (Work, Shape) {
+        let planning = planner::PLANNING.get(self.plans).copied().unwrap_or_default();
+        let plans = !self.style.is_plain && choices.chance("plans", planning);
+        let (plan, result) = if plans {
+            let (planner, shape) = planner::planner(self, choices);
+            (Some(Box::new(planner)), shape)
+        } else {
+            (None, Shape::Usual)
+        };
+        let (work, shape) = work::work(self.capabilities, view, result, choices);
+        (Work { plan, ..work }, shape)
     }
 
     fn group(&self, depth: usize, view: &View, choices: &mut Choices) -> (Body, Shape, bool) {

@@ -7,6 +7,7 @@ mod data;
 mod finally;
 mod graph;
 mod merge;
+mod planner;
 mod run;
 mod script;
 mod terms;
@@ -70,7 +71,7 @@ pub(super) fn workload(seed: u64, choices: &mut Choices) -> Workload {
 
 fn workflow(name: WorkflowName, capabilities: &[Capability], choices: &mut Choices) -> Workflow {
     let style = Style::new(choices);
-    let (maker, outer) = (Maker { capabilities, style }, View::default());
+    let (maker, outer) = (Maker { capabilities, style, plans: 0 }, View::default());
     let mut draft = Draft::new(&maker, &outer, 0);
     for (id, needs) in graph::draw(style.is_plain, choices) {
         draft.task(id, needs, choices);

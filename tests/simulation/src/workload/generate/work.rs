@@ -9,18 +9,23 @@ use super::view::{Shape, View};
 use crate::workload::choices::Choices;
 use crate::workload::task::{Retry, Work};
 
-/// Work for an agent, and what its output looks like.
-pub(super) fn work(capabilities: &[Capability], view: &View, choices: &mut Choices) -> (Work, Shape) {
+/// Work for an agent of which the result looks like something, and what its output looks like.
+pub(super) fn work(
+    capabilities: &[Capability],
+    view: &View,
+    result: Shape,
+    choices: &mut Choices,
+) -> (Work, Shape) {
     let mut work = Work::new(capabilities[choices.below(capabilities.len())].clone());
     let mut terms = Terms { choices, view, result: None };
     work.with = terms.choices.chance("with", 65).then(|| data(&mut terms));
-    terms.result = Some(Shape::Usual);
+    terms.result = Some(result);
     let (output, shape) = if terms.choices.chance("task output", 25) {
         let usual = terms.choices.chance("usual task output", 80);
         let output = if usual { object(&mut terms) } else { data(&mut terms) };
         (Some(output), if usual { Shape::Usual } else { Shape::Other })
     } else {
-        (None, Shape::Usual)
+        (None, result)
     };
     work.output = output;
     work.action = choices.chance("action", 15).then(|| choices.pick(&["quickly", "with care"]).to_owned());

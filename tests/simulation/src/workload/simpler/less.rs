@@ -1,6 +1,8 @@
 use serde_json::json;
 
-use crate::workload::{Body, Expression, Join, Merge, MergeBy, Often, OnFailure, Task, Template, Work};
+use crate::workload::{
+    Body, Expression, Join, Merge, MergeBy, Often, OnFailure, Planner, Task, Template, Work,
+};
 
 pub(super) type Change<T> = Box<dyn FnOnce(&mut T)>;
 
@@ -108,7 +110,9 @@ pub(super) fn of_body(body: &Body) -> Vec<Change<Body>> {
     };
     let mut all = Vec::new();
     match body {
-        Body::Work(_) => {
+        Body::Work(whole) => {
+            all.extend(whole.plan.iter().flat_map(|planner| of_planner(planner)));
+            all.push(work(|work| work.plan = None));
             all.push(work(|work| work.with = None));
             all.push(work(|work| work.with = Some(Template::Plain(1.into()))));
             all.push(work(|work| work.output = None));
@@ -155,6 +159,33 @@ pub(super) fn of_body(body: &Body) -> Vec<Change<Body>> {
                     }));
                 }
             }
+        }
+    }
+    all
+}
+
+/// Changes that may make simpler what an agent plans, or put a task of its plans in the place of all.
+fn of_planner(planner: &Planner) -> Vec<Change<Body>> {
+    let less = |less: Change<Planner>| {
+        change(move |body: &mut Body| {
+            if let Body::Work(Work { plan: Some(planner), .. }) = body {
+                less(planner);
+            }
+        })
+    };
+    let mut all = vec![
+        less(change(|planner: &mut Planner| planner.capabilities.clear())),
+        less(change(|planner: &mut Planner| planner.max_tasks = None)),
+        less(change(|planner: &mut Planner| planner.max_depth = None)),
+    ];
+    for (number, plan) in planner.plans.iter().enumerate() {
+        for task in plan.tasks.values() {
+            let inner = task.body.clone();
+            all.push(change(move |body: &mut Body| *body = inner));
+        }
+        all.push(less(change(move |planner: &mut Planner| planner.plans[number].output = None)));
+        if planner.plans.len() > 1 {
+            all.push(less(change(move |planner: &mut Planner| drop(planner.plans.remove(number)))));
         }
     }
     all

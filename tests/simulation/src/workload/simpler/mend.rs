@@ -97,6 +97,10 @@ fn body(body: &mut Body, sight: &Sight) {
             for template in [&mut work.with, &mut work.output] {
                 template.take_if(|template| !template.is_seen(sight));
             }
+            // A plan sees nothing of what is around it.
+            for plan in work.plan.iter_mut().flat_map(|planner| &mut planner.plans) {
+                block(&mut plan.tasks, &mut plan.output, &Sight::default());
+            }
         }
         Body::Merge(_) => {}
         Body::Group(group) => block(&mut group.tasks, &mut group.output, sight),

@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use mesh_schemas::TaskId;
 
 use crate::workload::template::Template;
-use crate::workload::{Body, Finally, Join, MergeBy, Often, OnFailure, Recovery, Task, Work, Workflow};
+use crate::workload::{
+    Body, Finally, Group, Join, MergeBy, Often, OnFailure, Planner, Recovery, Task, Work, Workflow,
+};
 
 /// How much there is to understand of a workflow.
 pub(super) fn of_workflow(workflow: &Workflow) -> usize {
@@ -61,9 +63,7 @@ fn of_body(body: &Body) -> usize {
                 usize::from(merge.by != MergeBy::Collect) + usize::from(merge.by == MergeBy::Quality);
             2 + is_more + merge.of.len() + flags.into_iter().filter(|flag| *flag).count()
         }
-        Body::Group(group) => {
-            3 + of_block(&group.tasks) + group.output.as_ref().map_or(0, |output| 1 + output.size())
-        }
+        Body::Group(group) => 3 + of_group(group),
         Body::Switch(cases) => {
             let cases = cases
                 .iter()
@@ -76,5 +76,16 @@ fn of_body(body: &Body) -> usize {
 fn of_work(work: &Work) -> usize {
     let flags = [work.action.is_some(), work.timeout.is_some(), work.retry.is_some()];
     let templates: usize = work.with.iter().chain(&work.output).map(|template| 1 + template.size()).sum();
-    flags.into_iter().filter(|flag| *flag).count() + templates
+    flags.into_iter().filter(|flag| *flag).count() + templates + work.plan.as_deref().map_or(0, of_planner)
+}
+
+fn of_planner(planner: &Planner) -> usize {
+    let plans = planner.plans.iter().map(|plan| 3 + of_group(plan));
+    let limits = [planner.max_tasks.is_some(), planner.max_depth.is_some()];
+    let limits = planner.capabilities.len() + limits.into_iter().filter(|is_there| *is_there).count();
+    5 + limits + plans.sum::<usize>()
+}
+
+fn of_group(group: &Group) -> usize {
+    of_block(&group.tasks) + group.output.as_ref().map_or(0, |output| 1 + output.size())
 }

@@ -1,10 +1,10 @@
-//! All blocks and bodies of a workflow, each before what is in it. Their places in this order name them.
+//! All blocks and bodies of a workflow and of what agents plan, each before what is in it. Their places in this order name them.
 
 use std::collections::BTreeMap;
 
 use mesh_schemas::TaskId;
 
-use crate::workload::{Body, Task, Workflow};
+use crate::workload::{Body, Group, Task, Work, Workflow};
 
 type Tasks = BTreeMap<TaskId, Task>;
 
@@ -14,10 +14,13 @@ pub(super) fn blocks(workflow: &Workflow) -> Vec<&Tasks> {
         found.push(tasks);
         let mut bodies = Vec::new();
         tasks.values().for_each(|task| bodies_in(&task.body, &mut bodies));
-        found.extend(bodies.into_iter().filter_map(|body| match body {
-            Body::Group(group) => Some(&group.tasks),
-            _ => None,
-        }));
+        for body in bodies {
+            match body {
+                Body::Group(group) => found.push(&group.tasks),
+                Body::Work(work) => found.extend(plans(work).map(|plan| &plan.tasks)),
+                Body::Switch(_) | Body::Merge(_) => {}
+            }
+        }
     }
     found
 }
@@ -39,10 +42,21 @@ fn whole_mut(workflow: &mut Workflow) -> impl Iterator<Item = &mut Tasks> {
     std::iter::once(&mut workflow.tasks).chain(finally)
 }
 
+fn plans(work: &Work) -> impl Iterator<Item = &Group> {
+    work.plan.iter().flat_map(|planner| &planner.plans)
+}
+
+fn plans_mut(work: &mut Work) -> impl Iterator<Item = &mut Group> {
+    work.plan.iter_mut().flat_map(|planner| &mut planner.plans)
+}
+
 fn bodies_in<'a>(body: &'a Body, found: &mut Vec<&'a Body>) {
     found.push(body);
     match body {
-        Body::Work(_) | Body::Merge(_) => {}
+        Body::Merge(_) => {}
+        Body::Work(work) => {
+            plans(work).flat_map(|plan| plan.tasks.values()).for_each(|task| bodies_in(&task.body, found));
+        }
         Body::Group(group) => group.tasks.values().for_each(|task| bodies_in(&task.body, found)),
         Body::Switch(cases) => cases.iter().for_each(|case| bodies_in(&case.body, found)),
     }
@@ -60,10 +74,10 @@ pub(super) fn change_block(workflow: &mut Workflow, place: usize, change: impl F
     };
     for tasks in whole_mut(workflow) {
         visit(tasks);
-        for_each(tasks, &mut |body| {
-            if let Body::Group(group) = body {
-                visit(&mut group.tasks);
-            }
+        for_each(tasks, &mut |body| match body {
+            Body::Group(group) => visit(&mut group.tasks),
+            Body::Work(work) => plans_mut(work).for_each(|plan| visit(&mut plan.tasks)),
+            Body::Switch(_) | Body::Merge(_) => {}
         });
     }
 }
@@ -89,7 +103,8 @@ fn for_each(tasks: &mut Tasks, visit: &mut dyn FnMut(&mut Body)) {
 fn for_each_in(body: &mut Body, visit: &mut dyn FnMut(&mut Body)) {
     visit(body);
     match body {
-        Body::Work(_) | Body::Merge(_) => {}
+        Body::Merge(_) => {}
+        Body::Work(work) => plans_mut(work).for_each(|plan| for_each(&mut plan.tasks, visit)),
         Body::Group(group) => for_each(&mut group.tasks, visit),
         Body::Switch(cases) => cases.iter_mut().for_each(|case| for_each_in(&mut case.body, visit)),
     }
