@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
+use mesh_bus::history::{self, PART_BYTES};
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, BusError};
-use mesh_schemas::{RunId, Subject};
+use mesh_bus::{Bus, BusError, History, Publish};
+use mesh_schemas::{RunId, StoredMessage, Subject};
 
 /// Younger work is left alone, so that whoever just got it finds it.
 const YOUNG: TimeDelta = TimeDelta::hours(1);
@@ -31,11 +32,31 @@ pub(super) async fn sweep(bus: &dyn Bus) -> Result<usize, BusError> {
             if let Some(stored) = bus.last(Stream::Tasks, subject).await?
                 && bus.now() - stored.time > YOUNG
             {
+                keep(bus, &stored).await?;
                 removed += usize::from(bus.remove(Stream::Tasks, stored.sequence).await?);
             }
         }
     }
     Ok(removed)
+}
+
+/// Adds work to what came late for its run, if that has a history which does not know it: somebody asked for it and nobody
+/// else did, as its run had ended by then.
+async fn keep(bus: &dyn Bus, stored: &StoredMessage) -> Result<(), BusError> {
+    let Some(run) = Subject::run_of(bus.namespace(), &stored.message.subject) else { return Ok(()) };
+    let history = History::read(bus.namespace(), &bus.read_history(&run).await?);
+    let (false, Some(subject)) =
+        (history.knows(Stream::Tasks, &stored.message.subject), history.subject.as_ref())
+    else {
+        return Ok(());
+    };
+    for message in history::late(bus, subject, run, Stream::Tasks, stored, PART_BYTES) {
+        bus.publish(Publish::plain(message)).await.map_err(|error| BusError::Unavailable {
+            operation: format!("archive work of run {run}"),
+            error: error.to_string(),
+        })?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -44,7 +65,6 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
-    use mesh_bus::Publish;
     use mesh_bus::memory::MemoryServer;
     use mesh_bus::topology::Topology;
     use mesh_schemas::{Headers, Message, Namespace, RequestId, Shards};
@@ -77,5 +97,33 @@ mod tests {
         let left = bus.list_subjects(Stream::Tasks, ">").await.expect("read");
         let of = |run, task| format!("mesh.task.created.work.normal.{run}.{task}.1");
         assert_eq!(left, BTreeSet::from([of(forgotten, "b"), of(open, "a")]));
+    }
+
+    /// Who stood still may ask for work that nobody else does, as the run has ended meanwhile.
+    #[tokio::test(start_paused = true)]
+    async fn work_that_the_history_of_its_run_does_not_know_is_added_to_it() {
+        let bus: Arc<dyn Bus> = MemoryServer::new(Namespace::default()).connect();
+        bus.set_up(&Topology::default()).await.expect("set up");
+        let run = run("archived");
+        let work = async |task: &str| {
+            let subject = format!("mesh.task.created.work.normal.{run}.{task}.1");
+            let message = Message { subject, headers: Headers::new(), payload: Bytes::from("{}") };
+            bus.publish(Publish::plain(message)).await.expect("stored");
+        };
+        work("known").await;
+        let known = bus.read_work(&run).await.expect("read");
+        let outcome = mesh_schemas::WorkflowVerb::Completed;
+        let subject = Subject::History { workflow: Some("w".parse().expect("a name")), outcome, run };
+        for part in History::default().missing(run, &[(Stream::Tasks, &known[0])], PART_BYTES) {
+            bus.publish(Publish::plain(history::archive(&*bus, &subject, &part))).await.expect("stored");
+        }
+        work("late").await;
+        tokio::time::advance(Duration::from_secs(60 * 60 + 1)).await;
+        assert_eq!(sweep(&*bus).await.expect("swept"), 2);
+        let history = History::read(bus.namespace(), &bus.read_history(&run).await.expect("read"));
+        let kept: Vec<&str> =
+            history.of(Stream::Tasks).map(|stored| stored.message.subject.as_str()).collect();
+        assert!(kept.len() == 2 && kept[1].contains(".late.1"), "{kept:?}");
+        assert_eq!(bus.list_subjects(Stream::Tasks, ">").await.expect("read"), BTreeSet::new());
     }
 }
