@@ -1,6 +1,6 @@
 //! Makes the consumers that agents bind to, as soon as a workflow names a capability.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -15,7 +15,7 @@ use crate::service::{Shared, until_it_works};
 
 /// Follows the definitions until `stop`.
 pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    let mut served = HashSet::new();
+    let mut served = BTreeSet::new();
     while !stop.is_cancelled() {
         let watch = || shared.bus.watch(Bucket::Workflows);
         let Some(mut changes) = until_it_works("watching definitions", &stop, watch).await else { return };

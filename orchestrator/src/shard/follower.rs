@@ -5,7 +5,7 @@ mod hand;
 mod tests;
 mod waiting;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -81,7 +81,7 @@ pub(super) struct Follower {
     /// Events that were left to others and may come again, by their sequences.
     left: BTreeSet<u64>,
     /// Runs that are being read.
-    loading: HashMap<RunId, Loading>,
+    loading: BTreeMap<RunId, Loading>,
     /// How far a read of a run must reach to count: to the newest event that anyone had been given when this process
     /// took the shard over, and to each that it was given since. Else what was folded into a run before the run was
     /// evicted could be missing in what is read of it later.
@@ -104,7 +104,7 @@ impl Follower {
             consumer,
             cache: Cache::new(memory),
             left: BTreeSet::new(),
-            loading: HashMap::new(),
+            loading: BTreeMap::new(),
             taken_over: Arc::default(),
             given: 0,
             era: 0,
