@@ -10,8 +10,8 @@ use crate::object::ObjectName;
 
 /// Name of the extension.
 pub const DATAREF: &str = "dataref";
-/// The member of the first event of a run that takes much over from another.
-const TAKEN_OVER: &str = "taken_over";
+/// The member of the first event of a run that holds what it takes over from another.
+pub const TAKEN_OVER: &str = "taken_over";
 /// Scheme of the references that the mesh writes and reads.
 const SCHEME: &str = "nats-object:";
 /// The form of references, for errors.

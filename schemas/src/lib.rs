@@ -20,7 +20,7 @@ pub mod payload;
 mod subject;
 mod trace;
 
-pub use dataref::{DATAREF, DataRef, LargePart};
+pub use dataref::{DATAREF, DataRef, LargePart, TAKEN_OVER};
 pub use definition::Definition;
 pub use depth::{MAX_DATA_DEPTH, is_too_deep};
 pub use envelope::{Decoded, Envelope, EnvelopeError, SCHEMA_VERSION, percent_decode, percent_encode};

@@ -7,7 +7,7 @@ use mesh_schemas::payload::{
 };
 use mesh_schemas::{
     DataRef, Decoded, Envelope, Namespace, ObjectOwner, RunId, SCHEMA_VERSION, StoredMessage, Subject,
-    SubjectError, TaskId, TaskKey, TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
+    SubjectError, TAKEN_OVER, TaskId, TaskKey, TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
 };
 use serde_json::Value;
 
@@ -205,7 +205,7 @@ fn whole(
         }
         (_, None) => return Err(Unreadable::Elsewhere(reference)),
         (_, Some(Content::Found(content))) => (content, None),
-        (_, Some(Content::Lost(error))) if reference.member.as_deref() == Some("taken_over") => {
+        (_, Some(Content::Lost(error))) if reference.member.as_deref() == Some(TAKEN_OVER) => {
             (Value::Null, Some(format!("what it takes over from another run: {error}")))
         }
         (_, Some(Content::Lost(error))) => (Value::Null, Some(error)),

@@ -1,5 +1,6 @@
 //! Brings requests and due timers from the inbox into the log.
 
+mod beginning;
 mod child;
 mod reject;
 mod request;

@@ -1,23 +1,20 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_bus::topology::Stream;
-use mesh_bus::{BusError, DeadEnd, Stored, Target};
+use mesh_bus::{DeadEnd, Stored, Target};
 use mesh_core::Content;
-use mesh_schemas::payload::{Parent, Rerun, WorkflowStarted, rejection};
+use mesh_schemas::payload::{Parent, Rerun, rejection};
 use mesh_schemas::{
-    DataRef, Decoded, Digest, Envelope, EnvelopeError, ObjectOwner, RequestId, RunId, StoredMessage, Subject,
-    TaskId, TraceContext, WorkflowName, WorkflowVerb,
+    DataRef, Decoded, Envelope, EnvelopeError, ObjectOwner, RequestId, RunId, StoredMessage, Subject, TaskId,
+    TraceContext, WorkflowName, WorkflowVerb,
 };
 use mesh_telemetry::{names, propagation, span};
 use serde_json::{Map, Value};
 use tracing::{Instrument, Span, info};
 
+use super::beginning::beginning;
 use super::child::{self, Caller};
 use super::reject::{self, Rejection};
-use super::rerun;
-use crate::capabilities;
-use crate::definitions::{self, Known};
 use crate::encode::{self, Frame};
 use crate::lease::Lease;
 use crate::service::Shared;
@@ -26,7 +23,7 @@ use crate::store::{self, Lost};
 /// The form of the subjects of what runs ask for.
 const CALLED: &str = "workflow.called.{workflow}.-.{shard}.{run}.{task}.{attempt}";
 /// Pause before the bus is asked again.
-const RETRY_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// A request that was read.
 pub(super) struct Request {
@@ -46,8 +43,8 @@ pub(super) struct Request {
     /// The task of another run that it comes from, if it does.
     pub(super) parent: Option<Parent>,
     /// The run that is to be done again, if any.
-    rerun: Option<Rerun>,
-    pause_before: Vec<TaskId>,
+    pub(super) rerun: Option<Rerun>,
+    pub(super) pause_before: Vec<TaskId>,
 }
 
 impl Request {
@@ -144,11 +141,6 @@ pub(super) async fn relay(
     .await
 }
 
-/// Whether another orchestrator may know what this one does not.
-fn is_for_newer(shared: &Shared, rejection: &Rejection) -> bool {
-    rejection.code == rejection::UNUSABLE_WORKFLOW && shared.presence.has_newer()
-}
-
 /// The run that is to be done again, and the tasks before which the run is to be paused.
 fn wishes(envelope: &Envelope) -> Result<(Option<Rerun>, Vec<TaskId>), EnvelopeError> {
     Ok((envelope.rerun()?, envelope.pause_before()?))
@@ -208,61 +200,14 @@ async fn start(
             info!(run = %request.run, "a run that nobody waits for any more is not started");
             return Ok(());
         }
-        if let Some(rejection) = child::too_many_levels(parent) {
-            return reject::request(shared, lease, stored, &request, rejection).await;
+    }
+    let data = match beginning(shared, lease, &mut request).await? {
+        Ok(data) => data,
+        // Another orchestrator may know what this one does not.
+        Err(rejection) if rejection.code == rejection::UNUSABLE_WORKFLOW && shared.presence.has_newer() => {
+            return super::leave(lease).await;
         }
-    }
-    let mut again = None;
-    if let Some(rerun) = &request.rerun {
-        match rerun::prepare(shared, lease, &request.target, rerun).await? {
-            Ok(found) => again.insert(found).complete(&mut request),
-            Err(rejection) if is_for_newer(shared, &rejection) => return super::leave(lease).await,
-            Err(rejection) => return reject::request(shared, lease, stored, &request, rejection).await,
-        }
-    }
-    if let Some(reason) = definitions::too_deep(&request.input) {
-        let rejection = Rejection::new(rejection::INVALID_INPUT, reason);
-        return reject::request(shared, lease, stored, &request, rejection).await;
-    }
-    let version = request.parent.as_ref().and_then(|parent| parent.version.as_ref());
-    let version = version.or_else(|| again.as_ref().map(|again| &again.digest));
-    let known = match find(shared, lease, &request.target, version).await? {
-        Ok(known) => known,
-        Err(rejection) if is_for_newer(shared, &rejection) => return super::leave(lease).await,
         Err(rejection) => return reject::request(shared, lease, stored, &request, rejection).await,
-    };
-    let reasons = known.input_errors(&request.input);
-    if !reasons.is_empty() {
-        let rejection = Rejection { code: rejection::INVALID_INPUT, reasons };
-        return reject::request(shared, lease, stored, &request, rejection).await;
-    }
-    let reasons = known.config_errors(request.config.as_ref());
-    if !reasons.is_empty() {
-        let rejection = Rejection { code: rejection::INVALID_CONFIG, reasons };
-        return reject::request(shared, lease, stored, &request, rejection).await;
-    }
-    if let Some(task) = request.pause_before.iter().find(|task| !known.plan.has_task(task)) {
-        let rejection = rerun::no_task(&request.target, &known.plan, task);
-        return reject::request(shared, lease, stored, &request, rejection).await;
-    }
-    let is_taken =
-        |task: &&TaskId| again.as_ref().is_some_and(|again| again.taken_over.tasks.contains_key(*task));
-    if let Some(task) = request.pause_before.iter().find(is_taken) {
-        return reject::request(shared, lease, stored, &request, rerun::no_stop(task)).await;
-    }
-    let data = WorkflowStarted {
-        digest: known.plan.digest.clone(),
-        rules: shared.rules,
-        input: std::mem::take(&mut request.input),
-        config: request.config.take(),
-        request: request.id.clone(),
-        capability: match &request.target {
-            Target::Task(capability) => Some(capability.clone()),
-            Target::Workflow(_) => None,
-        },
-        parent: request.parent.clone(),
-        taken_over: again.map(|again| again.taken_over),
-        pause_before: std::mem::take(&mut request.pause_before),
     };
     let hop = propagation::current(&Span::current()).or(hop);
     let trace = request.trace.clone().or_else(|| hop.clone());
@@ -295,54 +240,6 @@ async fn is_archived(shared: &Shared, lease: &Lease, request: &Request) -> Resul
     let last = || shared.bus.last(Stream::History, &histories);
     let last = lease.until_read("the histories", RETRY_PAUSE, last).await;
     last.map(|last| last.is_some()).ok_or(Lost)
-}
-
-/// The definition that the run is to follow.
-async fn find(
-    shared: &Shared,
-    lease: &Lease,
-    target: &Target,
-    version: Option<&Digest>,
-) -> Result<Result<Arc<Known>, Rejection>, Lost> {
-    let find = async || match target {
-        Target::Workflow(name) => definition(shared, name, version).await,
-        Target::Task(capability) => capabilities::ensure(&*shared.bus, capability).await.map(|()| {
-            shared.definitions.single_task(capability).ok_or_else(|| {
-                Rejection::new(rejection::INVALID_CAPABILITY, format!("'{capability}' cannot be requested"))
-            })
-        }),
-    };
-    lease.until_read("the definition", RETRY_PAUSE, find).await.ok_or(Lost)
-}
-
-/// A version of a workflow, or else the one that is applied.
-pub(super) async fn definition(
-    shared: &Shared,
-    name: &WorkflowName,
-    version: Option<&Digest>,
-) -> Result<Result<Arc<Known>, Rejection>, BusError> {
-    let Some(latest) = shared.definitions.latest(name).await? else {
-        return reject::unknown_workflow(shared, name).await.map(Err);
-    };
-    let digest = match version {
-        None => latest,
-        Some(version) if shared.definitions.has(name, version).await? => version.clone(),
-        Some(version) => return Ok(Err(child::unknown_version(name, version))),
-    };
-    Ok(match shared.definitions.get(name, &digest).await {
-        Ok(Some(known)) => Ok(known),
-        Err(error @ BusError::Damaged { .. }) => {
-            Err(Rejection::new(rejection::UNUSABLE_WORKFLOW, error.to_string()))
-        }
-        Err(error) => return Err(error),
-        Ok(None) => Err(Rejection::new(
-            rejection::UNUSABLE_WORKFLOW,
-            format!(
-                "the definition {digest} of '{name}' is missing or written for a newer mesh: apply it again, or \
-                 update the orchestrator"
-            ),
-        )),
-    })
 }
 
 /// What makes the request the same request: the envelope's source and id or, for bare JSON, its place in the

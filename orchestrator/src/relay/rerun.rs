@@ -13,8 +13,9 @@ use mesh_schemas::{
 };
 use serde_json::{Map, Value};
 
+use super::beginning::definition;
 use super::reject::Rejection;
-use super::request::{Request, definition};
+use super::request::Request;
 use crate::lease::Lease;
 use crate::log::{self, Events};
 use crate::service::Shared;
@@ -35,20 +36,21 @@ pub(super) struct Again {
     input: Value,
     config: Option<Map<String, Value>>,
     correlation_id: String,
-    pub(super) taken_over: TakenOver,
+    taken_over: TakenOver,
 }
 
 impl Again {
-    /// Puts what the other run had in place of what a request leaves open.
-    pub(super) fn complete(&mut self, request: &mut Request) {
+    /// Puts what the other run had in place of what a request leaves open. Returns what the new one takes over.
+    pub(super) fn complete(self, request: &mut Request) -> TakenOver {
         if request.input.is_null() {
-            request.input = self.input.take();
+            request.input = self.input;
         }
-        if let Some(mut config) = self.config.take() {
+        if let Some(mut config) = self.config {
             put_on_top(&mut config, request.config.take().unwrap_or_default());
             request.config = Some(config);
         }
-        request.correlation_id.get_or_insert_with(|| self.correlation_id.clone());
+        request.correlation_id.get_or_insert(self.correlation_id);
+        self.taken_over
     }
 }
 
@@ -107,18 +109,7 @@ async fn again(shared: &Shared, target: &Target, rerun: &Rerun) -> Result<Again,
     let (bus, of) = (&*shared.bus, &rerun.of);
     let stored = read_whole_run(bus, of).await?.events;
     let (first, rest) = ended(bus, workflow, &stored, of).await?;
-    let begin = match Event::read(bus.namespace(), first) {
-        Err(Unreadable::Elsewhere(reference)) => {
-            let (content, _) = log::content(bus, &reference).await?;
-            Event::read_with(bus.namespace(), first, content)
-        }
-        read => read,
-    };
-    let begin = match begin {
-        Ok(begin) => begin,
-        Err(Unreadable::Newer(error)) => return stop(rejection::UNUSABLE_WORKFLOW, error),
-        Err(error) => return invalid(format!("the beginning of run {of} cannot be read: {error}")),
-    };
+    let begin = read(bus, first, of).await?;
     let Fact::Started(started) = begin.fact.clone() else {
         return invalid(format!("run {of} has no beginning"));
     };
@@ -170,6 +161,22 @@ async fn again(shared: &Shared, target: &Target, rerun: &Rerun) -> Result<Again,
         correlation_id: correlation_id.unwrap_or_else(|| of.to_string()),
         taken_over,
     })
+}
+
+/// The beginning of a run, with what it refers to.
+async fn read(bus: &dyn Bus, first: &StoredMessage, of: &RunId) -> Result<Event, Stop> {
+    let event = match Event::read(bus.namespace(), first) {
+        Err(Unreadable::Elsewhere(reference)) => {
+            let (content, _) = log::content(bus, &reference).await?;
+            Event::read_with(bus.namespace(), first, content)
+        }
+        read => read,
+    };
+    match event {
+        Ok(begin) => Ok(begin),
+        Err(Unreadable::Newer(error)) => stop(rejection::UNUSABLE_WORKFLOW, error),
+        Err(error) => invalid(format!("the beginning of run {of} cannot be read: {error}")),
+    }
 }
 
 /// The beginning of a run that has ended, and what came behind it.

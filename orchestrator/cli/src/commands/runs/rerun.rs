@@ -2,14 +2,13 @@ use std::sync::Arc;
 
 use clap::Args;
 use mesh_bus::topology::Stream;
-use mesh_bus::{Bus, BusError, Target, run_of};
+use mesh_bus::{Bus, BusError, Target};
 use mesh_schemas::payload::Rerun as Wish;
 use mesh_schemas::{ErrorCode, RunId, Subject, TaskId, WorkflowName};
 use serde_json::Value;
 
 use super::show::unknown;
-use super::watch::{Attending, attend};
-use crate::commands::start::{Overrides, read_input, request, request_id, start};
+use crate::commands::start::{Overrides, Stay, read_input, request, request_id};
 use crate::connection::Connection;
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -35,12 +34,8 @@ pub(crate) struct Rerun {
     /// Your own id of the request: asking again with the same id is the same run
     #[arg(long, value_name = "KEY", value_parser = request_id)]
     id: Option<String>,
-    /// Wait for the end of the run and print its output; the exit code tells the outcome
-    #[arg(long, conflicts_with = "watch")]
-    wait: bool,
-    /// Show every task until the end of the run, then print its output; the exit code tells the outcome
-    #[arg(long)]
-    watch: bool,
+    #[command(flatten)]
+    stay: Stay,
     #[command(flatten)]
     output: Output,
 }
@@ -60,14 +55,7 @@ impl Rerun {
         request.config = config;
         request.pause_before = self.pause_before;
         request.rerun = Some(Wish { of, from: self.from });
-        let run = run_of(&*bus, &request).await?;
-        if self.watch {
-            return attend(bus, run, Attending::Watch(Some(&request)), self.output).await;
-        }
-        if self.wait {
-            return attend(bus, run, Attending::Wait(&request), self.output).await;
-        }
-        start(&*bus, run, &request, self.output).await
+        self.stay.begin(bus, &request, self.output).await
     }
 }
 

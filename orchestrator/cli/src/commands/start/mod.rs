@@ -50,12 +50,8 @@ pub(crate) struct Start {
     /// What you call the whole piece of work; every event of the run carries it
     #[arg(long, value_name = "ID", value_parser = request_id)]
     correlation_id: Option<String>,
-    /// Wait for the end of the run and print its output; the exit code tells the outcome
-    #[arg(long, conflicts_with = "watch")]
-    wait: bool,
-    /// Show every task until the end of the run, then print its output; the exit code tells the outcome
-    #[arg(long)]
-    watch: bool,
+    #[command(flatten)]
+    stay: Stay,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -87,7 +83,7 @@ impl Start {
 
     /// What to log if nobody says.
     pub(crate) fn log(&self) -> Option<&'static str> {
-        self.local.log(self.watch)
+        self.local.log(self.stay.watch)
     }
 
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
@@ -99,7 +95,7 @@ impl Start {
                     &self.input,
                     &self.overrides,
                     self.correlation_id,
-                    self.watch,
+                    self.stay.watch,
                     self.output,
                 )
                 .await;
@@ -110,14 +106,35 @@ impl Start {
         request.config = self.overrides.read()?;
         request.pause_before = self.pause_before;
         request.correlation_id = self.correlation_id;
-        let run = run_of(&*bus, &request).await?;
-        if self.watch {
-            return attend(bus, run, Attending::Watch(Some(&request)), self.output).await;
+        self.stay.begin(bus, &request, self.output).await
+    }
+}
+
+/// How long to stay with a run that begins.
+#[derive(Args)]
+pub(crate) struct Stay {
+    /// Wait for the end of the run and print its output; the exit code tells the outcome
+    #[arg(long, conflicts_with = "watch")]
+    wait: bool,
+    /// Show every task until the end of the run, then print its output; the exit code tells the outcome
+    #[arg(long)]
+    watch: bool,
+}
+
+impl Stay {
+    /// Submits a request and stays with its run for as long.
+    pub(crate) async fn begin(
+        &self,
+        bus: Arc<dyn Bus>,
+        request: &Request,
+        output: Output,
+    ) -> anyhow::Result<Outcome> {
+        let run = run_of(&*bus, request).await?;
+        match self {
+            Self { watch: true, .. } => attend(bus, run, Attending::Watch(Some(request)), output).await,
+            Self { wait: true, .. } => attend(bus, run, Attending::Wait(request), output).await,
+            Self { .. } => start(&*bus, run, request, output).await,
         }
-        if self.wait {
-            return attend(bus, run, Attending::Wait(&request), self.output).await;
-        }
-        start(&*bus, run, &request, self.output).await
     }
 }
 
@@ -160,12 +177,7 @@ pub(crate) fn request(bus: &dyn Bus, target: Target, id: Option<String>, input: 
 }
 
 /// Submits a request and prints which run it is, unless it is rejected at once.
-pub(crate) async fn start(
-    bus: &dyn Bus,
-    run: RunId,
-    request: &Request,
-    output: Output,
-) -> anyhow::Result<Outcome> {
+async fn start(bus: &dyn Bus, run: RunId, request: &Request, output: Output) -> anyhow::Result<Outcome> {
     let beginning = Beginning::before_submit(bus, &run).await?;
     submit(bus, request).await?;
     match beginning.within(TAKEN_UP_WITHIN).await {
