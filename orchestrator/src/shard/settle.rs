@@ -85,7 +85,9 @@ pub(super) async fn settle(
             }
         }
         Verdict::Checkpoint => {
-            if !stands_in_the_log(bus, lease, stored).await? {
+            let read = || bus.at(Stream::Events, stored.sequence);
+            let found = lease.until_read("a checkpoint", BEHIND_PAUSE, read).await.ok_or(Lost)?;
+            if found.is_some() && !stands_in_the_log(bus, lease, stored).await? {
                 remove_checkpoint(bus, stored).await?;
             }
         }
@@ -127,7 +129,7 @@ async fn stands_in_the_log(bus: &dyn Bus, lease: &Lease, stored: &StoredMessage)
     loop {
         let read = || bus.read_run_itself(&run);
         let itself = lease.until_read("the run", BEHIND_PAUSE, read).await.ok_or(Lost)?;
-        // Nothing at all is also what a server says that is behind. It has at least the checkpoint, if it is not.
+        // Nothing at all is also what a server says that is behind: if it is not, it has at least a checkpoint that is there.
         let is_empty = itself.events.is_empty() && !is_checkpoint(bus.namespace(), stored);
         if is_empty || itself.end >= stored.sequence {
             return Ok(itself.events.iter().any(frames_a_run));

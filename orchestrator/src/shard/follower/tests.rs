@@ -306,6 +306,24 @@ async fn what_comes_for_a_forgotten_run_is_not_judged_by_what_is_in_memory() {
     assert_eq!(desk.letters().await, ["mesh.dead.events.unknown_run"], "nobody has archived it");
 }
 
+/// One that was on its way when its run was forgotten is all that there is of the run; one that a newer one replaced is gone.
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_of_a_forgotten_run_is_removed() {
+    let mut desk = Desk::new(1_024).await;
+    let one = run("1");
+    for is_there in [true, false] {
+        desk.store(&format!("workflow.checkpointed.three.-.{one}.{}", u64::from(is_there)), json!({})).await;
+        let last =
+            desk.bus.last(Stream::Events, "mesh.workflow.checkpointed.>").await.expect("read").expect("it");
+        let work = desk.take().await.expect("work");
+        if !is_there {
+            desk.bus.remove(Stream::Events, last.sequence).await.expect("removed");
+        }
+        desk.work(work).await;
+        assert_eq!(desk.bus.at(Stream::Events, last.sequence).await.expect("read"), None);
+    }
+}
+
 /// Large runs make room for each other, and the one at hand is kept, however large.
 #[tokio::test(start_paused = true)]
 async fn runs_are_kept_as_far_as_their_bytes_go() {
