@@ -195,11 +195,11 @@ async fn start(
         info!(run = %request.run, "a request that comes again: its run is archived");
         return child::has_started(shared, lease, stored, &request).await;
     }
-    if let Some(parent) = &request.parent {
-        if !child::is_wanted(shared, lease, stored, parent, &request.target).await? {
-            info!(run = %request.run, "a run that nobody waits for any more is not started");
-            return Ok(());
-        }
+    if let Some(parent) = &request.parent
+        && !child::is_wanted(shared, lease, stored, parent, &request.target).await?
+    {
+        info!(run = %request.run, "a run that nobody waits for any more is not started");
+        return Ok(());
     }
     let data = match beginning(shared, lease, &mut request).await? {
         Ok(data) => data,
