@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mesh_bus::{Bus, Fill};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -18,7 +19,13 @@ pub const NEARLY_FULL: u64 = 900;
 /// Below so many it is not any more: far enough from the former that requests do not come in dribs and drabs.
 pub const ROOM: u64 = 850;
 /// How often to look, where something bounds the log and where nothing does so far.
-const PERIODS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+const PERIODS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(6));
+/// For how long the log has to be nearly full until runs are forgotten at once: by then, all orchestrators have seen it.
+const HASTE: Duration = Duration::from_secs(8);
+/// After how long a look says nothing any more of what others may have done since.
+const STALE: Duration = Duration::from_secs(7);
+/// For how long it counts that the log has filled up: longer than it takes to store the beginning of a run.
+const LATELY: Duration = Duration::from_secs(60);
 /// Which part of the room that is left new requests may take between two looks: what follows from a request takes many
 /// times its size, and is seen only later.
 pub const PART: u64 = 8;
@@ -28,7 +35,9 @@ pub const PART: u64 = 8;
 pub(crate) struct Pressure {
     /// Whether the log fills up.
     pub(crate) is_filling: watch::Receiver<bool>,
-    /// Whether it was nearly full, and fills up still.
+    /// What was seen of the log.
+    seen: watch::Receiver<Seen>,
+    /// Whether it was nearly full for a while, and fills up still.
     pub(crate) needs_room: watch::Receiver<bool>,
     /// Whether the log is nearly full.
     pub(crate) is_nearly_full: watch::Receiver<bool>,
@@ -41,30 +50,49 @@ pub(crate) struct Pressure {
 /// Where the watch says what it sees.
 pub(crate) struct Gauge {
     is_filling: watch::Sender<bool>,
+    seen: watch::Sender<Seen>,
     needs_room: watch::Sender<bool>,
     is_nearly_full: watch::Sender<bool>,
     budget: watch::Sender<u64>,
+    nearly_full_since: Option<Instant>,
+}
+
+/// What was seen of the log.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    /// The last look.
+    look: Option<Instant>,
+    /// When the log was last seen to fill up.
+    filled: Option<Instant>,
 }
 
 impl Pressure {
     /// Before the first look, nothing is taken.
     pub(crate) fn new() -> (Gauge, Self) {
         let (is_filling, filling_seen) = watch::channel(false);
+        let (seen, last_seen) = watch::channel(Seen::default());
         let (needs_room, need_seen) = watch::channel(false);
         let (is_nearly_full, nearly_full_seen) = watch::channel(false);
         let (budget, budget_seen) = watch::channel(0);
         let pressure = Self {
             is_filling: filling_seen,
+            seen: last_seen,
             needs_room: need_seen,
             is_nearly_full: nearly_full_seen,
             budget: budget_seen,
             is_slowing: Arc::default(),
         };
-        (Gauge { is_filling, needs_room, is_nearly_full, budget }, pressure)
+        let gauge =
+            Gauge { is_filling, seen, needs_room, is_nearly_full, budget, nearly_full_since: None };
+        (gauge, pressure)
     }
 
-    pub(crate) fn is_filling(&self) -> bool {
-        *self.is_filling.borrow()
+    /// Whether the log fills up, or may have done so lately: runs may have been archived and forgotten as soon as they had ended,
+    /// by other orchestrators, too.
+    pub(crate) fn may_have_filled(&self) -> bool {
+        let Seen { look, filled } = *self.seen.borrow();
+        let is_stale = look.is_none_or(|look| look.elapsed() > STALE);
+        is_stale || filled.is_some_and(|filled| filled.elapsed() < LATELY)
     }
 
     pub(crate) fn is_nearly_full(&self) -> bool {
@@ -82,7 +110,7 @@ impl Pressure {
 }
 
 /// Looks until `stop`, and says how full the log is.
-pub(crate) async fn watch(bus: Arc<dyn Bus>, gauge: Gauge, stop: CancellationToken) {
+pub(crate) async fn watch(bus: Arc<dyn Bus>, mut gauge: Gauge, stop: CancellationToken) {
     let (often, seldom) = PERIODS;
     let mut is_blind = false;
     loop {
@@ -111,12 +139,20 @@ pub(crate) async fn watch(bus: Arc<dyn Bus>, gauge: Gauge, stop: CancellationTok
 }
 
 impl Gauge {
-    fn tell(&self, fill: Option<&Fill>) {
+    pub(crate) fn tell(&mut self, fill: Option<&Fill>) {
         let fullness = fill.map_or(0, |fill| fill.share.thousandths());
         let what = fill.map_or("", |fill| fill.what.as_str());
         let is_filling = fullness >= FILLING;
+        let now = Instant::now();
+        self.seen.send_modify(|seen| {
+            seen.look = Some(now);
+            seen.filled = if is_filling { Some(now) } else { seen.filled };
+        });
         self.is_filling.send_if_modified(|was| std::mem::replace(was, is_filling) != is_filling);
-        let needs_room = fullness >= NEARLY_FULL || is_filling && *self.needs_room.borrow();
+        let since = (fullness >= NEARLY_FULL).then(|| self.nearly_full_since.unwrap_or(now));
+        self.nearly_full_since = since;
+        let is_lasting = since.is_some_and(|since| now - since >= HASTE);
+        let needs_room = is_lasting || is_filling && *self.needs_room.borrow();
         self.needs_room.send_if_modified(|was| std::mem::replace(was, needs_room) != needs_room);
         let was_nearly_full = *self.is_nearly_full.borrow();
         if !was_nearly_full && fullness >= NEARLY_FULL {

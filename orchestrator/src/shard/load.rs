@@ -96,11 +96,10 @@ impl Loader {
         let (bus, begin) = (&*self.shared.bus, first.sequence);
         let is_end = |stored: &&StoredMessage| Stage::of(bus.namespace(), stored) == Stage::End;
         let ended = rest.iter().find(is_end).map(|stored| stored.time);
-        if ended.is_some() {
-            let Some(history) = self.history(lease, &event.run).await else { return (None, Verdict::Later) };
-            if history.is_archived() {
-                return (None, Verdict::Archived(Box::new(history)));
-            }
+        // Without an end, its beginning may have been stored again by who relays a request that came again.
+        let Some(history) = self.history(lease, &event.run).await else { return (None, Verdict::Later) };
+        if history.is_archived() {
+            return (None, Verdict::Archived(Box::new(history)));
         }
         let Fact::Started(started) = &first.fact else { return (None, Verdict::Later) };
         let plan = match plan(&self.shared, started).await {
@@ -173,7 +172,7 @@ pub(super) fn is_new(shared: &Shared, event: &Event) -> bool {
 
 /// This time or, if that is shorter, the one for which runs that have ended are left alone.
 pub(super) fn spared(shared: &Shared, time: Duration) -> TimeDelta {
-    let grace = if shared.pressure.is_filling() { Duration::ZERO } else { shared.retention.grace };
+    let grace = if shared.pressure.may_have_filled() { Duration::ZERO } else { shared.retention.grace };
     TimeDelta::from_std(grace.min(time)).unwrap_or_default()
 }
 

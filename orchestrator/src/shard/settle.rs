@@ -122,17 +122,22 @@ pub(super) async fn settle(
     Ok(())
 }
 
-/// Whether the beginning or the end of an event's run is in the log. As long as either is, a janitor will see the event.
+/// Whether the end of an event's run is in the log, or a beginning other than the event. As long as either is, a janitor will
+/// see the event.
 async fn stands_in_the_log(bus: &dyn Bus, lease: &Lease, stored: &StoredMessage) -> Result<bool, Lost> {
     let Some(run) = Subject::run_of(bus.namespace(), &stored.message.subject) else { return Ok(true) };
-    let frames_a_run = |stored: &StoredMessage| Stage::of(bus.namespace(), stored) != Stage::Between;
+    let frames_it = |other: &StoredMessage| match Stage::of(bus.namespace(), other) {
+        Stage::Beginning => other.sequence != stored.sequence,
+        Stage::Between => false,
+        Stage::End => true,
+    };
     loop {
         let read = || bus.read_run_itself(&run);
         let itself = lease.until_read("the run", BEHIND_PAUSE, read).await.ok_or(Lost)?;
         // Nothing at all is also what a server says that is behind: if it is not, it has at least a checkpoint that is there.
         let is_empty = itself.events.is_empty() && !is_checkpoint(bus.namespace(), stored);
         if is_empty || itself.end >= stored.sequence {
-            return Ok(itself.events.iter().any(frames_a_run));
+            return Ok(itself.events.iter().any(frames_it));
         }
         if lease.is_lost() {
             return Err(Lost);

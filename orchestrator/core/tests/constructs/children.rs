@@ -210,3 +210,16 @@ fn runs_stand_one_within_the_other() {
     let inner = story.child("t").parent;
     assert_eq!((inner.depth, inner.deadline), (4, parent(true).deadline), "never longer than what is around");
 }
+
+#[test]
+fn what_is_started_finally_has_the_time_that_is_left_then() {
+    let tasks = "
+timeout: 1m
+tasks: {t: {agent: worker}}
+finally: {timeout: 2m, tasks: {tidy: {workflow: tidying}}}
+";
+    let mut story = Story::of(tasks, json!({}));
+    story.fired(Timer::Deadline);
+    let left = story.child("finally:tidy").parent.deadline;
+    assert_eq!(left, Some(begun() + TimeDelta::seconds(1) + TimeDelta::minutes(2)), "not what the run had");
+}

@@ -20,7 +20,7 @@ impl Fold<'_> {
     ) {
         let header = self.header;
         let own = timeout.map(|timeout| self.time + timeout.get());
-        let around = child.wait.then_some(header.deadline);
+        let around = child.wait.then_some(self.deadline);
         let parent = Parent {
             run: header.run,
             workflow: header.workflow.as_ref().map_or("-", WorkflowName::as_str).to_owned(),
