@@ -133,6 +133,29 @@ pub(crate) struct Shared {
     pub(crate) rules: u32,
 }
 
+#[cfg(test)]
+impl Shared {
+    /// What an orchestrator has that has just begun.
+    pub(crate) fn of(bus: &Arc<dyn Bus>) -> Self {
+        let (mut gauge, pressure) = Pressure::new();
+        gauge.tell(None);
+        Self {
+            bus: Arc::clone(bus),
+            definitions: Definitions::new(Arc::clone(bus)),
+            presence: Presence::new(mesh_schemas::RULES_VERSION),
+            folded: Arc::new(|_, _| {}),
+            checkpoint_after: usize::MAX,
+            reads: Reads::default(),
+            retention: Retention::default(),
+            pressure,
+            patience: Patience::default(),
+            troubles: Troubles::default(),
+            large_requests: Semaphore::new(1),
+            rules: mesh_schemas::RULES_VERSION,
+        }
+    }
+}
+
 /// Requests that refer to their input and are relayed at once: each may take a few hundred megabytes of memory.
 pub(crate) const LARGE_REQUESTS: usize = 4;
 

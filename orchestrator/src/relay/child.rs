@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use super::reject::Rejection;
-use super::request::{Request, started_subject};
+use super::request::{Request, is_archived, started_subject};
 use crate::encode::Frame;
 use crate::lease::Lease;
 use crate::service::Shared;
@@ -80,8 +80,8 @@ pub(super) fn unknown_version(name: &WorkflowName, version: &Digest) -> Rejectio
     Rejection::new(rejection::UNKNOWN_VERSION, reason)
 }
 
-/// Whether a run that is to be started is still waited for: its task has no outcome. A young request is not looked up, as the
-/// signal that cancels the run finds it.
+/// Whether a run that is to be started is still waited for: its task has no outcome, and is not archived. A young request is
+/// not looked up, as the signal that cancels the run finds it.
 pub(super) async fn is_wanted(
     shared: &Shared,
     lease: &Lease,
@@ -101,7 +101,8 @@ pub(super) async fn is_wanted(
             return Ok(false);
         }
     }
-    Ok(true)
+    let around = parent.workflow.parse::<WorkflowName>().ok();
+    Ok(!is_archived(shared, lease, around.as_ref(), &parent.run).await?)
 }
 
 /// Tells a task that does not wait for its run that this has started.

@@ -5,6 +5,8 @@ mod child;
 mod reject;
 mod request;
 mod rerun;
+#[cfg(test)]
+mod tests;
 pub(crate) mod timer;
 
 use std::sync::Arc;

@@ -191,7 +191,7 @@ async fn start(
     mut request: Request,
     hop: Option<TraceContext>,
 ) -> Result<(), Lost> {
-    if request.may_come_again && is_archived(shared, lease, &request).await? {
+    if request.may_come_again && is_archived(shared, lease, workflow(&request.target).as_ref(), &request.run).await? {
         info!(run = %request.run, "a request that comes again: its run is archived");
         return child::has_started(shared, lease, stored, &request).await;
     }
@@ -233,10 +233,15 @@ async fn start(
     }
 }
 
-/// Whether the run of a request is over so long that all that is left of it is its history.
-async fn is_archived(shared: &Shared, lease: &Lease, request: &Request) -> Result<bool, Lost> {
-    let name = workflow(&request.target).map_or_else(|| "-".to_owned(), |workflow| workflow.to_string());
-    let histories = format!("{}.history.{name}.*.{}", shared.bus.namespace(), request.run);
+/// Whether a run is over so long that all that is left of it is its history.
+pub(super) async fn is_archived(
+    shared: &Shared,
+    lease: &Lease,
+    workflow: Option<&WorkflowName>,
+    run: &RunId,
+) -> Result<bool, Lost> {
+    let name = workflow.map_or("-", WorkflowName::as_str);
+    let histories = format!("{}.history.{name}.*.{run}", shared.bus.namespace());
     let last = || shared.bus.last(Stream::History, &histories);
     let last = lease.until_read("the histories", RETRY_PAUSE, last).await;
     last.map(|last| last.is_some()).ok_or(Lost)

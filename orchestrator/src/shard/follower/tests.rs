@@ -9,15 +9,11 @@ use mesh_bus::topology::{Stream, Topology, shard_consumer};
 use mesh_bus::{Bus, Deliveries, Flow, Publish};
 use mesh_core::Run;
 use mesh_schemas::document::Format;
-use mesh_schemas::{Digest, Headers, Message, Namespace, RULES_VERSION, RequestId, Shards};
+use mesh_schemas::{Digest, Headers, Message, Namespace, RequestId, Shards};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 
 use super::*;
-use crate::definitions::{self, Definitions};
-use crate::peers::Presence;
-use crate::service::Retention;
-use crate::shard::Reads;
+use crate::definitions;
 
 const THREE: &str = "{mesh: v1, name: three, tasks: {a: {agent: work}, b: {agent: work}, c: {agent: work}}}";
 
@@ -48,24 +44,13 @@ impl Desk {
         let folded = Arc::new(Mutex::new(Vec::new()));
         let runs = Arc::new(Mutex::new(Vec::new()));
         let (seen, kept) = (Arc::clone(&folded), Arc::clone(&runs));
-        let (mut gauge, pressure) = crate::pressure::Pressure::new();
-        gauge.tell(None);
         let shared = Shared {
-            definitions: Definitions::new(Arc::clone(&bus)),
-            bus: Arc::clone(&bus),
-            presence: Presence::new(RULES_VERSION),
-            rules: RULES_VERSION,
-            retention: Retention::default(),
-            pressure,
-            troubles: Default::default(),
-            patience: crate::janitor::Patience::default(),
             folded: Arc::new(move |run, upto| {
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push((run.header.run, upto));
                 kept.lock().unwrap_or_else(PoisonError::into_inner).push(run.clone());
             }),
             checkpoint_after,
-            reads: Reads::default(),
-            large_requests: Semaphore::new(1),
+            ..Shared::of(&bus)
         };
         let consumer = shard_consumer(bus.namespace(), 0);
         let deliveries = bus
