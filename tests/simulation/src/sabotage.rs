@@ -30,11 +30,15 @@ pub enum Sabotage {
     NoHistory,
     /// Janitors do not wait for what orchestrators still have to do.
     NoSettling,
+    /// Runs that others have started, and that these do not wait for any more, are not cancelled.
+    NoCancelWithin,
+    /// Tasks are not told the outputs of the runs that they have started.
+    NoReport,
 }
 
 impl Sabotage {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::FactsRepeat,
         Self::NoGapCheck,
         Self::NoEndCheck,
@@ -47,6 +51,8 @@ impl Sabotage {
         Self::GapBehindCheckpoint,
         Self::NoHistory,
         Self::NoSettling,
+        Self::NoCancelWithin,
+        Self::NoReport,
     ];
 
     /// Its name on command lines.
@@ -65,6 +71,8 @@ impl Sabotage {
             Self::GapBehindCheckpoint => "gap-behind-checkpoint",
             Self::NoHistory => "no-history",
             Self::NoSettling => "no-settling",
+            Self::NoCancelWithin => "no-cancel-within",
+            Self::NoReport => "no-report",
         }
     }
 }

@@ -23,6 +23,8 @@ const WITHIN: &[(Sabotage, u64)] = &[
     (Sabotage::GapBehindCheckpoint, 100),
     (Sabotage::NoHistory, 20),
     (Sabotage::NoSettling, 400),
+    (Sabotage::NoCancelWithin, 400),
+    (Sabotage::NoReport, 400),
 ];
 
 #[test]

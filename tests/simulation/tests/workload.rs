@@ -38,6 +38,10 @@ const FEATURES: &[(&str, u64)] = &[
     ("adaptive", 3),
     ("and", 8),
     ("any", 12),
+    ("call", 12),
+    ("call of a version", 3),
+    ("call of what nobody knows", 0),
+    ("call without waiting", 3),
     ("cancel", 20),
     ("cancel with a reason", 8),
     ("chain", 15),
@@ -154,6 +158,7 @@ const FEATURES: &[(&str, u64)] = &[
     ("several workflows", 20),
     ("short run timeout", 10),
     ("short time for the end", 4),
+    ("signal to what a task starts", 3),
     ("slower than ack_wait", 20),
     ("slower than its timeout", 20),
     ("stand-in", 25),
@@ -257,5 +262,30 @@ fn what_agents_plan_shrinks_with_the_rest() {
         let told = small.to_string();
         assert_eq!(told.matches("plan: true").count(), 2, "{told}");
         assert_eq!(told.matches("# plan 0").count(), 2, "{told}");
+    }
+}
+
+#[test]
+fn runs_that_tasks_start_shrink_with_the_rest() {
+    let is_pinned = |workflow: &Workflow| {
+        let works = workflow.works();
+        works.iter().any(|(_, work)| work.call.as_ref().is_some_and(|call| call.version.is_some()))
+    };
+    let is_faulty = |workload: &Workload| {
+        workload.runs.iter().filter_map(|run| workload.workflow(run)).any(|workflow| is_pinned(&workflow))
+    };
+    for workload in (0..SEEDS).map(Workload::generate).filter(is_faulty).take(5) {
+        let small = shrink(workload, is_faulty);
+        accept(&small);
+        let workflow = small.workflow(&small.runs[0]).expect("the run's workflow is there");
+        assert_eq!((small.runs.len(), small.workflows.len(), workflow.works().len()), (1, 2, 1), "{small}");
+        let (_, work) = workflow.works().remove(0);
+        let version = work.call.as_ref().and_then(|call| call.version.clone());
+        let called = small.workflows.iter().find(|(name, _)| name.as_str() == work.agent.as_str());
+        assert_eq!(
+            version,
+            called.map(|(_, called)| called.digest()),
+            "it is the one that is there: {small}"
+        );
     }
 }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use mesh_schemas::payload::TaskFailed;
-use mesh_schemas::{Namespace, StoredMessage, Subject, TaskId, TaskVerb, WorkflowVerb};
+use mesh_schemas::{Namespace, Subject, TaskId, TaskVerb};
 
-use super::record::{Record, read};
-use crate::interpreter::{Expected, interpret};
+use super::record::{Record, is_started};
+use crate::interpreter::{Expected, Report, interpret};
 use crate::storm::Storm;
 use crate::workload::Workflow;
 
@@ -19,15 +18,18 @@ pub(super) fn judge(
 ) -> Result<Expected, String> {
     let follows = interpret(namespace, workflow, &record.log).ok_or_else(|| "it never started".to_owned())?;
     let mut expected = follows.clone();
-    // Where an agent was quicker to report a failure, there is nothing to give up any more.
+    // Where an agent or a run was quicker to report a failure, there is nothing to give up any more.
     expected.given_up.retain(|(task, attempt), _| {
-        !record.log.iter().any(|event| {
-            matches!(
-                Subject::parse(namespace, &event.message.subject),
-                Ok(Subject::Task { verb: TaskVerb::Failed, key }) if key.task == *task && key.attempt == *attempt
-            ) && read::<TaskFailed>(event).is_ok_and(|(_, data)| data.agent.is_some())
-        })
+        record.found.given_up.contains_key(&(task.clone(), *attempt))
+            || !record.log.iter().any(|event| {
+                matches!(
+                    Subject::parse(namespace, &event.message.subject),
+                    Ok(Subject::Task { verb: TaskVerb::Failed, key }) if key.task == *task && key.attempt == *attempt
+                )
+            })
     });
+    // Nor is there anything to report where the failure is there already.
+    expected.report.take_if(|report| record.is_given_up && matches!(report.what, Report::Failed { .. }));
     // Whoever read the run only when it was over had no use for what was open then. Where nothing goes wrong, nobody does;
     // but several who begin at once may each take another for the one who follows a shard, and notice late, and where ended
     // runs have no grace, a run is read when it begins, as it may have been archived. A signal that came before its run has it
@@ -39,6 +41,7 @@ pub(super) fn judge(
     if expected.end.is_some() && !none_reads {
         let (found, given_up) = (&record.found, &expected.given_up);
         expected.created.retain(|key, _| found.created.contains_key(key) || !given_up.contains_key(key));
+        expected.called.retain(|key, _| found.called.contains_key(key) || !given_up.contains_key(key));
         expected.timers.retain(|timer, _| found.timers.contains_key(timer));
         expected.routed.retain(|task, _| found.routed.contains_key(task));
         // Nor for a pause that was over.
@@ -91,6 +94,9 @@ fn nothing_came_early(expected: &Expected, record: &Record) -> Result<(), String
     for (key, decided) in &expected.created {
         early(format!("task {key:?}"), decided.at, when.created.get(key))?;
     }
+    for (key, decided) in &expected.called {
+        early(format!("the run of {key:?}"), decided.at, when.called.get(key))?;
+    }
     for (timer, decided) in &expected.timers {
         early(format!("timer {timer}"), decided.at, when.timers.get(timer))?;
     }
@@ -98,11 +104,6 @@ fn nothing_came_early(expected: &Expected, record: &Record) -> Result<(), String
         early(format!("giving up {key:?}"), decided.at, when.given_up.get(key))?;
     }
     expected.end.as_ref().map_or(Ok(()), |end| early("the end".to_owned(), end.at, Some(&when.end)))
-}
-
-fn is_started(namespace: &Namespace, event: &StoredMessage) -> bool {
-    let subject = Subject::parse(namespace, &event.message.subject);
-    matches!(subject, Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. }))
 }
 
 /// A signal that came before its run began was sent again, or put aside.

@@ -5,6 +5,7 @@ mod folds;
 mod kept;
 mod outcomes;
 mod record;
+mod runs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -13,17 +14,26 @@ use mesh_agents::Context;
 use mesh_bus::WholeRun;
 use mesh_bus::topology::Stream;
 use mesh_core::Run;
-use mesh_schemas::{Attempt, Namespace, RunId, Shards, StoredMessage, Subject, TaskId, TaskKey};
+use mesh_schemas::payload::{CancelSignal, child_run, parent_signal};
+use mesh_schemas::{
+    Attempt, Lane, Namespace, RunId, Shards, StoredMessage, Subject, TaskId, TaskKey, WorkflowName,
+};
 
+use crate::interpreter::Found;
 use crate::storm::Storm;
-use crate::workload::Workload;
-use record::Record;
+use crate::workload::{self, Workflow, Workload};
+use record::{Origin, Record};
 
 /// Sees every message as soon as it is stored.
 pub(crate) struct Observer {
     namespace: Namespace,
     workload: Workload,
+    shards: Shards,
     records: BTreeMap<RunId, Record>,
+    /// Runs that clients may tell something although nobody has asked for them.
+    inner: BTreeSet<RunId>,
+    /// Runs that were cancelled by those that had started them, each with the cause of that.
+    cancelled: BTreeMap<RunId, String>,
     events: u64,
     executions: u64,
     /// The attempts that were executed.
@@ -37,11 +47,19 @@ pub(crate) struct Observer {
 
 impl Observer {
     pub(crate) fn new(workload: &Workload, shards: Shards, storm: &Storm) -> Self {
-        let record = |(place, run): (usize, &crate::workload::Run)| (run.id(shards), Record::new(place));
+        let namespace = Namespace::default();
+        let record =
+            |(place, run): (usize, &workload::Run)| (run.id(shards), Record::new(Origin::Asked(place)));
+        let inner = workload.runs.iter().flat_map(|run| {
+            run.inner.iter().map(|inner| child_run(&namespace, shards, &inner.key(run.id(shards))))
+        });
         Self {
-            namespace: Namespace::default(),
+            inner: inner.collect(),
+            cancelled: BTreeMap::new(),
+            shards,
             workload: workload.clone(),
             records: workload.runs.iter().enumerate().map(record).collect(),
+            namespace,
             events: 0,
             executions: 0,
             executed: BTreeSet::new(),
@@ -57,6 +75,12 @@ impl Observer {
             .map_err(|error| format!("a message was stored that has no place: {error}"))?;
         match &subject {
             Subject::Dead { reason, .. } => return self.put_aside(reason.as_str(), &stored),
+            // Tasks may start runs of a workflow that there is not.
+            Subject::RequestRejected { name: Some(name), .. }
+                if !self.workload.workflows.contains_key(name) =>
+            {
+                return Ok(());
+            }
             Subject::RequestRejected { .. } => {
                 return Err(format!("a request was rejected: {}", text(&stored)));
             }
@@ -64,9 +88,13 @@ impl Observer {
         }
         let Some(run) = subject.run() else { return Ok(()) };
         (&stored.message.subject, stored.sequence, stored.time, &stored.message.payload).hash(&mut self.hash);
+        self.heard_of(&subject, run, &stored)?;
         let record = self.records.get_mut(&run).ok_or_else(|| format!("nobody asked for run {run}"))?;
         if let Subject::Checkpointed { upto, .. } = subject {
-            return record.checkpoint(&self.namespace, upto);
+            let (cancelled, shards) = (&self.cancelled, self.shards);
+            let is_cancelled =
+                |key: &TaskKey| cancelled.contains_key(&child_run(&self.namespace, shards, key));
+            return record.checkpoint(&self.namespace, upto, is_cancelled);
         }
         if matches!(subject, Subject::History { .. } | Subject::LateHistory { .. }) {
             record.histories.push(stored);
@@ -155,30 +183,86 @@ impl Observer {
         record.folds.compare(&self.namespace, &record.log, run, upto)
     }
 
-    /// Runs that were asked for and have not ended.
+    /// Runs that were asked for and have not ended. One that a task was to start may not begin.
     pub(crate) fn open_runs(&self) -> Vec<RunId> {
-        self.records.iter().filter(|(_, record)| record.found.end.is_none()).map(|(run, _)| *run).collect()
+        let is_open = |record: &Record| {
+            record.found.end.is_none()
+                && (matches!(record.origin, Origin::Asked(_)) || record.has_begun(&self.namespace))
+        };
+        self.records.iter().filter(|(_, record)| is_open(record)).map(|(run, _)| *run).collect()
     }
 
-    /// Whether a run is paused; none if it has ended, or nobody knows it.
-    pub(crate) fn stands(&self, run: &RunId) -> Option<bool> {
-        let found = &self.records.get(run)?.found;
-        let is_paused = found.paused.keys().next_back() > found.resumed.keys().next_back();
-        found.end.is_none().then_some(is_paused)
+    /// Runs that are paused, each with how often it was.
+    pub(crate) fn standing(&self) -> Vec<(RunId, Option<WorkflowName>, u64)> {
+        let is_paused = |found: &Found| {
+            found.end.is_none() && found.paused.keys().next_back() > found.resumed.keys().next_back()
+        };
+        let standing = self.records.iter().filter(|(_, record)| is_paused(&record.found));
+        let told = |(run, record): (&RunId, &Record)| {
+            let workflow = self.workflow(record).and_then(|workflow| workflow.name);
+            (*run, workflow, record.found.paused.keys().next_back().copied().unwrap_or_default())
+        };
+        standing.map(told).collect()
     }
 
     /// What must be true when all is over.
     pub(crate) fn judge(&mut self, storm: &Storm) -> Result<(), String> {
+        runs::connect(self)?;
+        let workflows: BTreeMap<RunId, Option<Workflow>> =
+            self.records.iter().map(|(id, record)| (*id, self.workflow(record))).collect();
         for (id, record) in &mut self.records {
-            let run = &self.workload.runs[record.place];
-            let workflow = self.workload.workflow(run).ok_or("a run without a workflow")?;
-            let judged = ends::judge(&self.namespace, &workflow, record, storm)
-                .and_then(|follows| {
-                    let agents = outcomes::Agents { workload: &self.workload, workflow: &workflow, storm };
-                    agents.judge(&self.namespace, record, &follows)
-                })
-                .and_then(|()| record.folds.judge(&self.namespace, &record.log));
-            judged.map_err(|wrong| format!("run {} ({id}): {wrong}\n{}", record.place, record.told()))?;
+            let script =
+                match (&record.origin, workflows[id].as_ref().and_then(|workflow| workflow.name.as_ref())) {
+                    (Origin::Asked(place), _) => Some(&self.workload.runs[*place].script),
+                    (Origin::Called(_), Some(name)) if record.has_begun(&self.namespace) => {
+                        Some(self.workload.called(name, *id))
+                    }
+                    _ => None,
+                };
+            let judged = match (&workflows[id], script) {
+                (Some(workflow), Some(script)) => ends::judge(&self.namespace, workflow, record, storm)
+                    .and_then(|follows| {
+                        let agents = outcomes::Agents { script, workflow, storm };
+                        agents.judge(&self.namespace, record, &follows)
+                    })
+                    .and_then(|()| record.folds.judge(&self.namespace, &record.log)),
+                _ => record.never_was(),
+            };
+            judged.map_err(|wrong| format!("run {:?} ({id}): {wrong}\n{}", record.origin, record.told()))?;
+        }
+        Ok(())
+    }
+
+    /// The workflow that a run follows; none if it was never asked for, or there is no such workflow.
+    fn workflow(&self, record: &Record) -> Option<Workflow> {
+        match &record.origin {
+            Origin::Nowhere => None,
+            Origin::Asked(place) => self.workload.workflow(&self.workload.runs[*place]),
+            Origin::Called(key) => {
+                let mut workflows = self.workload.workflows.iter();
+                workflows.find(|(name, _)| name.as_str() == key.capability.as_str()).map(|(_, it)| it.clone())
+            }
+        }
+    }
+
+    /// Takes note of what a message says of runs that nobody else has heard of.
+    fn heard_of(&mut self, subject: &Subject, run: RunId, stored: &StoredMessage) -> Result<(), String> {
+        match subject {
+            Subject::Called { workflow, run, task, attempt } => {
+                let (task, attempt, capability) = (task.clone(), *attempt, workflow.into());
+                let key = TaskKey { capability, lane: Lane::Normal, run: *run, task, attempt };
+                let run = child_run(&self.namespace, self.shards, &key);
+                self.records.entry(run).or_default().origin = Origin::Called(key);
+            }
+            Subject::Signalled { id, .. } if *id == parent_signal() => {
+                let (cause, CancelSignal { .. }) = record::read(stored)?;
+                self.cancelled.insert(run, cause);
+                self.records.entry(run).or_default();
+            }
+            Subject::Signalled { .. } if self.inner.contains(&run) => {
+                self.records.entry(run).or_default();
+            }
+            _ => {}
         }
         Ok(())
     }

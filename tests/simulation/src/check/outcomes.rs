@@ -10,7 +10,7 @@ use super::Observer;
 use super::record::{Record, read};
 use crate::interpreter::Expected;
 use crate::storm::{Pace, Storm};
-use crate::workload::{Behaviour, Ending, Workflow, Workload};
+use crate::workload::{Behaviour, Ending, Script, Workflow, behaviour};
 use crate::world::DOUBLE;
 
 /// What a handler's time may be off by.
@@ -45,7 +45,7 @@ pub(super) fn is_needed(observer: &Observer, context: &Context) -> Result<(), St
 
 /// What agents were to do.
 pub(super) struct Agents<'a> {
-    pub(super) workload: &'a Workload,
+    pub(super) script: &'a Script,
     pub(super) workflow: &'a Workflow,
     pub(super) storm: &'a Storm,
 }
@@ -58,13 +58,16 @@ impl Agents<'_> {
         record: &Record,
         follows: &Expected,
     ) -> Result<(), String> {
-        let Self { workload, workflow, storm } = self;
+        let Self { script, workflow, storm } = self;
         record.log.iter().try_for_each(|event| {
             let Ok(Subject::Task { verb, key }) = Subject::parse(namespace, &event.message.subject) else {
                 return Ok(());
             };
             let task = (key.task.clone(), key.attempt);
-            let behaviour = workload.behaviour(record.place, &key.task, key.attempt);
+            if record.of_runs.contains(&event.message.subject) {
+                return Ok(());
+            }
+            let behaviour = behaviour(script, &key.task, key.attempt);
             let created = record.found.created.get(&task);
             let right = match verb {
                 TaskVerb::Completed => {

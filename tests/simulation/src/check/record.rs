@@ -3,10 +3,10 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 use mesh_core::{Action, Decision};
-use mesh_schemas::payload::{TaskCreated, TaskFailed, TimerFired, WorkflowResumed};
+use mesh_schemas::payload::{TaskCreated, TaskFailed, TimerFired, WorkflowCalled, WorkflowResumed};
 use mesh_schemas::{
     Attempt, Decoded, Envelope, Namespace, PauseVerb, StoredMessage, Subject, TaskId, TaskKey, TaskVerb,
-    Timer, WorkflowVerb,
+    Timer, WorkflowName, WorkflowVerb,
 };
 use serde::de::DeserializeOwned;
 
@@ -16,8 +16,7 @@ use crate::interpreter::{Found, FoundEnd};
 /// All that was stored about one run.
 #[derive(Default)]
 pub(super) struct Record {
-    /// Place of the run in the workload.
-    pub(super) place: usize,
+    pub(super) origin: Origin,
     /// Its events.
     pub(super) log: Vec<StoredMessage>,
     /// Which deliveries of which attempts agents were handed, with how many events there were then.
@@ -38,21 +37,62 @@ pub(super) struct Record {
     pub(super) discarded: BTreeSet<String>,
     /// Subjects of the work that was ever created.
     pub(super) works: BTreeSet<String>,
+    /// Subjects of the outcomes that runs had which tasks of this one have started.
+    pub(super) of_runs: BTreeSet<String>,
+    /// Whether the task that the run was started for has given it up, so that it need not be told of a failure.
+    pub(super) is_given_up: bool,
     pub(super) folds: Folds,
+}
+
+/// Where a run comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Nobody has asked for it, although it is told something.
+    #[default]
+    Nowhere,
+    /// A request: its place in the workload.
+    Asked(usize),
+    /// An attempt of a task of another run, which has the name of its workflow as a capability.
+    Called(TaskKey),
 }
 
 /// How many events of the run were stored before what was decided.
 #[derive(Default)]
 pub(super) struct When {
     pub(super) created: BTreeMap<(TaskId, Attempt), usize>,
+    pub(super) called: BTreeMap<(TaskId, Attempt), usize>,
     pub(super) timers: BTreeMap<Timer, usize>,
     pub(super) given_up: BTreeMap<(TaskId, Attempt), usize>,
     pub(super) end: usize,
 }
 
 impl Record {
-    pub(super) fn new(place: usize) -> Self {
-        Self { place, ..Self::default() }
+    pub(super) fn new(origin: Origin) -> Self {
+        Self { origin, ..Self::default() }
+    }
+
+    /// A run that has not begun: what it was told has been put aside.
+    pub(super) fn never_was(&self) -> Result<(), String> {
+        let left = self.log.iter().find(|event| !self.put_aside.contains(&event.message.subject));
+        left.map_or(Ok(()), |left| Err(format!("it never began, and has {}", left.message.subject)))
+    }
+
+    /// Whether its beginning is in the log.
+    pub(super) fn has_begun(&self, namespace: &Namespace) -> bool {
+        self.log.iter().any(|event| is_started(namespace, event))
+    }
+
+    /// The outcomes of an attempt.
+    pub(super) fn outcomes(
+        &self,
+        namespace: &Namespace,
+        key: &TaskKey,
+    ) -> impl Iterator<Item = &StoredMessage> {
+        let is_of_it = |event: &&StoredMessage| {
+            let subject = Subject::parse(namespace, &event.message.subject);
+            matches!(subject, Ok(Subject::Task { key: of, .. }) if of == *key)
+        };
+        self.log.iter().filter(is_of_it)
     }
 
     /// Takes a message of the run; whether it is one of its log.
@@ -77,7 +117,7 @@ impl Record {
             Subject::TimerSet { timer, .. } => return self.set(timer, &stored).map(|()| false),
             Subject::Task { verb: TaskVerb::Failed, key } => {
                 let (cause, data) = read::<TaskFailed>(&stored)?;
-                if data.agent.is_none() {
+                if data.agent.is_none() && !self.is_of_a_run(key, &cause) {
                     let task = (key.task.clone(), key.attempt);
                     self.found.given_up.insert(task.clone(), (cause, data.error));
                     self.when.given_up.insert(task, events);
@@ -103,6 +143,12 @@ impl Record {
                     self.found.end = Some(end);
                     self.when.end = events;
                 }
+            }
+            Subject::Called { workflow, task, attempt, .. } => {
+                let (cause, data) = read::<WorkflowCalled>(&stored)?;
+                return self
+                    .called((task.clone(), *attempt), cause, (workflow.clone(), data))
+                    .map(|()| false);
             }
             Subject::TaskRouted { task, .. } => {
                 let routed = read(&stored)?;
@@ -130,7 +176,12 @@ impl Record {
 
     /// Whether everything is stored that was decided up to the event of which a checkpoint says so. A run that has ended
     /// may lack what it does not need any more.
-    pub(super) fn checkpoint(&mut self, namespace: &Namespace, upto: u64) -> Result<(), String> {
+    pub(super) fn checkpoint(
+        &mut self,
+        namespace: &Namespace,
+        upto: u64,
+        is_cancelled: impl Fn(&TaskKey) -> bool,
+    ) -> Result<(), String> {
         if self.found.end.is_some() {
             return Ok(());
         }
@@ -153,10 +204,12 @@ impl Record {
                 Action::SetTimer(timer, _) => self.found.timers.contains_key(timer),
                 Action::Pause(number, _) => found.paused.contains_key(number),
                 Action::Resume(number) => found.resumed.contains_key(number),
-                // The workflows of the simulation start no runs.
-                Action::StartChild(..) | Action::CancelChild(..) | Action::Report(..) | Action::End(_) => {
-                    false
+                Action::StartChild(key, _) => {
+                    let attempt = (key.task.clone(), key.attempt);
+                    found.called.contains_key(&attempt) || has_outcome(key)
                 }
+                Action::CancelChild(key, _) => is_cancelled(key),
+                Action::Report(..) | Action::End(_) => false,
             };
             if !is_stored {
                 return Err(format!(
@@ -170,7 +223,37 @@ impl Record {
     /// Whether an attempt was asked for, or given up before it could be.
     pub(super) fn has(&self, key: &TaskKey) -> bool {
         let attempt = (key.task.clone(), key.attempt);
-        self.found.created.contains_key(&attempt) || self.found.given_up.contains_key(&attempt)
+        self.found.called.contains_key(&attempt)
+            || self.found.created.contains_key(&attempt)
+            || self.found.given_up.contains_key(&attempt)
+    }
+
+    /// Whether the failure of an attempt is that of a run: it follows from what happened there, or from what the run was
+    /// asked for by, if that was refused.
+    fn is_of_a_run(&self, key: &TaskKey, cause: &str) -> bool {
+        let called = self.found.called.get(&(key.task.clone(), key.attempt));
+        called.is_some_and(|(called, _)| {
+            called == cause || !self.log.iter().any(|event| event.message.subject == cause)
+        })
+    }
+
+    /// A run may be asked for again, as it was.
+    fn called(
+        &mut self,
+        key: (TaskId, Attempt),
+        cause: String,
+        what: (WorkflowName, WorkflowCalled),
+    ) -> Result<(), String> {
+        let called = (cause, what);
+        match self.found.called.get(&key) {
+            Some(other) if *other != called => Err(format!("{key:?} asks for {other:?} and for {called:?}")),
+            Some(_) => Ok(()),
+            None => {
+                self.found.called.insert(key.clone(), called);
+                self.when.called.insert(key, self.log.len());
+                Ok(())
+            }
+        }
     }
 
     /// A timer may be set again, as it was.
@@ -207,6 +290,11 @@ impl Record {
         }
         told
     }
+}
+
+pub(super) fn is_started(namespace: &Namespace, event: &StoredMessage) -> bool {
+    let subject = Subject::parse(namespace, &event.message.subject);
+    matches!(subject, Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. }))
 }
 
 /// The cause and the data of an event.

@@ -181,7 +181,11 @@ impl<'a> EachLife<'a> {
         self.cut(at, code::OVERTAKEN, reading);
         Some(Fate::Failed(match tolerated {
             Quota::Count(0) => failure,
-            _ => Failure::found(code::TOO_MANY_FAILURES, Some(&self.path)),
+            // Whether another run may go better, the last one tells.
+            _ => Failure {
+                retryable: failure.retryable,
+                ..Failure::found(code::TOO_MANY_FAILURES, Some(&self.path))
+            },
         }))
     }
 

@@ -4,7 +4,7 @@ use mesh_schemas::payload::{TaskCounts, code};
 use serde_json::{Value, json};
 
 use super::block::Block;
-use super::expected::{Decided, End, Ended, UNTOLD, Wait};
+use super::expected::{Decided, End, Ended, Report, UNTOLD, Wait};
 use super::log::{Fact, Log};
 use super::reading::{Fate, Reading, part};
 use crate::workload::{Around, FINALLY, Finally};
@@ -74,11 +74,15 @@ pub(super) fn through<'a>(
 pub(super) fn of_run(became: Result<Fate, Outside>) -> End {
     match became {
         Ok(Fate::Done(output, _)) => End::Completed { output },
-        Ok(Fate::Failed(failure)) => End::Failed { code: failure.code, task: failure.task },
+        Ok(Fate::Failed(failure)) => {
+            End::Failed { code: failure.code, task: failure.task, retryable: failure.retryable }
+        }
         // Nothing skips a run.
         Ok(Fate::Skipped) | Err(Outside::Told) => End::Cancelled { reason: None },
         Err(Outside::Cancelled(reason)) => End::Cancelled { reason },
-        Err(Outside::OutOfTime) => End::Failed { code: code::TIMEOUT.to_owned(), task: None },
+        Err(Outside::OutOfTime) => {
+            End::Failed { code: code::TIMEOUT.to_owned(), task: None, retryable: true }
+        }
     }
 }
 
@@ -128,5 +132,8 @@ pub(super) fn decide(end: End, at: usize, reading: &mut Reading<'_>) {
     let took = log.events[at].time - log.events[log.started].time;
     let duration_ms = u64::try_from(took.num_milliseconds()).unwrap_or_default();
     let tasks: TaskCounts = reading.counts;
+    if log.parent.as_ref().is_some_and(|parent| parent.wait) {
+        reading.expected.report = Some(Decided { at, what: Report::of(&end) });
+    }
     reading.expected.end = Some(Decided { at, what: Ended { end, tasks, duration_ms } });
 }

@@ -3,12 +3,12 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use mesh_schemas::payload::TaskCounts;
-use mesh_schemas::{Attempt, TaskId, Timer};
+use mesh_schemas::payload::{TaskCounts, code};
+use mesh_schemas::{Attempt, Digest, TaskId, Timer};
 use serde_json::Value;
 
 use super::reading::Reading;
-use crate::workload;
+use crate::workload::{self, Call};
 
 /// Stands for the words that the mesh finds for an error: nobody says which they are, so any will do.
 pub const UNTOLD: char = '\u{e000}';
@@ -18,6 +18,12 @@ pub const UNTOLD: char = '\u{e000}';
 pub struct Expected {
     /// The attempts that agents are asked for.
     pub created: BTreeMap<(TaskId, Attempt), Decided<Work>>,
+    /// The runs that attempts are.
+    pub called: BTreeMap<(TaskId, Attempt), Decided<Called>>,
+    /// Those of them that are cancelled, as nobody waits for them any more.
+    pub uncalled: BTreeMap<(TaskId, Attempt), Decided<()>>,
+    /// What the task is told that the run was started for.
+    pub report: Option<Decided<Report>>,
     /// The waits.
     pub timers: BTreeMap<Timer, Decided<Wait>>,
     /// The attempts whose failure the orchestrator itself reports, with the code of the error.
@@ -59,6 +65,37 @@ pub struct Work {
     pub deadline: DateTime<Utc>,
     /// Store time of the event that the work follows from.
     pub basis: DateTime<Utc>,
+}
+
+/// A run of another workflow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Called {
+    /// The name of the workflow.
+    pub workflow: String,
+    /// The input.
+    pub input: Value,
+    /// How many runs stand around it.
+    pub depth: u64,
+    /// Whether the task waits for it.
+    pub wait: bool,
+    /// The version that it is to follow, if it is said.
+    pub version: Option<Digest>,
+    /// When it ends whatever happens, if that is said.
+    pub deadline: Option<DateTime<Utc>>,
+}
+
+/// What a run was for the task that it was started for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// Its output is the result.
+    Completed(Value),
+    /// It failed.
+    Failed {
+        /// The code of the error.
+        code: String,
+        /// Whether another run may go better.
+        retryable: bool,
+    },
 }
 
 /// What it is chosen from how many items of a loop are under way at a time.
@@ -126,6 +163,8 @@ pub enum End {
         code: String,
         /// The task that failed, if it was a task.
         task: Option<TaskId>,
+        /// Whether another run may go better.
+        retryable: bool,
     },
     /// By a cancel signal.
     Cancelled {
@@ -144,6 +183,39 @@ impl Work {
             timeout_ms: work.timeout.map(millis),
             deadline: reading.deadline,
             basis: reading.log.events[at].time,
+        }
+    }
+}
+
+impl Called {
+    pub(super) fn new(
+        work: &workload::Work,
+        call: &Call,
+        input: Value,
+        reading: &Reading<'_>,
+        at: usize,
+    ) -> Self {
+        let own = work.timeout.map(|timeout| reading.log.events[at].time + timeout);
+        let around = call.wait.then_some(reading.deadline);
+        Self {
+            workflow: work.agent.to_string(),
+            input,
+            depth: reading.log.parent.as_ref().map_or(0, |parent| parent.depth) + 1,
+            wait: call.wait,
+            version: call.version.clone(),
+            deadline: own.into_iter().chain(around).min(),
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn of(end: &End) -> Self {
+        match end {
+            End::Completed { output } => Self::Completed(output.clone()),
+            End::Failed { code, retryable, .. } => Self::Failed { code: code.clone(), retryable: *retryable },
+            End::Cancelled { .. } => {
+                Self::Failed { code: code::CHILD_CANCELLED.to_owned(), retryable: false }
+            }
         }
     }
 }
@@ -170,6 +242,9 @@ impl Expected {
     pub fn upto(&self, events: usize) -> Self {
         let mut prefix = self.clone();
         prefix.created.retain(|_, decided| decided.at < events);
+        prefix.called.retain(|_, decided| decided.at < events);
+        prefix.uncalled.retain(|_, decided| decided.at < events);
+        prefix.report.take_if(|decided| decided.at >= events);
         prefix.timers.retain(|_, decided| decided.at < events);
         prefix.given_up.retain(|_, decided| decided.at < events);
         prefix.routed.retain(|_, decided| decided.at < events);

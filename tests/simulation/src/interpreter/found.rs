@@ -3,11 +3,12 @@ use std::fmt::Debug;
 
 use chrono::{DateTime, Utc};
 use mesh_schemas::payload::{
-    TaskCreated, TaskError, TaskRouted, WorkflowCancelled, WorkflowCompleted, WorkflowFailed, WorkflowPaused,
+    Parent, TaskCreated, TaskError, TaskRouted, WorkflowCalled, WorkflowCancelled, WorkflowCompleted,
+    WorkflowFailed, WorkflowPaused,
 };
-use mesh_schemas::{Attempt, StoredMessage, TaskId, Timer};
+use mesh_schemas::{Attempt, StoredMessage, TaskId, Timer, WorkflowName};
 
-use super::expected::{Decided, End, Ended, Expected, Pause, Route, UNTOLD, Wait, Work};
+use super::expected::{Called, Decided, End, Ended, Expected, Pause, Report, Route, UNTOLD, Wait, Work};
 use serde_json::Value;
 
 /// What an orchestrator has decided about a run: of each decision the id of the event that it says to follow from, and the
@@ -16,6 +17,12 @@ use serde_json::Value;
 pub struct Found {
     /// The attempts that were created.
     pub created: BTreeMap<(TaskId, Attempt), (String, TaskCreated)>,
+    /// The runs that were asked for.
+    pub called: BTreeMap<(TaskId, Attempt), (String, (WorkflowName, WorkflowCalled))>,
+    /// Those of them that were cancelled.
+    pub uncalled: BTreeMap<(TaskId, Attempt), (String, ())>,
+    /// What the task was told that the run was started for.
+    pub report: Option<(String, Result<Value, TaskError>)>,
     /// The timers that were set.
     pub timers: BTreeMap<Timer, (String, DateTime<Utc>)>,
     /// The attempts that were given up.
@@ -48,6 +55,9 @@ impl Expected {
     pub fn differences(&self, log: &[StoredMessage], found: &Found) -> Vec<String> {
         let mut all = Differences { log, told: Vec::new() };
         all.compare("created", &self.created, &found.created, is_work);
+        all.compare("called", &self.called, &found.called, is_call);
+        all.compare("uncalled", &self.uncalled, &found.uncalled, |(), ()| true);
+        all.compare("report", &place(self.report.clone()), &place(found.report.clone()), is_report);
         all.compare("timer", &self.timers, &found.timers, |wait: &Wait, due| wait.admits(*due));
         all.compare("given up", &self.given_up, &found.given_up, |code, error: &TaskError| {
             error.code == *code && !error.retryable && error.retry_after.is_none()
@@ -55,14 +65,14 @@ impl Expected {
         all.compare("choice", &self.routed, &found.routed, is_route);
         all.compare("pause", &self.paused, &found.paused, is_pause);
         all.compare("end of pause", &self.resumed, &found.resumed, |(), ()| true);
-        let place = |end: Option<_>| end.into_iter().map(|end| ((), end)).collect();
-        all.compare("end", &place(self.end.clone()), &end_of(found), is_end);
+        all.compare("end", &place(self.end.clone()), &place(found.end.clone()), is_end);
         all.told
     }
 }
 
-fn end_of(found: &Found) -> BTreeMap<(), (String, FoundEnd)> {
-    found.end.iter().map(|end| ((), end.clone())).collect()
+/// What there is one of at most, as something that there may be several of.
+fn place<T>(one: Option<T>) -> BTreeMap<(), T> {
+    one.into_iter().map(|one| ((), one)).collect()
 }
 
 struct Differences<'a> {
@@ -112,6 +122,29 @@ fn is_work(work: &Work, created: &TaskCreated) -> bool {
         && *basis == created.basis
 }
 
+fn is_call(call: &Called, (name, found): &(WorkflowName, WorkflowCalled)) -> bool {
+    let Called { workflow, input, depth, wait, version, deadline } = call;
+    let Parent {
+        depth: found_depth, wait: found_wait, version: found_version, deadline: found_deadline, ..
+    } = &found.parent;
+    workflow == name.as_str()
+        && fits(input, &found.input)
+        && *depth == u64::from(*found_depth)
+        && wait == found_wait
+        && version == found_version
+        && deadline == found_deadline
+}
+
+fn is_report(report: &Report, found: &Result<Value, TaskError>) -> bool {
+    match (report, found) {
+        (Report::Completed(output), Ok(found)) => fits(output, found),
+        (Report::Failed { code, retryable }, Err(error)) => {
+            *code == error.code && *retryable == error.retryable && error.retry_after.is_none()
+        }
+        _ => false,
+    }
+}
+
 fn is_route(route: &Route, found: &TaskRouted) -> bool {
     let is_so = |right: f64, found: f64| (right - found).abs() < f64::EPSILON;
     is_so(route.complexity, found.complexity)
@@ -130,7 +163,7 @@ fn is_end(ended: &Ended, found: &FoundEnd) -> bool {
         (End::Completed { output }, FoundEnd::Completed(data)) => {
             (fits(output, &data.output), data.tasks, data.duration_ms)
         }
-        (End::Failed { code, task }, FoundEnd::Failed(data)) => {
+        (End::Failed { code, task, .. }, FoundEnd::Failed(data)) => {
             (*code == data.error.code && *task == data.task, data.tasks, data.duration_ms)
         }
         (End::Cancelled { reason }, FoundEnd::Cancelled(data)) => {

@@ -4,7 +4,7 @@ use mesh_schemas::{Attempt, TaskId};
 use serde_json::Value;
 
 use super::block::Block;
-use super::expected::{Decided, Pause, Route, Work};
+use super::expected::{Called, Decided, Pause, Route, Work};
 use super::log::Fact;
 use super::reading::{Fate, Reading};
 use crate::workload::Around;
@@ -16,7 +16,7 @@ pub(super) struct Hold {
     /// How often it was paused.
     pauses: u64,
     /// What would have been asked for meanwhile.
-    back: Vec<((TaskId, Attempt), Work)>,
+    back: Vec<((TaskId, Attempt), Asked)>,
     /// The choices that would have been made.
     choices: Vec<(TaskId, Route)>,
     /// Work that failed and that somebody may have tried again.
@@ -27,13 +27,24 @@ pub(super) struct Hold {
     pub(super) retried: Option<TaskId>,
 }
 
+/// What an attempt is.
+pub(super) enum Asked {
+    /// Work for an agent.
+    Work(Work),
+    /// A run of another workflow.
+    Run(Called),
+}
+
 impl<'a> Reading<'a> {
     /// An attempt is asked for, now or when the run goes on.
-    pub(super) fn ask_for(&mut self, key: (TaskId, Attempt), what: Work, at: usize) {
+    pub(super) fn ask_for(&mut self, key: (TaskId, Attempt), what: Asked, at: usize) {
         if self.hold.is_paused {
             self.hold.back.push((key, what));
-        } else {
-            self.expected.created.insert(key, Decided { at, what });
+            return;
+        }
+        match what {
+            Asked::Work(what) => drop(self.expected.created.insert(key, Decided { at, what })),
+            Asked::Run(what) => drop(self.expected.called.insert(key, Decided { at, what })),
         }
     }
 
@@ -75,8 +86,12 @@ impl<'a> Reading<'a> {
             self.expected.routed.insert(task, Decided { at, what });
         }
         let basis = self.log.events[at].time;
-        for (key, work) in std::mem::take(&mut self.hold.back) {
-            self.expected.created.insert(key, Decided { at, what: Work { basis, ..work } });
+        for (key, asked) in std::mem::take(&mut self.hold.back) {
+            let now = match asked {
+                Asked::Work(work) => Asked::Work(Work { basis, ..work }),
+                run @ Asked::Run(_) => run,
+            };
+            self.ask_for(key, now, at);
         }
     }
 

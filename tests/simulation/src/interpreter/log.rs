@@ -18,8 +18,19 @@ pub(super) struct Log {
     pub(super) input: Value,
     /// What expressions see as `run`.
     pub(super) variables: Value,
+    /// The task that the run was started for, if it was.
+    pub(super) parent: Option<Parent>,
     /// By place in the log.
     pub(super) events: Vec<Event>,
+}
+
+/// The task of another run that a run was started for.
+pub(super) struct Parent {
+    /// How many runs stand around the run.
+    pub(super) depth: u64,
+    /// Whether the task waits for it.
+    pub(super) wait: bool,
+    deadline: Option<DateTime<Utc>>,
 }
 
 pub(super) struct Event {
@@ -115,12 +126,17 @@ impl Log {
             .zip(log)
             .map(|(subject, stored)| Event { time: stored.time, fact: fact(subject, stored) })
             .collect();
-        Some(Self { started, input: body.data().get("input")?.clone(), variables, events })
+        let parent = body.data().get("parent").and_then(parent);
+        Some(Self { started, input: body.data().get("input")?.clone(), variables, parent, events })
     }
 
     /// When it is decided how the run ends, whatever happens.
     pub(super) fn deadline(&self, workflow: &Workflow) -> DateTime<Utc> {
-        self.events[self.started].time + workflow.timeout.unwrap_or(DEFAULT_TIMEOUT)
+        let started = self.events[self.started].time;
+        let own = started + workflow.timeout.unwrap_or(DEFAULT_TIMEOUT);
+        let given = self.parent.as_ref().and_then(|parent| parent.deadline);
+        // Time that was over before ends when the run begins.
+        given.into_iter().fold(own, DateTime::min).max(started)
     }
 
     /// Where a timer fires behind a place.
@@ -138,6 +154,11 @@ impl Log {
         let behind = self.events.iter().enumerate().skip(place + 1);
         behind.into_iter().find_map(|(at, event)| Some((at, find(&event.fact)?)))
     }
+}
+
+fn parent(data: &Value) -> Option<Parent> {
+    let deadline = data.get("deadline").and_then(Value::as_str).and_then(|time| time.parse().ok());
+    Some(Parent { depth: data.get("depth")?.as_u64()?, wait: data.get("wait")?.as_bool()?, deadline })
 }
 
 fn fact(subject: Option<Subject>, stored: &StoredMessage) -> Fact {

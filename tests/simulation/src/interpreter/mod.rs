@@ -33,7 +33,7 @@ use serde_json::Value;
 
 use crate::workload::Workflow;
 
-pub use expected::{Decided, End, Ended, Expected, Pause, Route, UNTOLD, Wait, Work};
+pub use expected::{Called, Decided, End, Ended, Expected, Pause, Report, Route, UNTOLD, Wait, Work};
 pub use found::{Found, FoundEnd};
 
 use block::Block;

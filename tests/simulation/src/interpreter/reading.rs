@@ -46,12 +46,16 @@ pub(super) struct Failure {
     pub(super) task: Option<TaskId>,
     pub(super) code: String,
     pub(super) message: String,
+    /// Whether another run may go better.
+    pub(super) retryable: bool,
 }
 
 impl Failure {
-    /// One that the mesh itself finds, in words of its own.
+    /// One that the mesh itself finds, in words of its own. Another run may get together what a join waits for, and a loop
+    /// that repeats may come to its end.
     pub(super) fn found(code: &str, task: Option<&TaskId>) -> Self {
-        Self { task: task.cloned(), code: code.to_owned(), message: UNTOLD.to_string() }
+        let retryable = [code::QUORUM_MISSED, code::REPEAT_EXHAUSTED].contains(&code);
+        Self { task: task.cloned(), code: code.to_owned(), message: UNTOLD.to_string(), retryable }
     }
 
     /// An expression has no value.
@@ -102,6 +106,7 @@ impl<'a> Reading<'a> {
             (Some(_), None) => false,
         };
         self.expected.created.retain(|(task, _), work| work.at != at || !is_in(Some(task)));
+        self.expected.called.retain(|(task, _), run| run.at != at || !is_in(Some(task)));
         self.expected.routed.retain(|task, route| route.at != at || !is_in(Some(task)));
         self.expected.timers.retain(|timer, wait| {
             let task = match timer {

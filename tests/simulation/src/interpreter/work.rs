@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::block::Block;
 use super::expected::{self, Decided, UNTOLD, Wait};
+use super::hold::Asked;
 use super::life::{Begun, Life};
 use super::log::{Error, Fact, Made};
 use super::plan;
@@ -55,7 +56,10 @@ impl<'a> WorkLife<'a> {
             (None, None) => Ok(reading.log.input.clone()),
         };
         let Ok(input) = input else { return Some(impossible(&self.path, self.attempt, at, reading)) };
-        let what = expected::Work::new(self.work, input, reading, at);
+        let what = match &self.work.call {
+            Some(call) => Asked::Run(expected::Called::new(self.work, call, input, reading, at)),
+            None => Asked::Work(expected::Work::new(self.work, input, reading, at)),
+        };
         reading.ask_for((self.path.clone(), self.attempt), what, at);
         self.next = Next::Answer(reading.log.first_behind(at, |fact| self.answer(fact)));
         None
@@ -181,8 +185,10 @@ impl<'a> WorkLife<'a> {
                 None
             }
             None => {
-                let Error { code, message, .. } = error;
-                let fate = Fate::Failed(Failure { task: Some(self.path.clone()), code, message });
+                let Error { code, message, retryable, .. } = error;
+                let fatal_on = self.work.retry.as_ref().map_or(&[][..], |retry| &retry.fatal_on);
+                let retryable = retryable && !fatal_on.contains(&code);
+                let fate = Fate::Failed(Failure { task: Some(self.path.clone()), code, message, retryable });
                 reading.count(&fate);
                 Some(fate)
             }
@@ -228,8 +234,13 @@ impl<'a> WorkLife<'a> {
             }
             Next::Answer(_) => {
                 reading.counts.cancelled += 1;
-                if reading.expected.created.contains_key(&(self.path.clone(), self.attempt)) {
+                let key = (self.path.clone(), self.attempt);
+                let is_run = reading.expected.called.contains_key(&key);
+                if is_run || reading.expected.created.contains_key(&key) {
                     reading.give_up(&self.path, self.attempt, at, code);
+                }
+                if is_run && self.work.call.as_ref().is_some_and(|call| call.wait) {
+                    reading.expected.uncalled.insert(key, Decided { at, what: () });
                 }
             }
         }

@@ -25,8 +25,7 @@ mod yaml;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use mesh_schemas::{Attempt, Capability, TaskId, WorkflowName};
-use serde_json::Value;
+use mesh_schemas::{Capability, RunId, WorkflowName};
 
 pub use behaviour::{Answer, Behaviour, Ending};
 pub use choices::Choices;
@@ -37,11 +36,12 @@ pub use operator::Operator;
 pub use optional::Optional;
 pub use parts::Parts;
 pub use planner::Planner;
-pub use run::{Run, Says, Sending, Signal, Target};
+pub use run::{Inner, Run, Says, Script, Sending, Signal, Target, behaviour};
 pub use scope::{Around, Brings, Scope, Seen};
 pub use simpler::shrink;
 pub use task::{
-    Adaptive, Body, Case, Each, Group, Join, Often, OnFailure, Quota, Recovery, Repeat, Retry, Task, Work,
+    Adaptive, Body, Call, Case, Each, Group, Join, Often, OnFailure, Quota, Recovery, Repeat, Retry, Task,
+    Work,
 };
 pub use template::{Fragment, Template};
 pub(crate) use way::is_final;
@@ -57,6 +57,8 @@ pub struct Workload {
     pub workflows: BTreeMap<WorkflowName, Workflow>,
     /// The runs, no two of which have both request and target in common.
     pub runs: Vec<Run>,
+    /// What agents do in the runs that tasks start: of each workflow several ways, of which the id of a run chooses one.
+    pub called: BTreeMap<WorkflowName, Vec<Script>>,
 }
 
 impl Workload {
@@ -81,17 +83,13 @@ impl Workload {
         }
     }
 
-    /// What an agent does with an attempt of a run, which is named by its place in [`Workload::runs`].
+    /// What agents do with the attempts of a run of a workflow that a task has started.
     #[must_use]
-    pub fn behaviour(&self, run: usize, task: &TaskId, attempt: Attempt) -> &Behaviour {
-        self.runs.get(run).map_or(&Behaviour::PLAIN, |run| run.behaviour(task, attempt))
-    }
-
-    /// What an agent returns for an input, of a run that is named by its place.
-    #[must_use]
-    pub fn answer(&self, run: usize, task: &TaskId, answer: Answer, input: &Value) -> Value {
-        let workflow = self.runs.get(run).and_then(Run::workflow).and_then(|name| self.workflows.get(name));
-        workflow.map_or_else(|| answer.to(input), |workflow| workflow.answer(task, answer, input))
+    pub fn called(&self, workflow: &WorkflowName, run: RunId) -> &Script {
+        const NOTHING: &Script = &Script::new();
+        let ways = self.called.get(workflow).map_or(&[][..], Vec::as_slice);
+        let place = usize::from(run.uuid().as_bytes()[0]);
+        if ways.is_empty() { NOTHING } else { &ways[place % ways.len()] }
     }
 
     /// Every capability that is asked for.
@@ -114,6 +112,11 @@ impl fmt::Display for Workload {
         }
         for (place, run) in self.runs.iter().enumerate() {
             write!(f, "run {place}: {run}")?;
+        }
+        for (workflow, ways) in &self.called {
+            for (number, script) in ways.iter().enumerate().filter(|(_, script)| !script.is_empty()) {
+                write!(f, "runs of {workflow} that tasks start, way {number}:\n{}", run::told(script))?;
+            }
         }
         Ok(())
     }

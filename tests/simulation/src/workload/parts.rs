@@ -37,6 +37,20 @@ impl Workflow {
     }
 }
 
+impl Workflow {
+    /// Changes all that is done, that in groups and cases included, but not what agents plan.
+    pub fn for_each_body(&mut self, change: &mut dyn FnMut(&mut Body)) {
+        self.for_each_task(&mut |task| with_cases(&mut task.body, change));
+    }
+}
+
+fn with_cases(body: &mut Body, change: &mut dyn FnMut(&mut Body)) {
+    change(body);
+    if let Body::Switch(cases) = body {
+        cases.iter_mut().for_each(|case| with_cases(&mut case.body, change));
+    }
+}
+
 impl Finally {
     /// Whether an expression in it asks for anything of a task.
     #[must_use]

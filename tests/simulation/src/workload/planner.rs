@@ -63,6 +63,7 @@ fn asked_by(tasks: &BTreeMap<TaskId, Task>, found: &mut BTreeSet<Capability>) {
 
 fn asked_in(body: &Body, found: &mut BTreeSet<Capability>) {
     match body {
+        Body::Work(work) if work.call.is_some() => {}
         Body::Work(work) => {
             found.insert(work.agent.clone());
             found.extend(work.plan.iter().flat_map(|planner| planner.capabilities.iter().cloned()));

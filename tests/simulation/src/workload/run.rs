@@ -2,10 +2,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use mesh_schemas::{Attempt, Capability, RequestId, RunId, Shards, SignalId, TaskId, WorkflowName};
+use mesh_schemas::{
+    Attempt, Capability, Lane, RequestId, RunId, Shards, SignalId, TaskId, TaskKey, WorkflowName,
+};
 use serde_json::{Value, json};
 
 use super::behaviour::Behaviour;
+
+/// What agents do with attempts. They succeed at once with those that are not here.
+pub type Script = BTreeMap<(TaskId, Attempt), Behaviour>;
 
 /// A run: the request for it, what clients tell it, and what agents do with its tasks. Times are from the beginning of
 /// the simulation.
@@ -21,8 +26,10 @@ pub struct Run {
     pub sent: Vec<Sending>,
     /// What clients tell the run, perhaps before it has begun.
     pub signals: Vec<Signal>,
-    /// What agents do with attempts. They succeed at once with those that are not here.
-    pub script: BTreeMap<(TaskId, Attempt), Behaviour>,
+    /// What clients tell runs that its tasks start, perhaps before these have begun.
+    pub inner: Vec<Inner>,
+    /// What agents do with attempts.
+    pub script: Script,
 }
 
 /// What a request asks for.
@@ -52,6 +59,19 @@ pub struct Signal {
     pub id: SignalId,
     /// What it says.
     pub says: Says,
+}
+
+/// A signal of a client to a run that an attempt of a task starts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inner {
+    /// The task.
+    pub task: TaskId,
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// The workflow that is started, as a capability.
+    pub workflow: Capability,
+    /// The signal.
+    pub signal: Signal,
 }
 
 /// What a signal says.
@@ -97,12 +117,6 @@ impl Run {
         RunId::for_request(&self.target.to_string(), &self.request, shards)
     }
 
-    /// What an agent does with an attempt.
-    #[must_use]
-    pub fn behaviour(&self, task: &TaskId, attempt: Attempt) -> &Behaviour {
-        self.script.get(&(task.clone(), attempt)).unwrap_or(&Behaviour::PLAIN)
-    }
-
     /// The name of the workflow, if it is one that is asked for.
     #[must_use]
     pub fn workflow(&self) -> Option<&WorkflowName> {
@@ -123,9 +137,49 @@ impl fmt::Display for Target {
     }
 }
 
+impl Inner {
+    /// The attempt that starts the run, of a run.
+    #[must_use]
+    pub fn key(&self, run: RunId) -> TaskKey {
+        let Self { task, attempt, workflow, .. } = self;
+        TaskKey {
+            capability: workflow.clone(),
+            lane: Lane::Normal,
+            run,
+            task: task.clone(),
+            attempt: *attempt,
+        }
+    }
+}
+
+/// What an agent does with an attempt.
+#[must_use]
+pub fn behaviour<'a>(script: &'a Script, task: &TaskId, attempt: Attempt) -> &'a Behaviour {
+    script.get(&(task.clone(), attempt)).unwrap_or(&Behaviour::PLAIN)
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, id, says } = self;
+        write!(f, "{:>8} ms  ", at.as_millis())?;
+        match says {
+            Says::Cancel(Some(reason)) => write!(f, "cancel {id}, because {reason}"),
+            Says::Cancel(None) => write!(f, "cancel {id}"),
+            Says::Pause(Some(reason)) => write!(f, "pause {id}, because {reason}"),
+            Says::Pause(None) => write!(f, "pause {id}"),
+            Says::Resume => write!(f, "resume {id}"),
+            Says::Retry { task, input } => {
+                write!(f, "retry {id}, {}", task.as_ref().map_or("all", TaskId::as_str))?;
+                input.as_ref().map_or(Ok(()), |input| write!(f, ", with {input}"))
+            }
+            Says::Check => write!(f, "check {id}"),
+        }
+    }
+}
+
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { target, request, correlation_id, sent, signals, script } = self;
+        let Self { target, request, correlation_id, sent, signals, inner, script } = self;
         writeln!(f, "{target}, requested as {} of {}", request.id, request.source)?;
         if let Some(correlation_id) = correlation_id {
             writeln!(f, "  correlation id {correlation_id}")?;
@@ -133,25 +187,20 @@ impl fmt::Display for Run {
         for Sending { at, input } in sent {
             writeln!(f, "  {:>8} ms  request {input}", at.as_millis())?;
         }
-        for Signal { at, id, says } in signals {
-            let says = match says {
-                Says::Cancel(Some(reason)) => format!("cancel {id}, because {reason}"),
-                Says::Cancel(None) => format!("cancel {id}"),
-                Says::Pause(Some(reason)) => format!("pause {id}, because {reason}"),
-                Says::Pause(None) => format!("pause {id}"),
-                Says::Resume => format!("resume {id}"),
-                Says::Retry { task, input } => {
-                    let task = task.as_ref().map_or("all", TaskId::as_str);
-                    let input = input.as_ref().map(|input| format!(", with {input}")).unwrap_or_default();
-                    format!("retry {id}, {task}{input}")
-                }
-                Says::Check => format!("check {id}"),
-            };
-            writeln!(f, "  {:>8} ms  {says}", at.as_millis())?;
+        for signal in signals {
+            writeln!(f, "  {signal}")?;
         }
-        for ((task, attempt), behaviour) in script {
-            writeln!(f, "  {:>8} #{attempt}  {behaviour}", task.as_str())?;
+        for Inner { task, attempt, signal, .. } in inner {
+            writeln!(f, "  {signal}, to the run of {task} #{attempt}")?;
         }
-        Ok(())
+        f.write_str(&told(script))
     }
+}
+
+/// What agents do, for people.
+pub(super) fn told(script: &Script) -> String {
+    let told = |((task, attempt), behaviour): (&(TaskId, Attempt), &Behaviour)| {
+        format!("  {:>8} #{attempt}  {behaviour}\n", task.as_str())
+    };
+    script.iter().map(told).collect()
 }

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use mesh_schemas::{Capability, TaskId};
+use mesh_schemas::{Capability, Digest, TaskId};
 
 use super::expression::Expression;
 use super::merge::Merge;
@@ -45,7 +45,7 @@ pub enum Body {
 /// Work for an agent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Work {
-    /// The capability that does it.
+    /// The capability that does it, or the workflow.
     pub agent: Capability,
     /// What the agent is to do.
     pub action: Option<String>,
@@ -59,6 +59,17 @@ pub struct Work {
     pub timeout: Option<Duration>,
     /// Whether the agent plans.
     pub plan: Option<Box<Planner>>,
+    /// Whether it is a run of another workflow, which has the name of the capability.
+    pub call: Option<Box<Call>>,
+}
+
+/// A run of another workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Whether the task waits for its end.
+    pub wait: bool,
+    /// The version of the workflow, if it is said.
+    pub version: Option<Digest>,
 }
 
 /// Tasks in place of one.
@@ -220,7 +231,16 @@ impl Work {
     /// Work that says nothing but which agents do it.
     #[must_use]
     pub fn new(agent: Capability) -> Self {
-        Self { agent, action: None, with: None, output: None, retry: None, timeout: None, plan: None }
+        Self {
+            agent,
+            action: None,
+            with: None,
+            output: None,
+            retry: None,
+            timeout: None,
+            plan: None,
+            call: None,
+        }
     }
 }
 

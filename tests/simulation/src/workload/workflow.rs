@@ -79,6 +79,13 @@ impl Workflow {
         found
     }
 
+    /// Whether a task of it may start a run of a workflow.
+    #[must_use]
+    pub fn calls(&self, name: &WorkflowName) -> bool {
+        let is_it = |work: &Work| work.call.is_some() && work.agent.as_str() == name.as_str();
+        self.works().into_iter().any(|(_, work)| is_it(work))
+    }
+
     /// Whether an attempt of a task that hangs ends soon, by its own timeout or with the run.
     #[must_use]
     pub fn may_hang(&self, task: &TaskId) -> bool {

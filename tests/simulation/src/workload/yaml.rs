@@ -2,15 +2,16 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use mesh_schemas::definition::parse;
 use mesh_schemas::document::{Format, tree};
-use mesh_schemas::{Capability, TaskId};
+use mesh_schemas::{Capability, Digest, TaskId};
 use serde_json::Value;
 
 use super::expression::Expression;
 use super::merge::Merge;
 use super::planner::Planner;
 use super::task::{
-    Body, Case, Each, Group, Join, Often, OnFailure, Quota, Recovery, Repeat, Retry, Task, Work,
+    Body, Call, Case, Each, Group, Join, Often, OnFailure, Quota, Recovery, Repeat, Retry, Task, Work,
 };
 use super::template::Template;
 use super::workflow::Workflow;
@@ -20,6 +21,14 @@ impl Workflow {
     #[must_use]
     pub fn to_yaml(&self) -> String {
         self.written(Yaml::default())
+    }
+
+    /// What names this version of the definition.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let yaml = self.to_yaml();
+        let definition = parse(&yaml, Format::Yaml);
+        definition.unwrap_or_else(|problem| unreachable!("{yaml}: {problem}")).digest()
     }
 
     /// The same, and what agents plan in comments.
@@ -205,7 +214,11 @@ impl Yaml {
     }
 
     fn work(&mut self, depth: usize, work: &Work) {
-        self.line(depth, "agent", work.agent.as_str());
+        self.line(depth, if work.call.is_some() { "workflow" } else { "agent" }, work.agent.as_str());
+        if let Some(Call { wait, version }) = work.call.as_deref() {
+            self.optional(depth, "wait", (!wait).then_some("false"));
+            self.optional(depth, "version", version.as_ref().map(|version| format!("'{version}'")));
+        }
         self.optional(depth, "action", work.action.as_ref());
         self.optional(depth, "with", work.with.as_ref().map(Template::to_json));
         self.optional(depth, "output", work.output.as_ref().map(Template::to_json));

@@ -2,15 +2,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_agents::{Agent, Context, Output, TaskFailure};
-use mesh_schemas::Capability;
 use mesh_schemas::payload::TaskCreated;
+use mesh_schemas::{Capability, WorkflowName};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::World;
 use super::link::Link;
 use super::party::{Kind, Party};
-use crate::workload::{Behaviour, Ending};
+use crate::workload::{Behaviour, Ending, behaviour};
 
 /// What running tasks get to end when their agent is asked to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -49,16 +49,19 @@ fn capabilities(world: &World, place: u64) -> Vec<Capability> {
 /// Does what the workload says of the attempt.
 async fn work(world: Arc<World>, context: Context, task: TaskCreated) -> Result<Output, TaskFailure> {
     world.observe(|observer| observer.executed(&context));
-    let place = world.workload.runs.iter().position(|known| known.id(world.shards) == context.run());
-    let behaviour =
-        place.map_or(&Behaviour::PLAIN, |place| world.workload.behaviour(place, &task.task, task.attempt));
+    let run = world.workload.runs.iter().find(|known| known.id(world.shards) == context.run());
+    let name = task.workflow.parse::<WorkflowName>().ok();
+    let script = run.map(|run| &run.script);
+    let script = script.or_else(|| name.as_ref().map(|name| world.workload.called(name, context.run())));
+    let behaviour = script.map_or(&Behaviour::PLAIN, |script| behaviour(script, &task.task, task.attempt));
     let quality = behaviour.quality();
     sleep(behaviour.takes).await;
     match behaviour.ending.clone() {
         Ending::Returns(answer) => {
-            let output = place.map_or_else(
+            let workflow = name.and_then(|name| world.workload.workflows.get(&name));
+            let output = workflow.map_or_else(
                 || answer.to(&task.input),
-                |place| world.workload.answer(place, &task.task, answer, &task.input),
+                |workflow| workflow.answer(&task.task, answer, &task.input),
             );
             let output = Output::new(output);
             Ok(quality.into_iter().fold(output, Output::quality))

@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mesh_bus::{Bus as _, Publish, Request, Target, persist, submit};
-use mesh_schemas::{Headers, Message, RunId, SignalId, Subject};
+use mesh_schemas::payload::child_run;
+use mesh_schemas::{Headers, Message, RunId, SignalId, Subject, WorkflowName};
 use tokio::time::{sleep, sleep_until};
 
 use super::World;
@@ -11,8 +12,11 @@ use super::link::Link;
 use super::party::{Kind, Party};
 use crate::workload::{self, Run, Says, Sending, Signal};
 
-/// How often somebody looks whether a run stands.
+/// How often somebody looks whether runs stand.
 const ATTENTION: Duration = Duration::from_secs(9);
+
+/// How often whoever looks has a run go on.
+const PATIENCE: u64 = 12;
 
 /// Sends all requests and signals at their times, each until it is stored.
 pub(super) async fn send_all(world: &Arc<World>) {
@@ -24,8 +28,14 @@ async fn send(world: &Arc<World>, place: u64, run: &Run) {
     let link = Link(Party::new(world, Kind::Client, 1_000_000 + place));
     let requests = run.sent.iter().map(|sending| request(world, &link, run, sending));
     let id = run.id(world.shards);
-    let signals = run.signals.iter().map(|sent| signal(&link, run, id, sent));
-    futures::join!(futures::future::join_all(requests), futures::future::join_all(signals));
+    let signals = run.signals.iter().map(|sent| signal(&link, run.workflow().cloned(), id, sent));
+    let inner = run.inner.iter().map(|inner| {
+        let workflow = inner.workflow.as_str().parse().ok();
+        let called = child_run(link.namespace(), world.shards, &inner.key(id));
+        signal(&link, workflow, called, &inner.signal)
+    });
+    let (requests, signals) = (futures::future::join_all(requests), futures::future::join_all(signals));
+    futures::join!(requests, signals, futures::future::join_all(inner));
 }
 
 async fn request(world: &World, link: &Link, run: &Run, sending: &Sending) {
@@ -53,35 +63,30 @@ async fn request(world: &World, link: &Link, run: &Run, sending: &Sending) {
     }
 }
 
-async fn signal(link: &Link, run: &Run, id: RunId, sent: &Signal) {
+async fn signal(link: &Link, workflow: Option<WorkflowName>, id: RunId, sent: &Signal) {
     sleep(sent.at).await;
-    tell(link, run, id, &sent.says, sent.id.clone()).await;
+    tell(link, workflow, id, &sent.says, sent.id.clone()).await;
 }
 
-/// Has a run go on, now and then, whenever it stands, until it has ended.
-pub(super) async fn attend(world: Arc<World>, place: usize) {
-    let run = &world.workload.runs[place];
-    let id = run.id(world.shards);
-    let link = Link(Party::new(&world, Kind::Client, 2_000_000 + place as u64));
+/// Has every run go on that stands, now and then. One that stands too often is given up: what it starts may fail each time.
+pub(super) async fn attend(world: Arc<World>) {
+    let link = Link(Party::new(&world, Kind::Client, 2_000_000));
     for number in 0_u64.. {
         sleep(ATTENTION).await;
-        let observer_says = world.observer().stands(&id);
-        match observer_says {
-            None => return,
-            Some(false) => {}
-            Some(true) => {
-                let Ok(signal) = SignalId::new(format!("attended-{number}")) else { return };
-                tell(&link, run, id, &Says::Resume, signal).await;
-            }
+        let standing = world.observer().standing();
+        for (run, workflow, pauses) in standing {
+            let Ok(signal) = SignalId::new(format!("attended-{number}")) else { return };
+            let says = if pauses > PATIENCE { Says::Cancel(None) } else { Says::Resume };
+            tell(&link, workflow, run, &says, signal).await;
         }
     }
 }
 
-async fn tell(link: &Link, run: &Run, id: RunId, says: &Says, sent: SignalId) {
+async fn tell(link: &Link, workflow: Option<WorkflowName>, run: RunId, says: &Says, sent: SignalId) {
     let (name, data) = says.told();
     let payload = data.map(|data| Bytes::from(data.to_string())).unwrap_or_default();
     let Ok(signal) = SignalId::new(name) else { return };
-    let subject = Subject::Signalled { workflow: run.workflow().cloned(), run: id, signal, id: sent };
+    let subject = Subject::Signalled { workflow, run, signal, id: sent };
     let message = Message { subject: subject.render(link.namespace()), headers: Headers::new(), payload };
     persist(|| false, || link.publish(Publish::once(message.clone()))).await;
 }

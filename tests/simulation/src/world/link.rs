@@ -12,8 +12,9 @@ use mesh_bus::{
     BootInstant, Bus, BusError, ConsumerSpec, Deliveries, Entry, Fill, Flow, Follow, From, Health, Instance,
     OwnedObjects, Publish, PublishError, Report, RunLog, Service, Stored, Subscription, Watch,
 };
+use mesh_schemas::payload::parent_signal;
 use mesh_schemas::{
-    Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, StoredMessage, Subject, Timer,
+    Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, StoredMessage, Subject, TaskVerb, Timer,
 };
 use tokio::time::sleep;
 
@@ -49,9 +50,17 @@ impl Link {
         matches!(subject, Ok(Subject::History { .. } | Subject::LateHistory { .. }))
     }
 
-    fn sets_deadline(&self, publish: &Publish) -> bool {
+    /// Whether a message is to be taken for stored, and is not.
+    fn is_dropped(&self, publish: &Publish) -> bool {
         let subject = Subject::parse(self.namespace(), &publish.message.subject);
-        matches!(subject, Ok(Subject::TimerSet { timer: Timer::Deadline, .. }))
+        match (self.party().world.sabotage, subject) {
+            (Some(Sabotage::NoDeadline), Ok(Subject::TimerSet { timer: Timer::Deadline, .. })) => true,
+            (Some(Sabotage::NoCancelWithin), Ok(Subject::Signalled { id, .. })) => id == parent_signal(),
+            (Some(Sabotage::NoReport), Ok(Subject::Task { verb: TaskVerb::Completed, .. })) => {
+                self.party().kind == Kind::Orchestrator
+            }
+            _ => false,
+        }
     }
 
     /// Stores a message, and lets the observer see it as soon as it stands there.
@@ -61,7 +70,10 @@ impl Link {
         let stored = party.bus.publish(Publish { once, ..publish }).await;
         if let Ok(Stored::Now(sequence)) = stored {
             let time = party.bus.now();
-            if party.kind == Kind::Agent && party.happens(party.world.storm.contradicted) {
+            // What a run came to may be contradicted, too.
+            let is_made = party.kind == Kind::Agent
+                || party.kind == Kind::Orchestrator && Self::is_completed(party, &message);
+            if is_made && party.happens(party.world.storm.contradicted) {
                 doubles::contradict(party, &message);
             }
             let stored = StoredMessage { message, sequence, time };
@@ -70,6 +82,11 @@ impl Link {
             party.world.observe(|observer| observer.stored(whole.unwrap_or(stored)));
         }
         stored
+    }
+
+    fn is_completed(party: &Party, message: &Message) -> bool {
+        let subject = Subject::parse(party.bus.namespace(), &message.subject);
+        matches!(subject, Ok(Subject::Task { verb: TaskVerb::Completed, .. }))
     }
 
     /// Removes a message, and lets the observer see what that was.
@@ -138,7 +155,7 @@ impl Bus for Link {
     async fn publish(&self, publish: Publish) -> Result<Stored, PublishError> {
         let (party, storm) = (self.party(), &self.party().world.storm);
         party.step().await;
-        if party.world.sabotage == Some(Sabotage::NoDeadline) && self.sets_deadline(&publish) {
+        if self.is_dropped(&publish) {
             return Ok(Stored::Now(0));
         }
         if party.world.sabotage == Some(Sabotage::NoHistory) && self.is_history(&publish) {

@@ -15,7 +15,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::{Figures, Violation, World, agents, clients, orchestrators, weather};
-use crate::workload::Says;
 
 /// Longest time that something sent during the storm is on its way.
 const AFTERMATH: Duration = Duration::from_secs(46);
@@ -39,12 +38,7 @@ pub(super) async fn live_through(world: &Arc<World>) -> Result<Figures, Violatio
     for place in 0..world.storm.agents as u64 {
         parties.spawn(agents::keep(Arc::clone(world), place));
     }
-    for (place, run) in world.workload.runs.iter().enumerate() {
-        let pauses = world.workload.workflow(run).is_some_and(|workflow| workflow.pauses());
-        if pauses || run.signals.iter().any(|signal| matches!(signal.says, Says::Pause(_))) {
-            parties.spawn(clients::attend(Arc::clone(world), place));
-        }
-    }
+    parties.spawn(clients::attend(Arc::clone(world)));
     let storm = async {
         futures::join!(sleep(world.storm.lasts), weather::befall(Arc::clone(world)));
         world.is_over.store(true, Ordering::Relaxed);

@@ -88,15 +88,23 @@ impl Log {
     }
 
     pub(crate) fn start(self, input: Value) -> Self {
+        self.start_for(input, &Value::Null)
+    }
+
+    /// A run that is started for a task of another one, if that is not null.
+    pub(crate) fn start_for(self, input: Value, parent: &Value) -> Self {
         let name = self.workflow.name.clone();
         let subject = Subject::Workflow { verb: WorkflowVerb::Started, workflow: name, run: self.run };
-        let data = json!({
+        let mut data = json!({
             "digest": Digest::of(b""),
             "rules": RULES_VERSION,
             "input": input,
             "request": { "source": "test", "id": "1" },
             "capability": "c",
         });
+        if !parent.is_null() {
+            data["parent"] = parent.clone();
+        }
         self.event(&subject, &data)
     }
 
@@ -203,9 +211,13 @@ impl Log {
         created.map(|decided| (decided.at, decided.what.input))
     }
 
-    /// The place that the run's end follows from, and how it ends.
+    /// The place that the run's end follows from, and how it ends; whether another run may go better, the reports tell.
     pub(crate) fn end(&self) -> Option<(usize, End)> {
-        self.expected().end.map(|decided| (decided.at, decided.what.end))
+        let end = self.expected().end.map(|decided| (decided.at, decided.what.end));
+        end.map(|(at, end)| match end {
+            End::Failed { code, task, .. } => (at, End::Failed { code, task, retryable: false }),
+            end => (at, end),
+        })
     }
 
     pub(crate) fn given_up(&self) -> Vec<(String, usize, &'static str)> {
@@ -228,5 +240,5 @@ pub(crate) fn retry_timer(task: &str, attempt: &str) -> Timer {
 }
 
 pub(crate) fn failed(code: &str, task: Option<&str>) -> End {
-    End::Failed { code: code.to_owned(), task: task.map(id) }
+    End::Failed { code: code.to_owned(), task: task.map(id), retryable: false }
 }

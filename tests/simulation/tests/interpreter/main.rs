@@ -2,6 +2,7 @@
 //! decision from the same event.
 
 mod calm;
+mod children;
 mod closing;
 mod constructs;
 mod expressions;

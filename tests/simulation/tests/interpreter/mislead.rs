@@ -224,6 +224,26 @@ const IN_TASKS: &[(&str, InTask)] = &[
             planner.max_depth = Some(1);
         }
     }),
+    ("a run is not waited for", |task| {
+        if let Body::Work(Work { call: Some(call), .. }) = &mut task.body {
+            call.wait = false;
+        }
+    }),
+    ("a run that nobody waits for is waited for", |task| {
+        if let Body::Work(Work { call: Some(call), .. }) = &mut task.body {
+            call.wait = true;
+        }
+    }),
+    ("a run has more time than its task", |task| {
+        if let Body::Work(Work { call: Some(_), timeout, .. }) = &mut task.body {
+            *timeout = timeout.map(|timeout| 2 * timeout);
+        }
+    }),
+    ("a run follows another version", |task| {
+        if let Body::Work(Work { call: Some(call), .. }) = &mut task.body {
+            call.version = None;
+        }
+    }),
     ("what stands in does not count", |task| {
         if let OnFailure::Task(_) = task.on_failure {
             task.on_failure = OnFailure::Continue;

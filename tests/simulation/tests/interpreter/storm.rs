@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use mesh_schemas::{Attempt, Headers, Lane, Subject, TaskKey, TaskVerb, Timer, WorkflowVerb};
+use mesh_schemas::payload::Parent;
+use mesh_schemas::{Attempt, Headers, Lane, RunId, Subject, TaskKey, TaskVerb, Timer, WorkflowVerb};
 use mesh_simulation::workload::{Choices, Workload};
 use serde_json::{Value, json};
 
@@ -163,10 +164,30 @@ fn run(workload: &Workload, place: usize, choices: &mut Choices) -> World {
     live(World::new(workload, place), choices)
 }
 
+/// The task of another run that this one is started for.
+fn parent(world: &World, choices: &mut Choices) -> Parent {
+    let wait = choices.chance("waited for", 80);
+    let deadline = choices.chance("limited by a task", 60);
+    Parent {
+        run: RunId::from_tokens("0", "00000000-0000-5000-8000-000000000000").expect("a run"),
+        workflow: "around".to_owned(),
+        task: "around".parse().expect("a task"),
+        attempt: Attempt::FIRST,
+        depth: choices.pick(&[1, 2, 16]),
+        wait,
+        version: None,
+        deadline: deadline.then(|| world.now + Duration::from_millis(choices.among(0..=20_000))),
+    }
+}
+
 /// Gives a run a random log.
 pub(crate) fn live(mut world: World, choices: &mut Choices) -> World {
     if choices.chance("before it begins", 10) {
         world.signal(choices);
+    }
+    // Tasks start runs of workflows only.
+    if world.script.workflow().is_some() && choices.chance("started for a task", 30) {
+        world.parent = Some(parent(&world, choices));
     }
     world.start();
     for _ in 0..choices.among(0..=60) {
@@ -215,6 +236,10 @@ fn notes(world: &World) -> Vec<&'static str> {
         ("chosen width", !world.found.routed.is_empty()),
         ("paused", !world.found.paused.is_empty()),
         ("resumed", !world.found.resumed.is_empty()),
+        ("run of another workflow", !world.found.called.is_empty()),
+        ("run that nobody waits for any more", !world.found.uncalled.is_empty()),
+        ("report of an output", matches!(world.found.report, Some((_, Ok(_))))),
+        ("report of a failure", matches!(world.found.report, Some((_, Err(_))))),
         ("limited join", is_set(|timer| matches!(timer, Timer::Join(_)))),
         ("item, iteration or case", is_created(|part| part.parse::<u32>().is_ok())),
         ("task of a group", is_created(|part| part.parse::<u32>().is_err())),
@@ -276,6 +301,10 @@ fn the_fold_and_the_interpreter_decide_the_same() {
         "grace",
         "limited join",
         "chosen width",
+        "run of another workflow",
+        "run that nobody waits for any more",
+        "report of an output",
+        "report of a failure",
         "paused",
         "resumed",
         "what is done finally",

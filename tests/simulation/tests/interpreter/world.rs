@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use mesh_core::{Action, Decision, End, Event, Fact, Plan, Route, check};
+use mesh_core::{Action, Child, Decision, End, Event, Fact, Plan, Route, check};
 use mesh_schemas::definition::Definition;
 use mesh_schemas::document::Format;
-use mesh_schemas::payload::{Mode, TaskCreated, TaskFailed, TaskRouted, WorkflowStarted};
+use mesh_schemas::payload::{
+    Mode, Parent, TaskCreated, TaskFailed, TaskRouted, WorkflowCalled, WorkflowStarted,
+};
 use mesh_schemas::{
     Attempt, Envelope, Headers, Message, Namespace, PauseVerb, RULES_VERSION, RunId, Shards, SignalId,
     StoredMessage, Subject, TaskKey, TaskVerb, Timer, WorkflowVerb,
 };
 use mesh_simulation::interpreter::{Expected, Found, FoundEnd, interpret};
-use mesh_simulation::workload::{Ending, Run, Target, Workflow, Workload};
+use mesh_simulation::workload::{Ending, Run, Target, Workflow, Workload, behaviour};
 use serde_json::{Value, json};
 
 pub(crate) struct World {
@@ -23,6 +25,8 @@ pub(crate) struct World {
     pub(crate) workflow: Workflow,
     pub(crate) script: Run,
     pub(crate) id: RunId,
+    /// The task that it is started for, if it is.
+    pub(crate) parent: Option<Parent>,
     plan: Arc<Plan>,
     run: Option<mesh_core::Run>,
     pub(crate) now: DateTime<Utc>,
@@ -48,6 +52,7 @@ impl World {
         Self {
             namespace: Namespace::default(),
             id: script.id(Shards::default()),
+            parent: None,
             script,
             plan: Arc::new(plan(&workflow)),
             workflow,
@@ -90,7 +95,7 @@ impl World {
             input: self.script.sent[0].input.clone(),
             request: self.script.request.clone(),
             capability,
-            parent: None,
+            parent: self.parent.clone(),
             taken_over: None,
             pause_before: Vec::new(),
         };
@@ -183,9 +188,8 @@ impl World {
                     Subject::TaskRouted { run: self.id, task: task.clone(), attempt: Attempt::FIRST };
                 self.unstored.push((subject, json!(chosen(route))));
             }
-            Action::StartChild(..) | Action::CancelChild(..) | Action::Report(..) => {
-                unreachable!("nobody asks for that")
-            }
+            Action::StartChild(key, child) => self.open.push((key.clone(), self.as_work(child))),
+            Action::CancelChild(..) | Action::Report(..) => {}
             Action::End(end) => {
                 let (verb, data) = match end {
                     End::Completed(data) => (WorkflowVerb::Completed, json!(data)),
@@ -196,6 +200,23 @@ impl World {
             }
         }
         note(&mut self.found, decision);
+    }
+
+    /// A run that a task starts, as if it were work for an agent: nothing but its outcome comes into the log.
+    fn as_work(&self, child: &Child) -> TaskCreated {
+        TaskCreated {
+            workflow: child.parent.workflow.clone(),
+            digest: self.plan.digest.clone(),
+            task: child.parent.task.clone(),
+            attempt: child.parent.attempt,
+            action: None,
+            input: child.input.clone(),
+            secrets: Vec::new(),
+            timeout_ms: None,
+            deadline: child.parent.deadline,
+            basis: self.now,
+            idempotency_key: String::new(),
+        }
     }
 
     pub(crate) fn expected(&self, events: usize) -> Option<Expected> {
@@ -263,9 +284,13 @@ pub(crate) fn note(found: &mut Found, decision: Decision) {
         Action::Pause(number, data) => found.paused.insert(number, (cause, data)).is_some(),
         Action::Resume(number) => found.resumed.insert(number, (cause, ())).is_some(),
         Action::Route(task, route) => found.routed.insert(task, (cause, chosen(&route))).is_some(),
-        Action::StartChild(..) | Action::CancelChild(..) | Action::Report(..) => {
-            unreachable!("nobody asks for that")
+        Action::StartChild(key, child) => {
+            let Child { workflow, input, parent } = *child;
+            let called = (workflow, WorkflowCalled { input, parent });
+            found.called.insert((key.task, key.attempt), (cause, called)).is_some()
         }
+        Action::CancelChild(key, _) => found.uncalled.insert((key.task, key.attempt), (cause, ())).is_some(),
+        Action::Report(_, result) => found.report.replace((cause, *result)).is_some(),
         Action::End(end) => {
             let end = match end {
                 End::Completed(data) => FoundEnd::Completed(data),
@@ -280,7 +305,7 @@ pub(crate) fn note(found: &mut Found, decision: Decision) {
 
 /// How long an agent takes for an attempt, its timeout regarded; none if it would never end by itself.
 pub(crate) fn takes(script: &Run, key: &TaskKey, created: &TaskCreated) -> Option<Duration> {
-    let behaviour = script.behaviour(&key.task, key.attempt);
+    let behaviour = behaviour(&script.script, &key.task, key.attempt);
     let timeout = created.timeout_ms.map(Duration::from_millis);
     match behaviour.ending {
         Ending::Hangs => timeout,
@@ -291,7 +316,7 @@ pub(crate) fn takes(script: &Run, key: &TaskKey, created: &TaskCreated) -> Optio
 /// The outcome of an attempt by the script, its timeout regarded.
 fn answer(world: &World, key: &TaskKey, created: &TaskCreated) -> Option<(TaskVerb, Value)> {
     let script = &world.script;
-    let behaviour = script.behaviour(&key.task, key.attempt);
+    let behaviour = behaviour(&script.script, &key.task, key.attempt);
     let takes = takes(script, key, created)?;
     let failed = |code: &str, retryable: bool, pause: Option<Duration>| {
         let mut error = json!({ "code": code, "message": "scripted", "retryable": retryable });

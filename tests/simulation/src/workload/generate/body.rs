@@ -1,17 +1,23 @@
-use mesh_schemas::{Capability, TaskId};
+use std::collections::BTreeMap;
+
+use mesh_schemas::{Capability, TaskId, WorkflowName};
 
 use super::block::{Draft, Style};
 use super::data::{DEPTH, data, items, object, score};
 use super::terms::Terms;
 use super::view::{Shape, View};
-use super::{graph, name, planner, work};
+use super::{call, graph, name, planner, work};
 use crate::workload::choices::Choices;
 use crate::workload::expression::{Expression, Local};
 use crate::workload::operator::Operator;
 use crate::workload::task::{Adaptive, Body, Case, Each, Group, Often, Quota, Repeat, Work};
+use crate::workload::workflow::Workflow;
 
 /// Ids of the tasks of groups, by how deep these stand in others.
 pub(super) const IDS: [&[&str]; 2] = [&["p", "q", "s"], &["u", "v"]];
+
+/// How many of a hundred tasks are runs of other workflows, if there are any.
+const CALLS: u32 = 14;
 
 /// What is made of what is done.
 pub(super) struct Made {
@@ -25,6 +31,8 @@ pub(super) struct Made {
 /// Makes what a task does and how often, at a depth of groups and cases.
 pub(super) struct Maker<'a> {
     pub(super) capabilities: &'a [Capability],
+    /// The workflows of which tasks may start runs.
+    pub(super) callable: &'a BTreeMap<WorkflowName, Workflow>,
     pub(super) style: Style,
     /// How many plans it stands in.
     pub(super) plans: usize,
@@ -109,8 +117,11 @@ impl Maker<'_> {
         }
     }
 
-    /// Work for an agent, which may be to plan.
+    /// Work for an agent, which may be to plan, or a run of another workflow.
     fn work(&self, view: &View, choices: &mut Choices) -> (Work, Shape) {
+        if !self.callable.is_empty() && choices.chance("call", CALLS) {
+            return call::call(self.callable, view, choices);
+        }
         let planning = planner::PLANNING.get(self.plans).copied().unwrap_or_default();
         let plans = !self.style.is_plain && choices.chance("plans", planning);
         let (plan, result) = if plans {

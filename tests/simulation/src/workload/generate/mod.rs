@@ -3,6 +3,7 @@
 
 mod block;
 mod body;
+mod call;
 mod data;
 mod finally;
 mod graph;
@@ -40,11 +41,14 @@ fn name<T: std::str::FromStr>(text: &str) -> T {
 pub(super) fn workload(seed: u64, choices: &mut Choices) -> Workload {
     let capabilities: Vec<Capability> =
         CAPABILITIES[..choices.among(1..=3) as usize].iter().map(|text| name(text)).collect();
-    let count = choices.weighted(&[(70, 1), (25, 2), (5, 3)]);
-    let workflows: BTreeMap<WorkflowName, Workflow> = WORKFLOWS[..count]
-        .iter()
-        .map(|text| (name(text), workflow(name(text), &capabilities, choices)))
-        .collect();
+    let count = choices.weighted(&[(55, 1), (33, 2), (12, 3)]);
+    let mut workflows: BTreeMap<WorkflowName, Workflow> = BTreeMap::new();
+    for text in &WORKFLOWS[..count] {
+        // Each may start runs of those that are there already, so that there is an end to it.
+        let made = workflow(name(text), &capabilities, &workflows, choices);
+        workflows.insert(name(text), made);
+    }
+    let called = call::scripts(&workflows, choices);
     let names: Vec<&WorkflowName> = workflows.keys().collect();
     let mut taken = BTreeSet::new();
     let mut runs = Vec::new();
@@ -66,12 +70,17 @@ pub(super) fn workload(seed: u64, choices: &mut Choices) -> Workload {
     if workflows.len() > 1 {
         choices.note("several workflows");
     }
-    Workload { seed, workflows, runs }
+    Workload { seed, workflows, runs, called }
 }
 
-fn workflow(name: WorkflowName, capabilities: &[Capability], choices: &mut Choices) -> Workflow {
+fn workflow(
+    name: WorkflowName,
+    capabilities: &[Capability],
+    callable: &BTreeMap<WorkflowName, Workflow>,
+    choices: &mut Choices,
+) -> Workflow {
     let style = Style::new(choices);
-    let (maker, outer) = (Maker { capabilities, style, plans: 0 }, View::default());
+    let (maker, outer) = (Maker { capabilities, callable, style, plans: 0 }, View::default());
     let mut draft = Draft::new(&maker, &outer, 0);
     for (id, needs) in graph::draw(style.is_plain, choices) {
         draft.task(id, needs, choices);

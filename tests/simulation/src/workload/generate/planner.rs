@@ -41,7 +41,8 @@ pub(super) fn planner(maker: &Maker<'_>, choices: &mut Choices) -> (Planner, Sha
     let allowed: Vec<Capability> = planner.capabilities.iter().cloned().collect();
     let capabilities = if allowed.is_empty() { maker.capabilities } else { &allowed };
     let is_usual = choices.chance("usual outcome of a plan", 70);
-    let within = Maker { capabilities, style: maker.style, plans: maker.plans + 1 };
+    let within =
+        Maker { capabilities, callable: &BTreeMap::new(), style: maker.style, plans: maker.plans + 1 };
     let count = choices.weighted(&[(45, 1), (35, 2), (20, 3)]);
     planner.plans = (0..count).map(|number| plan(&within, number, is_usual, choices)).collect();
     if choices.chance("invalid plan", 30) {

@@ -1,12 +1,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use mesh_schemas::RequestId;
+use mesh_schemas::{Attempt, RequestId};
 use serde_json::{Value, json};
 
 use super::{name, script};
 use crate::workload::choices::Choices;
-use crate::workload::run::{Run, Says, Sending, Signal, Target};
+use crate::workload::run::{Inner, Run, Says, Sending, Signal, Target};
 use crate::workload::task::Recovery;
 use crate::workload::workflow::Workflow;
 
@@ -44,6 +44,7 @@ pub(super) fn run(
         correlation_id,
         sent,
         signals: signals(begins, workflow, choices),
+        inner: inner(begins, workflow, choices),
         script: script::script(workflow, choices),
     }
 }
@@ -83,6 +84,29 @@ fn signals(begins: u64, workflow: &Workflow, choices: &mut Choices) -> Vec<Signa
         send(begins + choices.among(0..=6_000), Says::Check);
     }
     signals
+}
+
+/// What clients tell the runs that tasks start.
+fn inner(begins: u64, workflow: &Workflow, choices: &mut Choices) -> Vec<Inner> {
+    let works = workflow.works();
+    let calls: Vec<_> = works.into_iter().filter(|(_, work)| work.call.is_some()).collect();
+    if calls.is_empty() || !choices.chance("signal to what a task starts", 35) {
+        return Vec::new();
+    }
+    let says = match choices.weighted(&[(50, 0), (30, 1), (20, 2)]) {
+        0 => vec![Says::Cancel(choices.chance("inner cancel with a reason", 50).then(|| "no".to_owned()))],
+        1 => vec![Says::Pause(None), Says::Resume],
+        _ => vec![Says::Check],
+    };
+    let mut at = begins + choices.among(0..=5_000);
+    let (task, work) = &calls[choices.below(calls.len())];
+    let send = |(number, says)| {
+        at += choices.among(0..=1_500);
+        let id = name(&format!("i{number}"));
+        let signal = Signal { at: Duration::from_millis(at), id, says };
+        Inner { task: task.clone(), attempt: Attempt::FIRST, workflow: work.agent.clone(), signal }
+    };
+    says.into_iter().enumerate().map(send).collect()
 }
 
 fn input(choices: &mut Choices) -> Value {

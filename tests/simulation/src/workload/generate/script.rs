@@ -1,10 +1,10 @@
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mesh_schemas::{Attempt, TaskId};
+use mesh_schemas::Attempt;
 
 use crate::workload::behaviour::{Answer, Behaviour, Ending};
 use crate::workload::choices::Choices;
+use crate::workload::run::Script;
 use crate::workload::task::{Recovery, Work};
 use crate::workload::workflow::Workflow;
 
@@ -15,10 +15,10 @@ pub(super) const CODES: [&str; 3] = ["busy", "no_such_thing", "timeout"];
 const ACK_WAIT: Duration = Duration::from_secs(30);
 
 /// What agents do with the attempts of a run.
-pub(super) fn script(workflow: &Workflow, choices: &mut Choices) -> BTreeMap<(TaskId, Attempt), Behaviour> {
+pub(super) fn script(workflow: &Workflow, choices: &mut Choices) -> Script {
     // Of how many attempts in a hundred something is wrong with.
     let trouble = choices.weighted(&[(30, 5), (40, 25), (20, 50), (10, 80)]);
-    let mut script = BTreeMap::new();
+    let mut script = Script::new();
     let more = match workflow.recovery {
         Recovery::Retry(more) => more,
         Recovery::Pause => 1,

@@ -112,6 +112,11 @@ pub(super) fn of_body(body: &Body) -> Vec<Change<Body>> {
     match body {
         Body::Work(whole) => {
             all.extend(whole.plan.iter().flat_map(|planner| of_planner(planner)));
+            if whole.call.is_some() {
+                all.push(change(|body: &mut Body| *body = plain_work()));
+            }
+            all.push(work(|work| work.call.iter_mut().for_each(|call| call.wait = true)));
+            all.push(work(|work| work.call.iter_mut().for_each(|call| call.version = None)));
             all.push(work(|work| work.plan = None));
             all.push(work(|work| work.with = None));
             all.push(work(|work| work.with = Some(Template::Plain(1.into()))));

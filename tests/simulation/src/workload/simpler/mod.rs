@@ -9,8 +9,8 @@ use mesh_schemas::{TaskId, WorkflowName};
 
 use super::Workload;
 use super::behaviour::{Answer, Behaviour, Ending};
-use super::run::{Run, Target};
-use super::task::{Recovery, Task};
+use super::run::{Run, Script};
+use super::task::{Body, Recovery, Task, Work};
 use super::workflow::Workflow;
 
 impl Workload {
@@ -25,6 +25,9 @@ impl Workload {
         for (name, workflow) in &self.workflows {
             simpler.workflow(name, workflow);
         }
+        for (name, ways) in &self.called {
+            (0..ways.len()).for_each(|way| simpler.way(name, way));
+        }
         let mut found = simpler.found;
         found.sort_by_key(|(size, _)| *size);
         found.into_iter().map(|(_, workload)| workload).collect()
@@ -33,27 +36,61 @@ impl Workload {
     /// How much there is to understand. Every simpler workload has less.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.workflows.values().map(size::of_workflow).chain(self.runs.iter().map(run_size)).sum()
+        let ways = self.called.values().flatten().map(|script| 1 + script_size(script));
+        self.workflows.values().map(size::of_workflow).chain(self.runs.iter().map(run_size)).chain(ways).sum()
     }
 
     /// Removes what refers to something that is not there any more.
     fn mend(&mut self) {
-        let asked: BTreeSet<_> = self.runs.iter().filter_map(Run::workflow).cloned().collect();
-        self.workflows.retain(|name, _| asked.contains(name));
-        for workflow in self.workflows.values_mut() {
-            mend::workflow(workflow);
+        self.workflows.values_mut().for_each(mend::workflow);
+        let mut asked: BTreeSet<_> = self.runs.iter().filter_map(Run::workflow).cloned().collect();
+        // Workflows start runs of those only whose names come before their own.
+        for (name, workflow) in self.workflows.iter().rev() {
+            if asked.contains(name) {
+                asked.extend(self.workflows.keys().filter(|other| workflow.calls(other)).cloned());
+            }
         }
-        let Self { workflows, runs, .. } = self;
+        self.workflows.retain(|name, _| asked.contains(name));
+        self.pin();
+        let Self { workflows, runs, called, .. } = self;
         for run in runs {
-            if let Target::Workflow(name) = &run.target {
-                let Some(workflow) = workflows.get(name) else { continue };
-                run.script.retain(|(task, _), behaviour| {
-                    workflow.work(task).is_some()
-                        && (behaviour.ending != Ending::Hangs || workflow.may_hang(task))
-                });
+            if let Some(workflow) = run.workflow().and_then(|name| workflows.get(name)) {
+                run.inner.retain(|inner| workflow.work(&inner.task).is_some_and(|work| work.call.is_some()));
+                fit(&mut run.script, workflow);
+            }
+        }
+        called.retain(|name, _| workflows.values().any(|workflow| workflow.calls(name)));
+        for (name, ways) in called {
+            if let Some(workflow) = workflows.get(name) {
+                ways.iter_mut().for_each(|script| fit(script, workflow));
             }
         }
     }
+
+    /// Has tasks that start runs of a version start those of the one that is there.
+    fn pin(&mut self) {
+        let names: Vec<WorkflowName> = self.workflows.keys().cloned().collect();
+        for name in names {
+            let Some(mut workflow) = self.workflows.remove(&name) else { continue };
+            workflow.for_each_body(&mut |body| {
+                let Body::Work(Work { agent, call: Some(call), .. }) = body else { return };
+                let mut others = self.workflows.iter();
+                if let (Some(_), Some((_, called))) =
+                    (&call.version, others.find(|(name, _)| name.as_str() == agent.as_str()))
+                {
+                    call.version = Some(called.digest());
+                }
+            });
+            self.workflows.insert(name, workflow);
+        }
+    }
+}
+
+/// Forgets what agents do with what is not there.
+fn fit(script: &mut Script, workflow: &Workflow) {
+    script.retain(|(task, _), behaviour| {
+        workflow.work(task).is_some() && (behaviour.ending != Ending::Hangs || workflow.may_hang(task))
+    });
 }
 
 /// Simplifies a workload that is faulty, step by step, as long as it stays faulty.
@@ -89,12 +126,30 @@ impl Simpler<'_> {
         for at in 0..run.signals.len() {
             self.with(|workload| drop(workload.runs[place].signals.remove(at)));
         }
-        self.with(|workload| workload.runs[place].script.clear());
-        for (key, behaviour) in &run.script {
-            self.with(|workload| workload.runs[place].script.retain(|other, _| other != key));
+        for at in 0..run.inner.len() {
+            self.with(|workload| drop(workload.runs[place].inner.remove(at)));
+        }
+        self.script(&run.script, |workload| workload.runs.get_mut(place).map(|run| &mut run.script));
+    }
+
+    /// One of the ways in which runs go that tasks start.
+    fn way(&mut self, name: &WorkflowName, way: usize) {
+        let only = self.whole.called[name][way].clone();
+        self.with(|workload| drop(workload.called.insert(name.clone(), vec![only])));
+        let script = &self.whole.called[name][way];
+        self.script(script, |workload| workload.called.get_mut(name).and_then(|ways| ways.get_mut(way)));
+    }
+
+    fn script(&mut self, script: &Script, of: impl Fn(&mut Workload) -> Option<&mut Script>) {
+        let mut with = |change: &dyn Fn(&mut Script)| {
+            self.with(|workload| of(workload).into_iter().for_each(change));
+        };
+        with(&Script::clear);
+        for (key, behaviour) in script {
+            with(&|script| script.retain(|other, _| other != key));
             for simpler in simpler_behaviours(behaviour) {
-                self.with(|workload| {
-                    workload.runs[place].script.insert(key.clone(), simpler);
+                with(&|script| {
+                    script.insert(key.clone(), simpler.clone());
                 });
             }
         }
@@ -174,8 +229,15 @@ fn simpler_behaviours(behaviour: &Behaviour) -> Vec<Behaviour> {
 }
 
 fn run_size(run: &Run) -> usize {
-    let script: usize = run.script.values().map(behaviour_size).sum();
-    20 + 2 * run.sent.len() + 3 * run.signals.len() + usize::from(run.correlation_id.is_some()) + script
+    let signals = run.signals.len() + run.inner.len();
+    20 + 2 * run.sent.len()
+        + 3 * signals
+        + usize::from(run.correlation_id.is_some())
+        + script_size(&run.script)
+}
+
+fn script_size(script: &Script) -> usize {
+    script.values().map(behaviour_size).sum()
 }
 
 fn behaviour_size(behaviour: &Behaviour) -> usize {

@@ -76,7 +76,12 @@ fn of_body(body: &Body) -> usize {
 fn of_work(work: &Work) -> usize {
     let flags = [work.action.is_some(), work.timeout.is_some(), work.retry.is_some()];
     let templates: usize = work.with.iter().chain(&work.output).map(|template| 1 + template.size()).sum();
-    flags.into_iter().filter(|flag| *flag).count() + templates + work.plan.as_deref().map_or(0, of_planner)
+    let call = work
+        .call
+        .as_ref()
+        .map_or(0, |call| 8 + usize::from(!call.wait) + usize::from(call.version.is_some()));
+    let own = flags.into_iter().filter(|flag| *flag).count() + call;
+    own + templates + work.plan.as_deref().map_or(0, of_planner)
 }
 
 fn of_planner(planner: &Planner) -> usize {
