@@ -62,6 +62,8 @@ pub(super) struct Fold<'a> {
     time: DateTime<Utc>,
     /// Its place in the log.
     sequence: u64,
+    /// Whether what it is for is something that a join has gone on without.
+    is_spare: bool,
     /// The quality that an agent says in it.
     quality: Option<f64>,
     /// The quality that the last merge came to, if it reckons one.
@@ -117,6 +119,7 @@ impl Run {
             id: &event.id,
             time: event.time,
             sequence: event.sequence,
+            is_spare: false,
             quality: match &event.fact {
                 Fact::Completed(_, outcome) => outcome.quality.map(|quality| quality.clamp(0.0, 1.0)),
                 _ => None,

@@ -136,3 +136,27 @@ fn a_workflow_has_more_tries_than_its_tasks() {
     story.failed("a", "y");
     assert_eq!(story.failure().0, "y");
 }
+
+#[test]
+fn what_a_join_has_gone_on_without_is_not_recovered() {
+    for recovery in ["pause", "{retry: 2}"] {
+        let text = format!(
+            "
+recovery: {recovery}
+tasks:
+  a: {{agent: worker}}
+  b: {{agent: worker}}
+  group: {{tasks: {{c: {{agent: worker}}}}}}
+  d: {{needs: [a, b, group], join: any, agent: worker}}
+"
+        );
+        let mut story = Story::of(&text, json!({}));
+        story.done("a", json!(1));
+        story.failed("b", "broken");
+        assert!(!story.led_to(|_| true), "nothing follows");
+        story.failed("group:c", "broken");
+        assert!(!story.led_to(|_| true) && !story.is_paused(), "nor in a group");
+        story.done("d", json!(2));
+        assert!(!story.is_open());
+    }
+}

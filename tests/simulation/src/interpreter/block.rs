@@ -113,13 +113,19 @@ impl<'a> Block<'a> {
         around: Option<&Around<'_>>,
     ) -> Option<Fate> {
         let retried = reading.hold.retried.clone();
-        let (&id, stand) = self.stands.iter_mut().find(|(_, stand)| stand.is_for(at, retried.as_ref()))?;
+        let mut stands = self.stands.iter();
+        let (&id, _) = stands.find(|(_, stand)| stand.is_for(at, retried.as_ref()))?;
+        let is_free = self.is_free(id);
+        let stand = self.stands.get_mut(id)?;
         let mut moment = Moment { at, reading, around, fresh: Vec::new() };
         let result = match stand {
             Stand::Lives(life) => {
                 let inside = Around { parent: around, brings: Brings::Tasks(&self.seen) };
-                let fate = life.go_on(at, moment.reading, &inside)?;
-                let iterations = life.iterations();
+                let is_around_spare = moment.reading.is_spare;
+                moment.reading.is_spare |= is_free;
+                let fate = life.go_on(at, moment.reading, &inside);
+                moment.reading.is_spare = is_around_spare;
+                let (fate, iterations) = (fate?, life.iterations());
                 self.over(id, fate, iterations, &mut moment)
             }
             Stand::Waits(wait) => {

@@ -51,7 +51,8 @@ pub fn interpret(namespace: &Namespace, workflow: &Workflow, log: &[StoredMessag
     expected.timers.insert(Timer::Deadline, Decided { at: log.started, what: Wait::exactly(deadline) });
     let (counts, outcome) = (TaskCounts::default(), Value::Null);
     let hold = Hold::default();
-    let mut reading = Reading { workflow, log: &log, expected, deadline, outcome, counts, hold };
+    let mut reading =
+        Reading { workflow, log: &log, expected, deadline, outcome, counts, hold, is_spare: false };
     let mut root = Block::new(&workflow.tasks, workflow.output.as_ref(), None);
     root.finally = workflow.finally.as_ref();
     let became = end::through(&mut root, log.started, &Timer::Deadline, None, &mut reading);

@@ -22,6 +22,8 @@ pub(super) struct Reading<'a> {
     /// Work that is over, and what never began.
     pub(super) counts: TaskCounts,
     pub(super) hold: Hold,
+    /// Whether what goes on is something, or in something, that nobody waits for.
+    pub(super) is_spare: bool,
 }
 
 /// How something has ended.

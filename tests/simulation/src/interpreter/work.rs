@@ -175,10 +175,11 @@ impl<'a> WorkLife<'a> {
         around: &Around<'_>,
     ) -> Option<Fate> {
         let pause = retry::pause(self.work.retry.as_ref(), self.attempt, &error);
+        let is_recovered = !reading.is_spare;
         let recovered =
             || retry::recovered(reading.workflow, self.work.retry.as_ref(), &self.path, self.attempt);
-        match pause.or_else(recovered) {
-            None if retry::waits_for_word(reading.workflow, &self.path) => {
+        match pause.or_else(|| if is_recovered { recovered() } else { None }) {
+            None if is_recovered && retry::waits_for_word(reading.workflow, &self.path) => {
                 self.next = Next::Word;
                 reading.hold.stuck.insert(self.path.clone());
                 reading.pause(Some(self.path.clone()), Some(UNTOLD.to_string()), at);

@@ -55,6 +55,8 @@ impl Fold<'_> {
         let node = &at.block.nodes[place];
         let path = at.path(place);
         let around = Around { parent: at.around, brings: Brings::Tasks(&frame.ended) };
+        let is_around_spare = self.is_spare;
+        self.is_spare |= frame.released.contains(&place);
         let outcome = match (&mut frame.nodes[place], &node.recurring) {
             (NodeState::Once(stand), Recurring::Once) => {
                 self.deliver_step(&node.step, stand, &path, &around, parts, hit)
@@ -72,8 +74,9 @@ impl Fold<'_> {
                 self.deliver_iteration(rule, node, state, &path, &around, parts, hit)
             }
             _ => None,
-        }?;
-        let result = self.over(at, frame, &mut queue, place, outcome);
+        };
+        self.is_spare = is_around_spare;
+        let result = self.over(at, frame, &mut queue, place, outcome?);
         self.settle(at, frame, queue, result)
     }
 

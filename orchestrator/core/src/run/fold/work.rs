@@ -129,9 +129,10 @@ impl Fold<'_> {
         key: &TaskKey,
         error: &TaskError,
     ) -> Option<Outcome> {
-        let pause = backoff::pause(&work.retry, key, error).or_else(|| recovered(work, key));
+        let recovery = if self.is_spare { Recovery::Fail } else { work.recovery };
+        let pause = backoff::pause(&work.retry, key, error).or_else(|| recovered(work, recovery, key));
         match pause {
-            None if work.recovery == Recovery::Pause => {
+            None if recovery == Recovery::Pause => {
                 *stand = Stand::Stuck(key.attempt);
                 self.hold.stuck.insert(key.task.clone());
                 self.note_work(work, key, "failed", Some(key.attempt));
@@ -192,7 +193,7 @@ impl Fold<'_> {
 }
 
 /// The pause before one more attempt that the workflow allows beyond what the task does.
-fn recovered(work: &Work, key: &TaskKey) -> Option<Duration> {
-    let Recovery::Retry(more) = work.recovery else { return None };
+fn recovered(work: &Work, recovery: Recovery, key: &TaskKey) -> Option<Duration> {
+    let Recovery::Retry(more) = recovery else { return None };
     (key.attempt.get() < work.retry.max_attempts + more).then(|| work.retry.max.get())
 }
