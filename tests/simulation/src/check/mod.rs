@@ -1,5 +1,6 @@
 //! What is seen of a simulation, and what must be true of it.
 
+mod again;
 mod ends;
 mod folds;
 mod kept;
@@ -14,7 +15,7 @@ use mesh_agents::Context;
 use mesh_bus::WholeRun;
 use mesh_bus::topology::Stream;
 use mesh_core::Run;
-use mesh_schemas::payload::{CancelSignal, child_run, parent_signal};
+use mesh_schemas::payload::{CancelSignal, RequestRejected, child_run, parent_signal, rejection};
 use mesh_schemas::{
     Attempt, Lane, Namespace, RunId, Shards, StoredMessage, Subject, TaskId, TaskKey, WorkflowName,
 };
@@ -50,6 +51,8 @@ impl Observer {
         let namespace = Namespace::default();
         let record =
             |(place, run): (usize, &workload::Run)| (run.id(shards), Record::new(Origin::Asked(place)));
+        let again = workload.runs.iter().enumerate().filter(|(_, run)| run.again.is_some());
+        let again = again.map(|(place, run)| (run.id_again(shards), Record::new(Origin::Again(place))));
         let inner = workload.runs.iter().flat_map(|run| {
             run.inner.iter().map(|inner| child_run(&namespace, shards, &inner.key(run.id(shards))))
         });
@@ -58,7 +61,7 @@ impl Observer {
             cancelled: BTreeMap::new(),
             shards,
             workload: workload.clone(),
-            records: workload.runs.iter().enumerate().map(record).collect(),
+            records: workload.runs.iter().enumerate().map(record).chain(again).collect(),
             namespace,
             events: 0,
             executions: 0,
@@ -79,6 +82,9 @@ impl Observer {
             Subject::RequestRejected { name: Some(name), .. }
                 if !self.workload.workflows.contains_key(name) =>
             {
+                return Ok(());
+            }
+            Subject::RequestRejected { id, .. } if self.refused_again(&id.to_string(), &stored)? => {
                 return Ok(());
             }
             Subject::RequestRejected { .. } => {
@@ -187,9 +193,18 @@ impl Observer {
     pub(crate) fn open_runs(&self) -> Vec<RunId> {
         let is_open = |record: &Record| {
             record.found.end.is_none()
-                && (matches!(record.origin, Origin::Asked(_)) || record.has_begun(&self.namespace))
+                && match record.origin {
+                    Origin::Asked(_) => true,
+                    Origin::Again(_) => !record.is_refused,
+                    Origin::Called(_) | Origin::Nowhere => record.has_begun(&self.namespace),
+                }
         };
         self.records.iter().filter(|(_, record)| is_open(record)).map(|(run, _)| *run).collect()
+    }
+
+    /// Whether a run has ended.
+    pub(crate) fn has_ended(&self, run: &RunId) -> bool {
+        self.records.get(run).is_some_and(|record| record.found.end.is_some())
     }
 
     /// Runs that are paused, each with how often it was.
@@ -208,12 +223,15 @@ impl Observer {
     /// What must be true when all is over.
     pub(crate) fn judge(&mut self, storm: &Storm) -> Result<(), String> {
         runs::connect(self)?;
+        again::judge(self)?;
         let workflows: BTreeMap<RunId, Option<Workflow>> =
             self.records.iter().map(|(id, record)| (*id, self.workflow(record))).collect();
         for (id, record) in &mut self.records {
             let script =
                 match (&record.origin, workflows[id].as_ref().and_then(|workflow| workflow.name.as_ref())) {
-                    (Origin::Asked(place), _) => Some(&self.workload.runs[*place].script),
+                    (Origin::Asked(_) | Origin::Again(_), _) if !record.is_refused => {
+                        self.workload.script(*id, self.shards)
+                    }
                     (Origin::Called(_), Some(name)) if record.has_begun(&self.namespace) => {
                         Some(self.workload.called(name, *id))
                     }
@@ -237,12 +255,25 @@ impl Observer {
     fn workflow(&self, record: &Record) -> Option<Workflow> {
         match &record.origin {
             Origin::Nowhere => None,
-            Origin::Asked(place) => self.workload.workflow(&self.workload.runs[*place]),
+            Origin::Asked(place) | Origin::Again(place) => {
+                self.workload.workflow(&self.workload.runs[*place])
+            }
             Origin::Called(key) => {
                 let mut workflows = self.workload.workflows.iter();
                 workflows.find(|(name, _)| name.as_str() == key.capability.as_str()).map(|(_, it)| it.clone())
             }
         }
+    }
+
+    /// Takes note of a request to do a run again that is refused; `false` if it is none.
+    fn refused_again(&mut self, id: &str, stored: &StoredMessage) -> Result<bool, String> {
+        let mut records = self.records.iter_mut();
+        let record = records
+            .find(|(run, record)| run.uuid().to_string() == id && matches!(record.origin, Origin::Again(_)));
+        let Some((_, record)) = record else { return Ok(false) };
+        let (_, data) = record::read::<RequestRejected>(stored)?;
+        record.is_refused = data.code == rejection::INVALID_RERUN;
+        Ok(record.is_refused)
     }
 
     /// Takes note of what a message says of runs that nobody else has heard of.

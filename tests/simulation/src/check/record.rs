@@ -41,6 +41,8 @@ pub(super) struct Record {
     pub(super) of_runs: BTreeSet<String>,
     /// Whether the task that the run was started for has given it up, so that it need not be told of a failure.
     pub(super) is_given_up: bool,
+    /// Whether the request for it was refused.
+    pub(super) is_refused: bool,
     pub(super) folds: Folds,
 }
 
@@ -52,6 +54,8 @@ pub(super) enum Origin {
     Nowhere,
     /// A request: its place in the workload.
     Asked(usize),
+    /// A request to do another run again: the place of that in the workload.
+    Again(usize),
     /// An attempt of a task of another run, which has the name of its workflow as a capability.
     Called(TaskKey),
 }

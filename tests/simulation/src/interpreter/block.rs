@@ -197,6 +197,11 @@ impl<'a> Block<'a> {
 
     /// A task has ended for good, and with it the one that it stands in for.
     fn end(&mut self, id: &'a TaskId, over: Over, seen: Seen, moment: &mut Moment<'_, 'a>) {
+        self.compare(id, over, moment);
+        self.note_end(id, over, seen, moment);
+    }
+
+    pub(super) fn note_end(&mut self, id: &'a TaskId, over: Over, seen: Seen, moment: &mut Moment<'_, 'a>) {
         let output = seen.output.clone();
         self.stands.insert(id, Stand::Over(over));
         self.seen.insert(id.clone(), seen);

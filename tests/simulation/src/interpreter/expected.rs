@@ -7,6 +7,7 @@ use mesh_schemas::payload::{TaskCounts, code};
 use mesh_schemas::{Attempt, Digest, TaskId, Timer};
 use serde_json::Value;
 
+use super::again::Kept;
 use super::reading::Reading;
 use crate::workload::{self, Call};
 
@@ -36,6 +37,8 @@ pub struct Expected {
     pub resumed: BTreeMap<u64, Decided<()>>,
     /// The end of the run.
     pub end: Option<Decided<Ended>>,
+    /// What is kept of its tasks when it has ended, for a run that does it again.
+    pub kept: Vec<Kept>,
     /// Groups, loops and the like, and iterations, that were over before the run was, each with the place of the event that
     /// ended it.
     pub over: BTreeMap<TaskId, usize>,
@@ -250,7 +253,9 @@ impl Expected {
         prefix.routed.retain(|_, decided| decided.at < events);
         prefix.paused.retain(|_, decided| decided.at < events);
         prefix.resumed.retain(|_, decided| decided.at < events);
-        prefix.end.take_if(|decided| decided.at >= events);
+        if prefix.end.take_if(|decided| decided.at >= events).is_some() {
+            prefix.kept.clear();
+        }
         prefix.over.retain(|_, at| *at < events);
         prefix
     }

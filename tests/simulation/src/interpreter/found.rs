@@ -175,7 +175,8 @@ fn is_end(ended: &Ended, found: &FoundEnd) -> bool {
 }
 
 /// Whether data is as it should be, where words are left open.
-fn fits(right: &Value, found: &Value) -> bool {
+#[must_use]
+pub fn fits(right: &Value, found: &Value) -> bool {
     match (right, found) {
         (Value::String(right), Value::String(found)) if right.contains(UNTOLD) => fits_text(right, found),
         (Value::Array(right), Value::Array(found)) => {

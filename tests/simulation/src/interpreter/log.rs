@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use mesh_schemas::payload::code;
 use mesh_schemas::{
@@ -5,6 +7,7 @@ use mesh_schemas::{
 };
 use serde_json::{Value, json};
 
+use super::again::{self, Taken};
 use super::expected::UNTOLD;
 use crate::workload::Workflow;
 
@@ -20,6 +23,10 @@ pub(super) struct Log {
     pub(super) variables: Value,
     /// The task that the run was started for, if it was.
     pub(super) parent: Option<Parent>,
+    /// What it takes over from another run, if it does it again.
+    pub(super) taken: Option<Taken>,
+    /// The tasks before which it is paused, beside those that say so.
+    pub(super) pause_before: BTreeSet<TaskId>,
     /// By place in the log.
     pub(super) events: Vec<Event>,
 }
@@ -34,6 +41,8 @@ pub(super) struct Parent {
 }
 
 pub(super) struct Event {
+    /// Place in the stream.
+    pub(super) sequence: u64,
     pub(super) time: DateTime<Utc>,
     pub(super) fact: Fact,
 }
@@ -124,10 +133,22 @@ impl Log {
         let events = subjects
             .into_iter()
             .zip(log)
-            .map(|(subject, stored)| Event { time: stored.time, fact: fact(subject, stored) })
+            .map(|(subject, stored)| Event {
+                sequence: stored.sequence,
+                time: stored.time,
+                fact: fact(subject, stored),
+            })
             .collect();
-        let parent = body.data().get("parent").and_then(parent);
-        Some(Self { started, input: body.data().get("input")?.clone(), variables, parent, events })
+        let data = body.data();
+        Some(Self {
+            started,
+            input: data.get("input")?.clone(),
+            variables,
+            parent: data.get("parent").and_then(parent),
+            taken: data.get("taken_over").map(again::taken),
+            pause_before: data.get("pause_before").map(again::ids).unwrap_or_default(),
+            events,
+        })
     }
 
     /// When it is decided how the run ends, whatever happens.

@@ -11,6 +11,7 @@
 //! The rules are those of the README, of `schemas/README.md` and of the types in `mesh_schemas::definition` and
 //! `mesh_schemas::payload`. Only names, subjects and payloads are shared with the mesh, for those are the contract.
 
+mod again;
 mod block;
 mod each;
 mod end;
@@ -27,14 +28,17 @@ mod retry;
 mod wait;
 mod work;
 
+use std::collections::BTreeSet;
+
 use mesh_schemas::payload::TaskCounts;
 use mesh_schemas::{Namespace, StoredMessage, Timer};
 use serde_json::Value;
 
 use crate::workload::Workflow;
 
+pub use again::{Kept, Went, taken_over};
 pub use expected::{Called, Decided, End, Ended, Expected, Pause, Report, Route, UNTOLD, Wait, Work};
-pub use found::{Found, FoundEnd};
+pub use found::{Found, FoundEnd, fits};
 
 use block::Block;
 use hold::Hold;
@@ -51,8 +55,17 @@ pub fn interpret(namespace: &Namespace, workflow: &Workflow, log: &[StoredMessag
     expected.timers.insert(Timer::Deadline, Decided { at: log.started, what: Wait::exactly(deadline) });
     let (counts, outcome) = (TaskCounts::default(), Value::Null);
     let hold = Hold::default();
-    let mut reading =
-        Reading { workflow, log: &log, expected, deadline, outcome, counts, hold, is_spare: false };
+    let mut reading = Reading {
+        workflow,
+        log: &log,
+        expected,
+        deadline,
+        outcome,
+        counts,
+        hold,
+        otherwise: BTreeSet::new(),
+        is_spare: false,
+    };
     let mut root = Block::new(&workflow.tasks, workflow.output.as_ref(), None);
     root.finally = workflow.finally.as_ref();
     let became = end::through(&mut root, log.started, &Timer::Deadline, None, &mut reading);
@@ -63,6 +76,7 @@ pub fn interpret(namespace: &Namespace, workflow: &Workflow, log: &[StoredMessag
     });
     if let Some((at, end)) = ends {
         end::decide(end, at, &mut reading);
+        reading.expected.kept = again::kept(&root);
     }
     Some(reading.expected)
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use mesh_schemas::payload::{TaskCounts, code};
@@ -22,6 +22,8 @@ pub(super) struct Reading<'a> {
     /// Work that is over, and what never began.
     pub(super) counts: TaskCounts,
     pub(super) hold: Hold,
+    /// Tasks that went otherwise than in the run that this one does again.
+    pub(super) otherwise: BTreeSet<TaskId>,
     /// Whether what goes on is something, or in something, that nobody waits for.
     pub(super) is_spare: bool,
 }
@@ -78,8 +80,10 @@ impl<'a> Reading<'a> {
 
     /// How good and how fast something was that began with one event and was done with another.
     pub(super) fn measure(&self, quality: Option<f64>, began: usize, at: usize) -> Measure {
-        let took = self.log.events[at].time - self.log.events[began].time;
-        Measure { quality, millis: u64::try_from(took.num_milliseconds()).unwrap_or_default(), at }
+        let event = &self.log.events[at];
+        let took = event.time - self.log.events[began].time;
+        let millis = u64::try_from(took.num_milliseconds()).unwrap_or_default();
+        Measure { quality, millis, at: event.sequence }
     }
 
     pub(super) fn count(&mut self, fate: &Fate) {

@@ -6,7 +6,7 @@ use super::block::{Block, Moment, Over, Stand};
 use super::each::EachLife;
 use super::expected::{self, Decided};
 use super::life::{Begun, Life, never_began};
-use super::reading::{Failure, Fate};
+use super::reading::{Failure, Fate, Marks};
 use super::repeat::RepeatLife;
 use super::work;
 use crate::workload::{Around, Brings, Join, Often, OnFailure, Quota, Task, after, rescued_by};
@@ -131,8 +131,13 @@ impl<'a> Block<'a> {
     pub(super) fn begin_task(&mut self, id: &'a TaskId, moment: &mut Moment<'_, 'a>) -> Result<(), Failure> {
         self.time_joins(id, moment);
         self.began.insert(id, moment.at);
-        let (begun, iterations) = self.begun(id, moment);
+        let taken = self.taken(id, moment);
+        let (begun, iterations) = self.begun(id, taken.is_some(), moment);
         match begun {
+            Err(Fate::Done(..)) if let Some(seen) = taken => {
+                self.take_over(id, seen, moment);
+                Ok(())
+            }
             Ok(life) => {
                 self.stands.insert(id, Stand::Lives(life));
                 Ok(())
@@ -146,12 +151,13 @@ impl<'a> Block<'a> {
         }
     }
 
-    fn begun(&self, id: &'a TaskId, moment: &mut Moment<'_, 'a>) -> (Begun<'a>, Value) {
+    fn begun(&self, id: &'a TaskId, is_taken: bool, moment: &mut Moment<'_, 'a>) -> (Begun<'a>, Value) {
         let (task, path, at) = (&self.tasks[id], self.path_of(id), moment.at);
         let around = Around { parent: moment.around, brings: Brings::Tasks(&self.seen) };
         let reading = &mut *moment.reading;
         let is_skipped = self.is_skipped(task);
-        if task.pause_before && !is_skipped {
+        let is_named = self.path.is_none() && reading.log.pause_before.contains(id);
+        if (task.pause_before || is_named) && !is_skipped && !is_taken {
             reading.pause(Some(path.clone()), None, at);
         }
         let wanted = match &task.when {
@@ -165,6 +171,8 @@ impl<'a> Block<'a> {
                 Err(work::impossible(&path, Attempt::FIRST, at, reading))
             }
             (Err(_), _) => Err(never_began(Fate::Failed(Failure::expression(&path)), reading)),
+            // What it comes to is known.
+            (Ok(true), _) if is_taken => Err(Fate::Done(Value::Null, Marks::default())),
             (Ok(true), Often::Once) => Life::begin(&task.body, &path, at, reading, &around),
             (Ok(true), Often::Each(each)) => EachLife::begin(each, &task.body, &path, at, reading, &around),
             (Ok(true), Often::Repeat(repeat)) => {

@@ -7,8 +7,8 @@ pub struct Measure {
     pub quality: Option<f64>,
     /// Time from when it began to when it was done, in milliseconds.
     pub millis: u64,
-    /// Place in the log of the event with which it was done.
-    pub at: usize,
+    /// Place in the stream of the event with which it was done.
+    pub at: u64,
 }
 
 /// The measures of a task that went well.

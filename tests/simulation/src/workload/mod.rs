@@ -25,7 +25,7 @@ mod yaml;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use mesh_schemas::{Capability, RunId, WorkflowName};
+use mesh_schemas::{Capability, RunId, Shards, WorkflowName};
 
 pub use behaviour::{Answer, Behaviour, Ending};
 pub use choices::Choices;
@@ -36,7 +36,7 @@ pub use operator::Operator;
 pub use optional::Optional;
 pub use parts::Parts;
 pub use planner::Planner;
-pub use run::{Inner, Run, Says, Script, Sending, Signal, Target, behaviour};
+pub use run::{Again, Inner, Run, Says, Script, Sending, Signal, Target, behaviour};
 pub use scope::{Around, Brings, Scope, Seen};
 pub use simpler::shrink;
 pub use task::{
@@ -81,6 +81,16 @@ impl Workload {
             Target::Workflow(name) => self.workflows.get(name).cloned(),
             Target::Task(capability) => Some(Workflow::single_task(capability)),
         }
+    }
+
+    /// What agents do with the attempts of a run that is asked for, perhaps to do another one again.
+    #[must_use]
+    pub fn script(&self, id: RunId, shards: Shards) -> Option<&Script> {
+        self.runs.iter().find_map(|run| match &run.again {
+            _ if run.id(shards) == id => Some(&run.script),
+            Some(again) if run.id_again(shards) == id => Some(&again.script),
+            _ => None,
+        })
     }
 
     /// What agents do with the attempts of a run of a workflow that a task has started.

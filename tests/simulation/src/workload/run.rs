@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -28,6 +28,21 @@ pub struct Run {
     pub signals: Vec<Signal>,
     /// What clients tell runs that its tasks start, perhaps before these have begun.
     pub inner: Vec<Inner>,
+    /// What agents do with attempts.
+    pub script: Script,
+    /// The tasks before which it is to be paused.
+    pub pause_before: BTreeSet<TaskId>,
+    /// How it is done again when it has ended, if it is.
+    pub again: Option<Again>,
+}
+
+/// A run that does another one again, which has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Again {
+    /// Tasks from which on it is, beside those that did not go well.
+    pub from: BTreeSet<TaskId>,
+    /// Its input; that of the other if it is null.
+    pub input: Value,
     /// What agents do with attempts.
     pub script: Script,
 }
@@ -117,6 +132,19 @@ impl Run {
         RunId::for_request(&self.target.to_string(), &self.request, shards)
     }
 
+    /// The request for the run that does this one again.
+    #[must_use]
+    pub fn request_again(&self) -> RequestId {
+        let RequestId { source, id } = &self.request;
+        RequestId { source: source.clone(), id: format!("{id}-again") }
+    }
+
+    /// The id of that run.
+    #[must_use]
+    pub fn id_again(&self, shards: Shards) -> RunId {
+        RunId::for_request(&self.target.to_string(), &self.request_again(), shards)
+    }
+
     /// The name of the workflow, if it is one that is asked for.
     #[must_use]
     pub fn workflow(&self) -> Option<&WorkflowName> {
@@ -179,7 +207,8 @@ impl fmt::Display for Signal {
 
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { target, request, correlation_id, sent, signals, inner, script } = self;
+        let Self { target, request, correlation_id, sent, signals, inner, script, pause_before, again } =
+            self;
         writeln!(f, "{target}, requested as {} of {}", request.id, request.source)?;
         if let Some(correlation_id) = correlation_id {
             writeln!(f, "  correlation id {correlation_id}")?;
@@ -193,7 +222,13 @@ impl fmt::Display for Run {
         for Inner { task, attempt, signal, .. } in inner {
             writeln!(f, "  {signal}, to the run of {task} #{attempt}")?;
         }
-        f.write_str(&told(script))
+        let ids = |tasks: &BTreeSet<TaskId>| tasks.iter().map(TaskId::as_str).collect::<Vec<_>>().join(", ");
+        if !pause_before.is_empty() {
+            writeln!(f, "  paused before {}", ids(pause_before))?;
+        }
+        f.write_str(&told(script))?;
+        let Some(Again { from, input, script }) = again else { return Ok(()) };
+        writeln!(f, "  and again, from [{}], with {input}:\n{}", ids(from), told(script))
     }
 }
 

@@ -49,9 +49,8 @@ fn capabilities(world: &World, place: u64) -> Vec<Capability> {
 /// Does what the workload says of the attempt.
 async fn work(world: Arc<World>, context: Context, task: TaskCreated) -> Result<Output, TaskFailure> {
     world.observe(|observer| observer.executed(&context));
-    let run = world.workload.runs.iter().find(|known| known.id(world.shards) == context.run());
     let name = task.workflow.parse::<WorkflowName>().ok();
-    let script = run.map(|run| &run.script);
+    let script = world.workload.script(context.run(), world.shards);
     let script = script.or_else(|| name.as_ref().map(|name| world.workload.called(name, context.run())));
     let behaviour = script.map_or(&Behaviour::PLAIN, |script| behaviour(script, &task.task, task.attempt));
     let quality = behaviour.quality();

@@ -3,14 +3,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mesh_bus::{Bus as _, Publish, Request, Target, persist, submit};
-use mesh_schemas::payload::child_run;
+use mesh_schemas::payload::{Rerun, child_run};
 use mesh_schemas::{Headers, Message, RunId, SignalId, Subject, WorkflowName};
+use serde_json::Value;
 use tokio::time::{sleep, sleep_until};
 
 use super::World;
 use super::link::Link;
 use super::party::{Kind, Party};
-use crate::workload::{self, Run, Says, Sending, Signal};
+use crate::workload::{self, Again, Run, Says, Sending, Signal};
 
 /// How often somebody looks whether runs stand.
 const ATTENTION: Duration = Duration::from_secs(9);
@@ -40,21 +41,44 @@ async fn send(world: &Arc<World>, place: u64, run: &Run) {
 
 async fn request(world: &World, link: &Link, run: &Run, sending: &Sending) {
     sleep_until(world.begun + sending.at).await;
-    let target = match &run.target {
-        workload::Target::Workflow(name) => Target::Workflow(name.clone()),
-        workload::Target::Task(capability) => Target::Task(capability.clone()),
-    };
-    let request = Request {
-        target,
+    let pause_before = run.pause_before.iter().cloned().collect();
+    let (id, input) = (run.request.clone(), sending.input.clone());
+    ask(world, link, Request { id, input, pause_before, ..blank(run) }).await;
+}
+
+/// Has a run done again, when it has ended.
+pub(super) async fn again(world: Arc<World>, place: usize) {
+    let run = &world.workload.runs[place];
+    let Some(Again { from, input, .. }) = &run.again else { return };
+    let link = Link(Party::new(&world, Kind::Client, 3_000_000 + place as u64));
+    let of = run.id(world.shards);
+    while !world.observer().has_ended(&of) {
+        sleep(Duration::from_millis(700)).await;
+    }
+    let rerun = Some(Rerun { of, from: from.iter().cloned().collect() });
+    let (id, input) = (run.request_again(), input.clone());
+    ask(&world, &link, Request { id, input, rerun, ..blank(run) }).await;
+}
+
+/// A request for what a run is of.
+fn blank(run: &Run) -> Request {
+    Request {
+        target: match &run.target {
+            workload::Target::Workflow(name) => Target::Workflow(name.clone()),
+            workload::Target::Task(capability) => Target::Task(capability.clone()),
+        },
         id: run.request.clone(),
-        input: sending.input.clone(),
+        input: Value::Null,
         config: None,
         pause_before: Vec::new(),
         rerun: None,
         correlation_id: run.correlation_id.clone(),
         causation_id: None,
         trace: None,
-    };
+    }
+}
+
+async fn ask(world: &World, link: &Link, request: Request) {
     // It gives up after half a minute without the bus; clients that mean it go on.
     while let Err(error) = submit(link, &request).await {
         if !error.is_retryable() {

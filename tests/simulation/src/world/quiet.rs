@@ -39,6 +39,9 @@ pub(super) async fn live_through(world: &Arc<World>) -> Result<Figures, Violatio
         parties.spawn(agents::keep(Arc::clone(world), place));
     }
     parties.spawn(clients::attend(Arc::clone(world)));
+    for place in 0..world.workload.runs.len() {
+        parties.spawn(clients::again(Arc::clone(world), place));
+    }
     let storm = async {
         futures::join!(sleep(world.storm.lasts), weather::befall(Arc::clone(world)));
         world.is_over.store(true, Ordering::Relaxed);

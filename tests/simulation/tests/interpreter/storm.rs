@@ -180,6 +180,17 @@ fn parent(world: &World, choices: &mut Choices) -> Parent {
     }
 }
 
+/// A run with a random log that does another one again, if that can be.
+fn again(workload: &Workload, place: usize, world: &World) -> Option<World> {
+    let choices = &mut Choices::new(workload.seed ^ 0xa6a1_0000 ^ (place as u64) << 40);
+    if !world.has_ended() || world.script.workflow().is_none() {
+        return None;
+    }
+    let tasks = world.workflow.tasks.keys().filter(|_| choices.chance("again from", 12));
+    let again = world.again(workload, place, &tasks.cloned().collect::<Vec<_>>())?;
+    Some(live(again, choices))
+}
+
 /// Gives a run a random log.
 pub(crate) fn live(mut world: World, choices: &mut Choices) -> World {
     if choices.chance("before it begins", 10) {
@@ -189,6 +200,9 @@ pub(crate) fn live(mut world: World, choices: &mut Choices) -> World {
     if world.script.workflow().is_some() && choices.chance("started for a task", 30) {
         world.parent = Some(parent(&world, choices));
     }
+    let tasks = world.workflow.tasks.keys();
+    let named = tasks.filter(|task| choices.chance("pause before by request", 4) && !world.takes(task));
+    world.pause_before = named.cloned().collect();
     world.start();
     for _ in 0..choices.among(0..=60) {
         world.happen(choices);
@@ -274,6 +288,19 @@ fn the_fold_and_the_interpreter_decide_the_same() {
             for note in notes(&world) {
                 *seen.entry(note).or_default() += 1;
             }
+            if let Some(again) = again(&workload, place, &world) {
+                let differences = again.differences();
+                assert!(
+                    differences.is_empty(),
+                    "seed {seed}, run {place} again: {differences:#?}\n{}",
+                    again.told()
+                );
+                if seed.is_multiple_of(PREFIXES) {
+                    prefixes(seed, &again);
+                }
+                let what = if again.takes_much() { "done again in part" } else { "done again" };
+                *seen.entry(what).or_default() += 1;
+            }
         }
     }
     println!("{runs} runs, {events} events, {:?}, of which interpreting {interpreting:?}", begin.elapsed());
@@ -301,6 +328,8 @@ fn the_fold_and_the_interpreter_decide_the_same() {
         "grace",
         "limited join",
         "chosen width",
+        "done again",
+        "done again in part",
         "run of another workflow",
         "run that nobody waits for any more",
         "report of an output",

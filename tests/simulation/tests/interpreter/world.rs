@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use mesh_core::{Action, Child, Decision, End, Event, Fact, Plan, Route, check};
+use mesh_core::{Action, Child, Decision, End, Event, Fact, Plan, Replay, Route, check};
 use mesh_schemas::definition::Definition;
 use mesh_schemas::document::Format;
 use mesh_schemas::payload::{
-    Mode, Parent, TaskCreated, TaskFailed, TaskRouted, WorkflowCalled, WorkflowStarted,
+    Mode, Parent, TakenOver, TaskCreated, TaskFailed, TaskRouted, WorkflowCalled, WorkflowStarted,
 };
 use mesh_schemas::{
     Attempt, Envelope, Headers, Message, Namespace, PauseVerb, RULES_VERSION, RunId, Shards, SignalId,
-    StoredMessage, Subject, TaskKey, TaskVerb, Timer, WorkflowVerb,
+    StoredMessage, Subject, TaskId, TaskKey, TaskVerb, Timer, WorkflowVerb,
 };
-use mesh_simulation::interpreter::{Expected, Found, FoundEnd, interpret};
+use mesh_simulation::interpreter::{self, Expected, Found, FoundEnd, fits, interpret};
 use mesh_simulation::workload::{Ending, Run, Target, Workflow, Workload, behaviour};
 use serde_json::{Value, json};
 
@@ -27,6 +27,12 @@ pub(crate) struct World {
     pub(crate) id: RunId,
     /// The task that it is started for, if it is.
     pub(crate) parent: Option<Parent>,
+    /// What it takes over from another run, if it does that again.
+    taken_over: Option<TakenOver>,
+    /// The tasks before which it is paused, beside those that say so.
+    pub(crate) pause_before: Vec<TaskId>,
+    /// Sequence of its first event.
+    first: u64,
     plan: Arc<Plan>,
     run: Option<mesh_core::Run>,
     pub(crate) now: DateTime<Utc>,
@@ -53,6 +59,9 @@ impl World {
             namespace: Namespace::default(),
             id: script.id(Shards::default()),
             parent: None,
+            taken_over: None,
+            pause_before: Vec::new(),
+            first: 10,
             script,
             plan: Arc::new(plan(&workflow)),
             workflow,
@@ -73,6 +82,49 @@ impl World {
         let mut world = Self::new(workload, place);
         world.plan = Arc::new(checked(other).ok()?);
         Some(world)
+    }
+
+    /// A run that does this one again from some tasks on, before it begins; none if nothing is to be done again. What it takes over
+    /// is what the interpreter says.
+    pub(crate) fn again(&self, workload: &Workload, place: usize, from: &[TaskId]) -> Option<Self> {
+        let events: Vec<Event> =
+            self.log.iter().filter_map(|stored| Event::read(&self.namespace, stored).ok()).collect();
+        let begin = events.iter().position(|event| matches!(event.fact, Fact::Started(_)))?;
+        let Fact::Started(started) = &events[begin].fact else { return None };
+        let mut replay = Replay::keeping(&events[begin], started, Arc::clone(&self.plan));
+        let behind = events[begin + 1..].iter().filter(|event| event.fact != Fact::Ended);
+        behind.for_each(|event| replay.take(event));
+        let taken_over = replay.finish().0.taken_over(from).ok();
+        let kept = self.expected(self.log.len()).expect("it has begun").kept;
+        let expected = interpreter::taken_over(&self.workflow, &kept, from);
+        let (Some(taken_over), Some((tasks, skipped))) = (&taken_over, &expected) else {
+            assert_eq!(taken_over.is_some(), expected.is_some(), "from {from:?}\n{}", self.told());
+            return None;
+        };
+        let told = || format!("from {from:?}: {taken_over:?}\n{}", self.told());
+        assert_eq!(taken_over.skipped, *skipped, "{}", told());
+        assert!(taken_over.tasks.keys().eq(tasks.keys()), "{expected:?} {}", told());
+        let outputs = taken_over.tasks.values().zip(tasks.values());
+        assert!(
+            outputs.into_iter().all(|(taken, output)| fits(output, &taken.output)),
+            "{expected:?} {}",
+            told()
+        );
+        let mut again = Self::new(workload, place);
+        again.first = self.first + 3 * self.log.len() as u64;
+        again.now = self.now;
+        again.taken_over = Some(taken_over.clone());
+        Some(again)
+    }
+
+    /// Whether it takes over more than one task.
+    pub(crate) fn takes_much(&self) -> bool {
+        self.taken_over.as_ref().is_some_and(|taken| taken.tasks.len() > 1)
+    }
+
+    /// Whether it takes over a task.
+    pub(crate) fn takes(&self, task: &TaskId) -> bool {
+        self.taken_over.as_ref().is_some_and(|taken| taken.tasks.contains_key(task))
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -96,8 +148,8 @@ impl World {
             request: self.script.request.clone(),
             capability,
             parent: self.parent.clone(),
-            taken_over: None,
-            pause_before: Vec::new(),
+            taken_over: self.taken_over.clone(),
+            pause_before: self.pause_before.clone(),
         };
         let subject = self.workflow_subject(WorkflowVerb::Started);
         self.store(&subject, &json!(data));
@@ -149,7 +201,7 @@ impl World {
             return;
         }
         let message = Message { subject, headers, payload: Bytes::from(body) };
-        let sequence = 10 + 3 * self.log.len() as u64;
+        let sequence = self.first + 3 * self.log.len() as u64;
         let stored = StoredMessage { message, sequence, time: self.now };
         let event = Event::read(&self.namespace, &stored);
         self.log.push(stored);

@@ -1,12 +1,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use mesh_schemas::{Attempt, RequestId};
+use mesh_schemas::{Attempt, RequestId, TaskId};
 use serde_json::{Value, json};
 
 use super::{name, script};
 use crate::workload::choices::Choices;
-use crate::workload::run::{Inner, Run, Says, Sending, Signal, Target};
+use crate::workload::run::{Again, Inner, Run, Says, Sending, Signal, Target};
 use crate::workload::task::Recovery;
 use crate::workload::workflow::Workflow;
 
@@ -46,7 +46,28 @@ pub(super) fn run(
         signals: signals(begins, workflow, choices),
         inner: inner(begins, workflow, choices),
         script: script::script(workflow, choices),
+        pause_before: pause_before(workflow, choices),
+        again: again(workflow, choices),
     }
+}
+
+/// The tasks before which a request says that the run is to be paused.
+fn pause_before(workflow: &Workflow, choices: &mut Choices) -> BTreeSet<TaskId> {
+    if workflow.name.is_none() || !choices.chance("pause before by request", 8) {
+        return BTreeSet::new();
+    }
+    workflow.tasks.keys().filter(|_| choices.chance("pause before this", 35)).cloned().collect()
+}
+
+/// How a run is done again.
+fn again(workflow: &Workflow, choices: &mut Choices) -> Option<Again> {
+    if workflow.name.is_none() || !choices.chance("done again", 15) {
+        return None;
+    }
+    let from = workflow.tasks.keys().filter(|_| choices.chance("again from", 20)).cloned().collect();
+    let other = choices.chance("again with another input", 30);
+    let input = if other { input(choices) } else { Value::Null };
+    Some(Again { from, input, script: script::script(workflow, choices) })
 }
 
 fn signals(begins: u64, workflow: &Workflow, choices: &mut Choices) -> Vec<Signal> {

@@ -9,7 +9,7 @@ use mesh_schemas::{TaskId, WorkflowName};
 
 use super::Workload;
 use super::behaviour::{Answer, Behaviour, Ending};
-use super::run::{Run, Script};
+use super::run::{Again, Run, Script};
 use super::task::{Body, Recovery, Task, Work};
 use super::workflow::Workflow;
 
@@ -57,6 +57,11 @@ impl Workload {
             if let Some(workflow) = run.workflow().and_then(|name| workflows.get(name)) {
                 run.inner.retain(|inner| workflow.work(&inner.task).is_some_and(|work| work.call.is_some()));
                 fit(&mut run.script, workflow);
+                run.pause_before.retain(|task| workflow.tasks.contains_key(task));
+                if let Some(again) = &mut run.again {
+                    again.from.retain(|task| workflow.tasks.contains_key(task));
+                    fit(&mut again.script, workflow);
+                }
             }
         }
         called.retain(|name, _| workflows.values().any(|workflow| workflow.calls(name)));
@@ -130,6 +135,25 @@ impl Simpler<'_> {
             self.with(|workload| drop(workload.runs[place].inner.remove(at)));
         }
         self.script(&run.script, |workload| workload.runs.get_mut(place).map(|run| &mut run.script));
+        for task in &run.pause_before {
+            self.with(|workload| {
+                workload.runs[place].pause_before.remove(task);
+            });
+        }
+        let Some(again) = &run.again else { return };
+        self.with(|workload| workload.runs[place].again = None);
+        let mut with = |change: &dyn Fn(&mut Again)| {
+            self.with(|workload| workload.runs[place].again.iter_mut().for_each(change));
+        };
+        with(&|again| again.input = serde_json::Value::Null);
+        again.from.iter().for_each(|task| {
+            with(&|again| {
+                again.from.remove(task);
+            });
+        });
+        self.script(&again.script, |workload| {
+            workload.runs.get_mut(place)?.again.as_mut().map(|again| &mut again.script)
+        });
     }
 
     /// One of the ways in which runs go that tasks start.
@@ -230,10 +254,11 @@ fn simpler_behaviours(behaviour: &Behaviour) -> Vec<Behaviour> {
 
 fn run_size(run: &Run) -> usize {
     let signals = run.signals.len() + run.inner.len();
-    20 + 2 * run.sent.len()
-        + 3 * signals
-        + usize::from(run.correlation_id.is_some())
-        + script_size(&run.script)
+    let again = run.again.as_ref().map_or(0, |again| {
+        10 + again.from.len() + usize::from(!again.input.is_null()) + script_size(&again.script)
+    });
+    let own = usize::from(run.correlation_id.is_some()) + run.pause_before.len() + script_size(&run.script);
+    20 + 2 * run.sent.len() + 3 * signals + own + again
 }
 
 fn script_size(script: &Script) -> usize {
