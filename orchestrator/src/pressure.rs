@@ -82,8 +82,7 @@ impl Pressure {
             budget: budget_seen,
             is_slowing: Arc::default(),
         };
-        let gauge =
-            Gauge { is_filling, seen, needs_room, is_nearly_full, budget, nearly_full_since: None };
+        let gauge = Gauge { is_filling, seen, needs_room, is_nearly_full, budget, nearly_full_since: None };
         (gauge, pressure)
     }
 

@@ -69,7 +69,7 @@ pub struct Started {
     pub workflow: Option<WorkflowName>,
     /// What the event carries.
     pub data: WorkflowStarted,
-    /// Why its input cannot be had, if it is lost; null stands in its place.
+    /// That its input or what it takes over is lost, and why, if it is; null stands in its place.
     pub lost: Option<String>,
     /// What the requester calls the whole piece of work.
     pub correlation_id: Option<String>,
@@ -206,7 +206,10 @@ fn whole(
         (_, None) => return Err(Unreadable::Elsewhere(reference)),
         (_, Some(Content::Found(content))) => (content, None),
         (_, Some(Content::Lost(error))) if reference.member.as_deref() == Some(TAKEN_OVER) => {
-            (Value::Null, Some(format!("what it takes over from another run: {error}")))
+            (Value::Null, Some(format!("what the run takes over from another one is lost: {error}")))
+        }
+        (Subject::Workflow { .. }, Some(Content::Lost(error))) => {
+            (Value::Null, Some(format!("the input of the run is lost: {error}")))
         }
         (_, Some(Content::Lost(error))) => (Value::Null, Some(error)),
     };

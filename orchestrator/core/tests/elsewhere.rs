@@ -36,8 +36,14 @@ fn stored(sequence: u64, subject: &str, body: &Value) -> StoredMessage {
 }
 
 fn started(plan: &Plan) -> StoredMessage {
-    let data = json!({"digest": plan.digest, "rules": 1, "request": {"source": "test", "id": "1"}});
-    referring(1, &format!("workflow.started.two.-.{RUN}"), RUN, Some("input"), data)
+    started_without(plan, "input")
+}
+
+fn started_without(plan: &Plan, member: &str) -> StoredMessage {
+    let mut data =
+        json!({"digest": plan.digest, "rules": 1, "request": {"source": "test", "id": "1"}, "input": 1});
+    data.as_object_mut().expect("an object").remove(member);
+    referring(1, &format!("workflow.started.two.-.{RUN}"), RUN, Some(member), data)
 }
 
 fn completed(sequence: u64, owner: &str) -> StoredMessage {
@@ -130,14 +136,19 @@ fn a_lost_result_is_given_up_and_fails_when_that_stands_in_the_log() {
 }
 
 #[test]
-fn a_run_whose_input_is_lost_fails() {
-    let plan = plan();
-    let begin = read(&started(&plan), gone());
-    let Fact::Started(data) = &begin.fact else { panic!("another fact") };
-    assert_eq!(data.data.digest, plan.digest);
-    let (run, step) = Run::start(&begin, data, Arc::clone(&plan));
-    assert!(run.has_ended());
-    let [decision] = &step.decisions[..] else { panic!("{step:?}") };
-    let Action::End(mesh_core::End::Failed(failed)) = &decision.action else { panic!("{decision:?}") };
-    assert_eq!(failed.error.code, code::LOST_INPUT);
+fn a_run_whose_beginning_is_lost_fails() {
+    for (member, message) in [
+        ("input", "the input of the run is lost: it is not there"),
+        ("taken_over", "what the run takes over from another one is lost: it is not there"),
+    ] {
+        let plan = plan();
+        let begin = read(&started_without(&plan, member), gone());
+        let Fact::Started(data) = &begin.fact else { panic!("another fact") };
+        assert_eq!(data.data.digest, plan.digest);
+        let (run, step) = Run::start(&begin, data, Arc::clone(&plan));
+        assert!(run.has_ended());
+        let [decision] = &step.decisions[..] else { panic!("{step:?}") };
+        let Action::End(mesh_core::End::Failed(failed)) = &decision.action else { panic!("{decision:?}") };
+        assert_eq!((failed.error.code.as_str(), failed.error.message.as_str()), (code::LOST_INPUT, message));
+    }
 }

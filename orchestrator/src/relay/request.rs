@@ -191,7 +191,9 @@ async fn start(
     mut request: Request,
     hop: Option<TraceContext>,
 ) -> Result<(), Lost> {
-    if request.may_come_again && is_archived(shared, lease, workflow(&request.target).as_ref(), &request.run).await? {
+    if request.may_come_again
+        && is_archived(shared, lease, workflow(&request.target).as_ref(), &request.run).await?
+    {
         info!(run = %request.run, "a request that comes again: its run is archived");
         return child::has_started(shared, lease, stored, &request).await;
     }

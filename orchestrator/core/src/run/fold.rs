@@ -159,11 +159,10 @@ impl Fold<'_> {
         self.conclude(at, root, outcome);
     }
 
-    /// Without its input the run cannot go on.
-    pub(super) fn input_lost(&mut self, at: At<'_>, root: &mut Frame, error: &str) {
-        let message = format!("the input of the run is lost: {error}");
-        let error = RunError { code: code::LOST_INPUT.to_owned(), message };
-        self.end_failed(at, root, error, None, "the input of the run is lost", false);
+    /// Without its input, or what it takes over, the run cannot go on.
+    pub(super) fn input_lost(&mut self, at: At<'_>, root: &mut Frame, message: &str) {
+        let error = RunError { code: code::LOST_INPUT.to_owned(), message: message.to_owned() };
+        self.end_failed(at, root, error, None, message, false);
     }
 
     pub(super) fn timed_out(&mut self, at: At<'_>, root: &mut Frame) {
