@@ -64,14 +64,14 @@ fn parent(wait: bool, deadline: Option<&str>) -> Value {
     if let Some(deadline) = deadline {
         parent["deadline"] = deadline.into();
     }
-    parent
+    json!({ "parent": parent })
 }
 
 /// A run of a task that is tried once and not more, started for another.
 fn inner(body: Work, wait: bool) -> Log {
     let retry = Retry { max_attempts: Some(1), fatal_on: vec!["never".to_owned()], ..Retry::default() };
     let log = Log::of([("a", doing(&[], Work { retry: Some(retry), ..body }))]);
-    log.start_for(json!({ "n": 1 }), &parent(wait, Some("2023-11-14T22:13:50Z")))
+    log.start_with(json!({ "n": 1 }), parent(wait, Some("2023-11-14T22:13:50Z")))
 }
 
 fn report(log: &Log) -> Option<Report> {
@@ -110,7 +110,7 @@ fn another_run_may_get_together_what_a_join_waits_for() {
     let both = Task { join, ..task(&["a", "b"]) };
     let may_fail = || Task { on_failure: mesh_simulation::workload::OnFailure::Continue, ..task(&[]) };
     let log = Log::of([("a", may_fail()), ("b", may_fail()), ("both", both)]);
-    let log = log.start_for(json!({}), &parent(true, None)).fatal("a", "1").fatal("b", "1");
+    let log = log.start_with(json!({}), parent(true, None)).fatal("a", "1").fatal("b", "1");
     assert_eq!(report(&log), failed("quorum_missed", true));
 }
 

@@ -88,11 +88,11 @@ impl Log {
     }
 
     pub(crate) fn start(self, input: Value) -> Self {
-        self.start_for(input, &Value::Null)
+        self.start_with(input, json!({}))
     }
 
-    /// A run that is started for a task of another one, if that is not null.
-    pub(crate) fn start_for(self, input: Value, parent: &Value) -> Self {
+    /// A run whose beginning has more members.
+    pub(crate) fn start_with(self, input: Value, more: Value) -> Self {
         let name = self.workflow.name.clone();
         let subject = Subject::Workflow { verb: WorkflowVerb::Started, workflow: name, run: self.run };
         let mut data = json!({
@@ -102,8 +102,8 @@ impl Log {
             "request": { "source": "test", "id": "1" },
             "capability": "c",
         });
-        if !parent.is_null() {
-            data["parent"] = parent.clone();
+        if let (Value::Object(data), Value::Object(mut more)) = (&mut data, more) {
+            data.append(&mut more);
         }
         self.event(&subject, &data)
     }

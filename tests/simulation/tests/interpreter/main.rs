@@ -1,6 +1,7 @@
 //! The interpreter against the fold of `mesh-core`: over random workflows and random logs they decide the same, each
 //! decision from the same event.
 
+mod again;
 mod calm;
 mod children;
 mod closing;
