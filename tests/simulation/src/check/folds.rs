@@ -85,10 +85,12 @@ impl Folds {
         self.extend(namespace, log, &run)?;
         let known = self.events.partition_point(|event| event.sequence <= upto);
         let Some(last) = known.checked_sub(1) else { return Ok(Vec::new()) };
-        // A timer that nobody waits for any more need not be there, nor a pause that is over.
+        // A timer that nobody waits for any more need not be there, nor a choice of something that is over, nor a pause that is.
         let is_idle = |decision: &Decision| {
-            matches!(decision.action, Action::SetTimer(..) | Action::Pause(..) | Action::Resume(_))
-                && self.runs[last].as_ref().is_some_and(|run| !run.may_be_missing(decision))
+            matches!(
+                decision.action,
+                Action::SetTimer(..) | Action::Route(..) | Action::Pause(..) | Action::Resume(_)
+            ) && self.runs[last].as_ref().is_some_and(|run| !run.may_be_missing(decision))
         };
         Ok(self.decisions[..self.counts[last]]
             .iter()
