@@ -1,16 +1,18 @@
 //! What is archived of runs that have ended: written by janitors, read together with the log by everyone.
 
+mod audit;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mesh_schemas::payload::{self, Archived};
+use mesh_schemas::payload::{self, Archived, Chain};
 use mesh_schemas::{Envelope, Headers, Message, Namespace, RunId, StoredMessage, Subject, WorkflowVerb};
 
 use crate::bus::Bus;
 use crate::error::BusError;
 use crate::topology::Stream;
+pub use audit::{Audit, Fault, audit};
 
 /// Most bytes of events in one part of a history at first: with the envelope well below the 1 MiB that servers take by
 /// default. Where that is too large, half of it is tried, and so on.
@@ -43,6 +45,8 @@ pub struct History {
     late: usize,
     /// Every piece that is archived.
     pieces: BTreeSet<(String, u64, u64)>,
+    /// The chain of its pieces, if it has begun.
+    chain: Option<Chain>,
 }
 
 impl History {
@@ -73,6 +77,9 @@ impl History {
                 history.subject = Some(subject);
             }
             for piece in data.events {
+                if let Some(link) = piece.link.as_ref().filter(|_| piece.number > 0) {
+                    history.chain = Some(Chain { length: piece.number, head: link.to_string() });
+                }
                 let Some(key) = key(&piece) else { continue };
                 history.pieces.insert((piece.stream.clone(), piece.sequence, piece.offset));
                 pieces.entry(key).or_default().push(piece);
@@ -127,6 +134,12 @@ impl History {
         self.late
     }
 
+    /// The chain of its pieces.
+    #[must_use]
+    pub fn chain(&self, run: &RunId) -> Chain {
+        self.chain.clone().unwrap_or_else(|| Chain::of(run))
+    }
+
     /// The parts, of about so many bytes, that are missing for these messages to be archived, each made when it is its turn.
     /// The last of them completes the history.
     pub fn missing<'a>(
@@ -142,6 +155,7 @@ impl History {
             .filter(|piece| !self.pieces.contains(&(piece.stream.clone(), piece.sequence, piece.offset)))
             .peekable();
         let (mut part, mut complete) = (self.parts, false);
+        let mut chain = self.chain(&run);
         std::iter::from_fn(move || {
             if complete {
                 return None;
@@ -153,7 +167,7 @@ impl History {
                     break;
                 }
                 bytes += size;
-                events.extend(pieces.next());
+                events.extend(pieces.next().map(|piece| chain.add(piece)));
             }
             (part, complete) = (part + 1, pieces.peek().is_none());
             Some(payload::History { run, part, complete, events })
@@ -179,23 +193,24 @@ pub fn archive(bus: &dyn Bus, subject: &Subject, part: &payload::History) -> Mes
     message(bus, subject, format!("history/{}/{}", part.run, part.part), part)
 }
 
-/// The messages, of about so many bytes, that hold an event that came late. Sending them again is safe.
+/// The messages, of about so many bytes, that hold an event that came late for an archived run. Sending them again is safe.
 #[must_use]
 pub fn late(
     bus: &dyn Bus,
-    history: &Subject,
+    history: &History,
     run: RunId,
     stream: Stream,
     stored: &StoredMessage,
     part_bytes: usize,
 ) -> Vec<Message> {
-    let Subject::History { workflow, outcome, .. } = history else { return Vec::new() };
+    let Some(Subject::History { workflow, outcome, .. }) = &history.subject else { return Vec::new() };
     let subject = Subject::LateHistory { workflow: workflow.clone(), outcome: *outcome, run };
+    let chain = history.chain(&run);
     let pieces = Archived::pieces(stream.short_name(), stored, part_bytes / 2).into_iter();
     pieces
         .map(|piece| {
             let id = format!("late/{}/{}", piece.subject, piece.offset);
-            let data = payload::History { run, part: 0, complete: false, events: vec![piece] };
+            let data = payload::History { run, part: 0, complete: false, events: vec![chain.beside(piece)] };
             let mut message = message(bus, &subject, id.clone(), &data);
             message.headers.set(MESSAGE_ID, id);
             message

@@ -128,6 +128,9 @@ codes! {
         LostObject "408" "Large data of a run is missing or damaged."
             "It is kept in the bucket of objects, for as long as the run is: see what removed it there (`nats object ls`). The \
              run cannot go on with it; start another."
+        AlteredHistory "409" "What is archived of a run is not what was archived."
+            "The message names each event that was changed, left out or moved; see who may write to or delete from the stream of \
+             histories."
     }
     "Agents" {
         NoCapability "501" "An agent has no capability, or one twice."

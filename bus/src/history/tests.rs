@@ -19,6 +19,11 @@ fn main() -> Subject {
     Subject::History { workflow: None, outcome: WorkflowVerb::Completed, run: run() }
 }
 
+/// A history of which nothing is known but where it stands.
+fn begun() -> History {
+    History { subject: Some(main()), ..History::default() }
+}
+
 fn refer(all: &[(Stream, StoredMessage)]) -> Vec<(Stream, &StoredMessage)> {
     all.iter().map(|(stream, stored)| (*stream, stored)).collect()
 }
@@ -91,7 +96,7 @@ fn what_came_late_before_stands_in_for_nothing_of_a_run_that_began_again() {
     let server = MemoryServer::new(Namespace::default());
     let (bus, namespace) = (server.connect(), Namespace::default());
     let before = stored(20, "task.completed.a.normal", "before".to_owned());
-    let mut messages = late(&*bus, &main(), run(), Stream::Events, &before, PART_BYTES);
+    let mut messages = late(&*bus, &begun(), run(), Stream::Events, &before, PART_BYTES);
     let left = History::read(&namespace, &kept(messages.clone(), 0));
     assert!(!left.is_archived() && !left.is_empty(), "the run itself is not archived any more");
     let now = stored(30, "task.completed.a.normal", "now".to_owned());
@@ -113,10 +118,88 @@ fn what_comes_late_is_counted_once_and_replaces_nothing() {
     let again = stored(20, "task.completed.a.normal", "again".to_owned());
     let other = stored(21, "task.failed.a.normal", "x".repeat(600_000));
     for event in [&again, &other, &other] {
-        messages.extend(late(&*bus, &main(), run(), Stream::Events, event, PART_BYTES));
+        messages.extend(late(&*bus, &begun(), run(), Stream::Events, event, PART_BYTES));
     }
     let history = History::read(&namespace, &kept(messages, 0));
     assert_eq!(history.of(Stream::Events).collect::<Vec<_>>(), [&first, &other]);
     assert_eq!(history.late(), 1);
     assert!(history.knows(Stream::Events, &again.message.subject) && !history.holds(Stream::Events, 20));
+}
+
+/// A history of five events in two parts, and one that came late.
+fn linked() -> Vec<StoredMessage> {
+    let server = MemoryServer::new(Namespace::default());
+    let bus = server.connect();
+    let all: Vec<(Stream, StoredMessage)> = (1..=5)
+        .map(|number| {
+            (Stream::Events, stored(number, &format!("task.completed.a{number}.normal"), "x".repeat(100)))
+        })
+        .collect();
+    let all = refer(&all);
+    let none = History::default();
+    let parts = none.missing(run(), &all, 1_000).map(|part| archive(&*bus, &main(), &part));
+    let messages = kept(parts.collect(), 0);
+    assert!(messages.len() > 1, "it is in parts");
+    let history = History::read(&Namespace::default(), &messages);
+    let event = stored(20, "task.failed.a.normal", "late".to_owned());
+    let late = late(&*bus, &history, run(), Stream::Events, &event, PART_BYTES);
+    let count = messages.len() as u64;
+    messages.into_iter().chain(kept(late, count)).collect()
+}
+
+/// The history with its pieces changed, in one part.
+fn with(change: impl FnOnce(&mut Vec<Archived>)) -> Vec<String> {
+    let (namespace, mut messages) = (Namespace::default(), linked());
+    let late = messages.pop().expect("one that came late");
+    let all = messages.iter().filter_map(|stored| part(&namespace, stored));
+    let mut events: Vec<Archived> = all.flat_map(|(_, data)| data.events).collect();
+    change(&mut events);
+    let server = MemoryServer::new(Namespace::default());
+    let data = payload::History { run: run(), part: 1, complete: true, events };
+    let mut changed = kept(vec![archive(&*server.connect(), &main(), &data)], 0);
+    changed.push(late);
+    audit(&namespace, &run(), &changed).faults.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_history_as_it_was_archived_has_no_faults() {
+    let found = audit(&Namespace::default(), &run(), &linked());
+    assert_eq!((found.pieces, found.late, found.faults), (5, 1, vec![]));
+    assert!(found.head.starts_with("sha256:"));
+    assert_eq!(with(|_| ()), Vec::<String>::new(), "in how many parts it is does not matter");
+}
+
+#[test]
+fn whatever_was_changed_left_out_or_moved_is_named() {
+    let name = |number: u64| {
+        let run = run();
+        format!(
+            "mesh.task.completed.a{number}.normal.{run} (events #{number}, number {number} of the history)"
+        )
+    };
+    let changed = with(|events| events[2].body = Some("y".to_owned()));
+    assert_eq!(changed, [format!("{}, or the one before it, was changed", name(3))]);
+    let first = with(|events| events[0].time += chrono::TimeDelta::seconds(1));
+    assert_eq!(first, [format!("{} was changed", name(1))]);
+    let missing = with(|events| drop(events.drain(1..3)));
+    let between = format!("between {} and {}", name(1), name(4));
+    assert_eq!(missing, [format!("numbers 2 to 3 of the history are missing, {between}")]);
+    let moved = with(|events| events.swap(1, 2));
+    assert_eq!(moved, [format!("{} stands behind what it belongs before", name(2))]);
+    let renumbered = with(|events| {
+        events.swap(1, 2);
+        (events[1].number, events[2].number) = (2, 3);
+    });
+    assert_eq!(renumbered.len(), 3, "{renumbered:?}");
+    let doubled = with(|events| {
+        let other = Archived { body: Some("z".to_owned()), ..events[3].clone() };
+        events.push(other);
+    });
+    assert_eq!(doubled, [format!("{} stands there twice, in two ways", name(4))]);
+    let end = with(|events| drop(events.pop()));
+    assert_eq!(end.len(), 1, "what came late is linked to the end: {end:?}");
+    let mut cut = linked();
+    cut.remove(1);
+    let cut = audit(&Namespace::default(), &run(), &cut).faults;
+    assert!(!cut.is_empty(), "{cut:?}");
 }

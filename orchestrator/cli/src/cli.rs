@@ -44,6 +44,8 @@ pub(crate) enum Command {
     /// Show events, in the order of the log
     #[command(visible_alias = "event")]
     Events(commands::events::Events),
+    /// Show all that happened in a run, in order, with what led to it, and whether its history is as it was archived
+    Timeline(commands::timeline::Timeline),
     /// Run agents, and see which are alive
     #[command(visible_alias = "agents")]
     Agent {
@@ -93,6 +95,7 @@ impl Command {
             Self::Call(call) => call.run(connection).await,
             Self::Runs { command } => command.run(connection).await,
             Self::Events(events) => events.run(connection).await,
+            Self::Timeline(timeline) => timeline.run(connection).await,
             Self::Agent { command } => command.run(connection).await,
             Self::Dead { command } => command.run(connection).await,
             Self::Doctor(doctor) => doctor.run(connection).await,

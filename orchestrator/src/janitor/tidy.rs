@@ -276,10 +276,12 @@ pub(crate) async fn late(
     stored: &StoredMessage,
 ) -> Result<(), NotDone> {
     let is_there = history.holds(stream, stored.sequence) || history.knows(stream, &stored.message.subject);
-    let (false, Some(subject)) = (is_there, &history.subject) else { return Ok(()) };
+    if is_there {
+        return Ok(());
+    }
     let mut part_bytes = PART_BYTES;
     'again: loop {
-        for message in history::late(bus, subject, run, stream, stored, part_bytes) {
+        for message in history::late(bus, history, run, stream, stored, part_bytes) {
             match store::message(bus, lease, Publish::plain(message)).await? {
                 Outcome::Stored(_) => {}
                 Outcome::TooLarge(_) if part_bytes > LEAST_PART_BYTES => {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::id::RunId;
+use crate::id::{Digest, RunId};
 use crate::message::{Headers, Message, StoredMessage};
 
 /// Data of `history` and `history.late`: what happened in a run that has ended, as it stood in the streams.
@@ -52,11 +52,63 @@ pub struct Archived {
     /// Whether another piece follows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub continues: bool,
+    /// Its place in the history, from 1; none for what came later.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub number: u64,
+    /// SHA-256 of the link before, a line feed, and this piece without this member as canonical JSON (RFC 8785). Before the first
+    /// link stands the id of the run, and before what came later the last one. So no piece of a history can be changed, left out
+    /// or moved without changing all behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<Digest>,
 }
 
+/// Most bytes that the number and the link of a piece take.
+const LINK_BYTES: usize = 128;
+
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-fn is_zero(offset: &u64) -> bool {
-    *offset == 0
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// The chain of the pieces of a history, as far as it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// How many pieces are in it.
+    pub length: u64,
+    /// What the next one is linked to: the last link or, before the first, the id of the run.
+    pub head: String,
+}
+
+impl Chain {
+    /// The chain of a run before the first link.
+    #[must_use]
+    pub fn of(run: &RunId) -> Self {
+        Self { length: 0, head: run.to_string() }
+    }
+
+    /// Adds a piece.
+    #[must_use]
+    pub fn add(&mut self, piece: Archived) -> Archived {
+        let piece = Archived { number: self.length + 1, link: None, ..piece };
+        let link = self.link(&piece);
+        (self.length, self.head) = (piece.number, link.to_string());
+        Archived { link: Some(link), ..piece }
+    }
+
+    /// Links what came later to the chain, which does not grow by it.
+    #[must_use]
+    pub fn beside(&self, piece: Archived) -> Archived {
+        let piece = Archived { number: 0, link: None, ..piece };
+        Archived { link: Some(self.link(&piece)), ..piece }
+    }
+
+    /// The link of a piece behind the head.
+    #[must_use]
+    pub fn link(&self, piece: &Archived) -> Digest {
+        // A map of JSON has its keys in order, and of numbers there are whole ones only.
+        let canonical = serde_json::to_value(Archived { link: None, ..piece.clone() });
+        Digest::of(format!("{}\n{}", self.head, canonical.unwrap_or_default()).as_bytes())
+    }
 }
 
 impl Archived {
@@ -86,6 +138,8 @@ impl Archived {
                 body_base64: text.is_none().then(|| BASE64_STANDARD.encode(&message.payload[begin..end])),
                 offset: begin as u64,
                 continues,
+                number: 0,
+                link: None,
             });
             if !continues {
                 return pieces;
@@ -121,10 +175,10 @@ impl Archived {
         Some(StoredMessage { message, sequence: first.sequence, time: first.time })
     }
 
-    /// Bytes that it takes in a message.
+    /// Bytes that it takes in a message, with its link.
     #[must_use]
     pub fn size(&self) -> usize {
-        serde_json::to_vec(self).map_or(usize::MAX, |json| json.len())
+        serde_json::to_vec(self).map_or(usize::MAX, |json| json.len() + LINK_BYTES)
     }
 }
 

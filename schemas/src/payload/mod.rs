@@ -12,7 +12,7 @@ mod workflow;
 pub use agent::{AgentDeregistered, AgentRegistered};
 pub use child::{MAX_RUN_DEPTH, Parent, WorkflowCalled, child_request, child_run, parent_signal};
 pub use codes::{Reason, code, rejection};
-pub use history::{Archived, History};
+pub use history::{Archived, Chain, History};
 pub use request::{DeadLetter, RequestRejected, TimerFired};
 pub use rerun::{Rerun, Taken, TakenOver};
 pub use task::{

@@ -41,7 +41,7 @@ fn forget_notes(told: &mut Value) {
     }
 }
 
-async fn until_left(world: &World, run: RunId, count: usize) -> Result<()> {
+pub(crate) async fn until_left(world: &World, run: RunId, count: usize) -> Result<()> {
     let mut looks = tokio::time::interval(Duration::from_millis(20));
     let looking = async {
         while world.bus.read_run(&run).await?.events.len() != count {

@@ -25,6 +25,7 @@ mod spoken;
 mod start;
 mod support;
 mod terminal;
+mod timeline;
 mod up;
 mod watch;
 mod worker;

@@ -9,5 +9,6 @@ pub(crate) mod orchestrator;
 pub(crate) mod runs;
 pub(crate) mod schema;
 pub(crate) mod start;
+pub(crate) mod timeline;
 pub(crate) mod up;
 pub(crate) mod workflow;

@@ -45,12 +45,10 @@ pub(super) async fn sweep(bus: &dyn Bus) -> Result<usize, BusError> {
 async fn keep(bus: &dyn Bus, stored: &StoredMessage) -> Result<(), BusError> {
     let Some(run) = Subject::run_of(bus.namespace(), &stored.message.subject) else { return Ok(()) };
     let history = History::read(bus.namespace(), &bus.read_history(&run).await?);
-    let (false, Some(subject)) =
-        (history.knows(Stream::Tasks, &stored.message.subject), history.subject.as_ref())
-    else {
+    if history.knows(Stream::Tasks, &stored.message.subject) {
         return Ok(());
-    };
-    for message in history::late(bus, subject, run, Stream::Tasks, stored, PART_BYTES) {
+    }
+    for message in history::late(bus, &history, run, Stream::Tasks, stored, PART_BYTES) {
         bus.publish(Publish::plain(message)).await.map_err(|error| BusError::Unavailable {
             operation: format!("archive work of run {run}"),
             error: error.to_string(),

@@ -22,8 +22,8 @@ const WINDOW: Duration = Duration::from_millis(200);
 ///
 /// On one server an event is stored after what caused it, so this is an order of cause and effect. In a cluster
 /// the streams may have leaders with different clocks, and then it is only as good as those.
-pub(super) struct Placed {
-    pub(super) stored: StoredMessage,
+pub(crate) struct Placed {
+    pub(crate) stored: StoredMessage,
     stream: usize,
 }
 
@@ -32,7 +32,7 @@ impl Placed {
         Self { stored, stream }
     }
 
-    pub(super) fn stream(&self) -> Stream {
+    pub(crate) fn stream(&self) -> Stream {
         STREAMS[self.stream]
     }
 

@@ -17,7 +17,9 @@ use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::select::{RunSelector, Since};
 use archived::WithArchived;
-use merge::{Merged, Placed};
+use merge::Merged;
+pub(crate) use merge::Placed;
+pub(crate) use print::Shown;
 pub(crate) use selection::OfWorkflow;
 use selection::Selection;
 use types::Types;
@@ -115,6 +117,15 @@ pub(crate) async fn of_run(
     output: Output,
     mut give: impl FnMut(&str) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    each_of_run(bus, run, async |event| give(&print::rendered(bus.namespace(), &event, output)?)).await
+}
+
+/// Gives every event of a run that there is, in order and with all of its data.
+pub(crate) async fn each_of_run(
+    bus: &dyn Bus,
+    run: RunId,
+    mut give: impl AsyncFnMut(Placed) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let namespace = bus.namespace();
     let mut selection = Selection::new(bus, Some(run), None, None).await?;
     let mut events = Merged::new(bus, &selection.filters(namespace), From::Begin).await?;
@@ -122,7 +133,7 @@ pub(crate) async fn of_run(
     while let Some(mut event) = archived.next(&mut events).await? {
         if selection.takes(namespace, &event) {
             event.stored = log::whole_message(bus, event.stored).await?;
-            give(&print::rendered(namespace, &event, output)?)?;
+            give(event).await?;
         }
     }
     Ok(())

@@ -11,18 +11,58 @@ use crate::text;
 
 /// An event as it is printed: a line for people, the event as it is stored for programs.
 pub(super) fn rendered(namespace: &Namespace, event: &Placed, output: Output) -> anyhow::Result<String> {
-    let stored = &event.stored;
-    let subject = Subject::parse(namespace, &stored.message.subject).ok();
-    let is_letter = matches!(subject, Some(Subject::Dead { .. }));
-    // The body of a dead letter may be anything, which is why it is one.
-    let body: &[u8] = if is_letter { b"" } else { &stored.message.payload };
-    let decoded = Envelope::decode(&stored.message.headers, body);
-    let mut value = as_stored(stored, subject.as_ref(), &decoded)?;
-    if let (true, Value::Object(letter)) = (is_letter, &mut value) {
-        add_body(letter, &stored.message.payload);
+    let shown = Shown::of(namespace, &event.stored)?;
+    output.rendered(&shown.value, || shown.line(namespace, &event.stored))
+}
+
+/// An event as it is shown.
+pub(crate) struct Shown {
+    /// For programs: as it is stored.
+    pub(crate) value: Value,
+    /// Its subject, if it is one that is known.
+    pub(crate) subject: Option<Subject>,
+    decoded: Option<Decoded>,
+}
+
+impl Shown {
+    pub(crate) fn of(namespace: &Namespace, stored: &StoredMessage) -> serde_json::Result<Self> {
+        let subject = Subject::parse(namespace, &stored.message.subject).ok();
+        let is_letter = matches!(subject, Some(Subject::Dead { .. }));
+        // The body of a dead letter may be anything, which is why it is one.
+        let body: &[u8] = if is_letter { b"" } else { &stored.message.payload };
+        let decoded = Envelope::decode(&stored.message.headers, body);
+        let mut value = as_stored(stored, subject.as_ref(), &decoded)?;
+        if let (true, Value::Object(letter)) = (is_letter, &mut value) {
+            add_body(letter, &stored.message.payload);
+        }
+        Ok(Self { value, subject, decoded: decoded.ok() })
     }
-    let decoded = decoded.ok();
-    output.rendered(&value, || describe(namespace, stored, subject.as_ref(), decoded.as_ref()))
+
+    /// One line: when, what, which run, and the rest of the subject.
+    fn line(&self, namespace: &Namespace, stored: &StoredMessage) -> String {
+        let time = text::clock(stored.time);
+        let Some(subject) = &self.subject else {
+            return format!("{time}  {:<20}  {}", "?", text::one_line(&stored.message.subject));
+        };
+        let run = subject.run().map(|run| format!("{run}  ")).unwrap_or_default();
+        let line = format!("{time}  {:<20}  {run}{}", subject.event_type(), self.detail(namespace));
+        line.trim_end().to_owned()
+    }
+
+    /// What it says beside its type and its run, for people.
+    pub(crate) fn detail(&self, namespace: &Namespace) -> String {
+        let event = self.decoded.as_ref();
+        let data = event.map_or(&Value::Null, Decoded::data);
+        let detail = self.subject.as_ref().map(|subject| detail(namespace, subject, event, data));
+        let detail = text::one_line(&detail.unwrap_or_default());
+        let elsewhere = event.and_then(Decoded::envelope).map(elsewhere).unwrap_or_default();
+        format!("{detail}{elsewhere}{}", error(data))
+    }
+
+    /// The event that led to it.
+    pub(crate) fn cause(&self) -> Option<&str> {
+        self.decoded.as_ref()?.envelope()?.causationid.as_deref()
+    }
 }
 
 /// A CloudEvent as it is. JSON without an envelope gets the id and type that its subject gives it, and what cannot be
@@ -56,21 +96,10 @@ fn add_body(letter: &mut Map<String, Value>, body: &[u8]) {
     };
 }
 
-/// One line: when, what, which run, and the rest of the subject.
-fn describe(
-    namespace: &Namespace,
-    stored: &StoredMessage,
-    subject: Option<&Subject>,
-    event: Option<&Decoded>,
-) -> String {
-    let time = text::clock(stored.time);
-    let Some(subject) = subject else {
-        return format!("{time}  {:<20}  {}", "?", text::one_line(&stored.message.subject));
-    };
-    let run = subject.run().map(|run| format!("{run}  ")).unwrap_or_default();
-    let data = event.map_or(&Value::Null, Decoded::data);
+/// The rest of a subject, and what the event says.
+fn detail(namespace: &Namespace, subject: &Subject, event: Option<&Decoded>, data: &Value) -> String {
     let by = || by(namespace, event, data);
-    let detail = match subject {
+    match subject {
         Subject::Task { key, .. } if subject.event_type() == "task.created" => attempt(key),
         Subject::Task { key, .. } => format!("{}{}", attempt(key), by()),
         Subject::TaskAssigned { key, delivery } | Subject::TaskReleased { key, delivery } => {
@@ -99,11 +128,7 @@ fn describe(
         }
         Subject::Dead { .. } => letter(event.and_then(Decoded::envelope)),
         _ => String::new(),
-    };
-    let detail = text::one_line(&detail);
-    let elsewhere = event.and_then(Decoded::envelope).map(elsewhere).unwrap_or_default();
-    let line = format!("{time}  {:<20}  {run}{detail}{elsewhere}{}", subject.event_type(), error(data));
-    line.trim_end().to_owned()
+    }
 }
 
 fn attempt(key: &TaskKey) -> String {
