@@ -1,14 +1,16 @@
 //! Watches how full the log is. Where it fills up, ended runs have no grace, so that there will be room. Where it is nearly
-//! full, new requests wait in the inbox, so that runs that have begun can go on to their ends, and archived runs are
-//! forgotten at once: their histories still tell of them.
+//! full, new requests wait in the inbox, so that runs that have begun can go on to their ends, and where that lasts, archived runs
+//! are forgotten at once: their histories still tell of them.
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use mesh_bus::{Bus, Fill};
+use mesh_bus::{BootInstant, Bus, Fill};
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -19,12 +21,17 @@ pub const NEARLY_FULL: u64 = 900;
 /// Below so many it is not any more: far enough from the former that requests do not come in dribs and drabs.
 pub const ROOM: u64 = 850;
 /// How often to look, where something bounds the log and where nothing does so far.
-const PERIODS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(6));
-/// For how long the log has to be nearly full until runs are forgotten at once: by then, all orchestrators have seen it.
+const PERIODS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(3));
+/// Longest time that a look may take. With the longest period it is less than [`STALE`], so a look is stale only where none
+/// succeeds.
+const LOOK: Duration = Duration::from_secs(3);
+/// For how long the log has to be nearly full until runs are forgotten at once: longer than [`STALE`], so by then all
+/// orchestrators have seen it, or know that they have not looked.
 const HASTE: Duration = Duration::from_secs(8);
-/// After how long a look says nothing any more of what others may have done since.
+/// After how long a look, from when it began, says nothing any more of what others may have done since.
 const STALE: Duration = Duration::from_secs(7);
-/// For how long it counts that the log has filled up: longer than it takes to store the beginning of a run.
+/// For how long it counts that the log has filled up: longer than it takes to store the beginning of a run, from when it was
+/// looked for the last time whether the run is archived.
 const LATELY: Duration = Duration::from_secs(60);
 /// Which part of the room that is left new requests may take between two looks: what follows from a request takes many
 /// times its size, and is seen only later.
@@ -37,6 +44,7 @@ pub(crate) struct Pressure {
     pub(crate) is_filling: watch::Receiver<bool>,
     /// What was seen of the log.
     seen: watch::Receiver<Seen>,
+    clock: Arc<dyn Bus>,
     /// Whether it was nearly full for a while, and fills up still.
     pub(crate) needs_room: watch::Receiver<bool>,
     /// Whether the log is nearly full.
@@ -54,21 +62,21 @@ pub(crate) struct Gauge {
     needs_room: watch::Sender<bool>,
     is_nearly_full: watch::Sender<bool>,
     budget: watch::Sender<u64>,
-    nearly_full_since: Option<Instant>,
+    nearly_full_since: Option<BootInstant>,
 }
 
 /// What was seen of the log.
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
-    /// The last look.
-    look: Option<Instant>,
+    /// When the last look began.
+    look: Option<BootInstant>,
     /// When the log was last seen to fill up.
-    filled: Option<Instant>,
+    filled: Option<BootInstant>,
 }
 
 impl Pressure {
     /// Before the first look, nothing is taken.
-    pub(crate) fn new() -> (Gauge, Self) {
+    pub(crate) fn new(clock: &Arc<dyn Bus>) -> (Gauge, Self) {
         let (is_filling, filling_seen) = watch::channel(false);
         let (seen, last_seen) = watch::channel(Seen::default());
         let (needs_room, need_seen) = watch::channel(false);
@@ -77,6 +85,7 @@ impl Pressure {
         let pressure = Self {
             is_filling: filling_seen,
             seen: last_seen,
+            clock: Arc::clone(clock),
             needs_room: need_seen,
             is_nearly_full: nearly_full_seen,
             budget: budget_seen,
@@ -90,8 +99,9 @@ impl Pressure {
     /// by other orchestrators, too.
     pub(crate) fn may_have_filled(&self) -> bool {
         let Seen { look, filled } = *self.seen.borrow();
-        let is_stale = look.is_none_or(|look| look.elapsed() > STALE);
-        is_stale || filled.is_some_and(|filled| filled.elapsed() < LATELY)
+        let now = self.clock.moment();
+        let is_stale = look.is_none_or(|look| now.since(look) > STALE);
+        is_stale || filled.is_some_and(|filled| now.since(filled) < LATELY)
     }
 
     pub(crate) fn is_nearly_full(&self) -> bool {
@@ -113,21 +123,24 @@ pub(crate) async fn watch(bus: Arc<dyn Bus>, mut gauge: Gauge, stop: Cancellatio
     let (often, seldom) = PERIODS;
     let mut is_blind = false;
     loop {
-        let mut period = often;
-        match bus.fill().await {
-            Ok(fill) => {
+        let (mut period, begun) = (often, bus.moment());
+        let look = tokio::time::timeout(LOOK, bus.fill()).await;
+        let failed = match look {
+            Ok(Ok(fill)) => {
                 is_blind = false;
-                gauge.tell(fill.as_ref());
+                gauge.tell(begun, fill.as_ref());
                 period = if fill.is_some() { often } else { seldom };
+                None
             }
-            Err(error) => {
-                if !is_blind {
-                    warn!(%error, "how full the log is cannot be seen: requests are taken however full it is");
-                }
-                is_blind = true;
-                // What cannot be seen must not stop everything; a log that is full takes nothing anyway.
-                gauge.budget.send_if_modified(|budget| std::mem::replace(budget, u64::MAX) != u64::MAX);
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("no answer within {LOOK:?}")),
+        };
+        if let Some(error) = failed {
+            if !is_blind {
+                warn!(error, "how full the log is cannot be seen: requests are taken however full it is");
             }
+            is_blind = true;
+            gauge.cannot_tell();
         }
         tokio::select! {
             biased;
@@ -138,11 +151,11 @@ pub(crate) async fn watch(bus: Arc<dyn Bus>, mut gauge: Gauge, stop: Cancellatio
 }
 
 impl Gauge {
-    pub(crate) fn tell(&mut self, fill: Option<&Fill>) {
+    /// What a look has shown that began then.
+    pub(crate) fn tell(&mut self, now: BootInstant, fill: Option<&Fill>) {
         let fullness = fill.map_or(0, |fill| fill.share.thousandths());
         let what = fill.map_or("", |fill| fill.what.as_str());
         let is_filling = fullness >= FILLING;
-        let now = Instant::now();
         self.seen.send_modify(|seen| {
             seen.look = Some(now);
             seen.filled = if is_filling { Some(now) } else { seen.filled };
@@ -150,7 +163,7 @@ impl Gauge {
         self.is_filling.send_if_modified(|was| std::mem::replace(was, is_filling) != is_filling);
         let since = (fullness >= NEARLY_FULL).then(|| self.nearly_full_since.unwrap_or(now));
         self.nearly_full_since = since;
-        let is_lasting = since.is_some_and(|since| now - since >= HASTE);
+        let is_lasting = since.is_some_and(|since| now.since(since) >= HASTE);
         let needs_room = is_lasting || is_filling && *self.needs_room.borrow();
         self.needs_room.send_if_modified(|was| std::mem::replace(was, needs_room) != needs_room);
         let was_nearly_full = *self.is_nearly_full.borrow();
@@ -158,7 +171,7 @@ impl Gauge {
             warn!(
                 what,
                 percent = fullness / 10,
-                "the log is nearly full: new requests wait in the inbox, and ended runs are archived and forgotten at once"
+                "the log is nearly full: new requests wait in the inbox, ended runs are archived at once, and soon forgotten at once"
             );
             self.is_nearly_full.send_replace(true);
         } else if was_nearly_full && fullness < ROOM {
@@ -166,6 +179,14 @@ impl Gauge {
             self.is_nearly_full.send_replace(false);
         }
         self.budget.send_replace(fill.map_or(u64::MAX, budget));
+    }
+
+    /// The log cannot be seen. That must not stop everything; a log that is full takes nothing anyway. But nothing is done in
+    /// haste that others do not know of.
+    fn cannot_tell(&mut self) {
+        self.nearly_full_since = None;
+        self.needs_room.send_if_modified(|was| std::mem::replace(was, false));
+        self.budget.send_if_modified(|budget| std::mem::replace(budget, u64::MAX) != u64::MAX);
     }
 }
 

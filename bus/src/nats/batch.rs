@@ -107,11 +107,8 @@ impl Api {
 
     /// The same of several subjects, which may have wildcards.
     pub(super) async fn last_of(&self, stream: &str, subjects: &[String]) -> Result<Option<u64>, Failure> {
-        let mut last = None;
-        for subject in subjects {
-            last = last.max(self.leader_last(stream, subject).await?);
-        }
-        Ok(last)
+        let all = subjects.iter().map(|subject| self.leader_last(stream, subject));
+        Ok(futures::future::try_join_all(all).await?.into_iter().flatten().max())
     }
 
     /// The subjects of a stream that match a filter and how many messages each holds, by the leader of the stream.

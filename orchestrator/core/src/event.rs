@@ -69,8 +69,8 @@ pub struct Started {
     pub workflow: Option<WorkflowName>,
     /// What the event carries.
     pub data: WorkflowStarted,
-    /// That its input or what it takes over is lost, and why, if it is; null stands in its place.
-    pub lost: Option<String>,
+    /// What of it is lost; null stands in its place.
+    pub lost: Option<Lost>,
     /// What the requester calls the whole piece of work.
     pub correlation_id: Option<String>,
     /// The trace that the work began in.
@@ -183,7 +183,7 @@ fn whole(
     subject: &Subject,
     decoded: Decoded,
     content: Option<Content>,
-) -> Result<(Decoded, Option<String>), Unreadable> {
+) -> Result<(Decoded, Option<Lost>), Unreadable> {
     let mut event = match decoded {
         Decoded::Event(event) => event,
         bare @ Decoded::Bare(_) => return Ok((bare, None)),
@@ -206,12 +206,9 @@ fn whole(
         (_, None) => return Err(Unreadable::Elsewhere(reference)),
         (_, Some(Content::Found(content))) => (content, None),
         (_, Some(Content::Lost(error))) if reference.member.as_deref() == Some(TAKEN_OVER) => {
-            (Value::Null, Some(format!("what the run takes over from another one is lost: {error}")))
+            (Value::Null, Some(Lost::TakenOver(error)))
         }
-        (Subject::Workflow { .. }, Some(Content::Lost(error))) => {
-            (Value::Null, Some(format!("the input of the run is lost: {error}")))
-        }
-        (_, Some(Content::Lost(error))) => (Value::Null, Some(error)),
+        (_, Some(Content::Lost(error))) => (Value::Null, Some(Lost::Content(error))),
     };
     event.put_large(&reference, content).map_err(|error| malformed(&error))?;
     Ok((Decoded::Event(event), lost))
@@ -223,7 +220,7 @@ fn fact(
     subject: Subject,
     stored: &StoredMessage,
     payload: Payload<'_>,
-    lost: Option<String>,
+    lost: Option<Lost>,
 ) -> Result<(Fact, Option<String>), Unreadable> {
     Ok(match subject {
         Subject::Workflow { verb: WorkflowVerb::Started, workflow, .. } => {
@@ -247,7 +244,7 @@ fn fact(
         Subject::Checkpointed { .. } => (Fact::Checkpoint, None),
         Subject::Pause { .. } => (Fact::Told, None),
         Subject::Task { verb: TaskVerb::Completed, key } if lost.is_some() => {
-            (Fact::Lost(key, lost_output(&lost.unwrap_or_default())), None)
+            (Fact::Lost(key, lost_output(lost.as_ref().map_or("", Lost::why))), None)
         }
         Subject::Task { verb: TaskVerb::Completed, key } => {
             outcome(payload, key, |key, data| Fact::Completed(key, Box::new(data)))
@@ -297,7 +294,7 @@ fn data<T: serde::de::DeserializeOwned>(payload: Payload<'_>) -> Result<T, Unrea
 fn started(
     workflow: Option<WorkflowName>,
     payload: Payload<'_>,
-    lost: Option<String>,
+    lost: Option<Lost>,
 ) -> Result<Started, Unreadable> {
     let data: WorkflowStarted = data(payload)?;
     if workflow.is_none() && data.capability.is_none() {
@@ -324,6 +321,33 @@ fn signal_data<T: serde::de::DeserializeOwned + Default>(
     payload: Payload<'_>,
 ) -> Result<T, Unreadable> {
     if stored.message.payload.is_empty() { Ok(T::default()) } else { data(payload) }
+}
+
+/// What an event refers to and cannot be had, with why that is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lost {
+    /// What the event is about: the input of a run, or the output of an attempt.
+    Content(String),
+    /// What a run takes over from another one.
+    TakenOver(String),
+}
+
+impl Lost {
+    /// Why it cannot be had.
+    #[must_use]
+    pub fn why(&self) -> &str {
+        let (Self::Content(why) | Self::TakenOver(why)) = self;
+        why
+    }
+
+    /// Of what a run begins with, in words.
+    #[must_use]
+    pub fn told_of_beginning(&self) -> String {
+        match self {
+            Self::Content(why) => format!("the input of the run is lost: {why}"),
+            Self::TakenOver(why) => format!("what the run takes over from another one is lost: {why}"),
+        }
+    }
 }
 
 /// Why an attempt failed whose result is lost.

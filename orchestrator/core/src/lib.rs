@@ -19,7 +19,7 @@ mod schema;
 
 pub use config::{MAX_CONFIG_BYTES, config_errors, merged_config};
 pub use decision::{Action, Child, Decision, End, Route};
-pub use event::{Content, Event, Fact, Started, Unreadable};
+pub use event::{Content, Event, Fact, Lost, Started, Unreadable};
 pub use expression::{
     Around, Brings, Condition, Ended, ExpressionError, MAX_EXPRESSION_BYTES, Measure, Measures, References,
     Scope, Status, Template,

@@ -118,7 +118,7 @@ impl Run {
         let run = &mut self;
         let deadline = run.header.deadline;
         let step = run.step(event, |fold, at, root| match &started.lost {
-            Some(error) => fold.input_lost(at, root, error),
+            Some(lost) => fold.beginning_lost(at, root, lost),
             None => {
                 fold.decide(Action::SetTimer(Timer::Deadline, deadline));
                 fold.start(at, root);

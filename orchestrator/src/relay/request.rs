@@ -22,6 +22,8 @@ use crate::store::{self, Lost};
 
 /// The form of the subjects of what runs ask for.
 const CALLED: &str = "workflow.called.{workflow}.-.{shard}.{run}.{task}.{attempt}";
+/// After so long it is looked again whether a run is archived, before its beginning is stored.
+const LOOKED: Duration = Duration::from_secs(5);
 /// Pause before the bus is asked again.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
@@ -203,6 +205,7 @@ async fn start(
         info!(run = %request.run, "a run that nobody waits for any more is not started");
         return Ok(());
     }
+    let looked = shared.bus.moment();
     let data = match beginning(shared, lease, &mut request).await? {
         Ok(data) => data,
         // Another orchestrator may know what this one does not.
@@ -211,6 +214,14 @@ async fn start(
         }
         Err(rejection) => return reject::request(shared, lease, stored, &request, rejection).await,
     };
+    // Reading a run that is done again may take long.
+    if request.may_come_again
+        && shared.bus.moment().since(looked) > LOOKED
+        && is_archived(shared, lease, workflow(&request.target).as_ref(), &request.run).await?
+    {
+        info!(run = %request.run, "a request that comes again: its run was archived meanwhile");
+        return child::has_started(shared, lease, stored, &request).await;
+    }
     let hop = propagation::current(&Span::current()).or(hop);
     let trace = request.trace.clone().or_else(|| hop.clone());
     let correlation_id = request.correlation_id();

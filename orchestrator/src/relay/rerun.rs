@@ -216,7 +216,7 @@ async fn ended<'a>(
 /// Whether a run can be done again by a request for this workflow.
 fn fits(started: &Started, workflow: &WorkflowName, of: &RunId) -> Result<(), Stop> {
     match (&started.workflow, &started.lost) {
-        (_, Some(error)) => invalid(format!("run {of} cannot be done again: {error}")),
+        (_, Some(lost)) => invalid(format!("run {of} cannot be done again: {}", lost.told_of_beginning())),
         (None, _) => invalid(format!("run {of} is a single task: request it as before")),
         (Some(other), _) if other != workflow => invalid(format!("run {of} is one of workflow '{other}'")),
         _ => Ok(()),

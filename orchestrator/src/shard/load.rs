@@ -87,6 +87,7 @@ impl Loader {
     /// What is archived of a run. It is read after the log: what is missing in the log was archived before.
     async fn history(&self, lease: &Lease, run: &RunId) -> Option<History> {
         let bus = &self.shared.bus;
+        let _turn = self.shared.reads.short_run().await;
         let messages = lease.until_read("the history", BEHIND_PAUSE, || bus.read_history(run)).await?;
         Some(History::read(bus.namespace(), &messages))
     }

@@ -7,7 +7,7 @@ use mesh_bus::history::{Stage, is_checkpoint};
 use mesh_bus::{BusError, RunLog};
 use mesh_core::{Content, Event, Fact, Plan, Run, Started, Unreadable};
 use mesh_schemas::{StoredMessage, TaskKey};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tracing::debug;
 
 use super::checkpoint::{Found, Place};
@@ -53,6 +53,11 @@ impl Default for Reads {
 }
 
 impl Reads {
+    /// A turn to read a short run, or what is archived of one.
+    pub(super) async fn short_run(&self) -> Option<SemaphorePermit<'_>> {
+        self.short.acquire().await.ok()
+    }
+
     /// A turn to read a long run.
     pub(crate) async fn long_run(&self) -> Turn {
         Arc::clone(&self.long).acquire_owned().await.ok()
@@ -97,7 +102,7 @@ impl Loader {
             // Who asks for a run to be looked at again wants it looked at, not at what somebody wrote about it.
             Fact::Check => None,
             _ => {
-                let _turn = self.shared.reads.short.acquire().await;
+                let _turn = self.shared.reads.short_run().await;
                 bus.read_short_run(run, self.shared.checkpoint_after).await?
             }
         };

@@ -76,7 +76,7 @@ pub(super) async fn settle(
             }
         }
         Verdict::Ended(letter) => {
-            if !stands_in_the_log(bus, lease, stored).await? {
+            if !end_is_there(bus, lease, stored).await? {
                 lease.nak(Duration::ZERO).await;
                 return Err(Lost);
             }
@@ -87,7 +87,8 @@ pub(super) async fn settle(
         Verdict::Checkpoint => {
             let read = || bus.at(Stream::Events, stored.sequence);
             let found = lease.until_read("a checkpoint", BEHIND_PAUSE, read).await.ok_or(Lost)?;
-            if found.is_some() && !stands_in_the_log(bus, lease, stored).await? {
+            let frames = [Stage::Beginning, Stage::End];
+            if found.is_some() && !frames_are_there(bus, lease, stored, &frames).await? {
                 remove_checkpoint(bus, stored).await?;
             }
         }
@@ -122,22 +123,28 @@ pub(super) async fn settle(
     Ok(())
 }
 
-/// Whether the end of an event's run is in the log, or a beginning other than the event. As long as either is, a janitor will
-/// see the event.
-async fn stands_in_the_log(bus: &dyn Bus, lease: &Lease, stored: &StoredMessage) -> Result<bool, Lost> {
+/// Whether the log has the end of an event's run: as long as it has, a janitor will see the event. A beginning proves nothing, as
+/// it may have been stored again when the run was forgotten.
+async fn end_is_there(bus: &dyn Bus, lease: &Lease, stored: &StoredMessage) -> Result<bool, Lost> {
+    frames_are_there(bus, lease, stored, &[Stage::End]).await
+}
+
+/// Whether an event of one of these stages is in the log of an event's run.
+async fn frames_are_there(
+    bus: &dyn Bus,
+    lease: &Lease,
+    stored: &StoredMessage,
+    stages: &[Stage],
+) -> Result<bool, Lost> {
     let Some(run) = Subject::run_of(bus.namespace(), &stored.message.subject) else { return Ok(true) };
-    let frames_it = |other: &StoredMessage| match Stage::of(bus.namespace(), other) {
-        Stage::Beginning => other.sequence != stored.sequence,
-        Stage::Between => false,
-        Stage::End => true,
-    };
+    let is_meant = |other: &StoredMessage| stages.contains(&Stage::of(bus.namespace(), other));
     loop {
         let read = || bus.read_run_itself(&run);
         let itself = lease.until_read("the run", BEHIND_PAUSE, read).await.ok_or(Lost)?;
         // Nothing at all is also what a server says that is behind: if it is not, it has at least a checkpoint that is there.
         let is_empty = itself.events.is_empty() && !is_checkpoint(bus.namespace(), stored);
         if is_empty || itself.end >= stored.sequence {
-            return Ok(itself.events.iter().any(frames_it));
+            return Ok(itself.events.iter().any(is_meant));
         }
         if lease.is_lost() {
             return Err(Lost);

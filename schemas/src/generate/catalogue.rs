@@ -359,7 +359,7 @@ pub const EVENTS: &[EventType] = &[
         stream: Some("HISTORY"),
         writers: &[Writer::Orchestrator],
         description: "What happened in a run that has ended, or a part of it: its events as they stood in the log, which \
-                      they are removed from after this.",
+                      they are removed from after this. Each piece has a `link`, a hash of itself and of the link before it.",
         body: Body::Event(schema::<History>),
         operation: Some((Action::Receive, Role::Client)),
     },

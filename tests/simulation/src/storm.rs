@@ -127,7 +127,10 @@ impl Storm {
         let mut full = Vec::new();
         while choices.chance("full", 15) {
             let stream = choices.pick(&[Stream::Inbox, Stream::Events, Stream::Tasks]);
-            full.push((within(choices), long(choices), stream));
+            // Long enough that runs are archived and forgotten in haste.
+            let lasts = if choices.chance("full for long", 30) { 10_000..=30_000 } else { 50..=9_000 };
+            let lasts = Duration::from_millis(choices.among(lasts));
+            full.push((within(choices), lasts, stream));
         }
         let skewed = choices.chance("skew", 30);
         let is_calm = choices.chance("calm", 10);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use mesh_simulation::{Campaign, Report, Sabotage, Scenario};
 
 const README: &str = include_str!("../README.md");
+const MAIN_README: &str = include_str!("../../../README.md");
 
 /// For how long seeds are played; `make sim` plays more of them.
 const TIME: Duration = Duration::from_secs(60);
@@ -73,4 +74,6 @@ fn the_readme_says_when_a_broken_rule_shows() {
         let row = README.lines().find(|line| line.starts_with(&begin));
         assert!(row.is_some_and(|row| row.ends_with(&end)), "README.md has {row:?}, and not {begin} … {end}");
     }
+    assert_eq!(WITHIN.len(), 14);
+    assert!(MAIN_README.contains("each of fourteen rules that is broken on purpose"));
 }

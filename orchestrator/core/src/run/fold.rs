@@ -32,7 +32,7 @@ use super::hold::Hold;
 use super::state::{Closing, Failure, Frame, Outcome};
 use super::{EndState, Run, Step, TaskView};
 use crate::decision::{Action, Decision, End};
-use crate::event::{Event, Fact};
+use crate::event::{Event, Fact, Lost};
 use crate::expression::{Around, Ended, Scope};
 use crate::plan::{Block, Plan, Step as PlanStep};
 
@@ -160,9 +160,10 @@ impl Fold<'_> {
     }
 
     /// Without its input, or what it takes over, the run cannot go on.
-    pub(super) fn input_lost(&mut self, at: At<'_>, root: &mut Frame, message: &str) {
-        let error = RunError { code: code::LOST_INPUT.to_owned(), message: message.to_owned() };
-        self.end_failed(at, root, error, None, message, false);
+    pub(super) fn beginning_lost(&mut self, at: At<'_>, root: &mut Frame, lost: &Lost) {
+        let message = lost.told_of_beginning();
+        let error = RunError { code: code::LOST_INPUT.to_owned(), message: message.clone() };
+        self.end_failed(at, root, error, None, &message, false);
     }
 
     pub(super) fn timed_out(&mut self, at: At<'_>, root: &mut Frame) {

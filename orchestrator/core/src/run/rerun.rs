@@ -35,10 +35,14 @@ impl Run {
         for task in from {
             again.insert(block.index(task.as_str()).ok_or_else(|| NotRerun::NoTask(task.clone()))?);
         }
-        let went_wrong = |place: &usize| match kept.get(&block.nodes[*place].id) {
+        let kept_of = |place: usize| kept.get(&block.nodes[place].id);
+        let went_wrong = |place: &usize| match kept_of(*place) {
             Some(ended) => ended.status == Status::Failed,
-            // Where all went on without it, nothing was wrong with that.
-            None => !self.root.released.contains(place),
+            // Where all went on without it, nothing was wrong with that, nor where it had nothing to stand in for.
+            None => {
+                let rescues = block.nodes[*place].rescues.and_then(kept_of);
+                !self.root.released.contains(place) && rescues.is_none_or(|it| it.status == Status::Failed)
+            }
         };
         again.extend((0..block.nodes.len()).filter(went_wrong));
         if again.is_empty() {

@@ -127,3 +127,20 @@ fn a_task_that_stood_in_for_another_is_done_again_only_if_that_fails_again() {
     assert_eq!(again.new_work(), ["a"]);
     assert_eq!((again.done("a", json!(3)).output(), again.status("r")), (json!(3), "skipped"));
 }
+
+#[test]
+fn what_would_have_stood_in_for_what_went_well_is_no_reason_to_do_that_again() {
+    let text = "
+tasks:
+  a: {agent: worker, on_failure: {task: b}}
+  b: {agent: worker, on_failure: {task: c}}
+  c: {agent: worker}
+  d: {agent: worker, needs: [a], with: '${tasks.a.output.missing}'}
+";
+    let mut story = Story::of(text, json!({}));
+    story.done("a", json!({}));
+    assert_eq!(story.failure().1, "d", "it fails before all have been told that they are not needed");
+    let again = story.again(&[], json!({})).unwrap();
+    assert_eq!(again.new_work(), Vec::<String>::new());
+    assert_eq!(again.failure().1, "d");
+}

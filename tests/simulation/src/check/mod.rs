@@ -1,6 +1,6 @@
 //! What is seen of a simulation, and what must be true of it.
 
-mod again;
+mod begins;
 mod ends;
 mod folds;
 mod kept;
@@ -223,7 +223,7 @@ impl Observer {
     /// What must be true when all is over.
     pub(crate) fn judge(&mut self, storm: &Storm) -> Result<(), String> {
         runs::connect(self)?;
-        again::judge(self)?;
+        begins::judge(self)?;
         let workflows: BTreeMap<RunId, Option<Workflow>> =
             self.records.iter().map(|(id, record)| (*id, self.workflow(record))).collect();
         for (id, record) in &mut self.records {

@@ -58,10 +58,13 @@ fn hear(observer: &mut Observer, run: RunId) -> Result<(), String> {
         let Some((cause, outcome)) = told(&observer.namespace, event)? else { continue };
         let is_right = match &outcome {
             Err(_) if is_given_up => continue,
-            Err(error) if !has_begun => !is_known && error.code == rejection::UNKNOWN_WORKFLOW,
+            Err(error) if !has_begun => {
+                let called = around.found.called.get(&attempt).map(|(cause, _)| cause);
+                !is_known && error.code == rejection::UNKNOWN_WORKFLOW && called == Some(&cause)
+            }
             Ok(output) if has_begun && !waits => {
                 is_told_beginning = true;
-                is_beginning(observer, &cause) && *output == json!({ "run": run })
+                is_beginning(observer, &cause, run) && *output == json!({ "run": run })
             }
             _ => has_begun && waits && record.log.iter().any(|event| event.message.subject == cause),
         };
@@ -69,8 +72,11 @@ fn hear(observer: &mut Observer, run: RunId) -> Result<(), String> {
             return Err(format!("{} follows from {cause}: {outcome:?}", event.message.subject));
         }
         of_runs.push(event.message.subject.clone());
-        if waits && has_begun {
-            report = Some((cause, outcome));
+        if waits
+            && has_begun
+            && let Some((_, other)) = report.replace((cause, outcome))
+        {
+            return Err(format!("run {run} has told its task something else, too: {other:?}"));
         }
     }
     if has_begun && !waits && !is_told_beginning || !has_begun && !is_over {
@@ -87,9 +93,9 @@ fn hear(observer: &mut Observer, run: RunId) -> Result<(), String> {
     Ok(())
 }
 
-fn is_beginning(observer: &Observer, id: &str) -> bool {
+fn is_beginning(observer: &Observer, id: &str, of: RunId) -> bool {
     let subject = Subject::parse(&observer.namespace, id);
-    matches!(subject, Ok(Subject::Workflow { verb: WorkflowVerb::Started, .. }))
+    matches!(subject, Ok(Subject::Workflow { verb: WorkflowVerb::Started, run, .. }) if run == of)
 }
 
 /// What an outcome says; none if an agent says it, who can only be one that contradicts.

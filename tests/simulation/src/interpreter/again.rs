@@ -3,13 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesh_schemas::TaskId;
+use mesh_schemas::payload::{self, TakenOver};
 use serde_json::Value;
 
 use super::block::{Block, Moment, Over, Stand};
+use super::found::fits;
 use crate::workload::{Body, Measure, Measures, Often, OnFailure, Seen, Workflow, after, rescued_by};
 
 /// What a run takes over from another.
-pub(super) struct Taken {
+#[derive(Debug, Clone, PartialEq)]
+pub struct Taken {
+    /// What is seen of the tasks that went well.
     tasks: BTreeMap<TaskId, Seen>,
     skipped: BTreeSet<TaskId>,
 }
@@ -26,11 +30,11 @@ pub struct Kept {
 /// How a task of a run that has ended went.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Went {
-    /// It went well, with this output.
-    Well(Value),
+    /// It went well, and this is seen of it.
+    Well(Seen),
     /// It was skipped.
     Skipped,
-    /// A join had gone on without it, and it never ended.
+    /// Nobody wanted it, and it never ended: a join had gone on without it, or it was not needed to stand in for another.
     Spare,
     /// It failed, or did not end.
     Wrong,
@@ -80,6 +84,13 @@ fn measure(data: &Value) -> Measure {
     Measure { quality, millis: number("millis"), at: number("order") }
 }
 
+impl Taken {
+    /// The tasks that are not done again.
+    pub fn tasks(&self) -> impl Iterator<Item = &TaskId> {
+        self.tasks.keys()
+    }
+}
+
 impl<'a> Block<'a> {
     /// What a task that begins came to in the other run, if nothing that it needs went otherwise.
     pub(super) fn taken(&self, id: &TaskId, moment: &Moment<'_, 'a>) -> Option<Seen> {
@@ -116,7 +127,7 @@ impl<'a> Block<'a> {
 /// What is kept of the tasks of a run that has ended.
 pub(super) fn kept(root: &Block<'_>) -> Vec<Kept> {
     let went = |id: &TaskId| match &root.stands[id] {
-        Stand::Over(Over::Done) => Went::Well(root.seen.get(id).cloned().unwrap_or_default().output),
+        Stand::Over(Over::Done) => Went::Well(root.seen.get(id).cloned().unwrap_or_default()),
         // The run has failed with the one that it was to stand in for.
         Stand::Over(Over::Skipped)
             if rescued_by(root.tasks, id).is_some_and(|id| matches!(root.stands[id], Stand::Fallen(_))) =>
@@ -125,20 +136,22 @@ pub(super) fn kept(root: &Block<'_>) -> Vec<Kept> {
         }
         Stand::Over(Over::Skipped) => Went::Skipped,
         Stand::Over(Over::Failed) => Went::Wrong,
+        // The one that it could have stood in for did not fail.
+        Stand::Waits(_)
+            if rescued_by(root.tasks, id)
+                .is_some_and(|id| matches!(root.stands[id], Stand::Over(Over::Done | Over::Skipped))) =>
+        {
+            Went::Spare
+        }
         Stand::Waits(_) | Stand::Lives(_) | Stand::Fallen(_) if root.is_free(id) => Went::Spare,
         Stand::Waits(_) | Stand::Lives(_) | Stand::Fallen(_) => Went::Wrong,
     };
     root.tasks.keys().map(|id| Kept { task: id.clone(), went: went(id) }).collect()
 }
 
-/// The outputs that a run takes over which does another one again from some tasks on, and what was skipped; none if nothing is
-/// to be done again.
+/// What a run takes over that does another one again from some tasks on; none if nothing is to be done again.
 #[must_use]
-pub fn taken_over(
-    workflow: &Workflow,
-    kept: &[Kept],
-    from: &[TaskId],
-) -> Option<(BTreeMap<TaskId, Value>, BTreeSet<TaskId>)> {
+pub fn taken_over(workflow: &Workflow, kept: &[Kept], from: &[TaskId]) -> Option<Taken> {
     let wrong = kept.iter().filter(|kept| kept.went == Went::Wrong).map(|kept| &kept.task);
     let mut queue: Vec<&TaskId> = wrong.chain(from).collect();
     let mut again = BTreeSet::new();
@@ -157,10 +170,28 @@ pub fn taken_over(
     let (mut tasks, mut skipped) = (BTreeMap::new(), BTreeSet::new());
     for Kept { task, went } in kept {
         match went {
-            Went::Well(output) if !again.contains(task) => drop(tasks.insert(task.clone(), output.clone())),
+            Went::Well(seen) if !again.contains(task) => drop(tasks.insert(task.clone(), seen.clone())),
             Went::Skipped => drop(skipped.insert(task.clone())),
             _ => {}
         }
     }
-    Some((tasks, skipped))
+    Some(Taken { tasks, skipped })
+}
+
+/// Whether a run takes over what it should. What nobody asks for of a task need not be there.
+#[must_use]
+pub fn fits_taken_over(expected: &Taken, found: &TakenOver) -> bool {
+    let fits_seen = |expected: &Seen, found: &payload::Taken| {
+        let measures = found.measures.as_ref().map(measures);
+        fits(&expected.output, &found.output)
+            && found.iterations.as_ref().is_none_or(|found| fits(&expected.iterations, found))
+            && measures.is_none_or(|found| found == expected.measures)
+    };
+    expected.skipped == found.skipped
+        && expected.tasks.keys().eq(found.tasks.keys())
+        && expected
+            .tasks
+            .values()
+            .zip(found.tasks.values())
+            .all(|(expected, found)| fits_seen(expected, found))
 }

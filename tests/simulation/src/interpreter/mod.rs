@@ -36,7 +36,7 @@ use serde_json::Value;
 
 use crate::workload::Workflow;
 
-pub use again::{Kept, Went, taken_over};
+pub use again::{Kept, Taken, Went, fits_taken_over, taken_over};
 pub use expected::{Called, Decided, End, Ended, Expected, Pause, Report, Route, UNTOLD, Wait, Work};
 pub use found::{Found, FoundEnd, fits};
 

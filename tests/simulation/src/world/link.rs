@@ -12,13 +12,11 @@ use mesh_bus::{
     BootInstant, Bus, BusError, ConsumerSpec, Deliveries, Entry, Fill, Flow, Follow, From, Health, Instance,
     OwnedObjects, Publish, PublishError, Report, RunLog, Service, Stored, Subscription, Watch,
 };
-use mesh_schemas::payload::parent_signal;
-use mesh_schemas::{
-    Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, StoredMessage, Subject, TaskVerb, Timer,
-};
+use mesh_schemas::{Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, StoredMessage};
 use tokio::time::sleep;
 
 use super::doubles;
+use super::dropped;
 use super::party::{Kind, Party};
 use super::reads;
 use super::receiver::Receiver;
@@ -45,24 +43,6 @@ impl Link {
         Ok(())
     }
 
-    fn is_history(&self, publish: &Publish) -> bool {
-        let subject = Subject::parse(self.namespace(), &publish.message.subject);
-        matches!(subject, Ok(Subject::History { .. } | Subject::LateHistory { .. }))
-    }
-
-    /// Whether a message is to be taken for stored, and is not.
-    fn is_dropped(&self, publish: &Publish) -> bool {
-        let subject = Subject::parse(self.namespace(), &publish.message.subject);
-        match (self.party().world.sabotage, subject) {
-            (Some(Sabotage::NoDeadline), Ok(Subject::TimerSet { timer: Timer::Deadline, .. })) => true,
-            (Some(Sabotage::NoCancelWithin), Ok(Subject::Signalled { id, .. })) => id == parent_signal(),
-            (Some(Sabotage::NoReport), Ok(Subject::Task { verb: TaskVerb::Completed, .. })) => {
-                self.party().kind == Kind::Orchestrator
-            }
-            _ => false,
-        }
-    }
-
     /// Stores a message, and lets the observer see it as soon as it stands there.
     pub(super) async fn store(party: &Party, publish: Publish) -> Result<Stored, PublishError> {
         let once = publish.once && party.world.sabotage != Some(Sabotage::FactsRepeat);
@@ -72,7 +52,7 @@ impl Link {
             let time = party.bus.now();
             // What a run came to may be contradicted, too.
             let is_made = party.kind == Kind::Agent
-                || party.kind == Kind::Orchestrator && Self::is_completed(party, &message);
+                || party.kind == Kind::Orchestrator && dropped::is_completed(party, &message);
             if is_made && party.happens(party.world.storm.contradicted) {
                 doubles::contradict(party, &message);
             }
@@ -82,11 +62,6 @@ impl Link {
             party.world.observe(|observer| observer.stored(whole.unwrap_or(stored)));
         }
         stored
-    }
-
-    fn is_completed(party: &Party, message: &Message) -> bool {
-        let subject = Subject::parse(party.bus.namespace(), &message.subject);
-        matches!(subject, Ok(Subject::Task { verb: TaskVerb::Completed, .. }))
     }
 
     /// Removes a message, and lets the observer see what that was.
@@ -155,11 +130,8 @@ impl Bus for Link {
     async fn publish(&self, publish: Publish) -> Result<Stored, PublishError> {
         let (party, storm) = (self.party(), &self.party().world.storm);
         party.step().await;
-        if self.is_dropped(&publish) {
-            return Ok(Stored::Now(0));
-        }
-        if party.world.sabotage == Some(Sabotage::NoHistory) && self.is_history(&publish) {
-            return Ok(Stored::Now(1));
+        if let Some(sequence) = dropped::taken_for_stored(party, &publish) {
+            return Ok(Stored::Now(sequence));
         }
         if party.happens(storm.refused) {
             return Err(PublishError::Retry("the server is busy".to_owned()));

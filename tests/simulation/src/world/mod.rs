@@ -3,6 +3,7 @@
 mod agents;
 mod clients;
 mod doubles;
+mod dropped;
 mod link;
 mod orchestrators;
 mod party;

@@ -94,6 +94,9 @@ fn print(state: &RunState, left_out: usize) -> anyhow::Result<()> {
         let taken = if tasks.is_empty() { "nothing".to_owned() } else { tasks.join(", ") };
         output::line(&format!("rerun    of {of}; taken over: {taken}"))?;
     }
+    if let Some(why) = &state.taken_over_lost {
+        output::line(&format!("rerun    what it takes over is lost: {why}"))?;
+    }
     output::line(&format!("started  {}", exact(state.started)))?;
     if let (Some(ended), Some(duration_ms)) = (state.ended, state.duration_ms) {
         output::line(&format!("ended    {} ({})", exact(ended), text::took(duration_ms)))?;

@@ -284,9 +284,11 @@ impl Planner {
                 key.task, task.status
             ));
         }
-        if let Some(error) = &state.input_lost {
+        let (input, taken_over) = (&state.input_lost, &state.taken_over_lost);
+        let taken_over = taken_over.as_ref().map(|why| ("what it takes over", why));
+        if let Some((what, error)) = input.as_ref().map(|why| ("the input", why)).or(taken_over) {
             return refuse(format!(
-                "the input of run {run} is lost ({error}), so it cannot begin again: `mesh start` begins a run with another; \
+                "{what} of run {run} is lost ({error}), so it cannot begin again: `mesh start` begins a run with another; \
                  then `mesh dead drop {number}`"
             ));
         }

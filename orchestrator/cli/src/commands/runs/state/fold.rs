@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use mesh_bus::RunOutcome;
-use mesh_core::{Action, Decision, Event, Fact, Plan, Run, Started, Step, TaskView};
+use mesh_core::{Action, Decision, Event, Fact, Lost, Plan, Run, Started, Step, TaskView};
 use mesh_schemas::payload::{TaskAssigned, TaskProgress, TaskReleased, child_run};
 use mesh_schemas::{
     AgentId, Attempt, Capability, Namespace, Shards, StoredMessage, Subject, TaskId, TaskKey, Timer,
@@ -51,7 +51,14 @@ impl RunState {
             correlation_id: fold.header.correlation_id.clone(),
             input: data.input.clone(),
             config: data.config.clone(),
-            input_lost: started.lost.clone(),
+            input_lost: match &started.lost {
+                Some(Lost::Content(why)) => Some(why.clone()),
+                _ => None,
+            },
+            taken_over_lost: match &started.lost {
+                Some(Lost::TakenOver(why)) => Some(why.clone()),
+                _ => None,
+            },
             output: None,
             output_lost: None,
             error: None,
@@ -82,7 +89,7 @@ impl RunState {
         if state.fold.is_paused() {
             state.status = RunStatus::Paused;
         }
-        if state.input_lost.is_none() {
+        if !state.has_lost_beginning() {
             state.stand(&step.changed);
         }
         state.decided(&step);

@@ -51,13 +51,18 @@ impl RunState {
     /// Whether the rules lead elsewhere than the run went, as something is lost that was there then.
     pub(crate) fn is_misled(&self) -> bool {
         let went_on = self.results.has_outcomes || !self.ended_without_input();
-        self.input_lost.is_some() && went_on || !self.results.lost.is_subset(&self.results.given_up)
+        self.has_lost_beginning() && went_on || !self.results.lost.is_subset(&self.results.given_up)
     }
 
-    /// Whether it ended because its input is lost.
+    /// Whether its input is lost, or what it takes over.
+    pub(crate) fn has_lost_beginning(&self) -> bool {
+        self.input_lost.is_some() || self.taken_over_lost.is_some()
+    }
+
+    /// Whether it ended because its input is lost, or what it takes over.
     pub(super) fn ended_without_input(&self) -> bool {
         let Some(RunOutcome::Failed(failed)) = &self.outcome else { return false };
-        self.input_lost.is_some() && failed.task.is_none() && failed.error.code == code::LOST_INPUT
+        self.has_lost_beginning() && failed.task.is_none() && failed.error.code == code::LOST_INPUT
     }
 
     /// Takes over how its tasks stood from the work that it asked for and from what came of that, whatever the rules say.

@@ -88,6 +88,9 @@ pub(crate) struct RunState {
     /// Why its input cannot be had any more, if it cannot; null stands in its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) input_lost: Option<String>,
+    /// Why what it takes over from another run cannot be had any more, if it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) taken_over_lost: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) output: Option<Value>,
     /// Why its output cannot be had any more, if it cannot.
