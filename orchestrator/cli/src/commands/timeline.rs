@@ -69,8 +69,8 @@ impl Timeline {
         let messages = bus.read_history(&run).await?;
         if messages.is_empty() {
             let message = format!(
-                "run {run} is not archived, so there is no chain to follow: that is done some time after it has ended (`mesh \
-                 orchestrator --retention`)"
+                "run {run} is not archived, so there is no chain to follow: that is done some time after it has ended (`--grace` of \
+                 orchestrators)"
             );
             return Err(Failure::new(ErrorCode::UnknownObject, message).into());
         }
