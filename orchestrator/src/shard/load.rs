@@ -168,7 +168,12 @@ impl Loader {
 /// Whether an event is so young that its run cannot have been archived. A consumer that somebody deleted and that was made
 /// anew delivers old events as if for the first time.
 pub(super) fn is_new(shared: &Shared, event: &Event) -> bool {
-    shared.bus.now() - event.time < spared(shared, NEW)
+    is_young(shared.bus.now() - event.time, spared(shared, NEW))
+}
+
+/// Whether something is younger than this. By a clock that is far off, nothing is.
+fn is_young(age: TimeDelta, than: TimeDelta) -> bool {
+    age.abs() < than
 }
 
 /// This time or, if that is shorter, the one for which runs that have ended are left alone.
@@ -193,4 +198,23 @@ pub(super) fn begin(
     pace.folded(event, bytes, &run);
     let cached = Cached { run, begin: sequence, upto: sequence, covered: 0, pace, ended: None, bytes };
     (cached, Verdict::Store { header, decisions: step.decisions, letter: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_a_clock_that_is_far_off_nothing_is_young() {
+        let (zero, second, spared) = (TimeDelta::zero(), TimeDelta::seconds(1), TimeDelta::seconds(30));
+        assert!(is_young(second, spared) && is_young(-second, spared), "clocks differ a little");
+        for (age, than) in [
+            (TimeDelta::minutes(45), spared),
+            (-TimeDelta::minutes(45), spared),
+            (-second, zero),
+            (zero, zero),
+        ] {
+            assert!(!is_young(age, than), "{age} {than}");
+        }
+    }
 }
