@@ -90,7 +90,7 @@ pub(super) async fn is_wanted(
     target: &Target,
 ) -> Result<bool, Lost> {
     let Some(key) = key(parent, target).filter(|_| parent.wait) else { return Ok(true) };
-    if lease.delivered <= 1 && shared.bus.now() - stored.time < OLD {
+    if lease.delivered <= 1 && (shared.bus.now() - stored.time).abs() < OLD {
         return Ok(true);
     }
     let bus = &*shared.bus;
