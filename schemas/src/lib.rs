@@ -36,8 +36,8 @@ pub use trace::TraceContext;
 
 /// Version of the rules by which a run is folded, pinned in `workflow.started`.
 ///
-/// It grows when the same log would lead to other decisions; an orchestrator leaves runs of a newer version
-/// to those that know it.
+/// It grows when the same log would lead to other decisions than by the rules of a release; an orchestrator leaves runs of a newer
+/// version to those that know it.
 pub const RULES_VERSION: u32 = 1;
 
 /// Largest JSON text, in bytes, that the input or output of a task or a run may have: everyone who handles it holds it in
