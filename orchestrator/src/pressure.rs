@@ -20,10 +20,9 @@ const FILLING: u64 = 750;
 pub const NEARLY_FULL: u64 = 900;
 /// Below so many it is not any more: far enough from the former that requests do not come in dribs and drabs.
 pub const ROOM: u64 = 850;
-/// How often to look, where something bounds the log and where nothing does so far.
-const PERIODS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(3));
-/// Longest time that a look may take. With the longest period it is less than [`STALE`], so a look is stale only where none
-/// succeeds.
+/// How often to look, also where nothing bounds the log: somebody may set a limit.
+const PERIOD: Duration = Duration::from_secs(2);
+/// Longest time that a look may take. With the period it is less than [`STALE`], so a look is stale only where none succeeds.
 const LOOK: Duration = Duration::from_secs(3);
 /// For how long the log has to be nearly full until runs are forgotten at once: longer than [`STALE`], so by then all
 /// orchestrators have seen it, or know that they have not looked.
@@ -44,7 +43,6 @@ pub(crate) struct Pressure {
     pub(crate) is_filling: watch::Receiver<bool>,
     /// What was seen of the log.
     seen: watch::Receiver<Seen>,
-    clock: Arc<dyn Bus>,
     /// Whether it was nearly full for a while, and fills up still.
     pub(crate) needs_room: watch::Receiver<bool>,
     /// Whether the log is nearly full.
@@ -76,7 +74,7 @@ struct Seen {
 
 impl Pressure {
     /// Before the first look, nothing is taken.
-    pub(crate) fn new(clock: &Arc<dyn Bus>) -> (Gauge, Self) {
+    pub(crate) fn new() -> (Gauge, Self) {
         let (is_filling, filling_seen) = watch::channel(false);
         let (seen, last_seen) = watch::channel(Seen::default());
         let (needs_room, need_seen) = watch::channel(false);
@@ -85,7 +83,6 @@ impl Pressure {
         let pressure = Self {
             is_filling: filling_seen,
             seen: last_seen,
-            clock: Arc::clone(clock),
             needs_room: need_seen,
             is_nearly_full: nearly_full_seen,
             budget: budget_seen,
@@ -97,9 +94,8 @@ impl Pressure {
 
     /// Whether the log fills up, or may have done so lately: runs may have been archived and forgotten as soon as they had ended,
     /// by other orchestrators, too.
-    pub(crate) fn may_have_filled(&self) -> bool {
+    pub(crate) fn may_have_filled(&self, now: BootInstant) -> bool {
         let Seen { look, filled } = *self.seen.borrow();
-        let now = self.clock.moment();
         let is_stale = look.is_none_or(|look| now.since(look) > STALE);
         is_stale || filled.is_some_and(|filled| now.since(filled) < LATELY)
     }
@@ -120,32 +116,30 @@ impl Pressure {
 
 /// Looks until `stop`, and says how full the log is.
 pub(crate) async fn watch(bus: Arc<dyn Bus>, mut gauge: Gauge, stop: CancellationToken) {
-    let (often, seldom) = PERIODS;
     let mut is_blind = false;
     loop {
-        let (mut period, begun) = (often, bus.moment());
+        let begun = bus.moment();
         let look = tokio::time::timeout(LOOK, bus.fill()).await;
-        let failed = match look {
-            Ok(Ok(fill)) => {
+        match look
+            .map_err(|_| format!("no answer within {LOOK:?}"))
+            .and_then(|fill| fill.map_err(|error| error.to_string()))
+        {
+            Ok(fill) => {
                 is_blind = false;
                 gauge.tell(begun, fill.as_ref());
-                period = if fill.is_some() { often } else { seldom };
-                None
             }
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some(format!("no answer within {LOOK:?}")),
-        };
-        if let Some(error) = failed {
-            if !is_blind {
-                warn!(error, "how full the log is cannot be seen: requests are taken however full it is");
+            Err(error) => {
+                if !is_blind {
+                    warn!(error, "how full the log is cannot be seen: requests are taken however full it is");
+                }
+                is_blind = true;
+                gauge.cannot_tell();
             }
-            is_blind = true;
-            gauge.cannot_tell();
         }
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(period) => {}
+            () = tokio::time::sleep(PERIOD) => {}
         }
     }
 }

@@ -137,7 +137,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// What an orchestrator has that has just begun, and has seen the log so full.
     pub(crate) fn of(bus: &Arc<dyn Bus>, fill: Option<&mesh_bus::Fill>) -> Self {
-        let (mut gauge, pressure) = Pressure::new(bus);
+        let (mut gauge, pressure) = Pressure::new();
         gauge.tell(bus.moment(), fill);
         Self {
             bus: Arc::clone(bus),
@@ -204,7 +204,7 @@ pub async fn run_observed(
 ) -> Result<(), OrchestratorError> {
     bus.set_up(&options.topology).await?;
     let shards = bus.shards().await?;
-    let (gauge, pressure) = Pressure::new(&bus);
+    let (gauge, pressure) = Pressure::new();
     let shared = Arc::new(Shared {
         definitions: Definitions::new(Arc::clone(&bus)),
         bus: Arc::clone(&bus),

@@ -6,7 +6,7 @@ use std::fmt;
 use mesh_schemas::payload::{Archived, Chain};
 use mesh_schemas::{Namespace, RunId, StoredMessage, Subject};
 
-use super::part;
+use super::{is_end, part};
 
 /// What an audit of the history of a run has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub enum Fault {
         /// What stands behind them.
         before: Place,
     },
-    /// The last part is not there, so that nobody can tell what is missing at the end.
+    /// The last part is not there, or the end of the run, so that nobody can tell what is missing.
     Cut,
 }
 
@@ -64,13 +64,17 @@ pub struct Place {
 pub fn audit(namespace: &Namespace, run: &RunId, messages: &[StoredMessage]) -> Audit {
     let (mut main, mut late, mut is_complete) = (Vec::new(), Vec::new(), false);
     for (subject, data) in messages.iter().filter_map(|stored| part(namespace, stored)) {
-        if let Subject::LateHistory { .. } = subject {
-            late.extend(data.events);
-        } else {
-            is_complete |= data.complete;
-            main.extend(data.events);
+        match subject {
+            // It came for a run whose history is gone, before the run began again.
+            Subject::LateHistory { .. } if main.is_empty() => {}
+            Subject::LateHistory { .. } => late.extend(data.events),
+            _ => {
+                is_complete |= data.complete;
+                main.extend(data.events);
+            }
         }
     }
+    is_complete &= main.iter().any(|piece| is_end_of_run(namespace, piece));
     let mut faults = Vec::new();
     let mut links: BTreeMap<u64, &Archived> = BTreeMap::new();
     let mut highest = 0;
@@ -114,6 +118,11 @@ pub fn audit(namespace: &Namespace, run: &RunId, messages: &[StoredMessage]) -> 
     Audit { pieces: end.length, late: seen.len() as u64, head: end.head, faults }
 }
 
+fn is_end_of_run(namespace: &Namespace, piece: &Archived) -> bool {
+    let subject = Subject::parse(namespace, &piece.subject);
+    matches!(subject, Ok(Subject::Workflow { verb, .. }) if is_end(verb))
+}
+
 /// Whether a piece is linked to the head of a chain. Where the one before it is missing, nobody can tell.
 fn fits(chain: Option<&Chain>, piece: &Archived) -> bool {
     chain.is_none_or(|chain| piece.link == Some(chain.link(piece)))
@@ -152,7 +161,7 @@ impl fmt::Display for Fault {
                 let after = after.as_ref().map_or_else(|| "the beginning".to_owned(), ToString::to_string);
                 write!(f, "{which} missing, between {after} and {before}")
             }
-            Self::Cut => f.write_str("the last part of the history is missing"),
+            Self::Cut => f.write_str("the end of the history is missing"),
         }
     }
 }

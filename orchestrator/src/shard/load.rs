@@ -178,7 +178,11 @@ fn is_young(age: TimeDelta, than: TimeDelta) -> bool {
 
 /// This time or, if that is shorter, the one for which runs that have ended are left alone.
 pub(super) fn spared(shared: &Shared, time: Duration) -> TimeDelta {
-    let grace = if shared.pressure.may_have_filled() { Duration::ZERO } else { shared.retention.grace };
+    let grace = if shared.pressure.may_have_filled(shared.bus.moment()) {
+        Duration::ZERO
+    } else {
+        shared.retention.grace
+    };
     TimeDelta::from_std(grace.min(time)).unwrap_or_default()
 }
 

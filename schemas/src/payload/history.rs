@@ -106,8 +106,9 @@ impl Chain {
     #[must_use]
     pub fn link(&self, piece: &Archived) -> Digest {
         // A map of JSON has its keys in order, and of numbers there are whole ones only.
-        let canonical = serde_json::to_value(Archived { link: None, ..piece.clone() });
-        Digest::of(format!("{}\n{}", self.head, canonical.unwrap_or_default()).as_bytes())
+        let mut canonical = serde_json::to_value(piece).unwrap_or_default();
+        canonical.as_object_mut().into_iter().for_each(|members| drop(members.remove("link")));
+        Digest::of(format!("{}\n{canonical}", self.head).as_bytes())
     }
 }
 

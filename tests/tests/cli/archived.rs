@@ -7,7 +7,7 @@ use mesh_bus::Bus as _;
 use mesh_bus::topology::Stream;
 use mesh_orchestrator::{Options, Retention};
 use mesh_schemas::RunId;
-use mesh_tests::{TestServer, World, patiently};
+use mesh_tests::{Running, TestServer, World, patiently};
 use serde_json::{Value, json};
 
 use crate::support::Person;
@@ -41,7 +41,7 @@ fn forget_notes(told: &mut Value) {
     }
 }
 
-pub(crate) async fn until_left(world: &World, run: RunId, count: usize) -> Result<()> {
+async fn until_left(world: &World, run: RunId, count: usize) -> Result<()> {
     let mut looks = tokio::time::interval(Duration::from_millis(20));
     let looking = async {
         while world.bus.read_run(&run).await?.events.len() != count {
@@ -52,30 +52,53 @@ pub(crate) async fn until_left(world: &World, run: RunId, count: usize) -> Resul
     patiently("the run to be archived", looking).await?
 }
 
+/// A run of the tour that has ended, and whose orchestrator is gone.
+pub(crate) struct Ended {
+    _server: TestServer,
+    pub(crate) world: World,
+    pub(crate) person: Person,
+    pub(crate) agent: Running,
+    pub(crate) run: RunId,
+}
+
+impl Ended {
+    pub(crate) async fn new() -> Result<Self> {
+        let server = TestServer::start()?;
+        let world = World::on(&server.url()).await?;
+        let person = Person::of(&world)?;
+        let orchestrator = world.orchestrator().await?;
+        let (agent, gate) = worker(&world).await?;
+        gate.open_for_good();
+        world.apply(TOUR).await?;
+        let run = world.start("tour", json!({})).await?;
+        world.ended(run).await?;
+        orchestrator.stop().await?;
+        Ok(Self { _server: server, world, person, agent, run })
+    }
+
+    /// Has the run archived by an orchestrator that forgets it so many seconds after its end, until so many of its events are left in
+    /// the log.
+    pub(crate) async fn archive(&self, requests: u64, left: usize) -> Result<()> {
+        let retention = Retention { grace: Duration::ZERO, requests: Duration::from_secs(requests) };
+        let orchestrator = self.world.orchestrator_with(Options { retention, ..Options::default() }).await?;
+        until_left(&self.world, self.run, left).await?;
+        orchestrator.stop().await
+    }
+}
+
 #[tokio::test]
 async fn an_archived_run_is_told_of_like_any_other() -> Result<()> {
-    let server = TestServer::start()?;
-    let world = World::on(&server.url()).await?;
-    let person = Person::of(&world)?;
-    let orchestrator = world.orchestrator().await?;
-    let (agent, gate) = worker(&world).await?;
-    gate.open_for_good();
-    world.apply(TOUR).await?;
-    let run = world.start("tour", json!({})).await?;
-    world.ended(run).await?;
-    let before = told(&person, run).await?;
+    let ended = Ended::new().await?;
+    let (person, run) = (&ended.person, ended.run);
+    let before = told(person, run).await?;
     assert!(before[0].as_array().is_some_and(|events| events.len() > 5), "{:#}", before[0]);
-    orchestrator.stop().await?;
 
     for (requests, left) in [(60, 2), (1, 0)] {
-        let retention = Retention { grace: Duration::ZERO, requests: Duration::from_secs(requests) };
-        let orchestrator = world.orchestrator_with(Options { retention, ..Options::default() }).await?;
-        until_left(&world, run, left).await?;
-        let after = told(&person, run).await?;
+        ended.archive(requests, left).await?;
+        let after = told(person, run).await?;
         for (before, after) in before.iter().zip(&after) {
             assert_eq!(before, after, "with {left} events left in the log");
         }
-        orchestrator.stop().await?;
     }
     let shown = person.says(&["runs", "show", "@last"]).await?.well()?;
     assert!(shown.contains("\narchived\n"), "{shown}");
@@ -89,7 +112,7 @@ async fn an_archived_run_is_told_of_like_any_other() -> Result<()> {
     let tested =
         person.says(&["workflow", "test", &tour.to_string_lossy(), "--against", "last:1"]).await?.well()?;
     assert!(tested.contains("1 run: 1 same"), "{tested}");
-    agent.stop().await
+    ended.agent.stop().await
 }
 
 /// The server drops the oldest histories where they are limited, and it may be that of a run whose end is still known.

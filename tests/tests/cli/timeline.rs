@@ -1,17 +1,12 @@
 //! `mesh timeline`: all that happened in a run, with what led to it, and the chain of its history.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result};
 use async_nats::jetstream;
 use mesh_bus::topology::Stream;
-use mesh_orchestrator::{Options, Retention};
-use mesh_tests::{TestServer, World};
+use mesh_tests::World;
 use serde_json::{Value, json};
 
-use crate::archived::until_left;
-use crate::support::Person;
-use crate::worker::{TOUR, worker};
+use crate::archived::Ended;
 
 fn entries(said: &str) -> Result<Vec<Value>> {
     said.lines().map(|line| serde_json::from_str(line).context("a line of JSON")).collect()
@@ -33,16 +28,11 @@ async fn rewrite(world: &World, change: impl FnOnce(&mut Vec<Value>)) -> Result<
 
 #[tokio::test]
 async fn everything_has_its_place_and_its_cause_and_whatever_was_altered_is_named() -> Result<()> {
-    let server = TestServer::start()?;
-    let world = World::on(&server.url()).await?;
-    let person = Person::of(&world)?;
-    let orchestrator = world.orchestrator().await?;
-    let (agent, gate) = worker(&world).await?;
-    gate.open_for_good();
-    world.apply(TOUR).await?;
-    let run = world.start("tour", json!({})).await?;
-    world.ended(run).await?;
-    let id = run.to_string();
+    let ended = Ended::new().await?;
+    let (world, person, id) = (&ended.world, &ended.person, ended.run.to_string());
+    let nobody = format!("0.{}", "00000000-0000-5000-8000-000000000000");
+    let unknown = person.says(&["timeline", &nobody]).await?;
+    assert!(unknown.code == 1 && unknown.err.contains("the log has no run"), "{unknown:?}");
 
     let told = entries(&person.says(&["timeline", &id, "-o", "json"]).await?.well()?)?;
     let numbers: Vec<u64> = told.iter().filter_map(|entry| entry["number"].as_u64()).collect();
@@ -57,10 +47,7 @@ async fn everything_has_its_place_and_its_cause_and_whatever_was_altered_is_name
     let early = person.says(&["timeline", &id, "--verify"]).await?;
     assert!(early.code == 1 && early.err.contains("is not archived"), "{early:?}");
 
-    orchestrator.stop().await?;
-    let retention = Retention { grace: Duration::ZERO, requests: Duration::from_secs(3_600) };
-    let orchestrator = world.orchestrator_with(Options { retention, ..Options::default() }).await?;
-    until_left(&world, run, 2).await?;
+    ended.archive(3_600, 2).await?;
     let verified = person.says(&["timeline", &id, "--verify", "-o", "json"]).await?.well()?;
     let last = entries(&verified)?.pop().context("a line")?;
     let (pieces, head) = (&last["verified"]["pieces"], last["verified"]["head"].as_str().context("a link")?);
@@ -71,7 +58,7 @@ async fn everything_has_its_place_and_its_cause_and_whatever_was_altered_is_name
     assert!(other.code == 1 && other.err.contains("and not sha256:00"), "{other:?}");
 
     let mut subject = String::new();
-    rewrite(&world, |events| {
+    rewrite(world, |events| {
         subject = events[2]["subject"].as_str().unwrap_or_default().to_owned();
         events[2]["time"] = json!("2026-01-01T00:00:00Z");
     })
@@ -79,9 +66,8 @@ async fn everything_has_its_place_and_its_cause_and_whatever_was_altered_is_name
     let altered = person.says(&["timeline", &id, "--verify"]).await?;
     assert!(altered.code == 1 && altered.err.contains("MESH-409"), "{altered:?}");
     assert!(altered.err.contains(&subject) && altered.err.contains("was changed"), "{altered:?}");
-    rewrite(&world, |events| drop(events.remove(1))).await?;
+    rewrite(world, |events| drop(events.remove(1))).await?;
     let altered = person.says(&["timeline", &id, "--verify"]).await?;
     assert!(altered.err.contains("number 2 of the history is missing"), "{altered:?}");
-    orchestrator.stop().await?;
-    agent.stop().await
+    ended.agent.stop().await
 }

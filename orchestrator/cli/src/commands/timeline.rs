@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -8,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::events::{self, Placed, Shown};
+use super::runs::unknown;
 use crate::connection::Connection;
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -56,12 +58,15 @@ struct Entries {
 
 impl Timeline {
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
-        let bus = connection.connect().await?;
-        let run = self.run.resolve(&bus).await?;
+        let bus: Arc<dyn Bus> = Arc::new(connection.connect().await?);
+        let run = self.run.resolve(&*bus).await?;
         let mut entries = Entries::default();
-        events::each_of_run(&bus, run, async |event| entries.show(bus.namespace(), &event, self.output))
-            .await?;
-        if self.verify { self.verified(&bus, run).await } else { Ok(Outcome::Done) }
+        let show = async |event| entries.show(bus.namespace(), &event, self.output);
+        events::each_of_run(&*bus, run, show).await?;
+        if entries.first.is_none() {
+            return Err(unknown(bus, run).await);
+        }
+        if self.verify { self.verified(&*bus, run).await } else { Ok(Outcome::Done) }
     }
 
     /// Says whether the history is as it was archived.

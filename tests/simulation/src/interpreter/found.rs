@@ -175,8 +175,7 @@ fn is_end(ended: &Ended, found: &FoundEnd) -> bool {
 }
 
 /// Whether data is as it should be, where words are left open.
-#[must_use]
-pub fn fits(right: &Value, found: &Value) -> bool {
+pub(super) fn fits(right: &Value, found: &Value) -> bool {
     match (right, found) {
         (Value::String(right), Value::String(found)) if right.contains(UNTOLD) => fits_text(right, found),
         (Value::Array(right), Value::Array(found)) => {

@@ -38,7 +38,7 @@ use crate::workload::Workflow;
 
 pub use again::{Kept, Taken, Went, fits_taken_over, taken_over};
 pub use expected::{Called, Decided, End, Ended, Expected, Pause, Report, Route, UNTOLD, Wait, Work};
-pub use found::{Found, FoundEnd, fits};
+pub use found::{Found, FoundEnd};
 
 use block::Block;
 use hold::Hold;

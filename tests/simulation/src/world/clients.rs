@@ -13,6 +13,8 @@ use super::link::Link;
 use super::party::{Kind, Party};
 use crate::workload::{self, Again, Run, Says, Sending, Signal};
 
+/// How often whoever wants a run done again looks whether it has ended.
+const LOOK: Duration = Duration::from_millis(700);
 /// How often somebody looks whether runs stand.
 const ATTENTION: Duration = Duration::from_secs(9);
 
@@ -53,7 +55,7 @@ pub(super) async fn again(world: Arc<World>, place: usize) {
     let link = Link(Party::new(&world, Kind::Client, 3_000_000 + place as u64));
     let of = run.id(world.shards);
     while !world.observer().has_ended(&of) {
-        sleep(Duration::from_millis(700)).await;
+        sleep(LOOK).await;
     }
     let rerun = Some(Rerun { of, from: from.iter().cloned().collect() });
     let (id, input) = (run.request_again(), input.clone());

@@ -117,10 +117,14 @@ pub(crate) async fn of_run(
     output: Output,
     mut give: impl FnMut(&str) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    each_of_run(bus, run, async |event| give(&print::rendered(bus.namespace(), &event, output)?)).await
+    each_of_run(bus, run, async |mut event| {
+        event.stored = log::whole_message(bus, event.stored).await?;
+        give(&print::rendered(bus.namespace(), &event, output)?)
+    })
+    .await
 }
 
-/// Gives every event of a run that there is, in order and with all of its data.
+/// Gives every event of a run that there is, in order, as it is stored.
 pub(crate) async fn each_of_run(
     bus: &dyn Bus,
     run: RunId,
@@ -130,9 +134,8 @@ pub(crate) async fn each_of_run(
     let mut selection = Selection::new(bus, Some(run), None, None).await?;
     let mut events = Merged::new(bus, &selection.filters(namespace), From::Begin).await?;
     let mut archived = WithArchived::read(bus, &run, &mut events, From::Begin).await?;
-    while let Some(mut event) = archived.next(&mut events).await? {
+    while let Some(event) = archived.next(&mut events).await? {
         if selection.takes(namespace, &event) {
-            event.stored = log::whole_message(bus, event.stored).await?;
             give(event).await?;
         }
     }

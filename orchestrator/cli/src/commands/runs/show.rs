@@ -51,7 +51,7 @@ impl Show {
 }
 
 /// Why the log has no run of that id.
-pub(super) async fn unknown(bus: Arc<dyn Bus>, run: RunId) -> anyhow::Error {
+pub(crate) async fn unknown(bus: Arc<dyn Bus>, run: RunId) -> anyhow::Error {
     let failure = |message: String| Failure::new(ErrorCode::UnknownRun, message).into();
     let look = async { RunWaiter::new(bus, run).await?.look().await };
     match look.await {

@@ -284,9 +284,7 @@ impl Planner {
                 key.task, task.status
             ));
         }
-        let (input, taken_over) = (&state.input_lost, &state.taken_over_lost);
-        let taken_over = taken_over.as_ref().map(|why| ("what it takes over", why));
-        if let Some((what, error)) = input.as_ref().map(|why| ("the input", why)).or(taken_over) {
+        if let Some((what, error)) = state.lost_beginning() {
             return refuse(format!(
                 "{what} of run {run} is lost ({error}), so it cannot begin again: `mesh start` begins a run with another; \
                  then `mesh dead drop {number}`"

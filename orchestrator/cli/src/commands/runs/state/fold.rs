@@ -33,6 +33,11 @@ impl RunState {
             // What became of them is told by its end.
             tasks.iter_mut().for_each(|task| task.status = "pending");
         }
+        let (input_lost, taken_over_lost) = match started.lost.clone() {
+            Some(Lost::Content(why)) => (Some(why), None),
+            Some(Lost::TakenOver(why)) => (None, Some(why)),
+            None => (None, None),
+        };
         let mut state = Self {
             run: event.run,
             target: RunTarget { workflow: started.workflow.clone(), capability: data.capability.clone() },
@@ -51,14 +56,8 @@ impl RunState {
             correlation_id: fold.header.correlation_id.clone(),
             input: data.input.clone(),
             config: data.config.clone(),
-            input_lost: match &started.lost {
-                Some(Lost::Content(why)) => Some(why.clone()),
-                _ => None,
-            },
-            taken_over_lost: match &started.lost {
-                Some(Lost::TakenOver(why)) => Some(why.clone()),
-                _ => None,
-            },
+            input_lost,
+            taken_over_lost,
             output: None,
             output_lost: None,
             error: None,
@@ -89,7 +88,7 @@ impl RunState {
         if state.fold.is_paused() {
             state.status = RunStatus::Paused;
         }
-        if !state.has_lost_beginning() {
+        if state.lost_beginning().is_none() {
             state.stand(&step.changed);
         }
         state.decided(&step);

@@ -51,18 +51,19 @@ impl RunState {
     /// Whether the rules lead elsewhere than the run went, as something is lost that was there then.
     pub(crate) fn is_misled(&self) -> bool {
         let went_on = self.results.has_outcomes || !self.ended_without_input();
-        self.has_lost_beginning() && went_on || !self.results.lost.is_subset(&self.results.given_up)
+        self.lost_beginning().is_some() && went_on || !self.results.lost.is_subset(&self.results.given_up)
     }
 
-    /// Whether its input is lost, or what it takes over.
-    pub(crate) fn has_lost_beginning(&self) -> bool {
-        self.input_lost.is_some() || self.taken_over_lost.is_some()
+    /// What of its beginning is lost, if anything is, and why.
+    pub(crate) fn lost_beginning(&self) -> Option<(&'static str, &str)> {
+        let input = self.input_lost.as_ref().map(|why| ("the input", why.as_str()));
+        input.or_else(|| self.taken_over_lost.as_ref().map(|why| ("what is taken over", why.as_str())))
     }
 
     /// Whether it ended because its input is lost, or what it takes over.
     pub(super) fn ended_without_input(&self) -> bool {
         let Some(RunOutcome::Failed(failed)) = &self.outcome else { return false };
-        self.has_lost_beginning() && failed.task.is_none() && failed.error.code == code::LOST_INPUT
+        self.lost_beginning().is_some() && failed.task.is_none() && failed.error.code == code::LOST_INPUT
     }
 
     /// Takes over how its tasks stood from the work that it asked for and from what came of that, whatever the rules say.
