@@ -110,6 +110,13 @@ impl RunId {
     pub fn uuid(&self) -> Uuid {
         self.uuid
     }
+
+    /// Id of the run's trace, if the request for the run belongs to none: the uuid, so that who knows the run finds the
+    /// trace. 32 hexadecimal digits, the last 14 of them random (W3C Trace Context, level 2).
+    #[must_use]
+    pub fn trace_id(&self) -> String {
+        self.uuid.simple().to_string()
+    }
 }
 
 /// Reads a UUID in its lower-case hyphenated form only.

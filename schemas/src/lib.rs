@@ -17,6 +17,7 @@ mod message;
 mod name;
 mod object;
 pub mod payload;
+mod span_id;
 mod subject;
 mod trace;
 
@@ -31,6 +32,7 @@ pub use name::{
     AgentId, Capability, Lane, NameError, Namespace, SecretName, SignalId, TaskId, Timer, WorkflowName,
 };
 pub use object::{ObjectName, ObjectOwner};
+pub use span_id::SpanId;
 pub use subject::{AgentVerb, PauseVerb, Subject, SubjectError, TaskKey, TaskVerb, WorkflowVerb};
 pub use trace::TraceContext;
 
