@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
@@ -13,9 +13,8 @@ use mesh_schemas::{
     AgentId, Decoded, Envelope, ObjectOwner, SCHEMA_VERSION, Subject, SubjectError, TaskKey, TaskVerb,
     TraceContext,
 };
-use mesh_telemetry::{names, span};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, Span, debug, warn};
+use tracing::{Instrument, debug, warn};
 
 use crate::cancel::Cancellations;
 use crate::context::{Context, Inner};
@@ -25,14 +24,13 @@ use crate::look;
 use crate::outcome::{self, Outcome};
 use crate::release;
 use crate::secret::Secrets;
+use crate::trace::Trace;
 
 /// Deliveries of one attempt that may be lost: neither brought to an outcome nor given back. An attempt that comes
 /// once more most likely kills whoever takes it.
 const MAX_LOST: u64 = 5;
 /// What a handler that was told to stop gets before it is dropped.
 const GRACE: Duration = Duration::from_secs(5);
-/// The form of the subjects of work.
-const TEMPLATE: &str = "task.created.{capability}.{lane}.{shard}.{run}.{task}.{attempt}";
 /// Pause before a task that this agent cannot read is offered again, to one that can.
 const NEWER_PAUSE: Duration = Duration::from_secs(30);
 /// Pause before the bus is asked again.
@@ -47,6 +45,7 @@ pub(crate) struct Execution {
     /// Cancelled when the agent must end at once.
     pub(crate) abandon: CancellationToken,
     pub(crate) secrets: Secrets,
+    pub(crate) trace: Trace,
 }
 
 impl Execution {
@@ -74,7 +73,11 @@ impl Execution {
                 () = abandon.cancelled() => return self.release(&delivery, Duration::ZERO).await,
                 settled = &mut work => {
                     match settled {
-                        Settled::Ack => delivery.acker.ack().await,
+                        Settled::Ack => {
+                            let since = SystemTime::now();
+                            delivery.acker.ack().await;
+                            self.trace.settled(&delivery, since);
+                        }
                         Settled::Release(pause) => self.release(&delivery, pause).await,
                     }
                     return;
@@ -144,13 +147,8 @@ impl Execution {
             let _ = outcome::store(&context, Outcome::Failed(fatal(code::POISON, &message))).await;
             return self.bury(delivery, DeadEnd::PoisonTask, &message).await;
         }
-        let hop = TraceContext::from_headers(&stored.message.headers).or_else(|| context.trace.clone());
-        let span = span::process(TEMPLATE, &stored.message.subject, hop.as_ref());
-        span.record(names::MESSAGING_CONVERSATION_ID, &context.correlation_id)
-            .record(names::RUN_ID, tracing::field::display(key.run))
-            .record(names::TASK_ID, tracing::field::display(&key.task))
-            .record(names::ATTEMPT, key.attempt.get());
-        let stored = self.execute(context, task).instrument(span).await;
+        let (span, lines) = self.trace.begin(&context, delivery);
+        let stored = self.execute(context, task).instrument(lines).instrument(span).await;
         self.settle(delivery, stored).await
     }
 
@@ -219,11 +217,9 @@ impl Execution {
             Err(failure) => Outcome::Failed(failure.0),
         };
         if let Outcome::Failed(error) = &outcome {
-            Span::current()
-                .record(names::SPAN_STATUS, names::STATUS_ERROR)
-                .record(names::ERROR_TYPE, &*error.code);
-            warn!(task = %context.key.task, run = %context.key.run, error.code, error.message, "task failed");
+            warn!(error.code, error.message, "task failed");
         }
+        self.trace.ended(&context, &outcome);
         outcome::store(&context, outcome).await
     }
 

@@ -39,6 +39,7 @@ mod secret;
 mod stop;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace;
 mod worker;
 
 pub use self::http::{Http, HttpError};

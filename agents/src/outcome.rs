@@ -2,11 +2,12 @@
 
 use mesh_bus::{Bus, DeadEnd, Persisted, Publish, PublishError, persist, publish_event};
 use mesh_schemas::payload::{TaskCompleted, TaskError, TaskFailed, code};
-use mesh_schemas::{StoredMessage, TaskVerb};
+use mesh_schemas::{Message, StoredMessage, TaskVerb};
 use tracing::warn;
 
 use crate::context::Inner;
 use crate::handler::Output;
+use crate::trace::Sending;
 
 /// How an attempt ended.
 pub(crate) enum Outcome {
@@ -21,16 +22,17 @@ pub(crate) enum Outcome {
 /// What is wrong if there is no room for it, however little is said in it.
 pub(crate) async fn store(context: &Inner, outcome: Outcome) -> Result<(), String> {
     let agent = Some(context.agent.clone());
-    let message = match outcome {
-        Outcome::Completed(Output { output, quality, usage }) => context.event(
-            &context.key.subject(TaskVerb::Completed),
-            &TaskCompleted { output, quality, usage, agent },
-        ),
+    let (verb, message) = match outcome {
+        Outcome::Completed(Output { output, quality, usage }) => {
+            let data = TaskCompleted { output, quality, usage, agent };
+            (TaskVerb::Completed, context.event(&context.key.subject(TaskVerb::Completed), &data))
+        }
         Outcome::Failed(error) => {
-            context.event(&context.key.subject(TaskVerb::Failed), &TaskFailed { error, agent })
+            let data = TaskFailed { error, agent };
+            (TaskVerb::Failed, context.event(&context.key.subject(TaskVerb::Failed), &data))
         }
     };
-    if let Err(error) = publish(context, Publish::once(message)).await {
+    if let Err(error) = publish(context, verb, message).await {
         warn!(error, "the outcome is too large");
         let error = TaskError {
             code: code::PAYLOAD_TOO_LARGE.to_owned(),
@@ -40,7 +42,7 @@ pub(crate) async fn store(context: &Inner, outcome: Outcome) -> Result<(), Strin
         };
         let failed = TaskFailed { error, agent: Some(context.agent.clone()) };
         let smaller = context.event(&context.key.subject(TaskVerb::Failed), &failed);
-        publish(context, Publish::once(smaller)).await?;
+        publish(context, TaskVerb::Failed, smaller).await?;
     }
     Ok(())
 }
@@ -54,9 +56,15 @@ pub(crate) async fn letter(bus: &dyn Bus, end: DeadEnd, stored: &StoredMessage, 
     }
 }
 
-async fn publish(context: &Inner, publish: Publish) -> Result<(), String> {
+async fn publish(context: &Inner, verb: TaskVerb, mut message: Message) -> Result<(), String> {
     let (bus, run) = (&*context.bus, &context.key.run);
-    until_stored(|| async { publish_event(bus, run, publish.clone()).await.map(drop) }).await
+    let sending = Sending::begin(context, verb, &mut message);
+    let publish = Publish::once(message);
+    until_stored(|| async { publish_event(bus, run, publish.clone()).await.map(drop) }).await?;
+    if let Some(sending) = sending {
+        sending.end(context, verb, &publish.message);
+    }
+    Ok(())
 }
 
 /// Repeats a publication until it is stored; the error is that the message is larger than the server takes.

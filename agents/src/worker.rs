@@ -15,6 +15,7 @@ use crate::cancel::Cancellations;
 use crate::execute::Execution;
 use crate::handler::Handler;
 use crate::secret::Secrets;
+use crate::trace::Trace;
 
 /// Pause before the consumer is asked for again, when it could not be had.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -73,6 +74,7 @@ impl Worker {
             cancellations: self.cancellations.clone(),
             abandon: abandon.clone(),
             secrets: self.secrets.clone(),
+            trace: Trace::default(),
         }
     }
 

@@ -203,12 +203,17 @@ pub fn cancelled_timers(namespace: &Namespace) -> String {
     format!("{namespace}.timer.cancelled")
 }
 
+/// Name of the consumer of requests.
+pub const RELAY: &str = "relay";
+/// Name of the consumer of due timers, and of the requests of runs for other runs.
+pub const TIMERS: &str = "timers";
+
 /// The consumer that relays requests into the log, shared by all orchestrators.
 #[must_use]
 pub fn relay_consumer(namespace: &Namespace) -> ConsumerSpec {
     ConsumerSpec {
         stream: Stream::Inbox,
-        name: "relay".to_owned(),
+        name: RELAY.to_owned(),
         filters: vec![format!("{namespace}.workflow.requested.*"), format!("{namespace}.task.requested.*")],
         ack_wait: RELAY_ACK_WAIT,
         max_ack_pending: RELAY_MAX_ACK_PENDING,
@@ -221,7 +226,7 @@ pub fn relay_consumer(namespace: &Namespace) -> ConsumerSpec {
 #[must_use]
 pub fn timer_consumer(namespace: &Namespace) -> ConsumerSpec {
     ConsumerSpec {
-        name: "timers".to_owned(),
+        name: TIMERS.to_owned(),
         filters: vec![format!("{namespace}.timer.due.>"), format!("{namespace}.workflow.called.>")],
         ..relay_consumer(namespace)
     }

@@ -17,6 +17,7 @@ mod route;
 mod service;
 mod shard;
 mod store;
+mod trace;
 
 pub use definitions::Definitions;
 pub use encode::source;

@@ -1,7 +1,7 @@
 //! Stores what was decided, until it is stored or no longer ours to store.
 
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::StreamExt;
 use mesh_bus::{
@@ -18,6 +18,7 @@ use crate::encode;
 use crate::lease::Lease;
 use crate::log;
 use crate::route;
+use crate::trace::{self, Origins};
 
 /// Decisions of one event that are on their way at once: a wide fan-out must not take the whole connection.
 const AT_ONCE: usize = 512;
@@ -37,6 +38,7 @@ pub(crate) async fn decisions(
     lease: &Lease,
     header: &Header,
     decisions: Vec<Decision>,
+    origins: &Origins,
     hop: Option<&TraceContext>,
 ) -> Result<Option<String>, Lost> {
     let (shards, last, first) = if decisions.iter().any(is_for_others) {
@@ -50,7 +52,7 @@ pub(crate) async fn decisions(
     let mut too_large = None;
     for decisions in [first, last] {
         let stored = futures::stream::iter(decisions)
-            .map(|decision| one(bus, shards, lease, header, decision, hop))
+            .map(|decision| one(bus, shards, lease, header, decision, origins, hop))
             .buffer_unordered(AT_ONCE);
         let all = stored.fold(Ok(None), |all, one| async move { Ok(all?.or(one?)) });
         let told = lease.hold(all).await.unwrap_or(Err(Lost))?;
@@ -90,9 +92,13 @@ async fn one(
     lease: &Lease,
     header: &Header,
     decision: Decision,
-    hop: Option<&TraceContext>,
+    origins: &Origins,
+    processing: Option<&TraceContext>,
 ) -> Result<Option<String>, Lost> {
     let owner = owner(bus, shards, header, &decision);
+    let since = SystemTime::now();
+    let hop = trace::hop(header, &decision, processing);
+    let hop = hop.as_ref();
     let publish = match &decision.action {
         Action::Route(task, route) => {
             let choose = || route::choose(bus, route);
@@ -101,13 +107,20 @@ async fn one(
         }
         _ => encode::decision(bus.namespace(), shards, header, &decision, hop),
     };
-    if let Outcome::TooLarge(error) = event(bus, lease, &owner, publish).await? {
-        let Some(smaller) = without_content(decision.clone(), &error) else {
-            return Ok(Some(error));
-        };
-        let publish = encode::decision(bus.namespace(), shards, header, &smaller, hop);
-        if let Outcome::TooLarge(error) = event(bus, lease, &owner, publish).await? {
-            return Ok(Some(error));
+    match event(bus, lease, &owner, publish.clone()).await? {
+        Outcome::Stored(Stored::Now(_)) => {
+            trace::decided(header, &decision, origins, &publish, since, processing);
+        }
+        Outcome::Stored(Stored::Already) => {}
+        Outcome::TooLarge(error) => {
+            let Some(smaller) = without_content(decision.clone(), &error) else {
+                return Ok(Some(error));
+            };
+            let publish = encode::decision(bus.namespace(), shards, header, &smaller, hop);
+            if let Outcome::TooLarge(error) = event(bus, lease, &owner, publish.clone()).await? {
+                return Ok(Some(error));
+            }
+            trace::decided(header, &smaller, origins, &publish, since, processing);
         }
     }
     tell(bus, header, &decision).await;

@@ -174,6 +174,12 @@ impl Attempt {
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
+
+    /// The try before this one, if it is not the first.
+    #[must_use]
+    pub fn before(self) -> Option<Self> {
+        NonZeroU32::new(self.0.get() - 1).map(Self)
+    }
 }
 
 impl fmt::Display for Attempt {

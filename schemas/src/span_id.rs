@@ -4,6 +4,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::id::{Attempt, RunId};
 use crate::name::{TaskId, Timer};
+use crate::subject::TaskVerb;
 
 /// Id of a span of W3C Trace Context that several processes must know, or that one may write twice: worked out from what
 /// the span is about, and not drawn. So whoever follows a task can name the span of each that the task waited for, and a
@@ -12,6 +13,12 @@ use crate::name::{TaskId, Timer};
 pub struct SpanId(pub [u8; 8]);
 
 impl SpanId {
+    /// The request for a run, sent by someone who is part of no trace.
+    #[must_use]
+    pub fn of_request(run: &RunId) -> Self {
+        Self::of(format_args!("request {run}"))
+    }
+
     /// The root of a run.
     #[must_use]
     pub fn of_run(run: &RunId) -> Self {
@@ -28,6 +35,12 @@ impl SpanId {
     #[must_use]
     pub fn of_attempt(run: &RunId, task: &TaskId, attempt: Attempt) -> Self {
         Self::of(format_args!("task {run}.{task}.{attempt}"))
+    }
+
+    /// The sending of the outcome of an attempt by the execution that got this delivery of it.
+    #[must_use]
+    pub fn of_outcome(run: &RunId, task: &TaskId, attempt: Attempt, delivery: u64, verb: TaskVerb) -> Self {
+        Self::of(format_args!("{verb} {run}.{task}.{attempt}.{delivery}"))
     }
 
     /// The setting of a timer.

@@ -25,6 +25,7 @@ use super::story::Story;
 use super::time::{passed_on_the_wall, spoken};
 use crate::cancel::Cancellations;
 use crate::execute::Execution;
+use crate::trace::Trace;
 
 /// Who asks for what tests ask for.
 pub(super) const SOURCE: &str = "/test";
@@ -50,6 +51,7 @@ pub(super) async fn run(task: TestTask) -> TaskOutcome {
         cancellations: cancellations.clone(),
         abandon: abandon.clone(),
         secrets: task.agent.secrets.clone(),
+        trace: Trace::default(),
     };
     let begun = tokio::time::Instant::now();
     tokio::select! {

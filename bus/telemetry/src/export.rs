@@ -1,24 +1,44 @@
 //! Sends spans to a collector by OTLP, HTTP with protobuf bodies.
 
+use std::env;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter as Otlp, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanData, SpanExporter,
+};
+
+use crate::ids::Ids;
+use crate::sampling::{KeepErrors, Sampling};
 
 /// Value that the SDK gives `service.name` when the environment names no service.
 const UNNAMED_SERVICE: &str = "unknown_service";
+
+/// How long a span waits for others to be sent with, unless `OTEL_BSP_SCHEDULE_DELAY` says otherwise: short enough to watch a
+/// run under way.
+const DELAY: Duration = Duration::from_secs(1);
 
 /// A provider that sends spans, in batches and from a thread of its own, to where the environment says.
 ///
 /// # Errors
 /// [`ExporterBuildError`] if an `OTEL_EXPORTER_OTLP_…` variable has a value that cannot be used.
-pub(crate) fn provider(service: &str) -> Result<SdkTracerProvider, ExporterBuildError> {
+pub(crate) fn provider(service: &str, sampling: Sampling) -> Result<SdkTracerProvider, ExporterBuildError> {
     let otlp = Otlp::builder().with_http().with_protocol(Protocol::HttpBinary).build()?;
     let exporter = Reporting { otlp, failing: AtomicBool::new(false) };
-    Ok(SdkTracerProvider::builder().with_resource(resource(service)).with_batch_exporter(exporter).build())
+    let mut batches = BatchConfigBuilder::default();
+    if env::var_os("OTEL_BSP_SCHEDULE_DELAY").is_none() {
+        batches = batches.with_scheduled_delay(DELAY);
+    }
+    let batches = BatchSpanProcessor::builder(exporter).with_batch_config(batches.build()).build();
+    let provider = SdkTracerProvider::builder()
+        .with_resource(resource(service))
+        .with_sampler(sampling)
+        .with_id_generator(Ids::default())
+        .with_span_processor(KeepErrors(batches));
+    Ok(provider.build())
 }
 
 fn resource(service: &str) -> Resource {

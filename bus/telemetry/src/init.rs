@@ -1,7 +1,6 @@
 //! Sets up the logs and spans of a process.
 
 use std::env;
-use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
@@ -11,7 +10,10 @@ use tracing_subscriber::filter::{EnvFilter, FilterFn, filter_fn};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::export;
+use crate::log_form::LogForm;
+use crate::sampling::Sampling;
+use crate::span::LOG_TARGET;
+use crate::{export, moment};
 
 /// How long [`Telemetry::shutdown`] may take: long enough for a collector that is well, short beside the
 /// 10 seconds that supervisors commonly give a process to stop.
@@ -21,9 +23,13 @@ pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 /// connection that it makes, and each that fails; what matters of that, the mesh says itself, once.
 const DEFAULT_LOG: &str = "info,async_nats=warn,async_nats::connector=off";
 
+/// What names the spans of the mesh among those of other libraries.
+const SCOPE: &str = "mesh";
+
 /// Crates that work for the exporter or for the connection: their spans are never exported, because exporting
-/// them would make more of them.
-const UNEXPORTED: [&str; 7] = ["opentelemetry", "reqwest", "hyper", "h2", "tokio", "mio", "async_nats"];
+/// them would make more of them. Nor are those that only say on log lines what they are about.
+const UNEXPORTED: [&str; 8] =
+    ["opentelemetry", "reqwest", "hyper", "h2", "tokio", "mio", "async_nats", LOG_TARGET];
 
 /// The telemetry of this process; keep it until the process ends.
 #[derive(Debug)]
@@ -34,46 +40,55 @@ pub struct Telemetry {
 
 /// Sets up the telemetry of this process. Call it once, first of all.
 ///
-/// Log lines go to stderr as text, coloured if that is a terminal and `NO_COLOR` is not set. `MESH_LOG`, or else
+/// Log lines go to stderr, as text (coloured if that is a terminal and `NO_COLOR` is not set) or, with `MESH_LOG_FORMAT=json`,
+/// as one JSON object each. `MESH_LOG`, or else
 /// `RUST_LOG`, chooses what is logged, in the syntax of [`EnvFilter`]; a directive in it that cannot be read is
 /// reported and passed over.
 ///
 /// If `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set and not empty, spans of level
 /// `debug` and above are sent there in batches by OTLP over HTTP (`http://` only), whatever is logged. The other
 /// `OTEL_…` variables of the OpenTelemetry specification for the resource, sampler, batches and exporter hold.
-/// `service` is the `service.name` unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` gives one.
+/// `OTEL_TRACES_SAMPLER` chooses among traces that no requester has chosen from; of those that are not chosen, spans that tell
+/// of an error are sent all the same. `OTEL_TRACES_EXPORTER=none` sends none. `service` is the `service.name` unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` gives one.
 ///
 /// Nothing here can fail a process: what cannot be set up is logged and left out. If the process already has a
 /// subscriber for `tracing`, that one stays and nothing is exported.
 pub fn init(service: &str) -> Telemetry {
-    init_with_log(service, None)
+    init_with_log(service, None, None)
 }
 
-/// Sets up the telemetry of this process as [`init`] does, with what to log as the caller says, if it says.
-pub fn init_with_log(service: &str, log: Option<&str>) -> Telemetry {
-    let stderr = io::stderr;
-    let colours = stderr().is_terminal() && !is_set("NO_COLOR");
-    let logs =
-        tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(colours).with_filter(log_filter(log));
+/// Sets up the telemetry of this process as [`init`] does, with what to log and in which form as the caller says, if it says.
+pub fn init_with_log(service: &str, log: Option<&str>, form: Option<LogForm>) -> Telemetry {
+    let form = form.unwrap_or_else(LogForm::from_env);
+    let logs = form.layer().with_filter(log_filter(log));
     let exporting = is_set("OTEL_EXPORTER_OTLP_ENDPOINT") || is_set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
-    let built = exporting.then(|| export::provider(service)).transpose();
+    let exporting = exporting && env::var("OTEL_TRACES_EXPORTER").as_deref() != Ok("none");
+    let (sampling, misunderstood) = Sampling::from_env();
+    let built = exporting.then(|| export::provider(service, sampling)).transpose();
     let (provider, error) = match built {
         Ok(provider) => (provider, None),
         Err(error) => (None, Some(error)),
     };
     let spans = provider.as_ref().map(|provider| {
         tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer("mesh"))
+            .with_tracer(provider.tracer(SCOPE))
             .with_location(false)
             .with_threads(false)
             .with_tracked_inactivity(false)
             .with_filter(span_filter())
     });
     let installed = tracing_subscriber::registry().with(logs).with(spans).try_init();
+    if let Some(error) = misunderstood.filter(|_| exporting) {
+        tracing::warn!("{error}");
+    }
     if let Some(error) = error {
         tracing::error!(%error, "spans are not exported: the OTEL_EXPORTER_OTLP_… settings cannot be used");
     }
-    Telemetry { provider: provider.filter(|_| installed.is_ok()) }
+    let provider = provider.filter(|_| installed.is_ok());
+    if let Some(provider) = &provider {
+        moment::export(provider.tracer(SCOPE), sampling);
+    }
+    Telemetry { provider }
 }
 
 impl Telemetry {
@@ -99,7 +114,7 @@ impl Drop for Telemetry {
     }
 }
 
-fn is_set(variable: &str) -> bool {
+pub(crate) fn is_set(variable: &str) -> bool {
     env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 

@@ -4,14 +4,21 @@
 //! - [`init()`] sets up both for a process.
 //! - [`propagation`] carries the trace of one process on into the next.
 //! - [`span`] has the spans that several crates open.
+//! - [`Moment`] is a span of what is over when it is told.
 //! - [`names`] has the names of span attributes, so that every crate spells them alike.
 //!
 //! No other crate uses the OpenTelemetry SDK.
 
 mod export;
+mod ids;
 mod init;
+mod log_form;
+mod moment;
 pub mod names;
 pub mod propagation;
+mod sampling;
 pub mod span;
 
 pub use init::{SHUTDOWN_TIMEOUT, Telemetry, init, init_with_log};
+pub use log_form::LogForm;
+pub use moment::{Kind, Moment, first, is_exporting, is_sampled};

@@ -73,6 +73,13 @@ pub const SERVER_PORT: &str = "server.port";
 /// What kind of error ended the operation: a stable code.
 pub const ERROR_TYPE: &str = "error.type";
 
+/// Name of a span event that tells of an error, by the convention for exceptions.
+pub const EXCEPTION: &str = "exception";
+/// The error's stable code.
+pub const EXCEPTION_TYPE: &str = "exception.type";
+/// What went wrong, for people.
+pub const EXCEPTION_MESSAGE: &str = "exception.message";
+
 /// `id` of the CloudEvent.
 pub const CLOUDEVENTS_ID: &str = "cloudevents.event_id";
 /// `source` of the CloudEvent.
@@ -104,3 +111,41 @@ pub const CAPABILITY: &str = "mesh.capability";
 pub const LANE: &str = "mesh.lane";
 /// The agent process.
 pub const AGENT_ID: &str = "mesh.agent.id";
+/// How a run or an attempt ended: `completed`, `failed` or `cancelled`.
+pub const OUTCOME: &str = "mesh.outcome";
+/// How long a run took, in seconds.
+pub const DURATION: &str = "mesh.duration";
+/// How long a task waited for an agent, in seconds: from when it was stored to when it was received.
+pub const SCHEDULE_TO_START: &str = "mesh.schedule_to_start";
+/// How many messages an event led to.
+pub const DECISIONS: &str = "mesh.decisions";
+/// How many tasks of a run went well.
+pub const TASKS_DONE: &str = "mesh.tasks.done";
+/// How many failed for good.
+pub const TASKS_FAILED: &str = "mesh.tasks.failed";
+/// How many were not needed.
+pub const TASKS_SKIPPED: &str = "mesh.tasks.skipped";
+/// When a timer fires, by RFC 3339.
+pub const DUE: &str = "mesh.due";
+/// Which wait a timer is for.
+pub const TIMER: &str = "mesh.timer";
+/// What the capability is asked to do, for agents that can do several things.
+pub const ACTION: &str = "mesh.action";
+
+/// What an AI agent does: [`GEN_AI_INVOKE_AGENT`]. Like all of its kind, only on spans of agents that say what their model
+/// used.
+pub const GEN_AI_OPERATION_NAME: &str = "gen_ai.operation.name";
+/// Value of [`GEN_AI_OPERATION_NAME`].
+pub const GEN_AI_INVOKE_AGENT: &str = "invoke_agent";
+/// The agent process.
+pub const GEN_AI_AGENT_ID: &str = "gen_ai.agent.id";
+/// The type of the agent.
+pub const GEN_AI_AGENT_NAME: &str = "gen_ai.agent.name";
+/// The run, which is the conversation that its tasks belong to.
+pub const GEN_AI_CONVERSATION_ID: &str = "gen_ai.conversation.id";
+/// Name of the workflow.
+pub const GEN_AI_WORKFLOW_NAME: &str = "gen_ai.workflow.name";
+/// Tokens that the model was given.
+pub const GEN_AI_INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
+/// Tokens that the model gave.
+pub const GEN_AI_OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";

@@ -3,7 +3,9 @@
 //! Without an exporter there are no traces to carry on: [`current`] gives `None`, and a hop passes on the
 //! context that it received.
 
-use mesh_schemas::TraceContext;
+use std::ops::Range;
+
+use mesh_schemas::{SpanId, TraceContext};
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
 use opentelemetry::trace::TraceContextExt as _;
@@ -38,7 +40,31 @@ pub fn link(span: &Span, sender: &TraceContext) {
     span.add_link(extract(sender).span().span_context().clone());
 }
 
-fn extract(context: &TraceContext) -> Context {
+/// The same trace, with another span that what is sent belongs to.
+#[must_use]
+pub fn within(trace: &TraceContext, span: SpanId) -> TraceContext {
+    let (before, after) = (&trace.traceparent[..SPAN.start], &trace.traceparent[SPAN.end..]);
+    TraceContext { traceparent: format!("{before}{span}{after}"), tracestate: trace.tracestate.clone() }
+}
+
+/// Where the ids of the trace and of the span stand in a `traceparent`, which is always well-formed, and the flags.
+const TRACE: Range<usize> = 3..35;
+const SPAN: Range<usize> = 36..52;
+const FLAGS: Range<usize> = 53..55;
+
+/// The trace, in 32 hexadecimal digits.
+#[must_use]
+pub fn trace_id(context: &TraceContext) -> &str {
+    &context.traceparent[TRACE]
+}
+
+/// Whether the sender of a context exports its spans.
+#[must_use]
+pub fn is_sampled(context: &TraceContext) -> bool {
+    u8::from_str_radix(&context.traceparent[FLAGS], 16).is_ok_and(|flags| flags & 1 == 1)
+}
+
+pub(crate) fn extract(context: &TraceContext) -> Context {
     let carrier =
         Carrier { traceparent: Some(context.traceparent.clone()), tracestate: context.tracestate.clone() };
     // Into an empty context, not the current one, whose span would be the parent if the text were not valid.

@@ -1,31 +1,95 @@
 //! Spans that several crates open.
 
-use mesh_schemas::TraceContext;
-use tracing::{Span, debug_span};
+use mesh_schemas::{RunId, StoredMessage, TaskKey, TraceContext};
+use opentelemetry::KeyValue;
+use tracing::{Span, debug_span, error_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::{names, propagation};
 
-/// A span for dealing with one message, in the trace of the hop that brought it. Of which run, task and attempt, and
-/// how it failed, is recorded when it is known.
+/// A span for dealing with one message of a durable consumer, in the trace of the hop that brought it. Of which run, task and
+/// attempt, and how it failed, is recorded when it is known.
 #[must_use]
-pub fn process(template: &str, subject: &str, hop: Option<&TraceContext>) -> Span {
+pub fn process(template: &str, stored: &StoredMessage, consumer: &str, hop: Option<&TraceContext>) -> Span {
+    let message = &stored.message;
     let span = debug_span!(
         "process",
         { names::SPAN_NAME } = format!("process {template}"),
         { names::SPAN_KIND } = names::KIND_CONSUMER,
         { names::MESSAGING_SYSTEM } = names::SYSTEM_NATS,
+        { names::MESSAGING_OPERATION_NAME } = names::OPERATION_PROCESS,
         { names::MESSAGING_OPERATION_TYPE } = names::OPERATION_PROCESS,
-        { names::MESSAGING_DESTINATION_NAME } = subject,
+        { names::MESSAGING_DESTINATION_NAME } = message.subject,
         { names::MESSAGING_DESTINATION_TEMPLATE } = template,
+        { names::MESSAGING_CONSUMER_GROUP_NAME } = consumer,
+        { names::MESSAGING_BODY_SIZE } = message.payload.len(),
+        { names::MESSAGING_MESSAGE_ID } = tracing::field::Empty,
         { names::MESSAGING_CONVERSATION_ID } = tracing::field::Empty,
+        { names::CLOUDEVENTS_ID } = tracing::field::Empty,
+        { names::CLOUDEVENTS_SOURCE } = tracing::field::Empty,
+        { names::CLOUDEVENTS_SPEC_VERSION } = tracing::field::Empty,
+        { names::CLOUDEVENTS_TYPE } = tracing::field::Empty,
         { names::RUN_ID } = tracing::field::Empty,
+        { names::WORKFLOW_NAME } = tracing::field::Empty,
         { names::TASK_ID } = tracing::field::Empty,
         { names::ATTEMPT } = tracing::field::Empty,
+        { names::DELIVERY } = tracing::field::Empty,
+        { names::CAPABILITY } = tracing::field::Empty,
+        { names::AGENT_ID } = tracing::field::Empty,
+        { names::ACTION } = tracing::field::Empty,
+        { names::DECISIONS } = tracing::field::Empty,
+        { names::GEN_AI_OPERATION_NAME } = tracing::field::Empty,
+        { names::GEN_AI_AGENT_ID } = tracing::field::Empty,
+        { names::GEN_AI_AGENT_NAME } = tracing::field::Empty,
+        { names::GEN_AI_CONVERSATION_ID } = tracing::field::Empty,
+        { names::GEN_AI_WORKFLOW_NAME } = tracing::field::Empty,
+        { names::GEN_AI_INPUT_TOKENS } = tracing::field::Empty,
+        { names::GEN_AI_OUTPUT_TOKENS } = tracing::field::Empty,
         { names::SPAN_STATUS } = tracing::field::Empty,
+        { names::SPAN_STATUS_DESCRIPTION } = tracing::field::Empty,
         { names::ERROR_TYPE } = tracing::field::Empty,
     );
     if let Some(hop) = hop {
         propagation::continue_from(&span, hop);
     }
     span
+}
+
+/// A span for reading a run from the log, in the trace of the hop that it is read for.
+#[must_use]
+pub fn read_run(run: &RunId, hop: Option<&TraceContext>) -> Span {
+    let span = debug_span!("read run", { names::RUN_ID } = %run);
+    if let Some(hop) = hop {
+        propagation::continue_from(&span, hop);
+    }
+    span
+}
+
+/// Notes on the span of a processing that it did not go well: with what code, and why.
+pub fn fail(span: &Span, code: &str, message: &str) {
+    span.record(names::SPAN_STATUS, names::STATUS_ERROR)
+        .record(names::SPAN_STATUS_DESCRIPTION, message)
+        .record(names::ERROR_TYPE, code);
+    let attributes = vec![
+        KeyValue::new(names::EXCEPTION_TYPE, code.to_owned()),
+        KeyValue::new(names::EXCEPTION_MESSAGE, message.to_owned()),
+    ];
+    span.add_event(names::EXCEPTION, attributes);
+}
+
+/// The target of spans that are not exported, and that say on log lines what the lines are about.
+pub(crate) const LOG_TARGET: &str = "mesh_log";
+
+/// What every log line of a handler says: of which task it is. It does so at any level that is logged.
+#[must_use]
+pub fn on_log_lines(key: &TaskKey, correlation_id: &str, trace: Option<&TraceContext>) -> Span {
+    error_span!(
+        target: LOG_TARGET,
+        "task",
+        run = %key.run,
+        task = %key.task,
+        attempt = key.attempt.get(),
+        correlation_id,
+        trace_id = trace.map(propagation::trace_id),
+    )
 }

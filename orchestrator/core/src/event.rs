@@ -271,6 +271,15 @@ impl Event {
         matches!(self.fact, Fact::Cancel(_) | Fact::Pause(_) | Fact::Resume | Fact::Retry(_) | Fact::Check)
     }
 
+    /// The task that it is the outcome of, if it is one.
+    #[must_use]
+    pub fn task(&self) -> Option<&TaskId> {
+        match &self.fact {
+            Fact::Completed(key, _) | Fact::Lost(key, _) | Fact::Failed(key, _) => Some(&key.task),
+            _ => None,
+        }
+    }
+
     /// The attempt that this says was given up because its result is lost.
     #[must_use]
     pub fn gives_up_as_lost(&self) -> Option<&TaskKey> {

@@ -26,4 +26,4 @@ pub use expression::{
 };
 pub use plan::{MAX_DEPTH, MAX_NEEDS, MAX_TASKS, Plan, check};
 pub use replay::{Replay, given_up_as_lost, replay};
-pub use run::{Header, MAX_STATE_BYTES, NotRerun, NotRestored, Run, Step, TaskView};
+pub use run::{Header, MAX_STATE_BYTES, NotRerun, NotRestored, Origin, Run, Step, TaskView};

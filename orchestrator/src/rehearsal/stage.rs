@@ -241,7 +241,7 @@ impl Rehearsal {
         let Some(message) = self.waits.remove(timer) else { return Ok(()) };
         // NATS copies the message from the schedule's own subject to its target.
         let due = StoredMessage { message, sequence: 0, time: at };
-        let fired = timer::fired(&self.namespace, &due, self.run.header.run, timer.clone())
+        let fired = timer::fired(&self.namespace, &due, self.run.header.run, timer.clone(), None)
             .map_err(|error| Unreadable::Malformed(error.to_string()))?;
         self.take(at, fired)
     }

@@ -3,7 +3,8 @@ use mesh_bus::{BusError, DeadEnd, Publish};
 use mesh_core::{Event, Unreadable};
 use mesh_schemas::payload::{RequestRejected, rejection};
 use mesh_schemas::{RequestId, RunId, Shards, StoredMessage, Subject, TraceContext, WorkflowName};
-use tracing::{info, warn};
+use mesh_telemetry::span;
+use tracing::{Span, info, warn};
 use uuid::Uuid;
 
 use super::child;
@@ -150,6 +151,7 @@ async fn tell(
     correlation_id: &str,
     rejection: Rejection,
 ) -> Result<(), Lost> {
+    span::fail(&Span::current(), rejection.code, &rejection.reasons.join("; "));
     info!(request.source, request.id, code = rejection.code, reasons = ?rejection.reasons, "request rejected");
     let mut data = RequestRejected {
         subject: stored.message.subject.clone(),

@@ -1,14 +1,14 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use mesh_bus::topology::Stream;
-use mesh_bus::{DeadEnd, Stored, Target};
+use mesh_bus::{DeadEnd, Stored, Target, topology};
 use mesh_core::Content;
 use mesh_schemas::payload::{Parent, Rerun, rejection};
 use mesh_schemas::{
-    DataRef, Decoded, Envelope, EnvelopeError, ObjectOwner, RequestId, RunId, StoredMessage, Subject, TaskId,
-    TraceContext, WorkflowName, WorkflowVerb,
+    DataRef, Decoded, Envelope, EnvelopeError, ObjectOwner, RequestId, RunId, SpanId, StoredMessage, Subject,
+    TaskId, TraceContext, WorkflowName, WorkflowVerb,
 };
-use mesh_telemetry::{names, propagation, span};
+use mesh_telemetry::{names, propagation};
 use serde_json::{Map, Value};
 use tracing::{Instrument, Span, info};
 
@@ -19,9 +19,8 @@ use crate::encode::{self, Frame};
 use crate::lease::Lease;
 use crate::service::Shared;
 use crate::store::{self, Lost};
+use crate::trace;
 
-/// The form of the subjects of what runs ask for.
-const CALLED: &str = "workflow.called.{workflow}.-.{shard}.{run}.{task}.{attempt}";
 /// After so long it is looked again whether a run is archived, before its beginning is stored.
 const LOOKED: Duration = Duration::from_secs(5);
 /// Pause before the bus is asked again.
@@ -55,6 +54,16 @@ impl Request {
     }
 }
 
+/// How a request stands in its trace.
+struct Traced {
+    /// When it was taken.
+    since: SystemTime,
+    /// The trace that it came with.
+    hop: Option<TraceContext>,
+    /// The root of the run, if it is exported.
+    root: Option<TraceContext>,
+}
+
 /// Starts the run that a request asks for, or rejects the request with every reason.
 pub(super) async fn relay(
     shared: &Shared,
@@ -63,6 +72,7 @@ pub(super) async fn relay(
     target: Target,
     caller: Option<Caller>,
 ) -> Result<(), Lost> {
+    let since = SystemTime::now();
     let shards = loop {
         match shared.bus.shards().await {
             Ok(shards) => break shards,
@@ -107,9 +117,15 @@ pub(super) async fn relay(
         },
     };
     let hop = TraceContext::from_headers(&stored.message.headers).or_else(|| request.trace.clone());
-    let template = if caller.is_some() { CALLED } else { template(&request.target) };
-    let span = span::process(template, &stored.message.subject, hop.as_ref());
-    span.record(names::RUN_ID, tracing::field::display(run));
+    let root = mesh_telemetry::first(&run, SpanId::of_run(&run), hop.as_ref());
+    let consumer = if caller.is_some() { topology::TIMERS } else { topology::RELAY };
+    let type_ = trace::event_type(&stored.message.subject);
+    let span = trace::process(stored, &type_, consumer, hop.as_ref().or(root.as_ref()));
+    span.record(names::RUN_ID, tracing::field::display(run))
+        .record(names::MESSAGING_CONVERSATION_ID, request.correlation_id())
+        .record(names::CLOUDEVENTS_ID, &*request.event_id)
+        .record(names::CLOUDEVENTS_TYPE, type_)
+        .record(names::DELIVERY, lease.delivered);
     async {
         if let Some(caller) = &caller
             && let Err(error) = child::read(caller, &mut request)
@@ -137,7 +153,7 @@ pub(super) async fn relay(
             Ok(Some(input)) => request.input = input,
             Err(rejection) => return reject::request(shared, lease, stored, &request, rejection).await,
         }
-        start(shared, lease, stored, request, hop).await
+        start(shared, lease, stored, request, Traced { since, hop, root }).await
     }
     .instrument(span)
     .await
@@ -191,7 +207,7 @@ async fn start(
     lease: &Lease,
     stored: &StoredMessage,
     mut request: Request,
-    hop: Option<TraceContext>,
+    Traced { since, hop: requester, root }: Traced,
 ) -> Result<(), Lost> {
     if request.may_come_again
         && is_archived(shared, lease, workflow(&request.target).as_ref(), &request.run).await?
@@ -222,8 +238,8 @@ async fn start(
         info!(run = %request.run, "a request that comes again: its run was archived meanwhile");
         return child::has_started(shared, lease, stored, &request).await;
     }
-    let hop = propagation::current(&Span::current()).or(hop);
-    let trace = request.trace.clone().or_else(|| hop.clone());
+    let hop = propagation::current(&Span::current()).or_else(|| requester.clone());
+    let trace = root.clone().or_else(|| request.trace.clone()).or_else(|| hop.clone());
     let correlation_id = request.correlation_id();
     let frame = Frame {
         namespace: shared.bus.namespace(),
@@ -237,6 +253,17 @@ async fn start(
     match store::event(&*shared.bus, lease, &request.run, started).await? {
         store::Outcome::Stored(Stored::Now(_)) => {
             info!(run = %request.run, target = %request.target, "run started");
+            if let Some(root) = &root {
+                let workflow = workflow(&request.target);
+                trace::began(
+                    root,
+                    requester.as_ref(),
+                    &request.run,
+                    workflow.as_ref(),
+                    &correlation_id,
+                    since,
+                );
+            }
             child::has_started(shared, lease, stored, &request).await
         }
         store::Outcome::Stored(Stored::Already) => {
@@ -292,12 +319,5 @@ pub(super) fn workflow_or_capability(target: &Target) -> Option<WorkflowName> {
     match target {
         Target::Workflow(workflow) => Some(workflow.clone()),
         Target::Task(capability) => capability.as_str().parse().ok(),
-    }
-}
-
-fn template(target: &Target) -> &'static str {
-    match target {
-        Target::Workflow(_) => "workflow.requested.{workflow}",
-        Target::Task(_) => "task.requested.{capability}",
     }
 }

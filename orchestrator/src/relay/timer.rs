@@ -1,13 +1,16 @@
-use mesh_bus::{DeadEnd, Publish};
+use mesh_bus::{DeadEnd, Publish, topology};
 use mesh_schemas::payload::TimerFired;
 use mesh_schemas::{
     Decoded, Envelope, EnvelopeError, Message, Namespace, RunId, StoredMessage, Subject, Timer, TraceContext,
 };
+use mesh_telemetry::{names, propagation};
+use tracing::Instrument as _;
 
 use crate::encode::Frame;
 use crate::lease::Lease;
 use crate::service::Shared;
 use crate::store::{self, Lost};
+use crate::trace;
 
 /// Stores `timer.fired` for a timer that has come due.
 pub(super) async fn relay(
@@ -18,8 +21,12 @@ pub(super) async fn relay(
     timer: Timer,
 ) -> Result<(), Lost> {
     let bus = &*shared.bus;
-    match fired(bus.namespace(), stored, run, timer) {
-        Ok(fired) => store::message(bus, lease, Publish::once(fired)).await.map(|_| ()),
+    let hop = TraceContext::from_headers(&stored.message.headers);
+    let span = trace::process(stored, "timer.due", topology::TIMERS, hop.as_ref());
+    span.record(names::RUN_ID, tracing::field::display(run));
+    let hop = propagation::current(&span).or(hop);
+    match fired(bus.namespace(), stored, run, timer, hop.as_ref()) {
+        Ok(fired) => store::message(bus, lease, Publish::once(fired)).instrument(span).await.map(|_| ()),
         Err(error) => {
             let error = error.to_string();
             store::letter(bus, lease, DeadEnd::UnreadableTimer, stored, &error).await.map(drop)
@@ -34,6 +41,7 @@ pub(crate) fn fired(
     due: &StoredMessage,
     run: RunId,
     timer: Timer,
+    hop: Option<&TraceContext>,
 ) -> Result<Message, EnvelopeError> {
     let event = match Envelope::decode(&due.message.headers, &due.message.payload)? {
         Decoded::Event(event) => event,
@@ -42,14 +50,13 @@ pub(crate) fn fired(
     let data: TimerFired = event.data()?;
     let run_id = run.to_string();
     let trace = event.trace();
-    let hop = TraceContext::from_headers(&due.message.headers);
     let frame = Frame {
         namespace,
         correlation_id: event.correlationid.as_deref().unwrap_or(&run_id),
         cause: event.causationid.as_deref().unwrap_or(&event.id),
         time: due.time,
         trace: trace.as_ref(),
-        hop: hop.as_ref(),
+        hop,
     };
     Ok(frame.message(&Subject::TimerFired { run, timer }, &data))
 }

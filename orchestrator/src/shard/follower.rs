@@ -16,7 +16,7 @@ use mesh_bus::topology::{SHARD_ACK_WAIT, SHARD_MAX_ACK_PENDING};
 use mesh_bus::{ConsumerSpec, DeadEnd, Delivery};
 use mesh_core::{Content, Event, Fact, Plan, Started, Unreadable};
 use mesh_schemas::{DataRef, ObjectOwner, RunId, StoredMessage, Subject, TraceContext};
-use mesh_telemetry::{names, span};
+use mesh_telemetry::names;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tracing::{Instrument, warn};
@@ -32,6 +32,7 @@ use super::settle::{Verdict, objection, settle};
 use crate::lease::Lease;
 use crate::service::Shared;
 use crate::store::{self, Lost};
+use crate::trace::{self, Origins};
 
 /// From so long after the end of a run on, events of it are not taken for what they seem by what is in memory: it may
 /// have been archived. One that comes sooner and is late all the same is archived when the run is forgotten.
@@ -43,8 +44,6 @@ const LEFT_FOR: TimeDelta = TimeDelta::days(1);
 /// Most events of a shard that are left to others at once: half of what may be in hand, so that runs which are
 /// understood go on.
 const MOST_LEFT: usize = SHARD_MAX_ACK_PENDING as usize / 2;
-/// The form of the subjects that a shard delivers.
-const TEMPLATE: &str = "{kind}.{verb}.{name}.{lane}.{shard}.{run}";
 /// How long the other runs of a shard wait for data that an event refers to: less than others wait for the owner of the shard.
 const FETCH_FOR: Duration = Duration::from_millis(1_500);
 
@@ -330,7 +329,9 @@ impl Follower {
     fn next(&mut self, event: Event, bytes: usize) -> Verdict {
         let Some(cached) = self.cache.get(&event.run) else { return Verdict::Later };
         let had_ended = cached.ended.is_some();
+        let gathered = trace::gathered(&cached.run, &event);
         let step = cached.run.apply(&event);
+        let origins = Origins::of(&cached.run, &step.decisions, &gathered);
         cached.upto = event.sequence;
         cached.pace.folded(&event, bytes, &cached.run);
         (self.shared.folded)(&cached.run, cached.upto);
@@ -348,7 +349,7 @@ impl Follower {
         if had_ended && decisions.is_empty() {
             return Verdict::Ended(letter);
         }
-        Verdict::Store { header, decisions, letter }
+        Verdict::Store { header, decisions, origins, letter }
     }
 
     /// The plan of a run that begins, if it is in memory.
@@ -365,7 +366,7 @@ impl Follower {
 
     fn work(&self, hand: Hand, run: Option<RunId>, verdict: Verdict) -> Work {
         let shared = Arc::clone(&self.shared);
-        let (span, hop) = process(&hand.stored, run);
+        let (span, hop) = process(&hand, run, &self.consumer.name);
         Box::pin(
             async move {
                 let Hand { lease, stored, weight: _weight } = hand;
@@ -390,9 +391,14 @@ impl Follower {
 }
 
 /// The span of an event's processing, and the trace that it came with.
-fn process(stored: &StoredMessage, run: Option<RunId>) -> (tracing::Span, Option<TraceContext>) {
-    let hop = TraceContext::from_headers(&stored.message.headers);
-    let span = span::process(TEMPLATE, &stored.message.subject, hop.as_ref());
+fn process(hand: &Hand, run: Option<RunId>, consumer: &str) -> (tracing::Span, Option<TraceContext>) {
+    let message = &hand.stored.message;
+    let hop = TraceContext::from_headers(&message.headers);
+    let type_ = trace::event_type(&message.subject);
+    let span = trace::process(&hand.stored, &type_, consumer, hop.as_ref());
+    span.record(names::DELIVERY, hand.lease.delivered)
+        .record(names::CLOUDEVENTS_ID, &*message.subject)
+        .record(names::CLOUDEVENTS_TYPE, &*type_);
     if let Some(run) = run {
         span.record(names::RUN_ID, tracing::field::display(run));
     }

@@ -20,6 +20,7 @@ use crate::lease::Lease;
 use crate::log::{self, Events};
 use crate::service::Shared;
 use crate::store;
+use crate::trace::Origins;
 
 /// An older `started` may be that of a run which has ended and was archived.
 const NEW: Duration = Duration::from_secs(30);
@@ -135,14 +136,18 @@ impl Loader {
         let letter = objection(event.defect.clone(), run.stray(event));
         let header = Box::new(run.header.clone());
         let decisions = self.missing(&run.header.run, decisions).await;
+        let origins = Origins::of(&run, &decisions, &[]);
         // Stored before the run is cached: events up to `end` are then acknowledged without storing anything.
-        let stored = store::decisions(bus, lease, &header, decisions, None).await;
+        let stored = store::decisions(bus, lease, &header, decisions, &origins, None).await;
         let Ok(too_large) = stored else { return (None, Verdict::Later) };
         let letter = letter.or_else(|| no_room(too_large));
         (self.shared.folded)(&run, end);
         let pace = Pace::new(self.shared.checkpoint_after, grown, places);
         let cached = Cached { run, begin, upto: end, covered: end, pace, ended, bytes };
-        (Some(Box::new(cached)), Verdict::Store { header, decisions: Vec::new(), letter })
+        (
+            Some(Box::new(cached)),
+            Verdict::Store { header, decisions: Vec::new(), origins: Origins::default(), letter },
+        )
     }
 
     /// Without the tasks of a wide run that are there: asking once is cheaper than being refused ten thousand times.
@@ -196,12 +201,13 @@ pub(super) fn begin(
 ) -> (Cached, Verdict) {
     let (run, step) = Run::start(event, started, plan);
     let header = Box::new(run.header.clone());
+    let origins = Origins::of(&run, &step.decisions, &[]);
     let sequence = event.sequence;
     (shared.folded)(&run, sequence);
     let mut pace = Pace::new(shared.checkpoint_after, Grown::default(), Vec::new());
     pace.folded(event, bytes, &run);
     let cached = Cached { run, begin: sequence, upto: sequence, covered: 0, pace, ended: None, bytes };
-    (cached, Verdict::Store { header, decisions: step.decisions, letter: None })
+    (cached, Verdict::Store { header, decisions: step.decisions, origins, letter: None })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, Content as InLetter, DeadEnd, History, Publish};
 use mesh_core::{Decision, Header};
 use mesh_schemas::{Message, SignalId, StoredMessage, Subject, TraceContext};
-use mesh_telemetry::propagation;
+use mesh_telemetry::{names, propagation};
 use tracing::{Span, debug, warn};
 
 use super::checkpoint::checkpoint_object;
@@ -16,6 +16,7 @@ use crate::janitor::{self, NotDone};
 use crate::lease::Lease;
 use crate::service::Shared;
 use crate::store::{self, Lost};
+use crate::trace::Origins;
 
 /// Pause before an event is delivered again whose run this instance does not know (yet): first, and at most. It grows
 /// by the first with each delivery, so that a run which nobody here knows costs little.
@@ -24,7 +25,12 @@ const UNKNOWN_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::
 /// What an event is to lead to.
 pub(super) enum Verdict {
     /// Store these, then acknowledge.
-    Store { header: Box<Header>, decisions: Vec<Decision>, letter: Option<(DeadEnd, String)> },
+    Store {
+        header: Box<Header>,
+        decisions: Vec<Decision>,
+        origins: Origins,
+        letter: Option<(DeadEnd, String)>,
+    },
     /// The run has ended and nothing follows: store a dead letter, if there is one, then acknowledge, provided that the end
     /// still stands in the log. Else the run was archived and forgotten, and what is known of it is of no use.
     Ended(Option<(DeadEnd, String)>),
@@ -68,9 +74,11 @@ pub(super) async fn settle(
 ) -> Result<(), Lost> {
     let bus = &*shared.bus;
     match verdict {
-        Verdict::Store { header, decisions, letter } => {
-            let hop = propagation::current(&Span::current()).or(hop);
-            let too_large = store::decisions(bus, lease, &header, decisions, hop.as_ref()).await?;
+        Verdict::Store { header, decisions, origins, letter } => {
+            let span = Span::current();
+            span.record(names::DECISIONS, decisions.len());
+            let hop = propagation::current(&span).or(hop);
+            let too_large = store::decisions(bus, lease, &header, decisions, &origins, hop.as_ref()).await?;
             if let Some((end, error)) = letter.or_else(|| no_room(too_large)) {
                 store::letter(bus, lease, end, stored, &error).await?;
             }

@@ -100,6 +100,12 @@ fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
+/// The form of the subjects of a type of event, with `{parameter}` for what varies; the type itself if there is none such.
+#[must_use]
+pub fn template(type_: &str) -> &str {
+    EVENTS.iter().find(|event| event.name == type_).map_or(type_, |event| event.subject)
+}
+
 /// Every type of event there is.
 pub const EVENTS: &[EventType] = &[
     EventType {

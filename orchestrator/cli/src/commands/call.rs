@@ -6,7 +6,7 @@ use mesh_schemas::definition::Span;
 use mesh_schemas::{Capability, ErrorCode};
 
 use super::runs::{Attending, attend};
-use super::start::{read_input, request, request_id};
+use super::start::{read_input, request, request_id, traced};
 use crate::connection::Connection;
 use crate::exit::Outcome;
 use crate::failure::Failure;
@@ -39,6 +39,7 @@ impl Call {
         let bus: Arc<dyn Bus> = Arc::new(connection.connect().await?);
         let request = request(&*bus, Target::Task(self.capability), self.id, input);
         let run = run_of(&*bus, &request).await?;
+        let request = traced(&request, &run);
         let attended = attend(bus, run, Attending::Wait(&request), self.output);
         let Some(timeout) = self.timeout else { return attended.await };
         match tokio::time::timeout(timeout.get(), attended).await {

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Args, Command};
+use mesh_telemetry::LogForm;
 
 pub(crate) use file::{ConfigFile, misspelt};
 pub(crate) use print::effective;
@@ -38,6 +39,9 @@ pub(crate) struct Configuration {
     /// What to log: error, warn, info, debug, trace, or directives such as `info,mesh_bus=debug`
     #[arg(long, global = true, env = "MESH_LOG", value_name = "LEVEL")]
     pub(crate) log: Option<String>,
+    /// In which form log lines are written: text for people, or json for programs, one object on each line [default: text]
+    #[arg(long, global = true, env = "MESH_LOG_FORMAT", value_name = "FORM")]
+    pub(crate) log_format: Option<LogForm>,
 }
 
 /// The name of the setting that an argument is, as it stands in the configuration file.

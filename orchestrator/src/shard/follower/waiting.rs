@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_core::Event;
-use mesh_schemas::RunId;
+use mesh_schemas::{RunId, TraceContext};
+use mesh_telemetry::span;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::hand::{Hand, Held};
-use super::{Follower, Settled, Work, process};
+use super::{Follower, Settled, Work};
 use crate::shard::cache::Cached;
 use crate::shard::load::Loader;
 use crate::shard::settle::Verdict;
@@ -97,7 +98,8 @@ impl Follower {
             taken_over: Arc::clone(&self.taken_over),
             given: self.given,
         };
-        let (span, _) = process(&hand.stored, Some(run));
+        let hop = TraceContext::from_headers(&hand.stored.message.headers);
+        let span = span::read_run(&run, hop.as_ref());
         Box::pin(
             async move {
                 let Hand { lease, weight, .. } = &hand;

@@ -1,6 +1,7 @@
 mod config;
 mod input;
 mod local;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use local::Local;
 
 pub(crate) use config::Overrides;
 pub(crate) use input::read_input;
+pub(crate) use trace::traced;
 
 /// How long to wait for an orchestrator to take up a request: one that runs does so at once.
 const TAKEN_UP_WITHIN: Duration = Duration::from_secs(2);
@@ -130,6 +132,7 @@ impl Stay {
         output: Output,
     ) -> anyhow::Result<Outcome> {
         let run = run_of(&*bus, request).await?;
+        let request = &traced(request, &run);
         match self {
             Self { watch: true, .. } => attend(bus, run, Attending::Watch(Some(request)), output).await,
             Self { wait: true, .. } => attend(bus, run, Attending::Wait(request), output).await,
@@ -172,7 +175,7 @@ pub(crate) fn request(bus: &dyn Bus, target: Target, id: Option<String>, input: 
         rerun: None,
         correlation_id: None,
         causation_id: None,
-        trace: None,
+        trace: trace::inherited(),
     }
 }
 

@@ -1,0 +1,151 @@
+//! The spans of one execution.
+
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+use chrono::Utc;
+use mesh_bus::Delivery;
+use mesh_bus::topology::agent_consumer;
+use mesh_schemas::generate::catalogue;
+use mesh_schemas::payload::TaskError;
+use mesh_schemas::{Message, SpanId, TaskVerb, TraceContext};
+use mesh_telemetry::{Moment, names, propagation, span};
+use tracing::Span;
+
+use crate::context::Inner;
+use crate::outcome::Outcome;
+
+/// How an execution stands in the trace of its run.
+#[derive(Default)]
+pub(crate) struct Trace {
+    /// The span of its processing, which lasts until the delivery is settled, and its context.
+    of: OnceLock<(Span, TraceContext)>,
+}
+
+impl Trace {
+    /// Tells that the task was received, and begins the span of its processing, below that of its creation; and with it the
+    /// span that says on log lines which task it is.
+    pub(crate) fn begin(&self, context: &Inner, delivery: &Delivery) -> (Span, Span) {
+        let (stored, key) = (&delivery.stored, &context.key);
+        let template = catalogue::template("task.created");
+        let consumer = agent_consumer(context.bus.namespace(), &key.capability, &key.lane).name;
+        let hop = TraceContext::from_headers(&stored.message.headers).or_else(|| context.trace.clone());
+        if let Some(hop) = &hop {
+            let waited = (Utc::now() - stored.time).as_seconds_f64().max(0.0);
+            of_task(Moment::messaging(names::OPERATION_RECEIVE, template, &stored.message.subject), context)
+                .with(names::MESSAGING_OPERATION_NAME, "fetch")
+                .with(names::MESSAGING_CONSUMER_GROUP_NAME, consumer.clone())
+                .with(names::MESSAGING_MESSAGE_ID, context.created_id.clone())
+                .with(names::MESSAGING_BATCH_COUNT, 1_i64)
+                .with(names::SCHEDULE_TO_START, waited)
+                .tell(hop, None);
+        }
+        let span = span::process(template, stored, &consumer, hop.as_ref());
+        span.record(names::MESSAGING_CONVERSATION_ID, &context.correlation_id)
+            .record(names::MESSAGING_MESSAGE_ID, &context.created_id)
+            .record(names::CLOUDEVENTS_ID, &context.created_id)
+            .record(names::CLOUDEVENTS_SPEC_VERSION, "1.0")
+            .record(names::CLOUDEVENTS_TYPE, "task.created")
+            .record(names::RUN_ID, tracing::field::display(key.run))
+            .record(names::WORKFLOW_NAME, &context.workflow)
+            .record(names::TASK_ID, tracing::field::display(&key.task))
+            .record(names::ATTEMPT, key.attempt.get())
+            .record(names::DELIVERY, context.delivery)
+            .record(names::CAPABILITY, tracing::field::display(&key.capability))
+            .record(names::AGENT_ID, tracing::field::display(&context.agent));
+        if let Some(action) = &context.action {
+            span.record(names::ACTION, action);
+        }
+        if let Some(own) = propagation::current(&span) {
+            let _ = self.of.set((span.clone(), own));
+        }
+        let trace = propagation::current(&span).or(hop);
+        let lines = span::on_log_lines(key, &context.correlation_id, trace.as_ref());
+        (span, lines)
+    }
+
+    /// Notes what the handler said of what it used: tokens are what AI agents use.
+    pub(crate) fn ended(&self, context: &Inner, outcome: &Outcome) {
+        let Some((span, _)) = self.of.get() else { return };
+        match outcome {
+            Outcome::Failed(TaskError { code, message, .. }) => span::fail(span, code, message),
+            Outcome::Completed(output) => {
+                let usage = output.usage.as_ref();
+                let tokens = |name| usage.and_then(|usage| usage.get(name)?.as_u64());
+                let (input, output) = (tokens("input_tokens"), tokens("output_tokens"));
+                if input.or(output).is_none() {
+                    return;
+                }
+                span.record(names::GEN_AI_OPERATION_NAME, names::GEN_AI_INVOKE_AGENT)
+                    .record(names::GEN_AI_AGENT_ID, tracing::field::display(&context.agent))
+                    .record(names::GEN_AI_AGENT_NAME, &context.type_)
+                    .record(names::GEN_AI_CONVERSATION_ID, &context.correlation_id)
+                    .record(names::GEN_AI_WORKFLOW_NAME, &context.workflow)
+                    .record(names::GEN_AI_INPUT_TOKENS, input)
+                    .record(names::GEN_AI_OUTPUT_TOKENS, output);
+            }
+        }
+    }
+
+    /// Tells that the delivery was acknowledged, which was begun at this time.
+    pub(crate) fn settled(&self, delivery: &Delivery, since: SystemTime) {
+        let Some((_, own)) = self.of.get() else { return };
+        let template = catalogue::template("task.created");
+        Moment::messaging(names::OPERATION_SETTLE, template, &delivery.stored.message.subject)
+            .with(names::MESSAGING_OPERATION_NAME, "ack")
+            .with(names::MESSAGING_MESSAGE_ID, delivery.stored.message.subject.clone())
+            .with(names::DELIVERY, number(delivery.delivered))
+            .since(since)
+            .tell(own, None);
+    }
+}
+
+/// The sending of an outcome, which what follows from it stands below.
+pub(crate) struct Sending {
+    below: TraceContext,
+    id: SpanId,
+    since: SystemTime,
+}
+
+impl Sending {
+    /// Begins to send the outcome of an attempt, and says so in its headers; nothing where spans are not exported.
+    pub(crate) fn begin(context: &Inner, verb: TaskVerb, message: &mut Message) -> Option<Self> {
+        let below = propagation::current(&Span::current())?;
+        let key = &context.key;
+        let id = SpanId::of_outcome(&key.run, &key.task, key.attempt, context.delivery, verb);
+        propagation::within(&below, id).write(&mut message.headers);
+        Some(Self { below, id, since: SystemTime::now() })
+    }
+
+    /// Tells that it is stored.
+    pub(crate) fn end(self, context: &Inner, verb: TaskVerb, message: &Message) {
+        let type_ = format!("task.{verb}");
+        of_task(
+            Moment::messaging(names::OPERATION_SEND, catalogue::template(&type_), &message.subject),
+            context,
+        )
+        .with(names::MESSAGING_OPERATION_NAME, "publish")
+        .with(names::MESSAGING_MESSAGE_ID, message.subject.clone())
+        .with(names::MESSAGING_BODY_SIZE, number(message.payload.len() as u64))
+        .with(names::CLOUDEVENTS_ID, message.subject.clone())
+        .with(names::CLOUDEVENTS_TYPE, type_)
+        .since(self.since)
+        .tell(&self.below, Some(self.id));
+    }
+}
+
+fn of_task(moment: Moment, context: &Inner) -> Moment {
+    let key = &context.key;
+    moment
+        .with(names::MESSAGING_CONVERSATION_ID, context.correlation_id.clone())
+        .with(names::RUN_ID, key.run.to_string())
+        .with(names::TASK_ID, key.task.to_string())
+        .with(names::ATTEMPT, i64::from(key.attempt.get()))
+        .with(names::DELIVERY, number(context.delivery))
+        .with(names::CAPABILITY, key.capability.to_string())
+        .with(names::AGENT_ID, context.agent.to_string())
+}
+
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,51 @@
+use std::env;
+use std::io::{self, IsTerminal as _};
+use std::str::FromStr;
+
+use tracing::Subscriber;
+use tracing_subscriber::layer::Layer;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::init::is_set;
+
+/// In which form log lines are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogForm {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON object on each line, with `timestamp`, `level`, `target`, `message`, what the line tells beside
+    /// and, under `span`, of which run and task it is.
+    Json,
+}
+
+impl LogForm {
+    /// As `MESH_LOG_FORMAT` says; text if it says nothing that is known.
+    #[must_use]
+    pub fn from_env() -> Self {
+        env::var("MESH_LOG_FORMAT").ok().and_then(|form| form.parse().ok()).unwrap_or_default()
+    }
+
+    /// What writes lines of this form to stderr.
+    pub(crate) fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(self) -> Box<dyn Layer<S> + Send + Sync> {
+        let stderr = io::stderr;
+        let colours = self == Self::Text && stderr().is_terminal() && !is_set("NO_COLOR");
+        let lines = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(colours);
+        match self {
+            Self::Text => lines.boxed(),
+            Self::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        }
+    }
+}
+
+impl FromStr for LogForm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("use text or json".to_owned()),
+        }
+    }
+}
