@@ -188,6 +188,7 @@ impl AgentBuilder {
                     Some(options) => options,
                     None => ConnectOptions::from_env()?,
                 };
+                mesh_telemetry::connected_to(options.server());
                 Arc::new(NatsBus::connect(options.name(prepared.id.as_str())).await?)
             }
         };

@@ -33,8 +33,7 @@ pub(crate) async fn call<I: Serialize, O: DeserializeOwned>(
         rerun: None,
         correlation_id: Some(inner.correlation_id.clone()),
         causation_id: Some(inner.created_id.clone()),
-        trace: mesh_telemetry::propagation::current(&tracing::Span::current())
-            .or_else(|| inner.trace.clone()),
+        trace: inner.hop(),
     };
     tokio::select! {
         biased;

@@ -35,6 +35,8 @@ pub(crate) struct Inner {
     pub(crate) delivery: u64,
     pub(crate) cancelled: CancellationToken,
     pub(crate) trace: Option<TraceContext>,
+    /// The span of the processing, while spans are exported.
+    pub(crate) processing: OnceLock<TraceContext>,
     /// How often this execution has asked which question of another agent.
     pub(crate) asked: Mutex<BTreeMap<String, u64>>,
     /// Takes out of what is said the secrets that were put into the input.
@@ -106,7 +108,7 @@ impl Context {
     /// The trace that the task belongs to, to pass on to services that are called.
     #[must_use]
     pub fn trace(&self) -> Option<TraceContext> {
-        mesh_telemetry::propagation::current(&tracing::Span::current()).or_else(|| self.0.trace.clone())
+        self.0.hop()
     }
 
     /// Cancelled when nobody waits for the task any more, its time is over, or the agent stops. A handler that
@@ -152,6 +154,12 @@ impl Inner {
         self.redactor.get().map_or_else(|| text.to_owned(), |redactor| redactor.text(text))
     }
 
+    /// The trace to pass on: of the span that the handler is in or, if that is none of its own, of the processing.
+    pub(crate) fn hop(&self) -> Option<TraceContext> {
+        let own = mesh_telemetry::propagation::current(&tracing::Span::current());
+        own.or_else(|| self.processing.get().cloned()).or_else(|| self.trace.clone())
+    }
+
     /// How often a question was asked before, counting this time from now on.
     pub(crate) fn asked_before(&self, question: &str) -> u64 {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,8 +179,7 @@ impl Inner {
         event.causationid = Some(self.created_id.clone());
         event.set_trace(self.trace.as_ref());
         let (mut headers, body) = event.encode().unwrap_or_default();
-        let hop = mesh_telemetry::propagation::current(&tracing::Span::current());
-        if let Some(hop) = hop.as_ref().or(self.trace.as_ref()) {
+        if let Some(hop) = self.hop() {
             hop.write(&mut headers);
         }
         Message { subject: id, headers, payload: Bytes::from(body) }

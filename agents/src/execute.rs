@@ -268,6 +268,7 @@ impl Execution {
             delivery: delivery.delivered,
             cancelled: self.abandon.child_token(),
             trace: envelope.and_then(Envelope::trace).or(header_trace),
+            processing: OnceLock::new(),
             asked: Mutex::new(BTreeMap::new()),
             redactor: OnceLock::new(),
         })

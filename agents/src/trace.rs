@@ -9,7 +9,8 @@ use mesh_bus::topology::agent_consumer;
 use mesh_schemas::generate::catalogue;
 use mesh_schemas::payload::TaskError;
 use mesh_schemas::{Message, SpanId, TaskVerb, TraceContext};
-use mesh_telemetry::{Moment, names, propagation, span};
+use mesh_telemetry::span::{self, number};
+use mesh_telemetry::{Moment, names, propagation};
 use tracing::Span;
 
 use crate::context::Inner;
@@ -18,8 +19,8 @@ use crate::outcome::Outcome;
 /// How an execution stands in the trace of its run.
 #[derive(Default)]
 pub(crate) struct Trace {
-    /// The span of its processing, which lasts until the delivery is settled, and its context.
-    of: OnceLock<(Span, TraceContext)>,
+    /// The span of its processing, which lasts until the delivery is settled.
+    span: OnceLock<Span>,
 }
 
 impl Trace {
@@ -49,15 +50,16 @@ impl Trace {
             .record(names::RUN_ID, tracing::field::display(key.run))
             .record(names::WORKFLOW_NAME, &context.workflow)
             .record(names::TASK_ID, tracing::field::display(&key.task))
-            .record(names::ATTEMPT, key.attempt.get())
-            .record(names::DELIVERY, context.delivery)
+            .record(names::ATTEMPT, i64::from(key.attempt.get()))
+            .record(names::DELIVERY, number(context.delivery))
             .record(names::CAPABILITY, tracing::field::display(&key.capability))
             .record(names::AGENT_ID, tracing::field::display(&context.agent));
         if let Some(action) = &context.action {
             span.record(names::ACTION, action);
         }
         if let Some(own) = propagation::current(&span) {
-            let _ = self.of.set((span.clone(), own));
+            let _ = context.processing.set(own);
+            let _ = self.span.set(span.clone());
         }
         let trace = propagation::current(&span).or(hop);
         let lines = span::on_log_lines(key, &context.correlation_id, trace.as_ref());
@@ -66,13 +68,14 @@ impl Trace {
 
     /// Notes what the handler said of what it used: tokens are what AI agents use.
     pub(crate) fn ended(&self, context: &Inner, outcome: &Outcome) {
-        let Some((span, _)) = self.of.get() else { return };
+        let Some(span) = self.span.get() else { return };
         match outcome {
             Outcome::Failed(TaskError { code, message, .. }) => span::fail(span, code, message),
             Outcome::Completed(output) => {
                 let usage = output.usage.as_ref();
                 let tokens = |name| usage.and_then(|usage| usage.get(name)?.as_u64());
-                let (input, output) = (tokens("input_tokens"), tokens("output_tokens"));
+                let (input, output) =
+                    (tokens("input_tokens").map(number), tokens("output_tokens").map(number));
                 if input.or(output).is_none() {
                     return;
                 }
@@ -89,14 +92,14 @@ impl Trace {
 
     /// Tells that the delivery was acknowledged, which was begun at this time.
     pub(crate) fn settled(&self, delivery: &Delivery, since: SystemTime) {
-        let Some((_, own)) = self.of.get() else { return };
+        let Some(own) = self.span.get().and_then(propagation::current) else { return };
         let template = catalogue::template("task.created");
         Moment::messaging(names::OPERATION_SETTLE, template, &delivery.stored.message.subject)
             .with(names::MESSAGING_OPERATION_NAME, "ack")
             .with(names::MESSAGING_MESSAGE_ID, delivery.stored.message.subject.clone())
             .with(names::DELIVERY, number(delivery.delivered))
             .since(since)
-            .tell(own, None);
+            .tell(&own, None);
     }
 }
 
@@ -110,7 +113,7 @@ pub(crate) struct Sending {
 impl Sending {
     /// Begins to send the outcome of an attempt, and says so in its headers; nothing where spans are not exported.
     pub(crate) fn begin(context: &Inner, verb: TaskVerb, message: &mut Message) -> Option<Self> {
-        let below = propagation::current(&Span::current())?;
+        let below = context.processing.get()?.clone();
         let key = &context.key;
         let id = SpanId::of_outcome(&key.run, &key.task, key.attempt, context.delivery, verb);
         propagation::within(&below, id).write(&mut message.headers);
@@ -144,8 +147,4 @@ fn of_task(moment: Moment, context: &Inner) -> Moment {
         .with(names::DELIVERY, number(context.delivery))
         .with(names::CAPABILITY, key.capability.to_string())
         .with(names::AGENT_ID, context.agent.to_string())
-}
-
-fn number(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

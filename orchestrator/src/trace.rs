@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use mesh_bus::Publish;
 use mesh_core::{Action, Decision, End, Event, Header, Origin, Run};
 use mesh_schemas::generate::catalogue;
-use mesh_schemas::{RunId, SpanId, StoredMessage, TaskKey, TraceContext, WorkflowName};
+use mesh_schemas::{RunId, SpanId, StoredMessage, Subject, TaskKey, TraceContext, WorkflowName};
 use mesh_telemetry::{Kind, Moment, is_sampled, names, propagation, span};
 use tracing::Span;
 
@@ -59,6 +59,21 @@ pub(crate) fn process(
     hop: Option<&TraceContext>,
 ) -> Span {
     span::process(catalogue::template(type_), stored, consumer, hop)
+}
+
+/// Notes of which run, and of which attempt, an event is, by its subject.
+pub(crate) fn record_subject(span: &Span, subject: &str, run: Option<RunId>) {
+    if let Some(run) = run {
+        span.record(names::RUN_ID, tracing::field::display(run));
+    }
+    let namespace = subject.split('.').next().and_then(|first| first.parse().ok());
+    if let Some(Ok(Subject::Task { key, .. })) =
+        namespace.map(|namespace| Subject::parse(&namespace, subject))
+    {
+        span.record(names::TASK_ID, tracing::field::display(&key.task))
+            .record(names::ATTEMPT, i64::from(key.attempt.get()))
+            .record(names::CAPABILITY, tracing::field::display(&key.capability));
+    }
 }
 
 /// The trace that what is stored for a decision carries on: that of the span which [`decided`] exports or, of what has none
@@ -195,6 +210,7 @@ fn message(header: &Header, stored: &Publish) -> Moment {
         .with(names::MESSAGING_CONVERSATION_ID, header.correlation_id.clone())
         .with(names::MESSAGING_BODY_SIZE, count(message.payload.len()))
         .with(names::CLOUDEVENTS_ID, message.subject.clone())
+        .with(names::CLOUDEVENTS_SPEC_VERSION, "1.0")
         .with(names::CLOUDEVENTS_TYPE, type_)
         .with(names::RUN_ID, header.run.to_string())
         .with_some(names::WORKFLOW_NAME, header.workflow.as_ref().map(ToString::to_string))

@@ -35,6 +35,22 @@ impl Process {
         Ok(Self(command.spawn().with_context(|| format!("start {}", program.display()))?))
     }
 
+    /// Starts a program in a folder and with variables, that finds its mesh in the environment.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn within(
+        world: &World,
+        folder: &Path,
+        variables: &[(&str, &str)],
+        program: &Path,
+        arguments: &[&str],
+    ) -> Result<Self> {
+        let mut command = command(world, program, arguments);
+        command.current_dir(folder).envs(variables.iter().copied());
+        Ok(Self(command.spawn().with_context(|| format!("start {}", program.display()))?))
+    }
+
     /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {
@@ -130,9 +146,17 @@ impl Drop for Process {
 /// # Errors
 /// If it is not there; the text says how to build it.
 pub fn mesh_binary() -> Result<PathBuf> {
+    beside_tests("mesh")
+}
+
+/// A program that the build puts beside the tests.
+///
+/// # Errors
+/// If it is not there; the text says how to build it.
+pub fn beside_tests(name: &str) -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     // Tests are one folder further down.
     let folders = program.ancestors().skip(1).take(2);
-    let found = folders.map(|folder| folder.join("mesh")).find(|mesh| mesh.is_file());
-    found.with_context(|| format!("there is no `mesh` beside {}: run `make build`", program.display()))
+    let found = folders.map(|folder| folder.join(name)).find(|found| found.is_file());
+    found.with_context(|| format!("there is no `{name}` beside {}: run `make build`", program.display()))
 }

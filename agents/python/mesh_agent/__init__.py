@@ -28,6 +28,7 @@ from .names import run_id
 from .runs import Event, Run
 from .secret import Secrets
 from .settings import Connection
+from .tracing import LogFormatter
 
 __all__ = [
     "Agent",
@@ -37,6 +38,7 @@ __all__ = [
     "Event",
     "Fatal",
     "InputError",
+    "LogFormatter",
     "LostData",
     "Mesh",
     "MeshError",

@@ -18,6 +18,7 @@ from .handler import Handler, adapt
 from .link import Link, quietly
 from .secret import Secrets
 from .settings import Connection
+from .tracing import LogFormatter
 from .worker import Worker
 
 log = logging.getLogger("mesh_agent")
@@ -114,7 +115,9 @@ class Agent:
         Logs to stderr unless logging is set up already. An agent that cannot start, or loses its server for good, says
         why and ends the process with the code 1.
         """
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        lines = logging.StreamHandler()
+        lines.setFormatter(LogFormatter())
+        logging.basicConfig(level=logging.INFO, handlers=[lines])
         try:
             asyncio.run(self._run())
         except MeshError as error:

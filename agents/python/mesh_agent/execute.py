@@ -15,6 +15,7 @@ from typing import Any, Callable, TypeVar
 
 from nats.aio.msg import Msg
 
+from . import tracing
 from .attempt import Task, is_wanted, lost_before, note_release
 from .context import Context, Identity, Parts
 from .envelope import Trace, Unreadable, decode, lower
@@ -161,7 +162,8 @@ class Execution:
             await self._bury(DeadEnd.POISON_TASK, why)
             return None
         try:
-            await self._execute(parts, task)
+            with tracing.processing(parts, self._site.identity.agent, self._delivery):
+                await self._execute(parts, task)
         except TooLarge as error:
             await self._bury(DeadEnd.LARGE_OUTCOME, str(error))
         return None
@@ -184,6 +186,7 @@ class Execution:
                 output = await _run_handler(self._site.handler, context, input)
             except TaskFailure as failure:
                 _log_failure(parts, failure)
+                tracing.failed(failure, parts.redactor.text(failure.message))
                 await self._fail(parts, failure)
             else:
                 await self._complete(parts, output)
@@ -286,13 +289,13 @@ def _log_failure(parts: Parts, failure: TaskFailure) -> None:
     """Tells of a failure, without the secrets that were put into the input."""
     cause = failure.__cause__ if isinstance(failure, _Unexpected) else None
     if not parts.redactor:
-        log.warning("task %s of run %s failed: %s", parts.key.task, parts.key.run, failure, exc_info=cause)
+        log.warning("task failed: %s", failure, exc_info=cause)
         return
     told = [str(failure)]
     if cause is not None:
         told += traceback.format_exception(type(cause), cause, cause.__traceback__)
     text = parts.redactor.text("\n".join(told))
-    log.warning("task %s of run %s failed: %s", parts.key.task, parts.key.run, text)
+    log.warning("task failed: %s", text)
 
 
 async def _until_answered(ask: Callable[[], Awaitable[T]]) -> T:

@@ -89,6 +89,13 @@ impl ConnectOptions {
         ConnectSettings::from_env()?.options()
     }
 
+    /// Host and port of the first server, if its address can be read.
+    #[must_use]
+    pub fn server(&self) -> Option<(String, u16)> {
+        let first: async_nats::ServerAddr = self.urls.first()?.parse().ok()?;
+        Some((first.host().to_owned(), first.port()))
+    }
+
     /// What the server shows as the name of the connection.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {

@@ -21,4 +21,4 @@ pub mod span;
 
 pub use init::{SHUTDOWN_TIMEOUT, Telemetry, init, init_with_log};
 pub use log_form::LogForm;
-pub use moment::{Kind, Moment, first, is_exporting, is_sampled};
+pub use moment::{Kind, Moment, connected_to, first, is_exporting, is_sampled};

@@ -16,6 +16,21 @@ use crate::{ids, names, propagation};
 /// What spans are made with, while they are exported.
 static EXPORT: OnceLock<(SdkTracer, Sampling)> = OnceLock::new();
 
+/// Host and port of the NATS server.
+static SERVER: OnceLock<(String, u16)> = OnceLock::new();
+
+/// Spans about messages say from now on that this is the NATS server.
+pub fn connected_to(server: Option<(String, u16)>) {
+    if let Some(server) = server {
+        let _ = SERVER.set(server);
+    }
+}
+
+/// Host and port of the NATS server, if they are known.
+pub(crate) fn server() -> Option<&'static (String, u16)> {
+    SERVER.get()
+}
+
 /// Spans are exported by this from now on.
 pub(crate) fn export(tracer: SdkTracer, sampling: Sampling) {
     let _ = EXPORT.set((tracer, sampling));
@@ -97,6 +112,8 @@ impl Moment {
             .with(names::MESSAGING_OPERATION_TYPE, operation)
             .with(names::MESSAGING_DESTINATION_NAME, subject.to_owned())
             .with(names::MESSAGING_DESTINATION_TEMPLATE, template.to_owned())
+            .with_some(names::SERVER_ADDRESS, server().map(|(host, _)| host.clone()))
+            .with_some(names::SERVER_PORT, server().map(|(_, port)| i64::from(*port)))
     }
 
     /// Began at another time.

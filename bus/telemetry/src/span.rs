@@ -5,7 +5,7 @@ use opentelemetry::KeyValue;
 use tracing::{Span, debug_span, error_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use crate::{names, propagation};
+use crate::{moment, names, propagation};
 
 /// A span for dealing with one message of a durable consumer, in the trace of the hop that brought it. Of which run, task and
 /// attempt, and how it failed, is recorded when it is known.
@@ -22,7 +22,9 @@ pub fn process(template: &str, stored: &StoredMessage, consumer: &str, hop: Opti
         { names::MESSAGING_DESTINATION_NAME } = message.subject,
         { names::MESSAGING_DESTINATION_TEMPLATE } = template,
         { names::MESSAGING_CONSUMER_GROUP_NAME } = consumer,
-        { names::MESSAGING_BODY_SIZE } = message.payload.len(),
+        { names::MESSAGING_BODY_SIZE } = number(message.payload.len() as u64),
+        { names::SERVER_ADDRESS } = moment::server().map(|(host, _)| host.as_str()),
+        { names::SERVER_PORT } = moment::server().map(|(_, port)| i64::from(*port)),
         { names::MESSAGING_MESSAGE_ID } = tracing::field::Empty,
         { names::MESSAGING_CONVERSATION_ID } = tracing::field::Empty,
         { names::CLOUDEVENTS_ID } = tracing::field::Empty,
@@ -63,6 +65,12 @@ pub fn read_run(run: &RunId, hop: Option<&TraceContext>) -> Span {
         propagation::continue_from(&span, hop);
     }
     span
+}
+
+/// A number as an attribute: what spans carry has a sign, and would be text without one.
+#[must_use]
+pub fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Notes on the span of a processing that it did not go well: with what code, and why.

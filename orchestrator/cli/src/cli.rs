@@ -74,6 +74,17 @@ pub(crate) enum Command {
 }
 
 impl Cli {
+    /// What this process is called among those that export spans, unless `OTEL_SERVICE_NAME` says otherwise.
+    pub(crate) fn service(&self) -> String {
+        match &self.command {
+            Command::Up(_) | Command::Orchestrator(_) => mesh_orchestrator::SERVICE.to_owned(),
+            Command::Agent { command } => {
+                command.type_().map_or_else(|| "mesh".to_owned(), ToOwned::to_owned)
+            }
+            _ => "mesh".to_owned(),
+        }
+    }
+
     /// What to log, if it is not left to the telemetry.
     pub(crate) fn log(&self) -> Option<&str> {
         let is_set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());

@@ -84,7 +84,9 @@ fn as_typed(error: SettingsError) -> SettingsError {
 impl Connection {
     /// Connects, or says why that cannot be done.
     pub(crate) async fn connect(&self) -> anyhow::Result<NatsBus> {
-        Ok(NatsBus::connect(self.options()?.name("mesh-cli")).await?)
+        let options = self.options()?.name("mesh-cli");
+        mesh_telemetry::connected_to(options.server());
+        Ok(NatsBus::connect(options).await?)
     }
 
     pub(crate) fn options(&self) -> Result<ConnectOptions, SettingsError> {

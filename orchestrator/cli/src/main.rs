@@ -68,7 +68,7 @@ fn begin() -> anyhow::Result<Outcome> {
 
 #[tokio::main]
 async fn run(cli: Cli) -> anyhow::Result<Outcome> {
-    let telemetry = mesh_telemetry::init_with_log("mesh", cli.log(), cli.configuration.log_format);
+    let telemetry = mesh_telemetry::init_with_log(&cli.service(), cli.log(), cli.configuration.log_format);
     let result = cli.command.run(&cli.connection).await;
     telemetry.shutdown();
     result

@@ -8,7 +8,7 @@ use mesh_schemas::{
     DataRef, Decoded, Envelope, EnvelopeError, ObjectOwner, RequestId, RunId, SpanId, StoredMessage, Subject,
     TaskId, TraceContext, WorkflowName, WorkflowVerb,
 };
-use mesh_telemetry::{names, propagation};
+use mesh_telemetry::{names, propagation, span};
 use serde_json::{Map, Value};
 use tracing::{Instrument, Span, info};
 
@@ -125,7 +125,8 @@ pub(super) async fn relay(
         .record(names::MESSAGING_CONVERSATION_ID, request.correlation_id())
         .record(names::CLOUDEVENTS_ID, &*request.event_id)
         .record(names::CLOUDEVENTS_TYPE, type_)
-        .record(names::DELIVERY, lease.delivered);
+        .record(names::MESSAGING_MESSAGE_ID, &*request.event_id)
+        .record(names::DELIVERY, span::number(lease.delivered));
     async {
         if let Some(caller) = &caller
             && let Err(error) = child::read(caller, &mut request)

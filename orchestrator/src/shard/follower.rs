@@ -16,7 +16,7 @@ use mesh_bus::topology::{SHARD_ACK_WAIT, SHARD_MAX_ACK_PENDING};
 use mesh_bus::{ConsumerSpec, DeadEnd, Delivery};
 use mesh_core::{Content, Event, Fact, Plan, Started, Unreadable};
 use mesh_schemas::{DataRef, ObjectOwner, RunId, StoredMessage, Subject, TraceContext};
-use mesh_telemetry::names;
+use mesh_telemetry::{names, span};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tracing::{Instrument, warn};
@@ -396,11 +396,12 @@ fn process(hand: &Hand, run: Option<RunId>, consumer: &str) -> (tracing::Span, O
     let hop = TraceContext::from_headers(&message.headers);
     let type_ = trace::event_type(&message.subject);
     let span = trace::process(&hand.stored, &type_, consumer, hop.as_ref());
-    span.record(names::DELIVERY, hand.lease.delivered)
-        .record(names::CLOUDEVENTS_ID, &*message.subject)
-        .record(names::CLOUDEVENTS_TYPE, &*type_);
-    if let Some(run) = run {
-        span.record(names::RUN_ID, tracing::field::display(run));
+    if !span.is_disabled() {
+        span.record(names::DELIVERY, span::number(hand.lease.delivered))
+            .record(names::MESSAGING_MESSAGE_ID, &*message.subject)
+            .record(names::CLOUDEVENTS_ID, &*message.subject)
+            .record(names::CLOUDEVENTS_TYPE, &*type_);
+        trace::record_subject(&span, &message.subject, run);
     }
     (span, hop)
 }

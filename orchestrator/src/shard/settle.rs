@@ -7,7 +7,7 @@ use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, Content as InLetter, DeadEnd, History, Publish};
 use mesh_core::{Decision, Header};
 use mesh_schemas::{Message, SignalId, StoredMessage, Subject, TraceContext};
-use mesh_telemetry::{names, propagation};
+use mesh_telemetry::{names, propagation, span};
 use tracing::{Span, debug, warn};
 
 use super::checkpoint::checkpoint_object;
@@ -76,7 +76,8 @@ pub(super) async fn settle(
     match verdict {
         Verdict::Store { header, decisions, origins, letter } => {
             let span = Span::current();
-            span.record(names::DECISIONS, decisions.len());
+            span.record(names::DECISIONS, span::number(decisions.len() as u64))
+                .record(names::MESSAGING_CONVERSATION_ID, &header.correlation_id);
             let hop = propagation::current(&span).or(hop);
             let too_large = store::decisions(bus, lease, &header, decisions, &origins, hop.as_ref()).await?;
             if let Some((end, error)) = letter.or_else(|| no_room(too_large)) {

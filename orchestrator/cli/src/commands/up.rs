@@ -86,6 +86,7 @@ impl Up {
     ) -> anyhow::Result<()> {
         let options =
             ConnectOptions::new(url).namespace(connection.namespace().clone()).name("mesh-orchestrator");
+        mesh_telemetry::connected_to(options.server());
         let Some(bus) = knock(&options, stop).await? else { return Ok(()) };
         let ready = || self.tell(url, copies, sync, connection);
         let options = self.layout.with_copies(copies).options(self.keeping, Some(sync.is_always()));

@@ -1,11 +1,13 @@
 //! Which attempts an attempt has waited for: nothing is decided by it, it is for people who look at what led to what.
 
+use std::collections::BTreeSet;
+
 use mesh_schemas::{Attempt, TaskId};
 
 use super::Run;
 use super::state::{EachState, Frame, ItemEnd, NodeState, Stand};
 use crate::event::Event;
-use crate::plan::{Block, Step};
+use crate::plan::{Block, Node, Step};
 
 /// An attempt of a task.
 pub type Origin = (TaskId, Attempt);
@@ -66,13 +68,7 @@ fn in_frame(block: &Block, frame: &Frame, prefix: &str, parts: &[&str], found: &
     let Some((id, rest)) = parts.split_first() else { return };
     let Some(place) = block.index(id) else { return };
     let node = &block.nodes[place];
-    let others = node.needs.iter().chain(&node.rescues);
-    let awaited: Vec<Origin> = others
-        .filter_map(|other| {
-            let attempt = frame.nodes[*other].attempt()?;
-            Some((TaskId::new(format!("{prefix}{}", block.nodes[*other].id)).ok()?, attempt))
-        })
-        .collect();
+    let awaited = awaited(block, frame, prefix, node);
     if !awaited.is_empty() {
         *found = awaited;
     }
@@ -97,6 +93,28 @@ fn in_frame(block: &Block, frame: &Frame, prefix: &str, parts: &[&str], found: &
         | NodeState::Failed(_)
         | NodeState::Skipped => {}
     }
+}
+
+/// The last attempts of the tasks that one needs; of one that consists of no attempts, those of what it needs in turn.
+fn awaited(block: &Block, frame: &Frame, prefix: &str, node: &Node) -> Vec<Origin> {
+    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
+    let mut others: Vec<usize> = node.needs.iter().chain(&node.rescues).copied().collect();
+    while let Some(other) = others.pop() {
+        if !seen.insert(other) {
+            continue;
+        }
+        let (needed, state) = (&block.nodes[other], &frame.nodes[other]);
+        match state.attempt() {
+            Some(attempt) => {
+                found.extend(TaskId::new(format!("{prefix}{}", needed.id)).map(|task| (task, attempt)));
+            }
+            None if *state == NodeState::Skipped || matches!(needed.step, Step::Merge(_)) => {
+                others.extend(&needed.needs);
+            }
+            None => {}
+        }
+    }
+    found
 }
 
 fn in_step(step: &Step, stand: &Stand, prefix: &str, parts: &[&str], found: &mut Vec<Origin>) {

@@ -15,7 +15,7 @@ use crate::exit::Outcome;
 #[command(after_help = "Example: mesh agent exec --capability shout -- jq '{text: .text | ascii_upcase}'")]
 pub(crate) struct Exec {
     #[command(flatten)]
-    service: Service,
+    pub(super) service: Service,
     /// Folder to run the program in
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,

@@ -15,7 +15,7 @@ use crate::exit::Outcome;
 #[command(after_help = "Example: mesh agent http --capability score --url http://127.0.0.1:8080/score")]
 pub(crate) struct Http {
     #[command(flatten)]
-    service: Service,
+    pub(super) service: Service,
     /// Where to post tasks
     #[arg(long, env = "MESH_AGENT_URL", value_name = "URL")]
     url: String,

@@ -22,6 +22,15 @@ pub(crate) enum Agent {
 }
 
 impl Agent {
+    /// The type of the agent that this process is, if it is one.
+    pub(crate) fn type_(&self) -> Option<&str> {
+        match self {
+            Self::Exec(exec) => Some(exec.service.type_()),
+            Self::Http(http) => Some(http.service.type_()),
+            Self::Check(_) | Self::List(_) | Self::New(_) | Self::Show(_) => None,
+        }
+    }
+
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
         match self {
             Self::Check(check) => check.run(connection).await,

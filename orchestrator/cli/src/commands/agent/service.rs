@@ -32,13 +32,18 @@ pub(crate) struct Service {
 }
 
 impl Service {
+    /// The type of the agent.
+    pub(super) fn type_(&self) -> &str {
+        self.type_.as_ref().map_or(self.capability.as_str(), AgentId::as_str)
+    }
+
     /// Runs the agent until SIGTERM or Ctrl-C.
     pub(crate) async fn run(
         self,
         connection: &Connection,
         handler: impl FnOnce(AgentBuilder, &str) -> AgentBuilder,
     ) -> anyhow::Result<Outcome> {
-        let type_ = self.type_.as_ref().map_or(self.capability.as_str(), AgentId::as_str);
+        let type_ = self.type_().to_owned();
         let secrets = self.secrets_dir.map_or_else(Secrets::from_env, Secrets::in_folder);
         let builder = Agent::builder(type_)
             .secrets(secrets)

@@ -1,0 +1,146 @@
+"""The span of a task's processing, and what log lines say of the task.
+
+Spans are made with `opentelemetry` if that is installed; the process that runs the agent sets up where they go, as for any
+other program (`opentelemetry-instrument`, or `opentelemetry.sdk` in code). Without it, the trace is passed on as it came.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import json
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from .envelope import Trace
+from .errors import TaskFailure
+from .names import TaskKey
+
+try:
+    from opentelemetry import propagate as _propagate
+    from opentelemetry import trace as _trace
+except ImportError:
+    _trace = None  # type: ignore[assignment]
+
+#: The form of the subjects of work.
+_TEMPLATE = "task.created.{capability}.{lane}.{shard}.{run}.{task}.{attempt}"
+
+
+class _Task(Protocol):
+    """What there is to say of a task."""
+
+    key: TaskKey
+    cause: str
+    correlation: str
+    hop: Trace | None
+
+
+#: What the log lines of the running handler are about; threads that a handler starts by asyncio inherit it.
+_about: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("mesh_agent_about", default={})
+
+
+@contextlib.contextmanager
+def processing(task: _Task, agent: str, delivery: int) -> Iterator[None]:
+    """Within this, the hop of the task is its processing, and log lines say which task it is."""
+    with _span(task, agent, delivery):
+        token = _about.set(_described(task))
+        try:
+            yield
+        finally:
+            _about.reset(token)
+
+
+@contextlib.contextmanager
+def _span(task: _Task, agent: str, delivery: int) -> Iterator[None]:
+    if _trace is None or task.hop is None:
+        yield
+        return
+    key = task.key
+    attributes = {
+        "messaging.system": "nats",
+        "messaging.operation.name": "process",
+        "messaging.operation.type": "process",
+        "messaging.destination.name": task.cause,
+        "messaging.destination.template": _TEMPLATE,
+        "messaging.message.id": task.cause,
+        "messaging.message.conversation_id": task.correlation,
+        "cloudevents.event_id": task.cause,
+        "cloudevents.event_type": "task.created",
+        "mesh.run.id": key.run,
+        "mesh.task.id": key.task,
+        "mesh.attempt": int(key.attempt),
+        "mesh.delivery": delivery,
+        "mesh.capability": key.capability,
+        "mesh.agent.id": agent,
+    }
+    tracer = _trace.get_tracer("mesh_agent")
+    parent = _propagate.extract(task.hop.attributes())
+    # Our own errors are noted by `failed`, with their codes.
+    with tracer.start_as_current_span(
+        f"process {_TEMPLATE}",
+        context=parent,
+        kind=_trace.SpanKind.CONSUMER,
+        attributes=attributes,
+        record_exception=False,
+        set_status_on_exception=False,
+    ):
+        carrier: dict[str, str] = {}
+        _propagate.inject(carrier)
+        task.hop = Trace.of(carrier) or task.hop
+        yield
+
+
+def failed(failure: TaskFailure, message: str) -> None:
+    """Notes on the span of the processing that the task failed, with this message."""
+    if _trace is None:
+        return
+    span = _trace.get_current_span()
+    span.set_status(_trace.Status(_trace.StatusCode.ERROR, message))
+    span.set_attribute("error.type", failure.code)
+    span.add_event("exception", {"exception.type": failure.code, "exception.message": message})
+
+
+def _described(task: _Task) -> dict[str, Any]:
+    key = task.key
+    about: dict[str, Any] = {
+        "run": key.run,
+        "task": key.task,
+        "attempt": int(key.attempt),
+        "correlation_id": task.correlation,
+    }
+    if task.hop is not None:
+        about["trace_id"] = task.hop.traceparent.split("-")[1]
+    return about
+
+
+class LogFormatter(logging.Formatter):
+    """Log lines that say of which run and task they are: as text, or, with `MESH_LOG_FORMAT=json`, as one JSON object each.
+
+    It is what :meth:`Agent.run` logs with if logging is not set up already; give it to your own handlers to have the same.
+    """
+
+    def __init__(self) -> None:
+        """The form is read from the environment."""
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        self._is_json = os.environ.get("MESH_LOG_FORMAT") == "json"
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, or lines where an exception is told of in text."""
+        about = _about.get()
+        if not self._is_json:
+            told = "".join(f" {name}={value}" for name, value in about.items())
+            head, *rest = super().format(record).split("\n", 1)
+            return "\n".join([head + told, *rest])
+        line: dict[str, Any] = {
+            "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}",
+            "level": record.levelname,
+            "target": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        if about:
+            line["span"] = about
+        return json.dumps(line, ensure_ascii=False, default=str)
