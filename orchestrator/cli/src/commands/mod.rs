@@ -10,5 +10,6 @@ pub(crate) mod runs;
 pub(crate) mod schema;
 pub(crate) mod start;
 pub(crate) mod timeline;
+pub(crate) mod trace;
 pub(crate) mod up;
 pub(crate) mod workflow;
