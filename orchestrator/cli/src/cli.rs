@@ -48,6 +48,9 @@ pub(crate) enum Command {
     Timeline(commands::timeline::Timeline),
     /// Show the course of a run as a tree: what took how long, what was waited for, and what held it up
     Trace(commands::trace::Trace),
+    /// Show figures over the runs of a workflow: how they ended, how long they and their tasks took, what was waited for, and
+    /// what stands out
+    Stats(commands::stats::Stats),
     /// Run agents, and see which are alive
     #[command(visible_alias = "agents")]
     Agent {
@@ -99,6 +102,7 @@ impl Command {
             Self::Events(events) => events.run(connection).await,
             Self::Timeline(timeline) => timeline.run(connection).await,
             Self::Trace(trace) => trace.run(connection).await,
+            Self::Stats(stats) => stats.run(connection).await,
             Self::Agent { command } => command.run(connection).await,
             Self::Dead { command } => command.run(connection).await,
             Self::Doctor(doctor) => doctor.run(connection).await,

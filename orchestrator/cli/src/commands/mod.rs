@@ -9,6 +9,7 @@ pub(crate) mod orchestrator;
 pub(crate) mod runs;
 pub(crate) mod schema;
 pub(crate) mod start;
+pub(crate) mod stats;
 pub(crate) mod timeline;
 pub(crate) mod trace;
 pub(crate) mod up;

@@ -16,6 +16,7 @@ use crate::exit::Outcome;
 use crate::output::{self, Output};
 use crate::select::RunSelector;
 use crate::terminal::Terminal;
+pub(crate) use read::started_run;
 
 /// Show the course of a run as a tree: what took how long, what was waited for, and what held it up
 ///

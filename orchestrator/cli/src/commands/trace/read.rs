@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mesh_bus::Bus;
 use mesh_schemas::payload::child_run;
-use mesh_schemas::{Lane, RunId, TaskId, TaskKey};
+use mesh_schemas::{Lane, Namespace, RunId, Shards, TaskId, TaskKey};
 
 use super::story::{AttemptStory, Fact, Outcome, Story, TaskStory};
 use crate::commands::events;
@@ -51,10 +51,7 @@ async fn with_children(
     for task in &mut story.tasks {
         let id = task.id.clone();
         for attempt in &mut task.attempts {
-            attempt.run = attempt.run.or_else(|| {
-                let key = started(run, &id, attempt)?;
-                Some(child_run(namespace, shards, &key))
-            });
+            attempt.run = attempt.run.or_else(|| started_run(namespace, shards, run, &id, attempt));
             let Some(child) = attempt.run.filter(|child| !seen.contains(child)) else { continue };
             if *left == 0 {
                 untold += 1;
@@ -78,14 +75,19 @@ async fn with_children(
     Ok(Some(story))
 }
 
-/// The attempt that a run was started for, if its outcome looks like that of one: nobody was asked for it, and it has come
-/// about.
-fn started(run: RunId, task: &TaskId, attempt: &AttemptStory) -> Option<TaskKey> {
+/// The run that an attempt consists of, if its outcome looks like that of one: nobody was asked for it, and it came about.
+pub(crate) fn started_run(
+    namespace: &Namespace,
+    shards: Shards,
+    run: RunId,
+    task: &TaskId,
+    attempt: &AttemptStory,
+) -> Option<RunId> {
     let was_asked = attempt.agent.is_some() || !attempt.deliveries.is_empty();
-    let capability =
-        attempt.capability.clone().filter(|_| !was_asked && attempt.ended == Some(attempt.created))?;
-    let (lane, task) = (Lane::Normal, task.clone());
-    Some(TaskKey { capability, lane, run, task, attempt: attempt.attempt })
+    let is_told = attempt.ended == Some(attempt.created) && !was_asked;
+    let capability = attempt.capability.clone().filter(|_| is_told)?;
+    let (lane, task, attempt) = (Lane::Normal, task.clone(), attempt.attempt);
+    Some(child_run(namespace, shards, &TaskKey { capability, lane, run, task, attempt }))
 }
 
 /// Adds what the definition tells: what is still to come, what it waits for, and the runs that are under way.

@@ -278,7 +278,12 @@ fn note(task: &TaskStory, attempt: &AttemptStory, until: DateTime<Utc>) -> Strin
         None => word.to_owned(),
     };
     if let (Some(agent), false) = (&attempt.agent, attempt.is_open()) {
-        note.push_str(&format!(" by {}", AgentId::as_str(agent)));
+        let by = if matches!(attempt.outcome, Outcome::GivenUp | Outcome::Dropped) {
+            "; it was with"
+        } else {
+            " by"
+        };
+        note.push_str(&format!("{by} {}", AgentId::as_str(agent)));
     }
     let deliveries = attempt.deliveries.last().map_or(0, |last| last.delivery);
     if deliveries > 1 && !attempt.is_open() {
