@@ -51,6 +51,8 @@ pub(crate) enum Command {
     /// Show figures over the runs of a workflow: how they ended, how long they and their tasks took, what was waited for, and
     /// what stands out
     Stats(commands::stats::Stats),
+    /// Show what goes on now, again and again: runs and tasks per second, queues, agents, and the runs that are stuck
+    Top(commands::top::Top),
     /// Run agents, and see which are alive
     #[command(visible_alias = "agents")]
     Agent {
@@ -103,6 +105,7 @@ impl Command {
             Self::Timeline(timeline) => timeline.run(connection).await,
             Self::Trace(trace) => trace.run(connection).await,
             Self::Stats(stats) => stats.run(connection).await,
+            Self::Top(top) => top.run(connection).await,
             Self::Agent { command } => command.run(connection).await,
             Self::Dead { command } => command.run(connection).await,
             Self::Doctor(doctor) => doctor.run(connection).await,

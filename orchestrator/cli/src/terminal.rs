@@ -4,6 +4,8 @@ use std::io::{self, IsTerminal as _};
 
 /// Columns of a terminal that does not say how many it has, and of what is no terminal.
 const USUAL_COLUMNS: usize = 120;
+/// Lines of a terminal that does not say how many it has.
+const USUAL_LINES: usize = 24;
 
 /// Where data is printed.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +16,8 @@ pub(crate) struct Terminal {
     pub(crate) has_colours: bool,
     /// How many columns there are to print on.
     pub(crate) columns: usize,
+    /// How many lines it shows at once.
+    pub(crate) lines: usize,
 }
 
 impl Terminal {
@@ -22,9 +26,17 @@ impl Terminal {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let is_there = io::stdout().is_terminal();
-        let size = rustix::termios::tcgetwinsize(io::stdout()).map(|size| usize::from(size.ws_col));
-        let columns = size.ok().filter(|columns| *columns > 0).unwrap_or(USUAL_COLUMNS);
-        Self { is_there, has_colours: is_there && !is_dumb && !is_set("NO_COLOR"), columns }
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
+        let or_usual = |of_size: Option<u16>, usual| match of_size {
+            None | Some(0) => usual,
+            Some(number) => usize::from(number),
+        };
+        Self {
+            is_there,
+            has_colours: is_there && !is_dumb && !is_set("NO_COLOR"),
+            columns: or_usual(size.map(|size| size.ws_col), USUAL_COLUMNS),
+            lines: or_usual(size.map(|size| size.ws_row), USUAL_LINES),
+        }
     }
 
     /// A text in a colour, if colours are shown.
@@ -74,7 +86,7 @@ mod tests {
 
     #[test]
     fn colours_are_shown_where_they_may_be() {
-        let terminal = Terminal { is_there: true, has_colours: false, columns: 4 };
+        let terminal = Terminal { is_there: true, has_colours: false, columns: 4, lines: 24 };
         assert_eq!(terminal.paint("no", Colour::Red), "no");
         assert_eq!(
             Terminal { has_colours: true, ..terminal }.paint("no", Colour::Red),

@@ -11,6 +11,7 @@ pub(crate) mod schema;
 pub(crate) mod start;
 pub(crate) mod stats;
 pub(crate) mod timeline;
+pub(crate) mod top;
 pub(crate) mod trace;
 pub(crate) mod up;
 pub(crate) mod workflow;

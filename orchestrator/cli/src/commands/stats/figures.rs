@@ -28,14 +28,22 @@ pub(super) struct Figures {
     /// Milliseconds of the critical paths of the runs that ended, by what they were spent with.
     pub(super) time: BTreeMap<Kind, u64>,
     pub(super) tasks: BTreeMap<TaskId, TaskFigures>,
+    /// The open runs that began first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) open: Vec<OpenRun>,
     pub(super) insights: Vec<Insight>,
     #[serde(skip)]
     pub(super) completed: Sample,
-    /// The open runs that began first.
-    #[serde(skip)]
-    pub(super) open: Vec<(DateTime<Utc>, RunId, Option<String>)>,
     #[serde(skip)]
     pub(super) critical_ms: u64,
+}
+
+/// A run that has not ended.
+#[derive(Debug, Serialize)]
+pub(super) struct OpenRun {
+    pub(super) run: RunId,
+    pub(super) started: DateTime<Utc>,
+    pub(super) waiting_for: Vec<String>,
 }
 
 /// How the runs stand.
@@ -126,8 +134,9 @@ impl Figures {
             RunStatus::Cancelled => self.runs.cancelled += 1,
         }
         if story.status == RunStatus::Running {
-            self.open.push((story.started, story.run, story.waiting_for.first().cloned()));
-            self.open.sort_by_key(|(started, ..)| *started);
+            let (run, started, waiting_for) = (story.run, story.started, story.waiting_for.clone());
+            self.open.push(OpenRun { run, started, waiting_for });
+            self.open.sort_by_key(|open| open.started);
             self.open.truncate(MOST_OPEN);
         }
         let has_ended = story.ended.is_some();

@@ -3,7 +3,7 @@
 use mesh_schemas::TaskId;
 use serde::Serialize;
 
-use super::figures::{Figures, TaskFigures, share};
+use super::figures::{Figures, OpenRun, TaskFigures, share};
 use crate::text::{millis, one_line, took};
 use crate::words::count;
 
@@ -70,12 +70,14 @@ fn success(figures: &Figures) -> Option<Insight> {
 fn late(figures: &Figures) -> Option<Insight> {
     let usual = figures.duration.filter(|duration| duration.count >= ENOUGH)?.p90_ms;
     let limit = usual.max(SHORT_MS) * LATE;
-    let late: Vec<_> =
-        figures.open.iter().filter(|(started, ..)| millis(*started, figures.until) > limit).collect();
-    let (_, oldest, waits) = late.first()?;
-    let named: Vec<String> = late.iter().take(NAMED).map(|(_, run, _)| run.to_string()).collect();
+    let is_late = |open: &&OpenRun| millis(open.started, figures.until) > limit;
+    let late: Vec<_> = figures.open.iter().filter(is_late).collect();
+    let first = late.first()?;
+    let oldest = first.run;
+    let named: Vec<String> = late.iter().take(NAMED).map(|open| open.run.to_string()).collect();
     let more = if late.len() > NAMED { " …" } else { "" };
-    let waits = waits.as_ref().map(|waits| format!("; {oldest}: {}", one_line(waits))).unwrap_or_default();
+    let waits = first.waiting_for.first().map(|waits| format!("; {oldest}: {}", one_line(waits)));
+    let waits = waits.unwrap_or_default();
     Some(Insight {
         about: "late_runs",
         task: None,

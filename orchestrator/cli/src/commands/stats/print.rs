@@ -5,7 +5,10 @@ use super::insights::percent;
 use super::sample::Quantiles;
 use crate::output;
 use crate::terminal::{Colour, Terminal};
-use crate::text::{one_line, took};
+use crate::text::{millis, one_line, took};
+
+/// Open runs that are shown: those that began first.
+const OPEN: usize = 3;
 
 pub(super) fn print(figures: &Figures) -> anyhow::Result<()> {
     let terminal = Terminal::of_stdout();
@@ -46,6 +49,12 @@ pub(super) fn print(figures: &Figures) -> anyhow::Result<()> {
         let kinds: Vec<String> =
             kinds.iter().map(|(kind, ms)| format!("{} {}", kind.as_str(), share(**ms))).collect();
         output::line(&format!("time      {} (critical paths)", kinds.join(", ")))?;
+    }
+    for open in figures.open.iter().take(OPEN) {
+        let since = took(millis(open.started, figures.until));
+        let waits =
+            open.waiting_for.first().map(|waits| format!(": {}", one_line(waits))).unwrap_or_default();
+        output::line(&terminal.fit(&format!("open      {} for {since}{waits}", open.run)))?;
     }
     if !figures.tasks.is_empty() {
         output::line("")?;

@@ -92,9 +92,16 @@ impl Story {
         }
         if waits.is_empty() {
             let since = took(text::millis(self.last_event, now));
-            waits.push(format!(
-                "an orchestrator: nothing is open, and nothing happened for {since}; see `mesh doctor`"
-            ));
+            let is_defined = self.tasks.iter().any(|task| task.status.is_some());
+            waits.push(if is_defined {
+                format!("an orchestrator: nothing is open, and nothing happened for {since}; see `mesh doctor`")
+            } else {
+                // Pauses before retries and runs that it started are told by the definition only.
+                format!(
+                    "no agent, and nothing happened for {since}: `mesh trace {}` tells whether it waits for a timer or another run",
+                    self.run
+                )
+            });
         }
         waits
     }

@@ -2,7 +2,7 @@ use super::bar::{Stretch, WAIT, WORK, draw};
 use super::*;
 use crate::commands::trace::story::tests::{Events, at, completed};
 
-const PIPE: Terminal = Terminal { is_there: false, has_colours: false, columns: 100 };
+const PIPE: Terminal = Terminal { is_there: false, has_colours: false, columns: 100, lines: 24 };
 
 #[test]
 fn a_run_is_a_tree_of_tasks_and_their_attempts() {
@@ -76,7 +76,7 @@ fn too_many_tasks_are_left_out_and_those_that_matter_are_not() {
 #[test]
 fn on_a_terminal_lines_are_no_longer_than_it_is_wide() {
     let story = completed().story(9_999);
-    let terminal = Terminal { is_there: true, has_colours: false, columns: 80 };
+    let terminal = Terminal { is_there: true, has_colours: false, columns: 80, lines: 24 };
     for line in lines(&story, at(9_999), 0, terminal).iter().skip(5) {
         assert!(line.chars().count() <= 80, "{line}");
     }
