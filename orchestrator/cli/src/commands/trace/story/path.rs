@@ -240,7 +240,7 @@ impl<'a> Walk<'a> {
     fn one_back(&mut self, at: At) -> Option<At> {
         let (number, fact) = (at.0, self.fact(at));
         match &fact.subject {
-            Subject::Workflow { verb: WorkflowVerb::Started, .. } => self.to_the_caller(at),
+            Subject::Workflow { verb: WorkflowVerb::Started, .. } => self.called_from(at),
             Subject::Task { verb: TaskVerb::Completed | TaskVerb::Failed, key } => {
                 let of = (&key.task, key.attempt);
                 let attempt = self.attempts.get(&(number, &key.task, key.attempt)).copied();
@@ -310,7 +310,7 @@ impl<'a> Walk<'a> {
     }
 
     /// From the beginning of a run to the run that asked for it, if that is told, too.
-    fn to_the_caller(&mut self, at: At) -> Option<At> {
+    fn called_from(&mut self, at: At) -> Option<At> {
         if at.0 == 0 {
             return None;
         }

@@ -43,7 +43,9 @@ type Place = Vec<Result<u64, String>>;
 struct Node<'a> {
     task: Option<&'a TaskStory>,
     name: String,
+    /// From when to when something of it was under way.
     first: Option<DateTime<Utc>>,
+    last: Option<DateTime<Utc>>,
     children: BTreeMap<Result<u64, String>, Node<'a>>,
 }
 
@@ -64,7 +66,7 @@ impl Rows {
         }
         let mut root = Node::default();
         for task in shown {
-            root.add(task);
+            root.add(task, story.until(self.now));
         }
         self.nodes(&root, story, depth);
         for timer in &story.timers {
@@ -102,9 +104,14 @@ impl Rows {
             (node.first.is_none(), key.is_err().then_some(node.first), (*key).clone())
         });
         for (_, node) in nodes {
+            let place = self.rows.len();
             match node.task {
                 Some(task) => self.task(task, node.name.clone(), story, depth),
                 None => self.rows.push(Row::plain(depth, node.name.clone())),
+            }
+            // What is made of others takes as long as those.
+            if let (Some(first), Some(last), Some(row)) = (node.first, node.last, self.rows.get_mut(place)) {
+                row.took_ms.get_or_insert_with(|| text::millis(first, last));
             }
             self.nodes(node, story, depth + 1);
         }
@@ -201,9 +208,10 @@ impl Row {
 }
 
 impl<'a> Node<'a> {
-    fn add(&mut self, task: &'a TaskStory) {
+    fn add(&mut self, task: &'a TaskStory, until: DateTime<Utc>) {
         let place: Place = task.id.parts().map(|part| part.parse().map_err(|_| part.to_owned())).collect();
         let first = task.attempts.first().map(|attempt| attempt.created);
+        let last = task.attempts.iter().map(|attempt| attempt.ended.unwrap_or(until)).max();
         let mut node = self;
         for part in place {
             let name = match &part {
@@ -212,6 +220,7 @@ impl<'a> Node<'a> {
             };
             node = node.children.entry(part).or_default();
             node.name = name;
+            node.last = node.last.max(last);
             node.first = match (node.first, first) {
                 (Some(known), Some(first)) => Some(known.min(first)),
                 (known, first) => known.or(first),
