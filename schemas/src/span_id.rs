@@ -43,6 +43,12 @@ impl SpanId {
         Self::of(format_args!("{verb} {run}.{task}.{attempt}.{delivery}"))
     }
 
+    /// What an agent does that was given an attempt: each delivery of it is another span.
+    #[must_use]
+    pub fn of_work(run: &RunId, task: &TaskId, attempt: Attempt, delivery: u64) -> Self {
+        Self::of(format_args!("work {run}.{task}.{attempt}.{delivery}"))
+    }
+
     /// The setting of a timer.
     #[must_use]
     pub fn of_timer(run: &RunId, timer: &Timer) -> Self {
@@ -76,7 +82,12 @@ mod tests {
         let task = TaskId::new("charge").expect("a task");
         let first = SpanId::of_attempt(&run, &task, Attempt::FIRST);
         assert_eq!(first, SpanId::of_attempt(&run, &task, Attempt::FIRST));
-        let others = [SpanId::of_run(&run), SpanId::of_end(&run), SpanId::of_timer(&run, &Timer::Deadline)];
+        let others = [
+            SpanId::of_run(&run),
+            SpanId::of_end(&run),
+            SpanId::of_timer(&run, &Timer::Deadline),
+            SpanId::of_work(&run, &task, Attempt::FIRST, 1),
+        ];
         assert!(others.iter().all(|other| *other != first));
         assert_eq!(SpanId([0, 1, 2, 3, 0xff, 5, 6, 7]).to_string(), "00010203ff050607");
     }

@@ -46,6 +46,13 @@ pub(crate) enum Command {
     Events(commands::events::Events),
     /// Show all that happened in a run, in order, with what led to it, and whether its history is as it was archived
     Timeline(commands::timeline::Timeline),
+    /// Show the course of a run as a tree: what took how long, what was waited for, and what held it up
+    Trace(commands::trace::Trace),
+    /// Show figures over the runs of a workflow: how they ended, how long they and their tasks took, what was waited for, and
+    /// what stands out
+    Stats(commands::stats::Stats),
+    /// Show what goes on now, again and again: runs and tasks per second, queues, agents, and the runs that are stuck
+    Top(commands::top::Top),
     /// Run agents, and see which are alive
     #[command(visible_alias = "agents")]
     Agent {
@@ -107,6 +114,9 @@ impl Command {
             Self::Runs { command } => command.run(connection).await,
             Self::Events(events) => events.run(connection).await,
             Self::Timeline(timeline) => timeline.run(connection).await,
+            Self::Trace(trace) => trace.run(connection).await,
+            Self::Stats(stats) => stats.run(connection).await,
+            Self::Top(top) => top.run(connection).await,
             Self::Agent { command } => command.run(connection).await,
             Self::Dead { command } => command.run(connection).await,
             Self::Doctor(doctor) => doctor.run(connection).await,

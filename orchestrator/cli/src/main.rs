@@ -13,6 +13,7 @@ mod nats_server;
 mod output;
 mod select;
 mod supply;
+mod terminal;
 mod text;
 mod unknown;
 mod words;

@@ -35,7 +35,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
 
 /// Whether somebody does the work, as far as can be seen: an agent that is not in the registry is seen by its requests
 /// for work or, if it has no room for more, by work that was given out not long ago.
-pub(super) fn is_served(supply: &Supply) -> bool {
+pub(crate) fn is_served(supply: &Supply) -> bool {
     !supply.agents.is_empty() || supply.waiting() > 0 || (supply.in_hand() > 0 && !is_stale(supply))
 }
 

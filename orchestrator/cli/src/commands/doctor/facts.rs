@@ -7,7 +7,7 @@ use mesh_orchestrator::definitions::{self, Registered};
 use mesh_schemas::{Capability, StoredMessage};
 use tokio::time::{Instant, sleep};
 
-use super::agents::is_served;
+use super::is_served;
 use super::unwanted;
 use crate::supply::{Alive, alive, supply};
 

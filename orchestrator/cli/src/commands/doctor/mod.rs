@@ -16,6 +16,7 @@ use crate::connection::Connection;
 use crate::exit::Outcome;
 use crate::output::{self, Output};
 use crate::words::count;
+pub(crate) use agents::is_served;
 use facts::Facts;
 use finding::{Finding, Level};
 

@@ -19,7 +19,9 @@ pub(crate) use cancel::ask_to_end;
 pub(crate) use list::ended_runs;
 pub(crate) use report::{rejected, report};
 pub(crate) use show::unknown;
-pub(crate) use state::{EVENTS_GONE, RunReader, RunState, RunStatus};
+pub(crate) use state::{
+    EVENTS_GONE, RunReader, RunState, RunStatus, RunTarget, Served, Waiting, run_filters, task_notes,
+};
 pub(crate) use watch::{Attending, attend, not_taken_up, until_the_end};
 
 #[derive(Subcommand)]

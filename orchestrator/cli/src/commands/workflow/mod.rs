@@ -13,6 +13,7 @@ use clap::Subcommand;
 use crate::connection::Connection;
 use crate::exit::Outcome;
 
+pub(crate) use registered::not_registered;
 pub(crate) use source::Source;
 
 #[derive(Subcommand)]

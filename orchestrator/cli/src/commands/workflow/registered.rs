@@ -17,7 +17,7 @@ pub(super) fn short(version: &Version) -> &str {
 }
 
 /// What to say about a workflow that is not registered.
-pub(super) fn not_registered(name: &WorkflowName, all: &[Registered]) -> anyhow::Error {
+pub(crate) fn not_registered(name: &WorkflowName, all: &[Registered]) -> anyhow::Error {
     let known = all.iter().filter(|workflow| workflow.current.is_some());
     let hint = "register its definition with `mesh workflow apply FILE`";
     unknown("workflow", name.as_str(), known.map(|workflow| workflow.name.as_str()), hint)

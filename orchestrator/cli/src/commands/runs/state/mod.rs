@@ -161,6 +161,11 @@ impl RunState {
         tasks.into_iter().filter(|task| self.plan.has_task(task)).collect()
     }
 
+    /// The tasks that a task of the workflow waits for before it begins, in the order of the definition.
+    pub(crate) fn needs(&self, task: &TaskId) -> Vec<TaskId> {
+        self.plan.definition.tasks.get(task).map(|task| task.needs.clone()).unwrap_or_default()
+    }
+
     /// The tasks that failed for good and can be tried again.
     pub(crate) fn stuck(&self) -> Vec<TaskId> {
         self.fold.stuck()
