@@ -6,7 +6,6 @@ use std::time::SystemTime;
 use chrono::Utc;
 use mesh_bus::Delivery;
 use mesh_bus::topology::agent_consumer;
-use mesh_schemas::generate::catalogue;
 use mesh_schemas::payload::TaskError;
 use mesh_schemas::{Message, SpanId, TaskVerb, TraceContext};
 use mesh_telemetry::span::{self, number};
@@ -28,12 +27,11 @@ impl Trace {
     /// span that says on log lines which task it is.
     pub(crate) fn begin(&self, context: &Inner, delivery: &Delivery) -> (Span, Span) {
         let (stored, key) = (&delivery.stored, &context.key);
-        let template = catalogue::template("task.created");
         let consumer = agent_consumer(context.bus.namespace(), &key.capability, &key.lane).name;
         let hop = TraceContext::from_headers(&stored.message.headers).or_else(|| context.trace.clone());
         if let Some(hop) = &hop {
             let waited = (Utc::now() - stored.time).as_seconds_f64().max(0.0);
-            of_task(Moment::messaging(names::OPERATION_RECEIVE, template, &stored.message.subject), context)
+            of_task(Moment::messaging(names::OPERATION_RECEIVE, &stored.message.subject), context)
                 .with(names::MESSAGING_OPERATION_NAME, "fetch")
                 .with(names::MESSAGING_CONSUMER_GROUP_NAME, consumer.clone())
                 .with(names::MESSAGING_MESSAGE_ID, context.created_id.clone())
@@ -41,7 +39,7 @@ impl Trace {
                 .with(names::SCHEDULE_TO_START, waited)
                 .tell(hop, None);
         }
-        let span = span::process(template, stored, &consumer, hop.as_ref());
+        let span = span::process(stored, &consumer, hop.as_ref());
         span.record(names::MESSAGING_CONVERSATION_ID, &context.correlation_id)
             .record(names::MESSAGING_MESSAGE_ID, &context.created_id)
             .record(names::CLOUDEVENTS_ID, &context.created_id)
@@ -93,8 +91,7 @@ impl Trace {
     /// Tells that the delivery was acknowledged, which was begun at this time.
     pub(crate) fn settled(&self, delivery: &Delivery, since: SystemTime) {
         let Some(own) = self.span.get().and_then(propagation::current) else { return };
-        let template = catalogue::template("task.created");
-        Moment::messaging(names::OPERATION_SETTLE, template, &delivery.stored.message.subject)
+        Moment::messaging(names::OPERATION_SETTLE, &delivery.stored.message.subject)
             .with(names::MESSAGING_OPERATION_NAME, "ack")
             .with(names::MESSAGING_MESSAGE_ID, delivery.stored.message.subject.clone())
             .with(names::DELIVERY, number(delivery.delivered))
@@ -123,17 +120,14 @@ impl Sending {
     /// Tells that it is stored.
     pub(crate) fn end(self, context: &Inner, verb: TaskVerb, message: &Message) {
         let type_ = format!("task.{verb}");
-        of_task(
-            Moment::messaging(names::OPERATION_SEND, catalogue::template(&type_), &message.subject),
-            context,
-        )
-        .with(names::MESSAGING_OPERATION_NAME, "publish")
-        .with(names::MESSAGING_MESSAGE_ID, message.subject.clone())
-        .with(names::MESSAGING_BODY_SIZE, number(message.payload.len() as u64))
-        .with(names::CLOUDEVENTS_ID, message.subject.clone())
-        .with(names::CLOUDEVENTS_TYPE, type_)
-        .since(self.since)
-        .tell(&self.below, Some(self.id));
+        of_task(Moment::messaging(names::OPERATION_SEND, &message.subject), context)
+            .with(names::MESSAGING_OPERATION_NAME, "publish")
+            .with(names::MESSAGING_MESSAGE_ID, message.subject.clone())
+            .with(names::MESSAGING_BODY_SIZE, number(message.payload.len() as u64))
+            .with(names::CLOUDEVENTS_ID, message.subject.clone())
+            .with(names::CLOUDEVENTS_TYPE, type_)
+            .since(self.since)
+            .tell(&self.below, Some(self.id));
     }
 }
 

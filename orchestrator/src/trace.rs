@@ -6,9 +6,8 @@ use std::time::SystemTime;
 
 use mesh_bus::Publish;
 use mesh_core::{Action, Decision, End, Event, Header, Origin, Run};
-use mesh_schemas::generate::catalogue;
-use mesh_schemas::{RunId, SpanId, StoredMessage, Subject, TaskKey, TraceContext, WorkflowName};
-use mesh_telemetry::{Kind, Moment, is_sampled, names, propagation, span};
+use mesh_schemas::{RunId, SpanId, Subject, TaskKey, TraceContext, WorkflowName};
+use mesh_telemetry::{Kind, Moment, is_sampled, names, propagation};
 use tracing::Span;
 
 /// Most spans that one is linked to: what the OpenTelemetry specification keeps.
@@ -49,16 +48,6 @@ impl Origins {
 /// The items that a loop has gathered when it takes this event; to be asked before the run takes it.
 pub(crate) fn gathered(run: &Run, event: &Event) -> Vec<Origin> {
     if is_sampled(run.header.trace.as_ref()) { run.gathered(event) } else { Vec::new() }
-}
-
-/// A span for dealing with a message of a consumer.
-pub(crate) fn process(
-    stored: &StoredMessage,
-    type_: &str,
-    consumer: &str,
-    hop: Option<&TraceContext>,
-) -> Span {
-    span::process(catalogue::template(type_), stored, consumer, hop)
 }
 
 /// Notes of which run, and of which attempt, an event is, by its subject.
@@ -204,7 +193,7 @@ fn of_attempt(moment: Moment, key: &TaskKey) -> Moment {
 fn message(header: &Header, stored: &Publish) -> Moment {
     let message = &stored.message;
     let type_ = event_type(&message.subject);
-    Moment::messaging(names::OPERATION_CREATE, catalogue::template(&type_), &message.subject)
+    Moment::messaging(names::OPERATION_CREATE, &message.subject)
         .with(names::MESSAGING_OPERATION_NAME, "publish")
         .with(names::MESSAGING_MESSAGE_ID, message.subject.clone())
         .with(names::MESSAGING_CONVERSATION_ID, header.correlation_id.clone())

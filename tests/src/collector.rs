@@ -44,7 +44,8 @@ impl Span {
     /// The operation of the convention, and the type of the message that it is about: `create task.created`.
     #[must_use]
     pub fn short_name(&self) -> &str {
-        self.name.split(".{").next().unwrap_or_default().trim_end_matches(".-.-")
+        let second = self.name.match_indices('.').nth(1).map(|(place, _)| place);
+        second.map_or(&*self.name, |place| &self.name[..place])
     }
 }
 

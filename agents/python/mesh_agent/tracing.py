@@ -24,9 +24,6 @@ try:
 except ImportError:
     _trace = None  # type: ignore[assignment]
 
-#: The form of the subjects of work.
-_TEMPLATE = "task.created.{capability}.{lane}.{shard}.{run}.{task}.{attempt}"
-
 
 class _Task(Protocol):
     """What there is to say of a task."""
@@ -58,12 +55,13 @@ def _span(task: _Task, agent: str, delivery: int) -> Iterator[None]:
         yield
         return
     key = task.key
+    template = f"task.created.{key.capability}.{key.lane}.{{shard}}.{{run}}.{{task}}.{{attempt}}"
     attributes = {
         "messaging.system": "nats",
         "messaging.operation.name": "process",
         "messaging.operation.type": "process",
         "messaging.destination.name": task.cause,
-        "messaging.destination.template": _TEMPLATE,
+        "messaging.destination.template": template,
         "messaging.message.id": task.cause,
         "messaging.message.conversation_id": task.correlation,
         "cloudevents.event_id": task.cause,
@@ -79,7 +77,7 @@ def _span(task: _Task, agent: str, delivery: int) -> Iterator[None]:
     parent = _propagate.extract(task.hop.attributes())
     # Our own errors are noted by `failed`, with their codes.
     with tracer.start_as_current_span(
-        f"process {_TEMPLATE}",
+        f"process {template}",
         context=parent,
         kind=_trace.SpanKind.CONSUMER,
         attributes=attributes,

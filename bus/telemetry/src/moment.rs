@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
+use mesh_schemas::generate::catalogue;
 use mesh_schemas::{RunId, SpanId, TraceContext};
 use opentelemetry::trace::{
     Event, Link, Span as _, SpanBuilder, SpanKind, Status, TraceContextExt as _, TraceId, Tracer as _,
@@ -102,7 +103,8 @@ impl Moment {
 
     /// An operation on a message: `create`, `send`, `receive` or `settle`, of those in [`names`].
     #[must_use]
-    pub fn messaging(operation: &'static str, template: &str, subject: &str) -> Self {
+    pub fn messaging(operation: &'static str, subject: &str) -> Self {
+        let template = catalogue::template(subject);
         let kind = match operation {
             names::OPERATION_CREATE | names::OPERATION_SEND => Kind::Producer,
             _ => Kind::Client,
@@ -111,7 +113,7 @@ impl Moment {
             .with(names::MESSAGING_SYSTEM, names::SYSTEM_NATS)
             .with(names::MESSAGING_OPERATION_TYPE, operation)
             .with(names::MESSAGING_DESTINATION_NAME, subject.to_owned())
-            .with(names::MESSAGING_DESTINATION_TEMPLATE, template.to_owned())
+            .with(names::MESSAGING_DESTINATION_TEMPLATE, template)
             .with_some(names::SERVER_ADDRESS, server().map(|(host, _)| host.clone()))
             .with_some(names::SERVER_PORT, server().map(|(_, port)| i64::from(*port)))
     }

@@ -1,5 +1,8 @@
 //! Spans that several crates open.
 
+use std::cell::LazyCell;
+
+use mesh_schemas::generate::catalogue;
 use mesh_schemas::{RunId, StoredMessage, TaskKey, TraceContext};
 use opentelemetry::KeyValue;
 use tracing::{Span, debug_span, error_span};
@@ -10,17 +13,18 @@ use crate::{moment, names, propagation};
 /// A span for dealing with one message of a durable consumer, in the trace of the hop that brought it. Of which run, task and
 /// attempt, and how it failed, is recorded when it is known.
 #[must_use]
-pub fn process(template: &str, stored: &StoredMessage, consumer: &str, hop: Option<&TraceContext>) -> Span {
+pub fn process(stored: &StoredMessage, consumer: &str, hop: Option<&TraceContext>) -> Span {
     let message = &stored.message;
+    let template = LazyCell::new(|| catalogue::template(&message.subject));
     let span = debug_span!(
         "process",
-        { names::SPAN_NAME } = format!("process {template}"),
+        { names::SPAN_NAME } = format!("process {}", *template),
         { names::SPAN_KIND } = names::KIND_CONSUMER,
         { names::MESSAGING_SYSTEM } = names::SYSTEM_NATS,
         { names::MESSAGING_OPERATION_NAME } = names::OPERATION_PROCESS,
         { names::MESSAGING_OPERATION_TYPE } = names::OPERATION_PROCESS,
         { names::MESSAGING_DESTINATION_NAME } = message.subject,
-        { names::MESSAGING_DESTINATION_TEMPLATE } = template,
+        { names::MESSAGING_DESTINATION_TEMPLATE } = template.as_str(),
         { names::MESSAGING_CONSUMER_GROUP_NAME } = consumer,
         { names::MESSAGING_BODY_SIZE } = number(message.payload.len() as u64),
         { names::SERVER_ADDRESS } = moment::server().map(|(host, _)| host.as_str()),

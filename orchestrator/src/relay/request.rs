@@ -120,7 +120,7 @@ pub(super) async fn relay(
     let root = mesh_telemetry::first(&run, SpanId::of_run(&run), hop.as_ref());
     let consumer = if caller.is_some() { topology::TIMERS } else { topology::RELAY };
     let type_ = trace::event_type(&stored.message.subject);
-    let span = trace::process(stored, &type_, consumer, hop.as_ref().or(root.as_ref()));
+    let span = span::process(stored, consumer, hop.as_ref().or(root.as_ref()));
     span.record(names::RUN_ID, tracing::field::display(run))
         .record(names::MESSAGING_CONVERSATION_ID, request.correlation_id())
         .record(names::CLOUDEVENTS_ID, &*request.event_id)

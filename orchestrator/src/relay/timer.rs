@@ -3,14 +3,13 @@ use mesh_schemas::payload::TimerFired;
 use mesh_schemas::{
     Decoded, Envelope, EnvelopeError, Message, Namespace, RunId, StoredMessage, Subject, Timer, TraceContext,
 };
-use mesh_telemetry::{names, propagation};
+use mesh_telemetry::{names, propagation, span};
 use tracing::Instrument as _;
 
 use crate::encode::Frame;
 use crate::lease::Lease;
 use crate::service::Shared;
 use crate::store::{self, Lost};
-use crate::trace;
 
 /// Stores `timer.fired` for a timer that has come due.
 pub(super) async fn relay(
@@ -22,7 +21,7 @@ pub(super) async fn relay(
 ) -> Result<(), Lost> {
     let bus = &*shared.bus;
     let hop = TraceContext::from_headers(&stored.message.headers);
-    let span = trace::process(stored, "timer.due", topology::TIMERS, hop.as_ref());
+    let span = span::process(stored, topology::TIMERS, hop.as_ref());
     span.record(names::RUN_ID, tracing::field::display(run));
     let hop = propagation::current(&span).or(hop);
     match fired(bus.namespace(), stored, run, timer, hop.as_ref()) {

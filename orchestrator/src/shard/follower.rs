@@ -394,13 +394,12 @@ impl Follower {
 fn process(hand: &Hand, run: Option<RunId>, consumer: &str) -> (tracing::Span, Option<TraceContext>) {
     let message = &hand.stored.message;
     let hop = TraceContext::from_headers(&message.headers);
-    let type_ = trace::event_type(&message.subject);
-    let span = trace::process(&hand.stored, &type_, consumer, hop.as_ref());
+    let span = span::process(&hand.stored, consumer, hop.as_ref());
     if !span.is_disabled() {
         span.record(names::DELIVERY, span::number(hand.lease.delivered))
             .record(names::MESSAGING_MESSAGE_ID, &*message.subject)
             .record(names::CLOUDEVENTS_ID, &*message.subject)
-            .record(names::CLOUDEVENTS_TYPE, &*type_);
+            .record(names::CLOUDEVENTS_TYPE, trace::event_type(&message.subject));
         trace::record_subject(&span, &message.subject, run);
     }
     (span, hop)

@@ -100,10 +100,28 @@ fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
-/// The form of the subjects of a type of event, with `{parameter}` for what varies; the type itself if there is none such.
+/// The form of a subject, without the namespace: with the names of the workflow, capability and lane, of which there are few,
+/// and `{parameter}` for what else varies. Its first two words, if there is no type of event on it.
 #[must_use]
-pub fn template(type_: &str) -> &str {
-    EVENTS.iter().find(|event| event.name == type_).map_or(type_, |event| event.subject)
+pub fn template(subject: &str) -> String {
+    let tokens: Vec<&str> = subject.split('.').skip(1).collect();
+    let type_ = tokens.get(..2).unwrap_or(&tokens).join(".");
+    let Some(event) = EVENTS.iter().find(|event| event.name == type_) else { return type_ };
+    let form = event.subject.split('.').enumerate().map(|(place, form)| match form {
+        "{workflow}" | "{capability}" | "{lane}" => tokens.get(place).copied().unwrap_or(form),
+        _ => form,
+    });
+    form.collect::<Vec<_>>().join(".")
+}
+
+#[cfg(test)]
+#[test]
+fn a_template_names_what_there_are_few_of() {
+    let created = template("mesh.task.created.charge.normal.3.2c0b6e5e-6d1f-5f43-9d0e-6f2a3b0c9a11.pay:1.2");
+    assert_eq!(created, "task.created.charge.normal.{shard}.{run}.{task}.{attempt}");
+    assert_eq!(template("mesh.workflow.requested.order"), "workflow.requested.order");
+    assert_eq!(template("mesh.some.thing.else"), "some.thing");
+    assert_eq!(template("mesh"), "");
 }
 
 /// Every type of event there is.

@@ -121,6 +121,17 @@ async fn traced(name: &str) -> Result<()> {
     let spans = place.collector.until("the whole trace", is_whole).await?;
     let traces: std::collections::BTreeSet<&str> = spans.iter().map(|span| span.trace.as_str()).collect();
     ensure!(traces.len() == 1, "one run is one trace: {traces:?}");
+    for span in spans.iter().filter(|span| span.attributes.contains_key("messaging.system")) {
+        let (operation, template) =
+            (span.text("messaging.operation.type"), span.text("messaging.destination.template"));
+        ensure!(span.name == format!("{operation} {template}"), "{span:?}");
+        let kind = match operation {
+            "create" | "send" => "producer",
+            "process" => "consumer",
+            _ => "client",
+        };
+        ensure!(span.kind == kind && span.text("messaging.system") == "nats", "{span:?}");
+    }
     let drawn = drawn(&spans);
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/traces/golden/{name}.txt"));
     if std::env::var_os("TRACES_REWRITE").is_some() {

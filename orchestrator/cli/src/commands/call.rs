@@ -39,7 +39,7 @@ impl Call {
         let bus: Arc<dyn Bus> = Arc::new(connection.connect().await?);
         let request = request(&*bus, Target::Task(self.capability), self.id, input);
         let run = run_of(&*bus, &request).await?;
-        let request = traced(&request, &run);
+        let request = traced(&request, bus.namespace(), &run);
         let attended = attend(bus, run, Attending::Wait(&request), self.output);
         let Some(timeout) = self.timeout else { return attended.await };
         match tokio::time::timeout(timeout.get(), attended).await {

@@ -132,7 +132,7 @@ impl Stay {
         output: Output,
     ) -> anyhow::Result<Outcome> {
         let run = run_of(&*bus, request).await?;
-        let request = &traced(request, &run);
+        let request = &traced(request, bus.namespace(), &run);
         match self {
             Self { watch: true, .. } => attend(bus, run, Attending::Watch(Some(request)), output).await,
             Self { wait: true, .. } => attend(bus, run, Attending::Wait(request), output).await,
