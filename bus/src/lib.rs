@@ -36,7 +36,7 @@ pub use dead_end::DeadEnd;
 pub use dead_letter::{Content, dead_letter, original};
 pub use error::{BusError, PublishError};
 pub use health::{
-    ConsumerHealth, ConsumerState, Fill, Health, Instance, Role, Server, Share, StreamHealth, StreamState,
+    Backlog, Connection, ConsumerHealth, ConsumerState, Fill, Health, Instance, Role, Server, Share, StreamHealth, StreamState,
     Usage,
 };
 pub use history::{History, WholeRun, read_whole_run};

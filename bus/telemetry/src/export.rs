@@ -21,7 +21,8 @@ pub(crate) fn provider(service: &str) -> Result<SdkTracerProvider, ExporterBuild
     Ok(SdkTracerProvider::builder().with_resource(resource(service)).with_batch_exporter(exporter).build())
 }
 
-fn resource(service: &str) -> Resource {
+/// What is said of the process with everything that it tells.
+pub(crate) fn resource(service: &str) -> Resource {
     let given = Resource::builder().build();
     let named = given
         .get(&opentelemetry::Key::from_static_str("service.name"))

@@ -11,7 +11,7 @@ use tracing_subscriber::filter::{EnvFilter, FilterFn, filter_fn};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::export;
+use crate::{export, metrics};
 
 /// How long [`Telemetry::shutdown`] may take: long enough for a collector that is well, short beside the
 /// 10 seconds that supervisors commonly give a process to stop.
@@ -41,7 +41,8 @@ pub struct Telemetry {
 /// If `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set and not empty, spans of level
 /// `debug` and above are sent there in batches by OTLP over HTTP (`http://` only), whatever is logged. The other
 /// `OTEL_…` variables of the OpenTelemetry specification for the resource, sampler, batches and exporter hold.
-/// `service` is the `service.name` unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` gives one.
+/// Metrics are sent in the same way to `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, unless
+/// `OTEL_METRICS_EXPORTER` is `none`. `service` is the `service.name` unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` gives one.
 ///
 /// Nothing here can fail a process: what cannot be set up is logged and left out. If the process already has a
 /// subscriber for `tracing`, that one stays and nothing is exported.
@@ -73,6 +74,9 @@ pub fn init_with_log(service: &str, log: Option<&str>) -> Telemetry {
     if let Some(error) = error {
         tracing::error!(%error, "spans are not exported: the OTEL_EXPORTER_OTLP_… settings cannot be used");
     }
+    if is_set("OTEL_EXPORTER_OTLP_ENDPOINT") || is_set("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT") {
+        export_metrics(service);
+    }
     Telemetry { provider: provider.filter(|_| installed.is_ok()) }
 }
 
@@ -84,11 +88,15 @@ impl Telemetry {
     }
 
     fn flush(&mut self) {
-        if let Some(provider) = self.provider.take()
-            && let Err(error) = provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT)
-        {
-            tracing::warn!(%error, "the last spans may not have reached the collector");
-        }
+        // Both at once, so that it takes no longer than one of them.
+        std::thread::scope(|scope| {
+            scope.spawn(|| metrics::shutdown(SHUTDOWN_TIMEOUT));
+            if let Some(provider) = self.provider.take()
+                && let Err(error) = provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT)
+            {
+                tracing::warn!(%error, "the last spans may not have reached the collector");
+            }
+        });
     }
 }
 
@@ -96,6 +104,15 @@ impl Drop for Telemetry {
     /// Does what [`Telemetry::shutdown`] does, for processes that end early.
     fn drop(&mut self) {
         self.flush();
+    }
+}
+
+fn export_metrics(service: &str) {
+    if env::var("OTEL_METRICS_EXPORTER").is_ok_and(|exporter| exporter == "none") {
+        return;
+    }
+    if let Err(error) = metrics::export(service) {
+        tracing::error!(%error, "metrics are not exported: the OTEL_EXPORTER_OTLP_… settings cannot be used");
     }
 }
 

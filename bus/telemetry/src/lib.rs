@@ -1,7 +1,8 @@
 //! What the processes of the mesh tell about themselves: log lines on stderr for people, and OpenTelemetry
-//! spans for whoever collects them.
+//! spans and metrics for whoever collects them.
 //!
-//! - [`init()`] sets up both for a process.
+//! - [`init()`] sets them up for a process.
+//! - [`metrics`] has every metric; [`serve()`] tells them, and how the process is, to whoever asks.
 //! - [`propagation`] carries the trace of one process on into the next.
 //! - [`span`] has the spans that several crates open.
 //! - [`names`] has the names of span attributes, so that every crate spells them alike.
@@ -10,8 +11,11 @@
 
 mod export;
 mod init;
+pub mod metrics;
 pub mod names;
 pub mod propagation;
+mod serve;
 pub mod span;
 
 pub use init::{SHUTDOWN_TIMEOUT, Telemetry, init, init_with_log};
+pub use serve::{DEFAULT_ADDRESS, Endpoint, Problems, serve};

@@ -370,6 +370,20 @@ impl Bus for Link {
         self.party().bus.limit(stream).await
     }
 
+    fn connection(&self) -> Connection {
+        self.party().bus.connection()
+    }
+
+    async fn backlogs(&self, stream: Stream) -> Result<Vec<Backlog>, BusError> {
+        self.read("look before consumers").await?;
+        self.party().bus.backlogs(stream).await
+    }
+
+    async fn count(&self, stream: Stream, filter: &str) -> Result<u64, BusError> {
+        self.read("count messages").await?;
+        self.party().bus.count(stream, filter).await
+    }
+
     async fn health(&self) -> Result<Health, BusError> {
         self.read("look at everything").await?;
         self.party().bus.health().await
