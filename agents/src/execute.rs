@@ -13,6 +13,8 @@ use mesh_schemas::{
     AgentId, Decoded, Envelope, ObjectOwner, SCHEMA_VERSION, Subject, SubjectError, TaskKey, TaskVerb,
     TraceContext,
 };
+use mesh_telemetry::metrics::elapsed;
+use mesh_telemetry::metrics::table::{AGENT_REDELIVERED, AGENT_START, CONSUMED, PROCESS_DURATION};
 use mesh_telemetry::{names, span};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug, warn};
@@ -47,6 +49,8 @@ pub(crate) struct Execution {
     /// Cancelled when the agent must end at once.
     pub(crate) abandon: CancellationToken,
     pub(crate) secrets: Secrets,
+    /// The code of the error of the task that failed.
+    pub(crate) failed: OnceLock<String>,
 }
 
 impl Execution {
@@ -58,6 +62,8 @@ impl Execution {
             debug!(subject = delivery.stored.message.subject, ?age, "a delivery of the past");
             return;
         }
+        CONSUMED.add(1, [TEMPLATE]);
+        let begun = tokio::time::Instant::now();
         let abandon = self.abandon.clone();
         let work = self.handle(&delivery);
         let mut work = std::pin::pin!(work);
@@ -73,6 +79,8 @@ impl Execution {
                 // First of all: what a handler says on being told that its agent stops is no outcome.
                 () = abandon.cancelled() => return self.release(&delivery, Duration::ZERO).await,
                 settled = &mut work => {
+                    let failed = self.failed.get().map_or("", String::as_str);
+                    PROCESS_DURATION.record(begun.elapsed(), [TEMPLATE, failed]);
                     match settled {
                         Settled::Ack => delivery.acker.ack().await,
                         Settled::Release(pause) => self.release(&delivery, pause).await,
@@ -105,6 +113,7 @@ impl Execution {
             }
             Err(error) => return self.bury(delivery, DeadEnd::TaskSubject, &error.to_string()).await,
         };
+        AGENT_REDELIVERED.add(u64::from(delivery.delivered > 1), [key.capability.as_str()]);
         let (envelope, task) = match self.read(&key, delivery).await {
             Ok(read) => read,
             Err(Unreadable::OutOfReach(error)) => {
@@ -143,6 +152,10 @@ impl Execution {
             let message = format!("{MAX_LOST} deliveries ended without an outcome");
             let _ = outcome::store(&context, Outcome::Failed(fatal(code::POISON, &message))).await;
             return self.bury(delivery, DeadEnd::PoisonTask, &message).await;
+        }
+        let capability = key.capability.as_str();
+        if delivery.delivered == 1 {
+            AGENT_START.record(elapsed((bus.now() - stored.time).num_milliseconds()), [capability]);
         }
         let hop = TraceContext::from_headers(&stored.message.headers).or_else(|| context.trace.clone());
         let span = span::process(TEMPLATE, &stored.message.subject, hop.as_ref());
@@ -219,6 +232,7 @@ impl Execution {
             Err(failure) => Outcome::Failed(failure.0),
         };
         if let Outcome::Failed(error) = &outcome {
+            self.failed.get_or_init(|| error.code.clone());
             Span::current()
                 .record(names::SPAN_STATUS, names::STATUS_ERROR)
                 .record(names::ERROR_TYPE, &*error.code);

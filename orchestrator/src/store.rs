@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 use crate::encode;
 use crate::lease::Lease;
 use crate::log;
+use crate::observe;
 use crate::route;
 
 /// Decisions of one event that are on their way at once: a wide fan-out must not take the whole connection.
@@ -93,6 +94,10 @@ async fn one(
     hop: Option<&TraceContext>,
 ) -> Result<Option<String>, Lost> {
     let owner = owner(bus, shards, header, &decision);
+    let created = match &decision.action {
+        Action::Create(key, _) => Some(key.clone()),
+        _ => None,
+    };
     let publish = match &decision.action {
         Action::Route(task, route) => {
             let choose = || route::choose(bus, route);
@@ -101,7 +106,11 @@ async fn one(
         }
         _ => encode::decision(bus.namespace(), shards, header, &decision, hop),
     };
-    if let Outcome::TooLarge(error) = event(bus, lease, &owner, publish).await? {
+    let outcome = event(bus, lease, &owner, publish).await?;
+    if let (Some(key), Outcome::Stored(Stored::Now(_))) = (&created, &outcome) {
+        observe::created(key);
+    }
+    if let Outcome::TooLarge(error) = outcome {
         let Some(smaller) = without_content(decision.clone(), &error) else {
             return Ok(Some(error));
         };
@@ -123,7 +132,15 @@ pub(crate) enum Outcome<T> {
 
 /// Stores a message, however long it takes, as long as the lease is ours.
 pub(crate) async fn message(bus: &dyn Bus, lease: &Lease, publish: Publish) -> Result<Outcome<Stored>, Lost> {
-    until_stored(lease, || bus.publish(publish.clone())).await
+    noted(until_stored(lease, || bus.publish(publish.clone())).await)
+}
+
+/// Counts what turned out to be stored already.
+fn noted(stored: Result<Outcome<Stored>, Lost>) -> Result<Outcome<Stored>, Lost> {
+    if let Ok(Outcome::Stored(stored)) = &stored {
+        observe::conflict(*stored);
+    }
+    stored
 }
 
 /// As [`message`], but tells the reason if the message is refused, and leaves it to the caller to try again.
@@ -157,7 +174,7 @@ pub(crate) async fn event(
     run: &RunId,
     publish: Publish,
 ) -> Result<Outcome<Stored>, Lost> {
-    until_stored(lease, || publish_event(bus, run, publish.clone())).await
+    noted(until_stored(lease, || publish_event(bus, run, publish.clone())).await)
 }
 
 /// What an event refers to, and its length as JSON, however long it takes to be told, as long as the lease is ours.
@@ -194,7 +211,10 @@ pub(crate) async fn letter(
 ) -> Result<Option<InLetter>, Lost> {
     warn!(subject = stored.message.subject, sequence = stored.sequence, reason = %end.reason(), error, "dead letter");
     match until_stored(lease, || mesh_bus::dead_letter(bus, end, stored, error)).await? {
-        Outcome::Stored(content) => Ok(Some(content)),
+        Outcome::Stored(content) => {
+            observe::letter(end.reason());
+            Ok(Some(content))
+        }
         Outcome::TooLarge(error) => {
             warn!(error, "the dead letter cannot be stored");
             Ok(None)

@@ -50,6 +50,7 @@ pub(super) async fn run(task: TestTask) -> TaskOutcome {
         cancellations: cancellations.clone(),
         abandon: abandon.clone(),
         secrets: task.agent.secrets.clone(),
+        failed: std::sync::OnceLock::new(),
     };
     let begun = tokio::time::Instant::now();
     tokio::select! {

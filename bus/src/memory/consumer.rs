@@ -360,7 +360,7 @@ impl Consumer {
 
     /// The first message that it has not delivered yet.
     pub(super) fn oldest(&self) -> Option<u64> {
-        self.fresh.iter().min().copied()
+        self.fresh.first().copied()
     }
 
     pub(super) fn look(&self, now: Duration) -> Look {

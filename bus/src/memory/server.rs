@@ -64,7 +64,8 @@ impl MemoryServer {
     pub fn stop(&self) {
         let mut state = self.lock();
         state.is_up = false;
-        state.down_since.get_or_insert(self.0.clock.now());
+        let now = self.0.clock.now();
+        state.down_since.get_or_insert(now);
         for consumer in state.consumers.values_mut() {
             consumer.restart();
         }

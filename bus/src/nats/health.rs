@@ -191,7 +191,10 @@ impl NatsBus {
         Ok(consumers)
     }
 
-    pub(super) async fn list_consumers(&self, stream: &str) -> Result<Vec<(consumer::Info, Times)>, BusError> {
+    pub(super) async fn list_consumers(
+        &self,
+        stream: &str,
+    ) -> Result<Vec<(consumer::Info, Times)>, BusError> {
         let failed = |failure: Failure| failure.during(format!("list the consumers of {stream}"));
         let mut seen = Vec::new();
         loop {

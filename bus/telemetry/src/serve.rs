@@ -163,7 +163,10 @@ mod tests {
         assert!(told.contains("mesh_runs_started_total{workflow=\"told\"} 1\n"), "{told}");
         let ill = open(vec!["no connection".to_owned(), "no room".to_owned()]).await;
         let told = get(&ill, "/readyz").await;
-        assert!(told.starts_with("HTTP/1.1 503 ") && told.ends_with("\r\n\r\nno connection\nno room\n"), "{told}");
+        assert!(
+            told.starts_with("HTTP/1.1 503 ") && told.ends_with("\r\n\r\nno connection\nno room\n"),
+            "{told}"
+        );
         assert!(get(&ill, "/healthz").await.starts_with("HTTP/1.1 200 "), "it is alive");
     }
 

@@ -10,6 +10,7 @@ use super::child;
 use super::request::{Request, request_id, started_subject, workflow_or_capability};
 use crate::encode::Frame;
 use crate::lease::Lease;
+use crate::observe;
 use crate::service::Shared;
 use crate::store::{self, Lost};
 
@@ -151,6 +152,7 @@ async fn tell(
     rejection: Rejection,
 ) -> Result<(), Lost> {
     info!(request.source, request.id, code = rejection.code, reasons = ?rejection.reasons, "request rejected");
+    observe::rejected(rejection.code);
     let mut data = RequestRejected {
         subject: stored.message.subject.clone(),
         request: request.clone(),

@@ -18,6 +18,7 @@ use super::read::{BEHIND_PAUSE, Log, Reading, plan};
 use super::settle::{Verdict, no_room, objection};
 use crate::lease::Lease;
 use crate::log::{self, Events};
+use crate::observe::{self, Out};
 use crate::service::Shared;
 use crate::store;
 
@@ -141,7 +142,11 @@ impl Loader {
         let letter = letter.or_else(|| no_room(too_large));
         (self.shared.folded)(&run, end);
         let pace = Pace::new(self.shared.checkpoint_after, grown, places);
-        let cached = Cached { run, begin, upto: end, covered: end, pace, ended, bytes };
+        if event.fact == Fact::Ended && lease.delivered == 1 {
+            observe::ended(bus.namespace(), &run.header, &event.id, event.time);
+        }
+        let out = Out::of(&run);
+        let cached = Cached { run, begin, upto: end, covered: end, pace, ended, bytes, out };
         (Some(Box::new(cached)), Verdict::Store { header, decisions: Vec::new(), letter })
     }
 
@@ -200,7 +205,9 @@ pub(super) fn begin(
     (shared.folded)(&run, sequence);
     let mut pace = Pace::new(shared.checkpoint_after, Grown::default(), Vec::new());
     pace.folded(event, bytes, &run);
-    let cached = Cached { run, begin: sequence, upto: sequence, covered: 0, pace, ended: None, bytes };
+    let mut out = Out::default();
+    out.decided(&step.decisions);
+    let cached = Cached { run, begin: sequence, upto: sequence, covered: 0, pace, ended: None, bytes, out };
     (cached, Verdict::Store { header, decisions: step.decisions, letter: None })
 }
 

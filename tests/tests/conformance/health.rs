@@ -10,7 +10,9 @@ use mesh_schemas::Lane;
 use serde_json::json;
 
 use crate::server::Server;
-use crate::support::{agents, event, eventually, next, request, run, run_in, soon, store_tasks, stored, task, task_of};
+use crate::support::{
+    agents, event, eventually, next, request, run, run_in, soon, store_tasks, stored, task, task_of,
+};
 
 on_every_bus!(
     a_namespace_that_is_not_there_is_looked_at_all_the_same,

@@ -58,7 +58,11 @@ mod tests {
         assert_eq!(names.len(), ALL.len());
         for metric in ALL {
             let about = metric.about();
-            assert!(about.name.starts_with("mesh.") || about.name.starts_with("messaging."), "{}", about.name);
+            assert!(
+                about.name.starts_with("mesh.") || about.name.starts_with("messaging."),
+                "{}",
+                about.name
+            );
             let forbidden = ["run", "task", "run_id", "task_id"];
             assert!(!about.labels.iter().any(|label| forbidden.contains(label)), "{}", about.name);
         }

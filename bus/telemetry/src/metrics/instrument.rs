@@ -12,8 +12,8 @@ use super::labels;
 
 /// Upper bounds of the buckets of every histogram, in seconds: from a millisecond to an hour.
 pub const BOUNDS: [f64; 20] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
-    1800.0, 3600.0,
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
+    600.0, 1800.0, 3600.0,
 ];
 
 /// What a metric is.
@@ -128,7 +128,7 @@ impl<const N: usize> Counter<N> {
     /// So many more. With 0, the series is there before the first event, so that the first one is seen as a change.
     pub fn add(&self, amount: u64, values: [&str; N]) {
         if let Some(instrument) = self.instrument.get() {
-            instrument.add(amount, &attributes(&self.about, values));
+            with_attributes(&self.about, values, |attributes| instrument.add(amount, attributes));
         }
     }
 }
@@ -159,7 +159,8 @@ impl<const N: usize> Histogram<N> {
     /// It took that long once.
     pub fn record(&self, took: Duration, values: [&str; N]) {
         if let Some(instrument) = self.instrument.get() {
-            instrument.record(took.as_secs_f64(), &attributes(&self.about, values));
+            let took = took.as_secs_f64();
+            with_attributes(&self.about, values, |attributes| instrument.record(took, attributes));
         }
     }
 }
@@ -266,12 +267,20 @@ impl<const N: usize> Metric for Gauge<N> {
     }
 }
 
-fn attributes<const N: usize>(about: &About, values: [&str; N]) -> [KeyValue; N] {
+/// Does something with the labels that have a value: an empty one is none.
+fn with_attributes<const N: usize>(about: &About, values: [&str; N], record: impl FnOnce(&[KeyValue])) {
     let mut labels = about.labels.iter().copied();
-    values.map(|value| {
+    let has_empty = values.iter().any(|value| value.is_empty());
+    let attributes = values.map(|value| {
         let label = labels.next().unwrap_or_default();
         KeyValue::new(label, StringValue::from(labels::bounded(label, value)))
-    })
+    });
+    if has_empty {
+        let told = attributes.into_iter().filter(|attribute| !attribute.value.as_str().is_empty());
+        record(&told.collect::<Vec<_>>());
+    } else {
+        record(&attributes);
+    }
 }
 
 /// A time that counts as none if it is before the beginning, as where clocks differ.

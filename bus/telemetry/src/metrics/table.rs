@@ -93,7 +93,7 @@ metrics! {
     AGENT_OUTCOMES: Counter<2> = "mesh.agent.outcomes" "{task}" ["capability", "outcome"] Agents
         "Outcomes that the agent stored: `completed` or `failed`.";
     PROCESS_DURATION: Histogram<2> = "messaging.process.duration" "s" ["messaging.destination.template", "error.type"] Agents
-        "How long a delivery was in hand. `error.type` is the code of the task's error, and empty without one.";
+        "How long a delivery was in hand. `error.type` is the code of the task's error, if it failed.";
     SENT: Counter<1> = "messaging.client.sent.messages" "{message}" ["messaging.destination.template"] Agents
         "Outcomes that were sent.";
     CONSUMED: Counter<1> = "messaging.client.consumed.messages" "{message}" ["messaging.destination.template"] Agents

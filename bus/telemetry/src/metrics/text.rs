@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use opentelemetry::KeyValue;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, HistogramDataPoint, Metric, MetricData, ResourceMetrics};
+use opentelemetry_sdk::metrics::data::{
+    AggregatedMetrics, HistogramDataPoint, Metric, MetricData, ResourceMetrics,
+};
 
 use super::instrument::{About, By, Kind, sanitized};
 
@@ -53,27 +55,26 @@ impl Number for f64 {
 }
 
 fn family<T: Number>(text: &mut String, metric: &Metric, data: &MetricData<T>) {
-    match data {
+    let mut samples = match data {
         MetricData::Gauge(gauge) => {
             let name = head(text, metric, Kind::Gauge);
-            for point in gauge.data_points() {
-                sample(text, &name, point.attributes(), None, &point.value().write());
-            }
+            let points = gauge.data_points();
+            points.map(|point| sample(&name, point.attributes(), None, &point.value().write())).collect()
         }
         MetricData::Sum(sum) => {
-            let kind = if sum.is_monotonic() { Kind::Counter } else { Kind::Gauge };
-            let name = head(text, metric, kind);
-            for point in sum.data_points() {
-                sample(text, &name, point.attributes(), None, &point.value().write());
-            }
+            let name = head(text, metric, if sum.is_monotonic() { Kind::Counter } else { Kind::Gauge });
+            let points = sum.data_points();
+            points.map(|point| sample(&name, point.attributes(), None, &point.value().write())).collect()
         }
         MetricData::Histogram(histogram) => {
             let name = head(text, metric, Kind::Histogram);
-            histogram.data_points().for_each(|point| buckets(text, &name, point));
+            histogram.data_points().map(|point| buckets(&name, point)).collect()
         }
         // None of ours is one.
-        MetricData::ExponentialHistogram(_) => {}
-    }
+        MetricData::ExponentialHistogram(_) => Vec::new(),
+    };
+    samples.sort_unstable();
+    samples.iter().for_each(|sample| text.push_str(sample));
 }
 
 /// What comes before the samples of a metric. Returns its name.
@@ -92,31 +93,33 @@ fn head(text: &mut String, metric: &Metric, kind: Kind) -> String {
     name
 }
 
-fn buckets<T: Number>(text: &mut String, name: &str, point: &HistogramDataPoint<T>) {
-    let mut below = 0;
+/// The samples of one series of a histogram.
+fn buckets<T: Number>(name: &str, point: &HistogramDataPoint<T>) -> String {
+    let (mut text, mut below) = (String::new(), 0);
     let bounds = point.bounds().map(Number::write).chain(["+Inf".to_owned()]);
+    let bucket = format!("{name}_bucket");
     for (bound, count) in bounds.zip(point.bucket_counts()) {
         below += count;
-        sample(text, &format!("{name}_bucket"), point.attributes(), Some(&bound), &below.to_string());
+        text += &sample(&bucket, point.attributes(), Some(&bound), &below.to_string());
     }
-    sample(text, &format!("{name}_sum"), point.attributes(), None, &point.sum().write());
-    sample(text, &format!("{name}_count"), point.attributes(), None, &point.count().to_string());
+    text += &sample(&format!("{name}_sum"), point.attributes(), None, &point.sum().write());
+    text += &sample(&format!("{name}_count"), point.attributes(), None, &point.count().to_string());
+    text
 }
 
 fn sample<'a>(
-    text: &mut String,
     name: &str,
     attributes: impl Iterator<Item = &'a KeyValue>,
     bound: Option<&str>,
     value: &str,
-) {
+) -> String {
     let mut labels: Vec<String> = attributes
         .map(|pair| format!("{}=\"{}\"", sanitized(pair.key.as_str()), escaped(&pair.value.as_str(), true)))
         .collect();
     labels.sort();
     labels.extend(bound.map(|bound| format!("le=\"{bound}\"")));
     let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-    let _ = writeln!(text, "{name}{labels} {value}");
+    format!("{name}{labels} {value}\n")
 }
 
 /// Text in which nothing ends a line, and nothing a value in quotes if it is one.
@@ -157,7 +160,8 @@ mod tests {
     #[test]
     fn a_counter_has_its_unit_and_total_in_its_name_and_its_labels_in_order() {
         let text = told(|meter| {
-            let counter = meter.u64_counter("mesh.bytes").with_unit("By").with_description("All\nof \\").build();
+            let counter =
+                meter.u64_counter("mesh.bytes").with_unit("By").with_description("All\nof \\").build();
             counter.add(3, &[KeyValue::new("b", "2"), KeyValue::new("a.b", "say \"no\"\n\\")]);
         });
         let lines: Vec<&str> = text.lines().collect();
@@ -174,7 +178,8 @@ mod tests {
     #[test]
     fn buckets_of_a_histogram_hold_those_below() {
         let text = told(|meter| {
-            let histogram = meter.f64_histogram("took").with_unit("s").with_boundaries(vec![0.5, 1.0]).build();
+            let histogram =
+                meter.f64_histogram("took").with_unit("s").with_boundaries(vec![0.5, 1.0]).build();
             for value in [0.25, 0.75, 0.75, 3.0] {
                 histogram.record(value, &[]);
             }

@@ -9,8 +9,9 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use mesh_bus::topology::{Bucket, Stream, Topology};
 use mesh_bus::{
-    BootInstant, Bus, BusError, ConsumerSpec, Deliveries, Entry, Fill, Flow, Follow, From, Health, Instance,
-    OwnedObjects, Publish, PublishError, Report, RunLog, Service, Stored, Subscription, Watch,
+    Backlog, BootInstant, Bus, BusError, Connection, ConsumerSpec, Deliveries, Entry, Fill, Flow, Follow,
+    From, Health, Instance, OwnedObjects, Publish, PublishError, Report, RunLog, Service, Stored,
+    Subscription, Watch,
 };
 use mesh_schemas::{Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, StoredMessage};
 use tokio::time::sleep;
