@@ -71,7 +71,9 @@ def place(given: str | None) -> tuple[str, int] | None:
         return None
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
-        raise SettingError(f"observe is {text!r}: give an address with a port, such as '127.0.0.1:9465', or 'off'")
+        raise SettingError(
+            f"observe is {text!r}: give an address with a port, such as '127.0.0.1:9465', or 'off'"
+        )
     return host.strip("[]"), int(port)
 
 
@@ -92,7 +94,8 @@ class Endpoint:
         try:
             self._server = await asyncio.start_server(self._on_connection, *where, limit=_MOST_BYTES)
         except OSError as error:
-            raise SettingError(f"metrics and health cannot be told at {where[0]}:{where[1]}: {error}") from None
+            told = f"metrics and health cannot be told at {where[0]}:{where[1]}: {error}"
+            raise SettingError(told) from None
         self.port = self._server.sockets[0].getsockname()[1]
         log.info("metrics and health are told at port %s: /metrics, /healthz, /readyz", self.port)
 
@@ -106,7 +109,7 @@ class Endpoint:
         try:
             if self._connections <= _MOST_CONNECTIONS:
                 # Whoever goes away or is slow has no answer; nobody else is kept waiting.
-                with contextlib.suppress(OSError, ValueError, asyncio.IncompleteReadError, asyncio.TimeoutError):
+                with contextlib.suppress(OSError, ValueError, asyncio.TimeoutError):
                     await asyncio.wait_for(self._answer(reader, writer), _CONNECTION)
         finally:
             self._connections -= 1
@@ -117,10 +120,15 @@ class Endpoint:
         while (await reader.readline()).strip():
             pass
         status, body = self._say(*words[:2]) if len(words) == 3 else ("400 Bad Request", "")
-        type_ = "text/plain; version=0.0.4; charset=utf-8" if words[1:2] == ["/metrics"] else "text/plain; charset=utf-8"
+        version = "version=0.0.4; " if words[1:2] == ["/metrics"] else ""
         content = body.encode()
-        head = f"HTTP/1.1 {status}\r\nContent-Type: {type_}\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n"
-        writer.write(head.encode() + (b"" if words[:1] == ["HEAD"] else content))
+        head = [
+            f"HTTP/1.1 {status}",
+            f"Content-Type: text/plain; {version}charset=utf-8",
+            f"Content-Length: {len(content)}",
+            "Connection: close",
+        ]
+        writer.write("\r\n".join([*head, "", ""]).encode() + (b"" if words[:1] == ["HEAD"] else content))
         await writer.drain()
 
     def _say(self, method: str, path: str) -> tuple[str, str]:
@@ -132,7 +140,9 @@ class Endpoint:
             return "200 OK", "alive\n"
         if path == "/readyz":
             problems = self._problems()
-            return ("503 Service Unavailable", "\n".join(problems) + "\n") if problems else ("200 OK", "ready\n")
+            if problems:
+                return "503 Service Unavailable", "\n".join(problems) + "\n"
+            return "200 OK", "ready\n"
         return "404 Not Found", "there are /metrics, /healthz and /readyz\n"
 
 

@@ -1,7 +1,7 @@
 //! What is counted as it happens: each fact when it is stored, or followed for the first time.
 
 use mesh_bus::Stored;
-use mesh_core::Header;
+use mesh_core::{Event, Fact, Header, Run};
 use mesh_schemas::payload::Reason;
 use mesh_schemas::{Attempt, Namespace, Subject, TaskKey, WorkflowName, WorkflowVerb};
 use mesh_telemetry::metrics::table::{
@@ -59,6 +59,23 @@ pub(crate) fn ended(
     let workflow = label(header.workflow.as_ref());
     RUNS_ENDED.add(1, [workflow, outcome]);
     RUN_DURATION.record(elapsed((time - header.started_at).num_milliseconds()), [workflow, outcome]);
+}
+
+/// An event came by for the first time that was folded when its run was read from the log, before or just now.
+pub(crate) fn followed(namespace: &Namespace, run: &Run, event: &Event) {
+    if !is_collected() {
+        return;
+    }
+    let (key, outcome) = match &event.fact {
+        Fact::Ended => return ended(namespace, &run.header, &event.id, event.time),
+        Fact::Completed(key, _) | Fact::Lost(key, _) => (key, "completed"),
+        Fact::Failed(key, _) => (key, "failed"),
+        _ => return,
+    };
+    // One that comes behind another of its attempt counts for nothing.
+    if run.has_used(key) {
+        TASKS_ENDED.add(1, [key.capability.as_str(), outcome]);
+    }
 }
 
 /// Work for agents was stored.

@@ -67,3 +67,39 @@ fn lost(bus: &dyn Bus) -> Option<String> {
     let lost = bus.connection().lost?;
     Some(format!("no connection to NATS since {} s", bus.moment().since(lost).as_secs()))
 }
+
+#[cfg(test)]
+mod tests {
+    use mesh_bus::memory::MemoryServer;
+    use mesh_bus::{Fill, Share};
+    use mesh_schemas::Namespace;
+    use tokio::time::{Duration, advance};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_wrong_is_told_from_the_beginning_on_and_for_as_long_as_it_is() {
+        let outlook = Outlook::default();
+        assert_eq!(outlook.problems(), ["there is no connection to NATS yet"]);
+        let server = MemoryServer::new(Namespace::default());
+        let bus: Arc<dyn Bus> = server.connect();
+        outlook.connected(&bus);
+        assert_eq!(outlook.problems(), ["the namespace mesh is not set up"]);
+        let share = Share { used: 95, limit: Some(100) };
+        let full = Arc::new(Shared::of(&bus, Some(&Fill { what: "the log".to_owned(), share })));
+        outlook.begun(&full);
+        assert_eq!(outlook.problems(), ["the log is nearly full: new requests wait"]);
+        let shared = Arc::new(Shared::of(&bus, None));
+        outlook.begun(&shared);
+        assert!(outlook.problems().is_empty());
+        shared.presence.follows(3, Err("no permission".to_owned()));
+        server.stop();
+        advance(Duration::from_secs(12)).await;
+        let wrong = ["no connection to NATS since 12 s", "shard 3 cannot be followed: no permission"];
+        assert_eq!(outlook.problems(), wrong);
+        server.start();
+        shared.presence.follows(3, Ok(()));
+        shared.pressure.slows(true);
+        assert_eq!(outlook.problems(), ["little room is left in the log: new requests are slowed down"]);
+    }
+}

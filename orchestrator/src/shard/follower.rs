@@ -302,7 +302,7 @@ impl Follower {
                 loading.waiting.push_back(Held { hand, event });
                 return None;
             }
-            Standing::Covered => self.covered(event),
+            Standing::Covered => self.covered(event, first_delivery),
             Standing::Next => self.next(event, bytes),
             Standing::Unknown => match &event.fact {
                 Fact::Started(started) if first_delivery && is_new(&self.shared, &event) => {
@@ -329,8 +329,11 @@ impl Follower {
     }
 
     /// What follows from the event is stored, but nobody may have looked yet at what is wrong with it.
-    fn covered(&mut self, event: Event) -> Verdict {
+    fn covered(&mut self, event: Event, first_delivery: bool) -> Verdict {
         let Some(cached) = self.cache.get(&event.run) else { return Verdict::Later };
+        if first_delivery {
+            observe::followed(self.shared.bus.namespace(), &cached.run, &event);
+        }
         if event.is_signal() && event.sequence < cached.begin {
             return Verdict::Resend;
         }

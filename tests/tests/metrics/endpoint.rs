@@ -95,6 +95,33 @@ async fn what_happens_is_counted_by_those_who_do_it() -> Result<()> {
     Ok(())
 }
 
+/// One that has had nothing of a run so far reads it from the log, and counts what comes then.
+#[tokio::test]
+async fn what_happens_after_a_run_was_read_from_the_log_is_counted_too() -> Result<()> {
+    let (_server, world) = world().await?;
+    let mut first = Told::start(&world, &["orchestrator", "--observe", ANY])?;
+    let address = orchestrator_at(&mut first).await?;
+    world.apply("mesh: v1\nname: handed\ntasks: {one: {agent: late}}\n").await?;
+    mesh_bus::submit(&*world.bus, &world.request("handed", "1", serde_json::json!({}))?).await?;
+    has(address, "mesh_tasks_created_total{capability=\"late\"} 1").await?;
+    // It is killed.
+    drop(first);
+    let mut second = Told::start(&world, &["orchestrator", "--observe", ANY])?;
+    let address = orchestrator_at(&mut second).await?;
+    let mut agent = Told::start(&world, &["agent", "exec", "--capability", "late", "--", "cat"])?;
+    agent.says("agent ready").await?;
+    for line in [
+        "mesh_tasks_ended_total{capability=\"late\",outcome=\"completed\"} 1",
+        "mesh_runs_ended_total{outcome=\"completed\",workflow=\"handed\"} 1",
+        "mesh_run_duration_seconds_count{outcome=\"completed\",workflow=\"handed\"} 1",
+        "mesh_run_cache_lookups_total{result=\"miss\"} 1",
+        "mesh_run_rehydration_duration_seconds_count 1",
+    ] {
+        has(address, line).await?;
+    }
+    Ok(())
+}
+
 async fn orchestrator_at(orchestrator: &mut Told) -> Result<std::net::SocketAddr> {
     let address = orchestrator.address().await?;
     answers(address, "/readyz", 200).await?;
