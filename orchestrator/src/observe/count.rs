@@ -8,12 +8,16 @@ use mesh_telemetry::metrics::table::{
     CACHE_LOOKUPS, DEAD_LETTERS, NATS_RECONNECTS, PUBLISH_CONFLICTS, REDELIVERED, REQUESTS_REJECTED,
     RUN_DURATION, RUNS_ENDED, RUNS_STARTED, TASKS_CREATED, TASKS_ENDED, TASKS_RETRIED,
 };
-use mesh_telemetry::metrics::{elapsed, is_collected};
+use mesh_telemetry::metrics::{Seen, elapsed, is_collected};
 
 /// How a run may end.
 const OUTCOMES: [&str; 3] = ["completed", "failed", "cancelled"];
 /// How an attempt may end.
 const TASK_OUTCOMES: [&str; 3] = ["completed", "failed", "given_up"];
+
+/// Workflows and capabilities of which the first was told.
+static WORKFLOWS: Seen = Seen::new();
+static CAPABILITIES: Seen = Seen::new();
 
 /// Lets everything be seen that has not happened yet, as far as it is known, so that its first time is a change.
 pub(crate) fn begin() {
@@ -34,8 +38,10 @@ pub(crate) fn begin() {
 pub(crate) fn began(workflow: Option<&WorkflowName>) {
     let workflow = label(workflow);
     RUNS_STARTED.add(1, [workflow]);
-    for outcome in OUTCOMES {
-        RUNS_ENDED.add(0, [workflow, outcome]);
+    if WORKFLOWS.is_new(workflow) {
+        for outcome in OUTCOMES {
+            RUNS_ENDED.add(0, [workflow, outcome]);
+        }
     }
 }
 
@@ -83,8 +89,10 @@ pub(crate) fn created(key: &TaskKey) {
     let capability = key.capability.as_str();
     TASKS_CREATED.add(1, [capability]);
     TASKS_RETRIED.add(u64::from(key.attempt > Attempt::FIRST), [capability]);
-    for outcome in TASK_OUTCOMES {
-        TASKS_ENDED.add(0, [capability, outcome]);
+    if CAPABILITIES.is_new(capability) {
+        for outcome in TASK_OUTCOMES {
+            TASKS_ENDED.add(0, [capability, outcome]);
+        }
     }
 }
 

@@ -27,6 +27,8 @@ use crate::service::Shared;
 const GLANCE: Duration = Duration::from_secs(1);
 /// How often followers of shards tell of the runs in memory.
 pub(crate) const FIGURES: Duration = Duration::from_secs(5);
+/// When to ask the bus first: when it is known which shards others have.
+const FIRST: Duration = Duration::from_secs(3);
 /// How often to ask the bus.
 const PERIOD: Duration = Duration::from_secs(15);
 /// A look at a large namespace takes the server long: so many times that is the least time between two.
@@ -42,11 +44,16 @@ pub(crate) async fn run(shared: Arc<Shared>, mine: watch::Receiver<BTreeSet<u32>
         return stop.cancelled().await;
     }
     begin();
-    let both = async { tokio::join!(glances(&shared), looks(&shared, &mine)) };
+    // Each at its own pace: counting runs may take the server long, which is not to keep what waits from being seen.
+    let all = async {
+        let runs = again_and_again("open runs", || runs(&shared, &mine));
+        let queues = again_and_again("queues", || queues(&shared, &mine));
+        tokio::join!(glances(&shared), runs, queues)
+    };
     tokio::select! {
         biased;
         () = stop.cancelled() => {}
-        _ = both => {}
+        _ = all => {}
     }
 }
 
@@ -58,16 +65,23 @@ async fn glances(shared: &Shared) {
     }
 }
 
-async fn looks(shared: &Shared, mine: &watch::Receiver<BTreeSet<u32>>) {
+/// Looks at something, with pauses that grow with how long it takes.
+async fn again_and_again<F: Future<Output = Result<(), BusError>>>(what: &str, look: impl Fn() -> F) {
+    tokio::time::sleep(FIRST).await;
     loop {
         let begun = Instant::now();
-        let shards = mine.borrow().clone();
-        match tokio::time::timeout(LONGEST, look(shared, &shards)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => debug!(%error, "queues and runs cannot be looked at; trying again"),
-            Err(_) => debug!("a look at queues and runs takes too long; trying again"),
-        }
-        tokio::time::sleep_until(begun + PERIOD.max(begun.elapsed() * SHARE)).await;
+        let pause = match tokio::time::timeout(LONGEST, look()).await {
+            Ok(Ok(())) => begun.elapsed() * SHARE,
+            Ok(Err(error)) => {
+                debug!(%error, "{what} cannot be looked at; trying again");
+                PERIOD
+            }
+            Err(_) => {
+                debug!("a look at {what} takes too long; trying again later");
+                LONGEST * SHARE
+            }
+        };
+        tokio::time::sleep_until(begun + PERIOD.max(pause)).await;
     }
 }
 
@@ -89,36 +103,34 @@ fn glance(shared: &Shared, returns: u64) -> u64 {
     connection.returns
 }
 
-async fn look(shared: &Shared, mine: &BTreeSet<u32>) -> Result<(), BusError> {
-    runs(shared, mine).await?;
+/// What waits, for orchestrators and for agents.
+async fn queues(shared: &Shared, mine: &watch::Receiver<BTreeSet<u32>>) -> Result<(), BusError> {
+    let mine = mine.borrow().clone();
     let backlogs = shared.bus.backlogs(Stream::Events).await?;
-    let mut own: Vec<(String, f64)> = Vec::new();
-    for backlog in backlogs {
-        if let Role::Shard(shard) = backlog.role
-            && mine.contains(&shard)
-        {
-            own.push((shard.to_string(), backlog.pending as f64));
-        }
-    }
+    let own = backlogs.into_iter().filter_map(|Backlog { role, pending, .. }| match role {
+        Role::Shard(shard) if mine.contains(&shard) => Some((shard.to_string(), pending as f64)),
+        _ => None,
+    });
+    let own: Vec<(String, f64)> = own.collect();
     SHARD_BACKLOG.replace(own.iter().map(|(shard, pending)| ([shard.as_str()], *pending)));
     // For all of the namespace, one orchestrator looks.
     if mine.contains(&0) {
-        queues(shared).await
-    } else {
-        for gauge in [&QUEUE_DEPTH, &QUEUE_IN_HAND, &QUEUE_AGE] {
-            gauge.forget();
-        }
-        CAPABILITY_AGENTS.forget();
-        CAPABILITY_CAPACITY.forget();
-        Ok(())
+        return work(shared).await;
     }
+    for gauge in [&QUEUE_DEPTH, &QUEUE_IN_HAND, &QUEUE_AGE] {
+        gauge.forget();
+    }
+    CAPABILITY_AGENTS.forget();
+    CAPABILITY_CAPACITY.forget();
+    Ok(())
 }
 
 /// The open runs of the shards that this orchestrator has, by the log.
-async fn runs(shared: &Shared, mine: &BTreeSet<u32>) -> Result<(), BusError> {
+async fn runs(shared: &Shared, mine: &watch::Receiver<BTreeSet<u32>>) -> Result<(), BusError> {
+    let mine = mine.borrow().clone();
     let (bus, namespace) = (&*shared.bus, shared.bus.namespace());
     let mut open = 0;
-    for shard in mine {
+    for shard in &mine {
         let on = |verb: &str| format!("{namespace}.workflow.{verb}.*.-.{shard}.*");
         let mut ended = 0;
         // Ends first: a run that ends meanwhile then counts as open, and not as less than none.
@@ -141,7 +153,7 @@ async fn runs(shared: &Shared, mine: &BTreeSet<u32>) -> Result<(), BusError> {
 }
 
 /// Work that waits, and who is there for it.
-async fn queues(shared: &Shared) -> Result<(), BusError> {
+async fn work(shared: &Shared) -> Result<(), BusError> {
     let backlogs = shared.bus.backlogs(Stream::Tasks).await?;
     let agents = shared.bus.entries(Bucket::Agents).await?;
     let agents = agents.iter().filter(|entry| !entry.deleted);

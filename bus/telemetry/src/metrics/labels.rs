@@ -1,8 +1,10 @@
 //! Values of labels, each name with a bounded number of them: every one more is a time series, and some are chosen by
 //! whoever sends something.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
+
+use super::collect::is_collected;
 
 /// Most values of one label. There are never as many outcomes or shards; workflows, capabilities and codes of errors beyond
 /// that are counted together.
@@ -15,6 +17,27 @@ const MOST_BYTES: usize = 128;
 type Known = BTreeMap<&'static str, HashMap<String, Arc<str>>>;
 
 static KNOWN: RwLock<Known> = RwLock::new(Known::new());
+
+/// Values that came by, so that what belongs to each is done once: as many as are told apart.
+#[derive(Debug, Default)]
+pub struct Seen(RwLock<BTreeSet<String>>);
+
+impl Seen {
+    /// None so far.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(RwLock::new(BTreeSet::new()))
+    }
+
+    /// Whether a value comes by for the first time, while metrics are collected.
+    pub fn is_new(&self, value: &str) -> bool {
+        if !is_collected() || self.0.read().unwrap_or_else(PoisonError::into_inner).contains(value) {
+            return false;
+        }
+        let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        seen.len() < MOST_VALUES && seen.insert(value.to_owned())
+    }
+}
 
 /// A value as it is told: itself, if it is among the first [`MOST_VALUES`] of its label.
 pub(super) fn bounded(label: &'static str, value: &str) -> Arc<str> {

@@ -21,5 +21,5 @@ pub use collect::{collect, is_collected, metrics};
 pub(crate) use collect::{export, shutdown};
 pub use document::document;
 pub use instrument::{About, BOUNDS, By, Counter, Gauge, Histogram, Kind, Metric, elapsed};
-pub use labels::{MOST_VALUES, OTHER};
+pub use labels::{MOST_VALUES, OTHER, Seen};
 pub use text::CONTENT_TYPE;
