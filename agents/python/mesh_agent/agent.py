@@ -10,10 +10,12 @@ import time
 import uuid
 from typing import Any, Callable, TypeVar
 
-from nats.micro.service import Service, ServiceConfig
+from nats.micro.request import Request
+from nats.micro.service import EndpointConfig, Service, ServiceConfig
 
 from . import names, registry
 from .context import Identity
+from .envelope import dumps
 from .errors import ConnectError, MeshError, SettingError
 from .handler import Handler, adapt
 from .link import Link, quietly
@@ -137,10 +139,9 @@ class Agent:
             raise SettingError("the agent has no capabilities: add one with @agent.capability(…)")
         link = await Link.open(self._connection, self._id)
         try:
-            service = Service(link.client, ServiceConfig(self._type, self._version, "agent of the mesh"))
-            await service.start()
             identity = Identity(link, self._id, self._type, self._secrets)
             endpoint = await self._open(identity)
+            service = await self._announce(identity)
             farewell = asyncio.Event()
             heartbeat = asyncio.ensure_future(registry.keep_alive(identity, self._entry(), farewell))
             try:
@@ -156,23 +157,36 @@ class Agent:
         finally:
             await link.close()
 
+    async def _announce(self, identity: Identity) -> Service:
+        """Makes the process visible as a NATS service, which says how it is in the statistics of its endpoint."""
+        link = identity.link
+
+        def report() -> dict[str, Any]:
+            return {**self._entry(), "problems": problems(identity)}
+
+        async def tell(request: Request) -> None:
+            await request.respond(dumps(report()))
+
+        config = ServiceConfig(
+            self._type, self._version, "agent of the mesh", stats_handler=lambda _: report()
+        )
+        service = Service(link.client, config)
+        await service.start()
+        subject = f"{link.namespace}.service.state.{self._type}"
+        await service.add_endpoint(EndpointConfig(name="state", handler=tell, subject=subject))
+        return service
+
     async def _open(self, identity: Identity) -> Endpoint | None:
         """Opens the endpoint where the agent tells how it is, if it is to have one."""
         if self._observe is None:
             return None
         link, figures = identity.link, identity.figures
 
-        def problems() -> list[str]:
-            lost = link.lost_at
-            told = [] if lost is None else [f"no connection to NATS since {int(time.monotonic() - lost)} s"]
-            workless = sorted(figures.workless.items())
-            return told + [f"no source of work for capability {name}: {why}" for name, why in workless]
-
         def metrics() -> str:
             now = {"mesh_nats_up": int(link.lost_at is None), "mesh_nats_reconnects_total": link.returns}
-            return figures.text({**now, "mesh_problems": len(problems())})
+            return figures.text({**now, "mesh_problems": len(problems(identity))})
 
-        endpoint = Endpoint(metrics, problems)
+        endpoint = Endpoint(metrics, lambda: problems(identity))
         await endpoint.open(self._observe)
         self.observed_port = endpoint.port
         return endpoint
@@ -220,3 +234,11 @@ class Agent:
             "capacity": self._capacity * len(self._handlers),
             "version": self._version,
         }
+
+
+def problems(identity: Identity) -> list[str]:
+    """What is wrong with an agent, one thing each; nothing if all is well."""
+    lost = identity.link.lost_at
+    told = [] if lost is None else [f"no connection to NATS since {int(time.monotonic() - lost)} s"]
+    workless = sorted(identity.figures.workless.items())
+    return told + [f"no source of work for capability {name}: {why}" for name, why in workless]

@@ -1,6 +1,7 @@
 """What an agent tells about itself."""
 
 import asyncio
+import json
 import re
 import unittest
 
@@ -42,6 +43,27 @@ class Endpoints(MeshTest):
         self.assertIn('mesh_agent_outcomes_total{capability="observed",outcome="completed"} 1\n', told)
         self.assertIn('mesh_agent_tasks_running{capability="observed"} 0\n', told)
         self.assertIn("# TYPE mesh_nats_up gauge\nmesh_nats_up 1\n", told)
+
+    async def test_what_is_wrong_is_told_as_a_service_too(self):
+        agent = self.agent(observe="127.0.0.1:0")
+        agent.capability("nowhere")(lambda ctx, input: input)
+        async with self.serving(agent):
+            wrong = await asyncio.wait_for(self._wrong(agent), PATIENCE)
+            answer = json.loads((await self.nats.request("$SRV.STATS.tested", timeout=PATIENCE)).data)
+            [state] = answer["endpoints"]
+            asked = json.loads((await self.nats.request(state["subject"], timeout=PATIENCE)).data)
+        self.assertTrue(wrong.startswith("no source of work for capability nowhere: "), wrong)
+        self.assertEqual(state["data"]["problems"], wrong.splitlines())
+        self.assertEqual((asked["problems"], asked["type"]), (wrong.splitlines(), "tested"))
+
+    async def _wrong(self, agent):
+        """What an agent says is wrong, once it says something."""
+        while True:
+            await asyncio.sleep(0)
+            if agent.observed_port is not None:
+                line, body = await get(agent.observed_port, "GET /readyz HTTP/1.1")
+                if "503" in line:
+                    return body
 
     async def test_an_address_that_is_taken_is_told(self):
         taken = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)

@@ -1,10 +1,13 @@
 //! The endpoint where processes tell how they are.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use mesh_bus::Bus as _;
+use mesh_bus::topology::Bucket;
 use mesh_tests::{TestServer, World};
+use serde_json::json as object;
 
 use crate::support::{Told, answers, eventually, get, json};
 
@@ -164,6 +167,31 @@ async fn an_address_that_was_chosen_must_be_had_and_the_default_need_not() -> Re
     orchestrator.says("another process has 127.0.0.1:9464").await?;
     orchestrator.says("orchestrator ready").await?;
     Ok(())
+}
+
+/// What they say in `nats micro stats` is told by `mesh doctor`.
+#[tokio::test]
+async fn the_doctor_tells_what_processes_say_is_wrong_with_them() -> Result<()> {
+    let (_server, world) = world().await?;
+    let orchestrator = world.orchestrator().await?;
+    let agent =
+        object!({"agent": "ill-1", "type": "ill", "capabilities": ["x"], "capacity": 1, "version": "1.0.0"});
+    world.bus.put(Bucket::Agents, "ill-1", agent.to_string().into(), None).await?;
+    let problem = "no source of work for capability x: why";
+    let report = Arc::new(move || object!({"problems": [problem]}));
+    let _ill = world.bus.announce("ill", "1.0.0", "an agent that is ill", report).await?;
+    let report = Arc::new(|| object!({"problems": ["shard 3 cannot be followed: why"]}));
+    let other = world.bus.announce(mesh_orchestrator::SERVICE, "1.0.0", "another", report).await?;
+    let mut doctor = tokio::process::Command::new(mesh_tests::mesh_binary()?);
+    doctor.arg("doctor").env("MESH_NATS_URL", &world.url).env("MESH_NAMESPACE", world.namespace.as_str());
+    let said = String::from_utf8(doctor.output().await?.stdout)?;
+    for line in [
+        format!("an agent 'ill' says: {problem}"),
+        format!("{} says: shard 3 cannot be followed: why", other.id()),
+    ] {
+        anyhow::ensure!(said.contains(&line), "{line} is missing:\n{said}");
+    }
+    orchestrator.stop().await
 }
 
 #[tokio::test]

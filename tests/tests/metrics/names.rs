@@ -43,7 +43,8 @@ fn check(what: &Path, query: &str, known: &BTreeSet<String>) -> Result<()> {
     Ok(())
 }
 
-fn dashboards() -> Result<Vec<(PathBuf, Value)>> {
+/// The dashboards, with their files.
+pub(crate) fn dashboards() -> Result<Vec<(PathBuf, Value)>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(file("deploy/grafana"))? {
         let path = entry?.path();

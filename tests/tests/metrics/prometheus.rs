@@ -14,6 +14,7 @@ use mesh_tests::{TestServer, World};
 use serde_json::{Value, json as object};
 use tokio::process::Command;
 
+use crate::names::dashboards;
 use crate::support::{Told, answers, eventually, file, get, json, quoted, tool};
 
 /// A Prometheus server in a folder of its own, which is removed with it.
@@ -142,6 +143,7 @@ async fn prometheus_reads_what_is_told_and_has_alerts_fire() -> Result<()> {
     prometheus
         .has("ALERTS{alertname=\"MeshNobodyServes\", alertstate=\"firing\", capability=\"lonely\"}")
         .await?;
+    understands_the_dashboards(&prometheus).await?;
     let alerts = prometheus.api("alerts").await?;
     let firing = alerts["alerts"].as_array().context("alerts")?;
     let nobody =
@@ -152,5 +154,26 @@ async fn prometheus_reads_what_is_told_and_has_alerts_fire() -> Result<()> {
     drop(orchestrator);
     prometheus.has("ALERTS{alertname=\"MeshOrchestratorDown\", alertstate=\"firing\"}").await?;
     prometheus.has("ALERTS{alertname=\"MeshNoOrchestrator\", alertstate=\"firing\"}").await?;
+    Ok(())
+}
+
+/// Every query of every dashboard, as Grafana would send it.
+async fn understands_the_dashboards(prometheus: &Prometheus) -> Result<()> {
+    let mut number = 0;
+    for (path, dashboard) in dashboards()? {
+        let panels = dashboard["panels"].as_array().context("panels")?;
+        for target in panels.iter().flat_map(|panel| panel["targets"].as_array()).flatten() {
+            let query = target["expr"].as_str().context("a query")?;
+            let query = query
+                .replace("$__rate_interval", "1m")
+                .replace("$workflow", ".*")
+                .replace("$capability", ".*");
+            ensure!(!query.contains('$'), "{}: {query}", path.display());
+            let asked = prometheus.api(&format!("query?query={}", quoted(&query))).await;
+            asked.with_context(|| format!("{}: {query}", path.display()))?;
+            number += 1;
+        }
+    }
+    ensure!(number > 40, "only {number} queries");
     Ok(())
 }
