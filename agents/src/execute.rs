@@ -13,6 +13,8 @@ use mesh_schemas::{
     AgentId, Decoded, Envelope, ObjectOwner, SCHEMA_VERSION, Subject, SubjectError, TaskKey, TaskVerb,
     TraceContext,
 };
+use mesh_telemetry::metrics::elapsed;
+use mesh_telemetry::metrics::table::{AGENT_REDELIVERED, AGENT_START, CONSUMED, PROCESS_DURATION};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, warn};
 
@@ -31,6 +33,8 @@ use crate::trace::Trace;
 const MAX_LOST: u64 = 5;
 /// What a handler that was told to stop gets before it is dropped.
 const GRACE: Duration = Duration::from_secs(5);
+/// The form of the subjects of work.
+const TEMPLATE: &str = "task.created.{capability}.{lane}.{shard}.{run}.{task}.{attempt}";
 /// Pause before a task that this agent cannot read is offered again, to one that can.
 const NEWER_PAUSE: Duration = Duration::from_secs(30);
 /// Pause before the bus is asked again.
@@ -46,6 +50,8 @@ pub(crate) struct Execution {
     pub(crate) abandon: CancellationToken,
     pub(crate) secrets: Secrets,
     pub(crate) trace: Trace,
+    /// The code of the error of the task that failed.
+    pub(crate) failed: OnceLock<String>,
 }
 
 impl Execution {
@@ -57,6 +63,8 @@ impl Execution {
             debug!(subject = delivery.stored.message.subject, ?age, "a delivery of the past");
             return;
         }
+        CONSUMED.add(1, [TEMPLATE]);
+        let begun = tokio::time::Instant::now();
         let abandon = self.abandon.clone();
         let work = self.handle(&delivery);
         let mut work = std::pin::pin!(work);
@@ -72,6 +80,8 @@ impl Execution {
                 // First of all: what a handler says on being told that its agent stops is no outcome.
                 () = abandon.cancelled() => return self.release(&delivery, Duration::ZERO).await,
                 settled = &mut work => {
+                    let failed = self.failed.get().map_or("", String::as_str);
+                    PROCESS_DURATION.record(begun.elapsed(), [TEMPLATE, failed]);
                     match settled {
                         Settled::Ack => {
                             let since = SystemTime::now();
@@ -108,6 +118,7 @@ impl Execution {
             }
             Err(error) => return self.bury(delivery, DeadEnd::TaskSubject, &error.to_string()).await,
         };
+        AGENT_REDELIVERED.add(u64::from(delivery.delivered > 1), [key.capability.as_str()]);
         let (envelope, task) = match self.read(&key, delivery).await {
             Ok(read) => read,
             Err(Unreadable::OutOfReach(error)) => {
@@ -146,6 +157,10 @@ impl Execution {
             let message = format!("{MAX_LOST} deliveries ended without an outcome");
             let _ = outcome::store(&context, Outcome::Failed(fatal(code::POISON, &message))).await;
             return self.bury(delivery, DeadEnd::PoisonTask, &message).await;
+        }
+        let capability = key.capability.as_str();
+        if delivery.delivered == 1 {
+            AGENT_START.record(elapsed((bus.now() - stored.time).num_milliseconds()), [capability]);
         }
         let (span, lines) = self.trace.begin(&context, delivery);
         let stored = self.execute(context, task).instrument(lines).instrument(span).await;
@@ -217,6 +232,7 @@ impl Execution {
             Err(failure) => Outcome::Failed(failure.0),
         };
         if let Outcome::Failed(error) = &outcome {
+            self.failed.get_or_init(|| error.code.clone());
             warn!(error.code, error.message, "task failed");
         }
         self.trace.ended(&context, &outcome);

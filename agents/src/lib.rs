@@ -31,6 +31,7 @@ mod failure;
 mod handler;
 mod http;
 mod look;
+mod observe;
 mod outcome;
 mod registry;
 mod release;

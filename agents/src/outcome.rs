@@ -3,11 +3,16 @@
 use mesh_bus::{Bus, DeadEnd, Persisted, Publish, PublishError, persist, publish_event};
 use mesh_schemas::payload::{TaskCompleted, TaskError, TaskFailed, code};
 use mesh_schemas::{Message, StoredMessage, TaskVerb};
+use mesh_telemetry::metrics::table::{AGENT_OUTCOMES, DEAD_LETTERS, SEND_DURATION, SENT};
+use tokio::time::Instant;
 use tracing::warn;
 
 use crate::context::Inner;
 use crate::handler::Output;
 use crate::trace::Sending;
+
+/// The form of the subjects of outcomes.
+const TEMPLATE: &str = "task.{completed,failed}.{capability}.{lane}.{shard}.{run}.{task}.{attempt}";
 
 /// How an attempt ended.
 pub(crate) enum Outcome {
@@ -22,6 +27,7 @@ pub(crate) enum Outcome {
 /// What is wrong if there is no room for it, however little is said in it.
 pub(crate) async fn store(context: &Inner, outcome: Outcome) -> Result<(), String> {
     let agent = Some(context.agent.clone());
+    let capability = context.key.capability.as_str();
     let (verb, message) = match outcome {
         Outcome::Completed(Output { output, quality, usage }) => {
             let data = TaskCompleted { output, quality, usage, agent };
@@ -43,6 +49,9 @@ pub(crate) async fn store(context: &Inner, outcome: Outcome) -> Result<(), Strin
         let failed = TaskFailed { error, agent: Some(context.agent.clone()) };
         let smaller = context.event(&context.key.subject(TaskVerb::Failed), &failed);
         publish(context, TaskVerb::Failed, smaller).await?;
+        AGENT_OUTCOMES.add(1, [capability, TaskVerb::Failed.as_str()]);
+    } else {
+        AGENT_OUTCOMES.add(1, [capability, verb.as_str()]);
     }
     Ok(())
 }
@@ -51,8 +60,9 @@ pub(crate) async fn store(context: &Inner, outcome: Outcome) -> Result<(), Strin
 pub(crate) async fn letter(bus: &dyn Bus, end: DeadEnd, stored: &StoredMessage, error: &str) {
     warn!(subject = stored.message.subject, reason = %end.reason(), error, "dead letter");
     let sent = until_stored(|| mesh_bus::dead_letter(bus, end, stored, error)).await;
-    if let Err(error) = sent {
-        warn!(error, "the dead letter cannot be stored");
+    match sent {
+        Ok(()) => DEAD_LETTERS.add(1, [end.reason().as_str()]),
+        Err(error) => warn!(error, "the dead letter cannot be stored"),
     }
 }
 
@@ -60,7 +70,10 @@ async fn publish(context: &Inner, verb: TaskVerb, mut message: Message) -> Resul
     let (bus, run) = (&*context.bus, &context.key.run);
     let sending = Sending::begin(context, verb, &mut message);
     let publish = Publish::once(message);
+    let begun = Instant::now();
     until_stored(|| async { publish_event(bus, run, publish.clone()).await.map(drop) }).await?;
+    SENT.add(1, [TEMPLATE]);
+    SEND_DURATION.record(begun.elapsed(), [TEMPLATE]);
     if let Some(sending) = sending {
         sending.end(context, verb, &publish.message);
     }

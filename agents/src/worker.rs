@@ -1,6 +1,6 @@
 //! Takes work of one capability when there is room for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -14,6 +14,7 @@ use tracing::{error, warn};
 use crate::cancel::Cancellations;
 use crate::execute::Execution;
 use crate::handler::Handler;
+use crate::observe::{InHand, Outlook};
 use crate::secret::Secrets;
 use crate::trace::Trace;
 
@@ -33,6 +34,7 @@ pub(crate) struct Worker {
     pub(crate) drain: Duration,
     pub(crate) cancellations: Cancellations,
     pub(crate) secrets: Secrets,
+    pub(crate) outlook: Outlook,
 }
 
 impl Worker {
@@ -75,6 +77,7 @@ impl Worker {
             abandon: abandon.clone(),
             secrets: self.secrets.clone(),
             trace: Trace::default(),
+            failed: OnceLock::new(),
         }
     }
 
@@ -92,8 +95,12 @@ impl Worker {
                 consumed = self.bus.consume(&spec, Flow::OnRequest) => consumed,
             };
             match consumed {
-                Ok(deliveries) => return Some(deliveries),
+                Ok(deliveries) => {
+                    self.outlook.has_work(&self.capability, Ok(()));
+                    return Some(deliveries);
+                }
                 Err(error) if !said => {
+                    self.outlook.has_work(&self.capability, Err(error.to_string()));
                     warn!(capability = %self.capability, %error, "no work can be had yet; trying again");
                     said = true;
                 }
@@ -124,7 +131,12 @@ impl Worker {
                 }
                 delivery = deliveries.next() => match delivery {
                     Ok(delivery) => {
-                        running.spawn(self.execution(abandon).run(delivery));
+                        let in_hand = InHand::new(&self.capability);
+                        let execution = self.execution(abandon).run(delivery);
+                        running.spawn(async move {
+                            execution.await;
+                            drop(in_hand);
+                        });
                     }
                     Err(error) => {
                         warn!(capability = %self.capability, %error, "lost the source of work: asking anew");

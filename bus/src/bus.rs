@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
 use crate::error::{BusError, PublishError};
-use crate::health::{Fill, Health, Instance};
+use crate::health::{Backlog, Connection, Fill, Health, Instance};
 use crate::topology::{Bucket, Stream, Topology};
 
 /// A message on its way into a stream.
@@ -332,6 +332,17 @@ pub trait Bus: Send + Sync + 'static {
 
     /// Bytes that a stream may take; `None` if nothing is said.
     async fn limit(&self, stream: Stream) -> Result<Option<u64>, BusError>;
+
+    /// How the connection is. Does not wait for anything.
+    fn connection(&self) -> Connection;
+
+    /// What is before the consumers of a stream: those of shards for the log, those of agents for the tasks, none for others.
+    /// Cheaper than [`Bus::health`]: for those who look again and again.
+    async fn backlogs(&self, stream: Stream) -> Result<Vec<Backlog>, BusError>;
+
+    /// How many messages of a stream are on subjects that pass a filter, which may have wildcards. Of a server that is
+    /// behind, those that it knows. Counting a million takes the server some tenths of a second.
+    async fn count(&self, stream: Stream, filter: &str) -> Result<u64, BusError>;
 
     /// How the bus and everything of the namespace on it is. Changes nothing, and also tells of a namespace that is
     /// not set up, or only in part.

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use mesh_schemas::{Capability, Lane, Shards};
 use serde_json::Value;
 
+use crate::clock::BootInstant;
 use crate::topology::Tidying;
 
 /// What a look at the bus found.
@@ -166,6 +167,28 @@ impl ConsumerState {
     pub fn is_asked(&self) -> bool {
         self.waiting > 0 || self.pin.is_some()
     }
+}
+
+/// What a consumer of a shard or of agents has before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    /// What it is for.
+    pub role: Role,
+    /// Messages that it has not delivered yet.
+    pub pending: u64,
+    /// Messages that are delivered and not acknowledged.
+    pub in_hand: u64,
+    /// When the oldest of those was stored that it has not delivered yet; only told of work for agents.
+    pub oldest: Option<DateTime<Utc>>,
+}
+
+/// How the connection to the bus is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Connection {
+    /// Since when it is lost; `None` while it is there.
+    pub lost: Option<BootInstant>,
+    /// How often it was lost and is there again.
+    pub returns: u64,
 }
 
 /// A process that is visible as a service.

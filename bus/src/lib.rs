@@ -36,8 +36,8 @@ pub use dead_end::DeadEnd;
 pub use dead_letter::{Content, dead_letter, original};
 pub use error::{BusError, PublishError};
 pub use health::{
-    ConsumerHealth, ConsumerState, Fill, Health, Instance, Role, Server, Share, StreamHealth, StreamState,
-    Usage,
+    Backlog, Connection, ConsumerHealth, ConsumerState, Fill, Health, Instance, Role, Server, Share,
+    StreamHealth, StreamState, Usage,
 };
 pub use history::{History, WholeRun, read_whole_run};
 pub use large::{ReferenceError, fetch, publish_event, whole, without_large};

@@ -9,6 +9,7 @@ mod encode;
 mod janitor;
 mod lease;
 pub mod log;
+mod observe;
 mod peers;
 mod pressure;
 pub mod rehearsal;
@@ -21,6 +22,9 @@ mod trace;
 
 pub use definitions::Definitions;
 pub use encode::source;
+pub use observe::Outlook;
 pub use peers::{OrchestratorReport, Untidy};
 pub use pressure::{NEARLY_FULL, PART, ROOM};
-pub use service::{Folded, Options, OrchestratorError, Retention, SERVICE, run, run_observed, run_with};
+pub use service::{
+    Folded, Options, OrchestratorError, Retention, SERVICE, run, run_observed, run_telling, run_with,
+};

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mesh_bus::{BootInstant, Bus, Fill};
+use mesh_telemetry::metrics::table::LOG_FILL;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -126,6 +127,10 @@ pub(crate) async fn watch(bus: Arc<dyn Bus>, mut gauge: Gauge, stop: Cancellatio
         {
             Ok(fill) => {
                 is_blind = false;
+                match &fill {
+                    Some(fill) => LOG_FILL.set(fill.share.thousandths() as f64 / 1_000.0, []),
+                    None => LOG_FILL.forget(),
+                }
                 gauge.tell(begun, fill.as_ref());
             }
             Err(error) => {

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use crate::capabilities;
 use crate::definitions::Definitions;
 use crate::janitor::{self, Patience, Troubles};
+use crate::observe::{self, Figures, Outlook};
 use crate::peers::{self, OrchestratorReport, Presence};
 use crate::pressure::{self, Pressure};
 use crate::relay;
@@ -127,6 +128,7 @@ pub(crate) struct Shared {
     pub(crate) pressure: Pressure,
     pub(crate) patience: Patience,
     pub(crate) troubles: Troubles,
+    pub(crate) figures: Figures,
     /// Room for requests whose input is fetched.
     pub(crate) large_requests: Semaphore,
     /// The newest rules by which runs are followed.
@@ -150,6 +152,7 @@ impl Shared {
             pressure,
             patience: Patience::default(),
             troubles: Troubles::default(),
+            figures: Figures::default(),
             large_requests: Semaphore::new(1),
             rules: mesh_schemas::RULES_VERSION,
         }
@@ -184,7 +187,21 @@ pub async fn run_with(
     shutdown: CancellationToken,
     ready: impl FnOnce() + Send,
 ) -> Result<(), OrchestratorError> {
-    run_observed(bus, options, shutdown, ready, Arc::new(|_, _| {})).await
+    run_telling(bus, options, shutdown, ready, &Outlook::default()).await
+}
+
+/// [`run_with`], telling meanwhile how it is.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_telling(
+    bus: Arc<dyn Bus>,
+    options: Options,
+    shutdown: CancellationToken,
+    ready: impl FnOnce() + Send,
+    outlook: &Outlook,
+) -> Result<(), OrchestratorError> {
+    serve(bus, options, shutdown, ready, Arc::new(|_, _| {}), outlook).await
 }
 
 /// Is shown each run as it is kept in memory, whenever that was made anew or has taken an event, with the sequence up
@@ -202,6 +219,18 @@ pub async fn run_observed(
     ready: impl FnOnce() + Send,
     folded: Folded,
 ) -> Result<(), OrchestratorError> {
+    serve(bus, options, shutdown, ready, folded, &Outlook::default()).await
+}
+
+async fn serve(
+    bus: Arc<dyn Bus>,
+    options: Options,
+    shutdown: CancellationToken,
+    ready: impl FnOnce() + Send,
+    folded: Folded,
+    outlook: &Outlook,
+) -> Result<(), OrchestratorError> {
+    outlook.connected(&bus);
     bus.set_up(&options.topology).await?;
     let shards = bus.shards().await?;
     let (gauge, pressure) = Pressure::new();
@@ -218,6 +247,7 @@ pub async fn run_observed(
         pressure,
         patience: Patience::default(),
         troubles: Troubles::default(),
+        figures: Figures::default(),
     });
     let present = Arc::clone(&shared);
     let report: Report = Arc::new(move || {
@@ -225,6 +255,7 @@ pub async fn run_observed(
             unarchived: present.troubles.told(Tidying::Archive),
             unforgotten: present.troubles.told(Tidying::Forget),
             slowing: present.pressure.is_slowing(),
+            problems: observe::problems(&present),
             ..present.presence.report()
         };
         serde_json::to_value(report).unwrap_or_default()
@@ -244,6 +275,7 @@ pub async fn run_observed(
     let sweep = janitor::sweep::run(Arc::clone(&shared), mine.clone(), stop.clone());
     parts.spawn(named("sweep", sweep));
     parts.spawn(named("capability watch", capabilities::run(Arc::clone(&shared), stop.clone())));
+    parts.spawn(named("look at queues", observe::run(Arc::clone(&shared), mine.clone(), stop.clone())));
     let each = |of: usize| of / shards.count() as usize;
     let per_shard = Memory { runs: each(options.cached_runs), bytes: each(options.cached_bytes) };
     for shard in shards.iter() {
@@ -253,6 +285,7 @@ pub async fn run_observed(
     let own = (service.id().to_owned(), shards);
     parts.spawn(named("look-out", peers::run(Arc::clone(&shared), own, options.look, share, stop.clone())));
     info!(namespace = %shared.bus.namespace(), shards = shards.count(), "orchestrator ready");
+    outlook.begun(&shared);
     ready();
     let ended = tokio::select! {
         biased;

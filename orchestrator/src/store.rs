@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 use crate::encode;
 use crate::lease::Lease;
 use crate::log;
+use crate::observe;
 use crate::route;
 use crate::trace::{self, Origins};
 
@@ -109,6 +110,9 @@ async fn one(
     };
     match event(bus, lease, &owner, publish.clone()).await? {
         Outcome::Stored(Stored::Now(_)) => {
+            if let Action::Create(key, _) = &decision.action {
+                observe::created(key);
+            }
             trace::decided(header, &decision, origins, &publish, since, processing);
         }
         Outcome::Stored(Stored::Already) => {}
@@ -136,7 +140,15 @@ pub(crate) enum Outcome<T> {
 
 /// Stores a message, however long it takes, as long as the lease is ours.
 pub(crate) async fn message(bus: &dyn Bus, lease: &Lease, publish: Publish) -> Result<Outcome<Stored>, Lost> {
-    until_stored(lease, || bus.publish(publish.clone())).await
+    noted(until_stored(lease, || bus.publish(publish.clone())).await)
+}
+
+/// Counts what turned out to be stored already.
+fn noted(stored: Result<Outcome<Stored>, Lost>) -> Result<Outcome<Stored>, Lost> {
+    if let Ok(Outcome::Stored(stored)) = &stored {
+        observe::conflict(*stored);
+    }
+    stored
 }
 
 /// As [`message`], but tells the reason if the message is refused, and leaves it to the caller to try again.
@@ -170,7 +182,7 @@ pub(crate) async fn event(
     run: &RunId,
     publish: Publish,
 ) -> Result<Outcome<Stored>, Lost> {
-    until_stored(lease, || publish_event(bus, run, publish.clone())).await
+    noted(until_stored(lease, || publish_event(bus, run, publish.clone())).await)
 }
 
 /// What an event refers to, and its length as JSON, however long it takes to be told, as long as the lease is ours.
@@ -207,7 +219,10 @@ pub(crate) async fn letter(
 ) -> Result<Option<InLetter>, Lost> {
     warn!(subject = stored.message.subject, sequence = stored.sequence, reason = %end.reason(), error, "dead letter");
     match until_stored(lease, || mesh_bus::dead_letter(bus, end, stored, error)).await? {
-        Outcome::Stored(content) => Ok(Some(content)),
+        Outcome::Stored(content) => {
+            observe::letter(end.reason());
+            Ok(Some(content))
+        }
         Outcome::TooLarge(error) => {
             warn!(error, "the dead letter cannot be stored");
             Ok(None)

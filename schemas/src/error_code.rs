@@ -156,6 +156,8 @@ codes! {
         NotDurable "605" "A power failure might lose what is stored, and must not."
             "Set `sync_interval: always` in the servers' configuration and say so once with `--durable=trust`, or keep three \
              copies in a cluster with `--replicas 3`; `mesh up --durable` does the former for a server of its own."
+        NoEndpoint "606" "Metrics and health cannot be told at this address."
+            "Choose another with `--observe`, such as 127.0.0.1:9465, or `--observe off`."
     }
     "Files that are written" {
         Unwritable "701" "A file or folder cannot be written."

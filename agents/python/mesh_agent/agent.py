@@ -6,16 +6,20 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 import uuid
 from typing import Any, Callable, TypeVar
 
-from nats.micro.service import Service, ServiceConfig
+from nats.micro.request import Request
+from nats.micro.service import EndpointConfig, Service, ServiceConfig
 
 from . import names, registry
 from .context import Identity
+from .envelope import dumps
 from .errors import ConnectError, MeshError, SettingError
 from .handler import Handler, adapt
 from .link import Link, quietly
+from .observe import Endpoint, place
 from .secret import Secrets
 from .settings import Connection
 from .tracing import LogFormatter
@@ -52,6 +56,7 @@ class Agent:
         drain_timeout: float = 25.0,
         connection: Connection | None = None,
         secrets: Secrets | None = None,
+        observe: str | None = None,
     ) -> None:
         """`type` is the same for every process of one deployment.
 
@@ -63,6 +68,7 @@ class Agent:
             handed to other agents.
         :param connection: How to connect; what is not given is taken from the environment.
         :param secrets: Where the secrets are that tasks refer to; else as the environment says.
+        :param observe: Where to tell metrics and health: an address with a port, or `off`; else as `MESH_OBSERVE` says.
 
         Raises :class:`SettingError` if one of them cannot be.
         """
@@ -83,7 +89,10 @@ class Agent:
         self._drain = drain_timeout
         self._connection = connection or Connection()
         self._secrets = secrets or Secrets()
+        self._observe = place(observe)
         self._handlers: dict[str, Handler] = {}
+        #: The port of the endpoint for metrics and health, once it is open.
+        self.observed_port: int | None = None
 
     @property
     def id(self) -> str:
@@ -133,9 +142,9 @@ class Agent:
             raise SettingError("the agent has no capabilities: add one with @agent.capability(…)")
         link = await Link.open(self._connection, self._id)
         try:
-            service = Service(link.client, ServiceConfig(self._type, self._version, "agent of the mesh"))
-            await service.start()
             identity = Identity(link, self._id, self._type, self._secrets)
+            endpoint = await self._open(identity)
+            service = await self._announce(identity)
             farewell = asyncio.Event()
             heartbeat = asyncio.ensure_future(registry.keep_alive(identity, self._entry(), farewell))
             try:
@@ -144,10 +153,46 @@ class Agent:
                 # Heartbeats go on while the last tasks end.
                 farewell.set()
                 await quietly(heartbeat)
+                if endpoint is not None:
+                    endpoint.close()
             await asyncio.wait({asyncio.ensure_future(quietly(service.stop()))}, timeout=_LEAVE)
             log.info("agent %s stopped", self._id)
         finally:
             await link.close()
+
+    async def _announce(self, identity: Identity) -> Service:
+        """Makes the process visible as a NATS service, which says how it is in the statistics of its endpoint."""
+        link = identity.link
+
+        def report() -> dict[str, Any]:
+            return {**self._entry(), "problems": problems(identity)}
+
+        async def tell(request: Request) -> None:
+            await request.respond(dumps(report()))
+
+        config = ServiceConfig(
+            self._type, self._version, "agent of the mesh", stats_handler=lambda _: report()
+        )
+        service = Service(link.client, config)
+        await service.start()
+        subject = f"{link.namespace}.service.state.{self._type}"
+        await service.add_endpoint(EndpointConfig(name="state", handler=tell, subject=subject))
+        return service
+
+    async def _open(self, identity: Identity) -> Endpoint | None:
+        """Opens the endpoint where the agent tells how it is, if it is to have one."""
+        if self._observe is None:
+            return None
+        link, figures = identity.link, identity.figures
+
+        def metrics() -> str:
+            now = {"mesh_nats_up": int(link.lost_at is None), "mesh_nats_reconnects_total": link.returns}
+            return figures.text({**now, "mesh_problems": len(problems(identity))})
+
+        endpoint = Endpoint(metrics, lambda: problems(identity))
+        await endpoint.open(self._observe)
+        self.observed_port = endpoint.port
+        return endpoint
 
     async def _run(self) -> None:
         stop = asyncio.Event()
@@ -192,3 +237,11 @@ class Agent:
             "capacity": self._capacity * len(self._handlers),
             "version": self._version,
         }
+
+
+def problems(identity: Identity) -> list[str]:
+    """What is wrong with an agent, one thing each; nothing if all is well."""
+    lost = identity.link.lost_at
+    told = [] if lost is None else [f"no connection to NATS since {int(time.monotonic() - lost)} s"]
+    workless = sorted(identity.figures.workless.items())
+    return told + [f"no source of work for capability {name}: {why}" for name, why in workless]

@@ -14,6 +14,7 @@ from . import envelope
 from .envelope import Trace
 from .link import Link
 from .names import TaskKey
+from .observe import Figures
 from .secret import Redactor, Secrets
 from .store import structured
 
@@ -31,6 +32,8 @@ class Identity:
     kind: str
     #: Where the secrets are that tasks refer to.
     secrets: Secrets = field(default_factory=Secrets)
+    #: What it counts of itself.
+    figures: Figures = field(default_factory=Figures)
 
     @property
     def source(self) -> str:

@@ -154,6 +154,8 @@ class Execution:
         ):
             log.debug("%s is done already, or not wanted any more", self._message.subject)
             return None
+        if self._delivery > 1:
+            self._site.identity.figures.add("mesh_agent_redeliveries_total", 1, capability=key.capability)
         parts = self._parts(key, attributes)
         if await self._is_poison(key):
             why = f"{MAX_LOST} deliveries ended without an outcome"
@@ -226,6 +228,8 @@ class Execution:
             store_event, self._link, subject, body, headers, run=parts.key.run, once=True
         )
         await until_stored(subject, storing)
+        figures = self._site.identity.figures
+        figures.add("mesh_agent_outcomes_total", 1, capability=parts.key.capability, outcome=verb)
 
     async def _is_poison(self, key: TaskKey) -> bool:
         if self._delivery <= MAX_LOST:

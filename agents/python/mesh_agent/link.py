@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+
+from collections.abc import Awaitable, Mapping
+from typing import Any, Callable, NamedTuple
 import asyncio
 import contextlib
 import json
 import logging
-import re
-from collections.abc import Awaitable, Mapping
-from typing import Any, Callable, NamedTuple
-
 import nats.errors
+import re
+import time
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -84,6 +85,10 @@ class Link:
         self.on_return: list[Callable[[], None]] = []
         #: Set when the server ended the connection for good, with the reason in :attr:`why_closed`.
         self.closed = asyncio.Event()
+        #: When the connection was lost, by the monotonic clock; none while it is there.
+        self.lost_at: float | None = None
+        #: How often it was lost and is there again.
+        self.returns = 0
         #: The client of nats-py.
         self.client = Client()
         #: First token of every subject.
@@ -368,12 +373,15 @@ class Link:
     async def _on_loss(self) -> None:
         if self._open and not self._lost:
             self._lost = True
+            self.lost_at = time.monotonic()
             log.warning("connection to NATS lost, connecting again")
         loss, self._loss = self._loss, asyncio.get_running_loop().create_future()
         loss.set_result(None)
 
     async def _on_return(self) -> None:
         self._lost = False
+        self.lost_at = None
+        self.returns += 1
         self._denied.clear()
         log.warning("connected to NATS again")
         for listener in list(self.on_return):

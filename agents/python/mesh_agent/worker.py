@@ -35,6 +35,12 @@ class Worker:
     ) -> None:
         """`drain` is the time in seconds that running tasks get to end."""
         self._link = identity.link
+        self._figures = identity.figures
+        self._figures.add("mesh_agent_capacity", capacity, capability=capability)
+        self._figures.add("mesh_agent_tasks_running", 0, capability=capability)
+        self._figures.add("mesh_agent_redeliveries_total", 0, capability=capability)
+        for outcome in ("completed", "failed"):
+            self._figures.add("mesh_agent_outcomes_total", 0, capability=capability, outcome=outcome)
         self._capability = capability
         self._capacity = capacity
         self._drain = drain
@@ -71,13 +77,14 @@ class Worker:
             try:
                 info = await self._link.api(f"CONSUMER.INFO.{stream}.{durable}")
                 ack_wait = info["config"].get("ack_wait", 0) / _SECOND
+                self._figures.workless.pop(self._capability, None)
                 self._site.marks = min(_MARKS, ack_wait / 3) or _MARKS
                 return Pull(self._link, stream, durable, ack_wait, self._room, self._on_task)
             except MeshError as error:
                 if not said:
-                    log.warning(
-                        "no work of %s can be had yet; trying again: %s", self._capability, await self._told(error)
-                    )
+                    told = await self._told(error)
+                    self._figures.workless[self._capability] = told
+                    log.warning("no work of %s can be had yet; trying again: %s", self._capability, told)
                     said = True
             await asyncio.wait({stopped}, timeout=_RETRY_PAUSE)
         return None
@@ -134,10 +141,12 @@ class Worker:
             return
         running = asyncio.ensure_future(execution.run())
         self._running.add(running)
+        self._figures.add("mesh_agent_tasks_running", 1, capability=self._capability)
         running.add_done_callback(self._on_done)
 
     def _on_done(self, ended: asyncio.Task[None]) -> None:
         self._running.discard(ended)
+        self._figures.add("mesh_agent_tasks_running", -1, capability=self._capability)
         if self._pull is not None:
             self._pull.nudge()
 

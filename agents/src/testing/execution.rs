@@ -52,6 +52,7 @@ pub(super) async fn run(task: TestTask) -> TaskOutcome {
         abandon: abandon.clone(),
         secrets: task.agent.secrets.clone(),
         trace: Trace::default(),
+        failed: std::sync::OnceLock::new(),
     };
     let begun = tokio::time::Instant::now();
     tokio::select! {

@@ -198,7 +198,7 @@ impl Inner {
         Process::start(&self.server, |bus| async move {
             let id = prepared.id.clone();
             set_up(&*bus).await;
-            let agent = Agent { bus, prepared, is_listed: false };
+            let agent = Agent { bus, prepared, is_listed: false, observe: None };
             let ended = agent.run_until(CancellationToken::new());
             if let (Err(error), Some(mesh)) = (ended.await, mesh.upgrade()) {
                 mesh.trouble.send_replace(Some(format!("the agent '{id}' ended: {error}")));

@@ -13,7 +13,7 @@ use crate::bus::{
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
 use crate::error::{BusError, PublishError};
-use crate::health::{Fill, Health, Instance};
+use crate::health::{Backlog, Connection, Fill, Health, Instance};
 use crate::topology::{Bucket, Stream, Topology};
 
 #[async_trait]
@@ -193,6 +193,18 @@ impl Bus for MemoryBus {
 
     async fn limit(&self, stream: Stream) -> Result<Option<u64>, BusError> {
         self.limit_of(stream).await
+    }
+
+    fn connection(&self) -> Connection {
+        self.look_at_connection()
+    }
+
+    async fn backlogs(&self, stream: Stream) -> Result<Vec<Backlog>, BusError> {
+        self.look_before(stream).await
+    }
+
+    async fn count(&self, stream: Stream, filter: &str) -> Result<u64, BusError> {
+        self.messages_on(stream, filter).await
     }
 
     async fn health(&self) -> Result<Health, BusError> {

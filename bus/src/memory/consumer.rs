@@ -358,6 +358,11 @@ impl Consumer {
         open.min().map_or_else(|| log.last_sequence(), |open| open - 1)
     }
 
+    /// The first message that it has not delivered yet.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.fresh.first().copied()
+    }
+
     pub(super) fn look(&self, now: Duration) -> Look {
         let pin = self.pin.as_ref().filter(|pin| self.ends(pin).is_none_or(|ends| now < ends));
         Look {

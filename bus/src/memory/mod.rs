@@ -6,6 +6,7 @@
 //! Time is tokio's. In a runtime whose clock is paused (`#[tokio::test(start_paused = true)]`) it jumps to whatever is
 //! due next as soon as nobody has anything to do, so that waiting for a day takes no time.
 
+mod backlog;
 mod bus;
 mod clock;
 mod connection;

@@ -64,6 +64,8 @@ impl MemoryServer {
     pub fn stop(&self) {
         let mut state = self.lock();
         state.is_up = false;
+        let now = self.0.clock.now();
+        state.down_since.get_or_insert(now);
         for consumer in state.consumers.values_mut() {
             consumer.restart();
         }
@@ -73,6 +75,7 @@ impl MemoryServer {
     pub fn start(&self) {
         let mut state = self.lock();
         state.is_up = true;
+        state.returns += u64::from(state.down_since.take().is_some());
         for place in Place::ALL {
             state.pump(place);
         }

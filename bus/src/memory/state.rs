@@ -46,6 +46,9 @@ pub(super) struct State {
     /// Up to which message of the log runs are read, if not up to the last.
     pub(super) read_up_to: Option<u64>,
     pub(super) is_up: bool,
+    /// Since when it is not, and how often it was there again.
+    pub(super) down_since: Option<Duration>,
+    pub(super) returns: u64,
     /// What was written down of the disk; there is none.
     pub(super) synced: bool,
     numbers: u64,
@@ -101,6 +104,8 @@ impl State {
             facts_repeat: false,
             read_up_to: None,
             is_up: true,
+            down_since: None,
+            returns: 0,
             synced: false,
             numbers: 0,
         }

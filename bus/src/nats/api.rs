@@ -11,7 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{broadcast, watch};
 
+use crate::clock::BootInstant;
 use crate::error::BusError;
+use crate::health::Connection;
 
 /// How long the server may take for an answer: a cluster elects a new leader within about 4 s.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(5);
@@ -23,6 +25,8 @@ pub(super) struct Link {
     pub(super) losses: u64,
     /// How often it was there again.
     pub(super) returns: u64,
+    /// When it was lost last.
+    pub(super) lost: Option<BootInstant>,
 }
 
 /// Subjects that this user turned out not to be allowed to publish on, as the server says so. It says it beside the
@@ -111,6 +115,11 @@ impl Api {
         let mut link = self.link.clone();
         link.mark_unchanged();
         link
+    }
+
+    pub(super) fn connection(&self) -> Connection {
+        let Link { losses, returns, lost } = *self.link.borrow();
+        Connection { lost: lost.filter(|_| losses > returns), returns }
     }
 
     /// Sends a message and waits for the answer to it.

@@ -15,7 +15,7 @@ use crate::bus::{
 use crate::clock::BootInstant;
 use crate::consume::{ConsumerSpec, Deliveries, Flow};
 use crate::error::{BusError, PublishError};
-use crate::health::{Fill, Health, Instance};
+use crate::health::{Backlog, Connection, Fill, Health, Instance};
 use crate::topology::{Bucket, Stream, Topology};
 
 /// The bus on NATS JetStream: one connection, in one namespace.
@@ -201,6 +201,18 @@ impl Bus for NatsBus {
 
     async fn limit(&self, stream: Stream) -> Result<Option<u64>, BusError> {
         self.limit_of(stream).await
+    }
+
+    fn connection(&self) -> Connection {
+        self.api.connection()
+    }
+
+    async fn backlogs(&self, stream: Stream) -> Result<Vec<Backlog>, BusError> {
+        self.look_before(stream).await
+    }
+
+    async fn count(&self, stream: Stream, filter: &str) -> Result<u64, BusError> {
+        self.messages_on(stream, filter).await
     }
 
     async fn health(&self) -> Result<Health, BusError> {

@@ -8,6 +8,7 @@ use tokio::sync::{OnceCell, broadcast, watch};
 use super::api::{Api, DENIALS, Denials, Link};
 use super::bus::NatsBus;
 use super::options::{Auth, ConnectOptions};
+use crate::clock::BootInstant;
 use crate::error::BusError;
 use crate::seldom::Seldom;
 
@@ -170,7 +171,10 @@ fn note(link: &watch::Sender<Link>, event: &Event) {
         Event::Disconnected => {
             let lost = link.send_if_modified(|link| {
                 let lost = link.losses == link.returns;
-                link.losses += u64::from(lost);
+                if lost {
+                    link.losses += 1;
+                    link.lost = Some(BootInstant::now());
+                }
                 lost
             });
             if lost {
@@ -291,12 +295,13 @@ mod tests {
     #[test]
     fn each_loss_and_return_is_counted_once() {
         let (sender, link) = watch::channel(Link::default());
+        let counted = || (link.borrow().losses, link.borrow().returns);
         note(&sender, &Event::Connected);
-        assert_eq!(*link.borrow(), Link { losses: 0, returns: 0 });
+        assert_eq!(counted(), (0, 0));
         note(&sender, &Event::Disconnected);
         note(&sender, &Event::Disconnected);
-        assert_eq!(*link.borrow(), Link { losses: 1, returns: 0 });
+        assert_eq!(counted(), (1, 0));
         note(&sender, &Event::Connected);
-        assert_eq!(*link.borrow(), Link { losses: 1, returns: 1 });
+        assert_eq!(counted(), (1, 1));
     }
 }

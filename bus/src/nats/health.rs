@@ -27,7 +27,7 @@ use crate::topology::{
 
 /// What the client leaves out of the answers about streams and consumers.
 #[derive(Deserialize)]
-struct Times {
+pub(super) struct Times {
     /// When the server answered, by its clock.
     ts: DateTime<Utc>,
     #[serde(default)]
@@ -191,7 +191,10 @@ impl NatsBus {
         Ok(consumers)
     }
 
-    async fn list_consumers(&self, stream: &str) -> Result<Vec<(consumer::Info, Times)>, BusError> {
+    pub(super) async fn list_consumers(
+        &self,
+        stream: &str,
+    ) -> Result<Vec<(consumer::Info, Times)>, BusError> {
         let failed = |failure: Failure| failure.during(format!("list the consumers of {stream}"));
         let mut seen = Vec::new();
         loop {
@@ -277,7 +280,7 @@ fn consumer_state(spec: &ConsumerSpec, info: consumer::Info, times: &Times) -> C
 }
 
 /// The work that a consumer delivers, if it is of one capability and lane.
-fn work(namespace: &Namespace, config: &consumer::Config) -> Option<(Capability, Lane)> {
+pub(super) fn work(namespace: &Namespace, config: &consumer::Config) -> Option<(Capability, Lane)> {
     let filters = consumers::filters(config);
     let filter = filters.first().filter(|_| filters.len() == 1)?;
     let created = filter.strip_prefix(namespace.as_str())?.strip_prefix(".task.created.")?;

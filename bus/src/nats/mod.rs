@@ -1,6 +1,7 @@
 //! The bus on NATS JetStream. Needs a server of 2.14 or later.
 
 mod api;
+mod backlog;
 mod batch;
 mod bus;
 mod connect;

@@ -76,7 +76,7 @@ impl NatsBus {
         Ok(found)
     }
 
-    async fn direct_get(
+    pub(super) async fn direct_get(
         &self,
         stream: &str,
         what: &serde_json::Value,

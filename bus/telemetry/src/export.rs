@@ -41,7 +41,8 @@ pub(crate) fn provider(service: &str, sampling: Sampling) -> Result<SdkTracerPro
     Ok(provider.build())
 }
 
-fn resource(service: &str) -> Resource {
+/// What is said of the process with everything that it tells.
+pub(crate) fn resource(service: &str) -> Resource {
     let given = Resource::builder().build();
     let named = given
         .get(&opentelemetry::Key::from_static_str("service.name"))

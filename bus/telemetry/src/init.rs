@@ -13,7 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::log_form::LogForm;
 use crate::sampling::Sampling;
 use crate::span::LOG_TARGET;
-use crate::{export, moment};
+use crate::{export, metrics, moment};
 
 /// How long [`Telemetry::shutdown`] may take: long enough for a collector that is well, short beside the
 /// 10 seconds that supervisors commonly give a process to stop.
@@ -49,7 +49,9 @@ pub struct Telemetry {
 /// `debug` and above are sent there in batches by OTLP over HTTP (`http://` only), whatever is logged. The other
 /// `OTEL_…` variables of the OpenTelemetry specification for the resource, sampler, batches and exporter hold.
 /// `OTEL_TRACES_SAMPLER` chooses among traces that no requester has chosen from; of those that are not chosen, spans that tell
-/// of an error are sent all the same. `OTEL_TRACES_EXPORTER=none` sends none. `service` is the `service.name` unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` gives one.
+/// of an error are sent all the same. `OTEL_TRACES_EXPORTER=none` sends none. Metrics are sent in the same way to
+/// `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, unless `OTEL_METRICS_EXPORTER` is `none`. `service` is the
+/// `service.name` unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` gives one.
 ///
 /// Nothing here can fail a process: what cannot be set up is logged and left out. If the process already has a
 /// subscriber for `tracing`, that one stays and nothing is exported.
@@ -84,6 +86,9 @@ pub fn init_with_log(service: &str, log: Option<&str>, form: Option<LogForm>) ->
     if let Some(error) = error {
         tracing::error!(%error, "spans are not exported: the OTEL_EXPORTER_OTLP_… settings cannot be used");
     }
+    if is_set("OTEL_EXPORTER_OTLP_ENDPOINT") || is_set("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT") {
+        export_metrics(service);
+    }
     let provider = provider.filter(|_| installed.is_ok());
     if let Some(provider) = &provider {
         moment::export(provider.tracer(SCOPE), sampling);
@@ -99,11 +104,15 @@ impl Telemetry {
     }
 
     fn flush(&mut self) {
-        if let Some(provider) = self.provider.take()
-            && let Err(error) = provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT)
-        {
-            tracing::warn!(%error, "the last spans may not have reached the collector");
-        }
+        // Both at once, so that it takes no longer than one of them.
+        std::thread::scope(|scope| {
+            scope.spawn(|| metrics::shutdown(SHUTDOWN_TIMEOUT));
+            if let Some(provider) = self.provider.take()
+                && let Err(error) = provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT)
+            {
+                tracing::warn!(%error, "the last spans may not have reached the collector");
+            }
+        });
     }
 }
 
@@ -111,6 +120,15 @@ impl Drop for Telemetry {
     /// Does what [`Telemetry::shutdown`] does, for processes that end early.
     fn drop(&mut self) {
         self.flush();
+    }
+}
+
+fn export_metrics(service: &str) {
+    if env::var("OTEL_METRICS_EXPORTER").is_ok_and(|exporter| exporter == "none") {
+        return;
+    }
+    if let Err(error) = metrics::export(service) {
+        tracing::error!(%error, "metrics are not exported: the OTEL_EXPORTER_OTLP_… settings cannot be used");
     }
 }
 

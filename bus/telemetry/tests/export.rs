@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mesh_telemetry::{SHUTDOWN_TIMEOUT, names, propagation};
+use mesh_telemetry::{SHUTDOWN_TIMEOUT, metrics, names, propagation};
 
 /// How much longer than [`SHUTDOWN_TIMEOUT`] a shutdown may seem to take on a busy machine.
 const SLACK: Duration = Duration::from_secs(2);
@@ -22,6 +22,11 @@ fn emitter() {
     );
     println!("traced: {}", propagation::current(&span).is_some());
     drop(span);
+    if std::env::var_os("EMIT_METRICS").is_some() {
+        metrics::table::RUNS_STARTED.add(7, ["exported"]);
+        metrics::table::RUN_DURATION.record(Duration::from_secs(2), ["exported", "completed"]);
+    }
+    println!("measured: {}", metrics::is_collected());
     let begun = Instant::now();
     telemetry.shutdown();
     assert!(begun.elapsed() < SHUTDOWN_TIMEOUT + SLACK, "shutdown took {:?}", begun.elapsed());
@@ -80,6 +85,49 @@ fn an_endpoint_that_is_no_address_is_reported() {
     let output = finish(start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "not an address")]));
     assert!(output.contains("spans are not exported"), "{output}");
     assert!(output.contains("traced: false"), "{output}");
+}
+
+#[test]
+fn metrics_reach_the_collector() {
+    let (listener, endpoint) = collector();
+    let endpoint = format!("{endpoint}/custom");
+    let emitter = start(&[("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", &endpoint), ("EMIT_METRICS", "1")]);
+    let (head, body) = answer(&listener);
+    assert!(head.starts_with("POST /custom HTTP/1.1"), "{head}");
+    assert!(head.to_lowercase().contains("content-type: application/x-protobuf"), "{head}");
+    for text in ["mesh.runs.started", "mesh.run.duration", "{run}", "workflow", "exported", "emitter"] {
+        assert!(contains(&body, text), "{text:?} is not in the body");
+    }
+    let output = finish(emitter);
+    assert!(output.contains("measured: true") && output.contains("traced: false"), "{output}");
+}
+
+#[test]
+fn spans_and_metrics_go_to_one_collector() {
+    let (listener, endpoint) = collector();
+    let emitter = start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("EMIT_METRICS", "1")]);
+    let mut heads = [answer(&listener).0, answer(&listener).0];
+    heads.sort();
+    assert!(heads[0].starts_with("POST /v1/metrics "), "{heads:?}");
+    assert!(heads[1].starts_with("POST /v1/traces "), "{heads:?}");
+    finish(emitter);
+}
+
+#[test]
+fn metrics_may_be_left_out() {
+    let (listener, endpoint) = collector();
+    let left_out = ("OTEL_METRICS_EXPORTER", "none");
+    let emitter = start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), left_out, ("EMIT_METRICS", "1")]);
+    assert!(answer(&listener).0.starts_with("POST /v1/traces "));
+    assert!(finish(emitter).contains("measured: false"));
+}
+
+#[test]
+fn a_collector_of_metrics_that_is_down_is_reported() {
+    let (listener, endpoint) = collector();
+    drop(listener);
+    let output = finish(start(&[("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", &endpoint), ("EMIT_METRICS", "1")]));
+    assert_eq!(output.matches("the collector does not take metrics").count(), 1, "{output}");
 }
 
 fn collector() -> (TcpListener, String) {

@@ -66,7 +66,7 @@ pub(crate) enum Command {
     },
     /// Tell everything that is wrong with a set-up, and what to do
     Doctor(commands::doctor::Doctor),
-    /// Write the JSON Schemas and the AsyncAPI document
+    /// Write the JSON Schemas, the AsyncAPI document, and the lists of errors and metrics
     #[command(alias = "schemas")]
     Schema(commands::schema::Schema),
     /// Print a script that completes commands in a shell

@@ -13,8 +13,8 @@ struct State {
     shards: BTreeMap<u32, Option<String>>,
     /// Shards with something that a newer orchestrator may understand.
     beyond: BTreeSet<u32>,
-    /// Shards that could not be had.
-    unable: BTreeSet<u32>,
+    /// Shards that could not be had, and why.
+    unable: BTreeMap<u32, String>,
     stopping: bool,
     has_peers: bool,
     /// Whether a peer knows newer rules.
@@ -28,7 +28,7 @@ impl Presence {
             rules,
             shards: BTreeMap::new(),
             beyond: BTreeSet::new(),
-            unable: BTreeSet::new(),
+            unable: BTreeMap::new(),
             stopping: false,
             has_peers: false,
             has_newer: false,
@@ -41,21 +41,27 @@ impl Presence {
         OrchestratorReport {
             rules: state.rules,
             shards: state.shards.clone(),
-            leaves: state.beyond.union(&state.unable).copied().collect(),
+            leaves: state.beyond.iter().chain(state.unable.keys()).copied().collect(),
             stopping: state.stopping,
             ..OrchestratorReport::default()
         }
     }
 
-    /// Whether a shard that it is to follow can be had.
-    pub(crate) fn follows(&self, shard: u32, is_able: bool) {
+    /// Whether a shard that it is to follow can be had; else, why not.
+    pub(crate) fn follows(&self, shard: u32, had: Result<(), String>) {
         let mut state = self.state();
-        if is_able {
-            state.unable.remove(&shard);
-            state.shards.insert(shard, None);
-        } else {
-            state.unable.insert(shard);
+        match had {
+            Ok(()) => {
+                state.unable.remove(&shard);
+                state.shards.insert(shard, None);
+            }
+            Err(why) => drop(state.unable.insert(shard, why)),
         }
+    }
+
+    /// The shards that could not be had, and why.
+    pub(crate) fn unable(&self) -> BTreeMap<u32, String> {
+        self.state().unable.clone()
     }
 
     /// A shard is not followed any more.
@@ -128,9 +134,9 @@ mod tests {
     #[test]
     fn a_shard_that_cannot_be_had_is_left_until_it_can() {
         let presence = Presence::new(1);
-        presence.follows(0, false);
+        presence.follows(0, Err("no".to_owned()));
         assert_eq!(presence.report().leaves, [0].into());
-        presence.follows(0, true);
+        presence.follows(0, Ok(()));
         presence.pinned(0, Some("p".to_owned()));
         presence.pinned(1, Some("p".to_owned()));
         let report = presence.report();

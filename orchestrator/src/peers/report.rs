@@ -24,6 +24,8 @@ pub struct OrchestratorReport {
     /// Whether requests wait, as those before them have taken their part of the room that is left in the log.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub slowing: bool,
+    /// What is wrong with it, in words, one thing each.
+    pub problems: Vec<String>,
 }
 
 /// Runs that could not be tidied up when it was tried last.
@@ -58,6 +60,7 @@ mod tests {
             unarchived: Some(Untidy { runs: 2, error: "no".to_owned() }),
             unforgotten: None,
             slowing: true,
+            problems: vec!["something".to_owned()],
         };
         let written = serde_json::to_value(&report).expect("JSON");
         assert_eq!(OrchestratorReport::read(written), report);

@@ -17,6 +17,7 @@ use futures::stream::FuturesUnordered;
 use mesh_bus::topology::{relay_consumer, timer_consumer};
 use mesh_bus::{ConsumerSpec, DeadEnd, Delivery, Flow, Target};
 use mesh_schemas::{StoredMessage, Subject, SubjectError};
+use mesh_telemetry::metrics::table::REDELIVERED;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -109,6 +110,9 @@ async fn changed(gate: Option<&mut Pressure>) -> u64 {
 
 async fn handle(shared: Arc<Shared>, delivery: Delivery) {
     let stored = delivery.stored.clone();
+    if delivery.delivered > 1 {
+        REDELIVERED.add(1, ["inbox"]);
+    }
     let lease = Lease::new(Arc::clone(&shared.bus), delivery);
     match lease.hold(relay(&shared, &lease, &stored)).await {
         Some(Ok(())) => lease.ack().await,

@@ -11,6 +11,7 @@ use super::child;
 use super::request::{Request, request_id, started_subject, workflow_or_capability};
 use crate::encode::Frame;
 use crate::lease::Lease;
+use crate::observe;
 use crate::service::Shared;
 use crate::store::{self, Lost};
 
@@ -153,6 +154,7 @@ async fn tell(
 ) -> Result<(), Lost> {
     span::fail(&Span::current(), rejection.code, &rejection.reasons.join("; "));
     info!(request.source, request.id, code = rejection.code, reasons = ?rejection.reasons, "request rejected");
+    observe::rejected(rejection.code);
     let mut data = RequestRejected {
         subject: stored.message.subject.clone(),
         request: request.clone(),

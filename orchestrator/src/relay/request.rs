@@ -17,6 +17,7 @@ use super::child::{self, Caller};
 use super::reject::{self, Rejection};
 use crate::encode::{self, Frame};
 use crate::lease::Lease;
+use crate::observe;
 use crate::service::Shared;
 use crate::store::{self, Lost};
 use crate::trace;
@@ -254,6 +255,7 @@ async fn start(
     match store::event(&*shared.bus, lease, &request.run, started).await? {
         store::Outcome::Stored(Stored::Now(_)) => {
             info!(run = %request.run, target = %request.target, "run started");
+            observe::began(workflow(&request.target).as_ref());
             if let Some(root) = &root {
                 let workflow = workflow(&request.target);
                 trace::began(

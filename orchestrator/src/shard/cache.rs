@@ -9,6 +9,7 @@ use mesh_core::{Event, Run};
 use mesh_schemas::RunId;
 
 use super::checkpoint::Pace;
+use crate::observe::{Open, Out};
 
 /// A run as far as it was folded.
 pub(super) struct Cached {
@@ -26,6 +27,8 @@ pub(super) struct Cached {
     pub(super) ended: Option<DateTime<Utc>>,
     /// Length of what is folded of its log, with what events refer to: much of it is kept.
     pub(super) bytes: usize,
+    /// Its tasks that are out with agents.
+    pub(super) out: Out,
 }
 
 /// How much may be kept.
@@ -118,6 +121,22 @@ impl Cache {
             let oldest = self.runs.pop_lru();
             self.bytes -= oldest.map_or(0, |(_, cached)| cached.bytes);
         }
+    }
+
+    /// How the open runs are.
+    pub(super) fn figures(&self) -> Open {
+        let mut open = Open { cached: self.runs.len(), ..Open::default() };
+        for (_, Cached { run, .. }) in self.runs.iter().filter(|(_, cached)| cached.ended.is_none()) {
+            let begun = run.header.started_at;
+            let oldest = open.oldest.get_mut(&run.header.workflow);
+            match oldest {
+                Some(oldest) => *oldest = begun.min(*oldest),
+                None => drop(open.oldest.insert(run.header.workflow.clone(), begun)),
+            }
+        }
+        let is_active = |cached: &&Cached| cached.ended.is_none() && !cached.out.is_empty();
+        open.active = self.runs.iter().map(|(_, cached)| cached).filter(is_active).count();
+        open
     }
 
     pub(super) fn get(&mut self, run: &RunId) -> Option<&mut Cached> {

@@ -16,6 +16,8 @@ use mesh_bus::topology::{SHARD_ACK_WAIT, SHARD_MAX_ACK_PENDING};
 use mesh_bus::{ConsumerSpec, DeadEnd, Delivery};
 use mesh_core::{Content, Event, Fact, Plan, Started, Unreadable};
 use mesh_schemas::{DataRef, ObjectOwner, RunId, StoredMessage, Subject, TraceContext};
+use mesh_telemetry::metrics::elapsed;
+use mesh_telemetry::metrics::table::{CACHE_LOOKUPS, EVENT_LAG, REDELIVERED};
 use mesh_telemetry::{names, span};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -30,6 +32,7 @@ use super::load::{begin, is_new, spared};
 use super::read::newer_rules;
 use super::settle::{Verdict, objection, settle};
 use crate::lease::Lease;
+use crate::observe::{self, Open};
 use crate::service::Shared;
 use crate::store::{self, Lost};
 use crate::trace::{self, Origins};
@@ -111,6 +114,11 @@ impl Follower {
             renewed: Instant::now(),
             renewal: SHARD_ACK_WAIT / 3,
         }
+    }
+
+    /// How the open runs in memory are.
+    pub(super) fn figures(&self) -> Open {
+        self.cache.figures()
     }
 
     pub(super) fn forget_all(&mut self) {
@@ -196,6 +204,9 @@ impl Follower {
             self.shared.presence.pinned(self.shard, delivery.pin.clone());
         }
         let stored = delivery.stored.clone();
+        if delivery.delivered > 1 {
+            REDELIVERED.add(1, ["events"]);
+        }
         self.given = stored.sequence.max(self.given);
         self.renewal = delivery.ack_wait / 3;
         let lease = self.unless_late(Lease::new(Arc::clone(&self.shared.bus), delivery))?;
@@ -279,14 +290,18 @@ impl Follower {
         let run = event.run;
         let (bytes, first_delivery) = (hand.weight.bytes, hand.lease.delivered == 1);
         let until_archived = spared(&self.shared, MAY_BE_ARCHIVED);
-        let verdict = match self.cache.standing(&event, first_delivery, until_archived) {
+        let standing = self.cache.standing(&event, first_delivery, until_archived);
+        if matches!(standing, Standing::Covered | Standing::Next) {
+            CACHE_LOOKUPS.add(1, ["hit"]);
+        }
+        let verdict = match standing {
             _ if event.fact == Fact::Checkpoint => self.checkpoint(&run),
             _ if self.loading.contains_key(&run) => {
                 let loading = self.loading.entry(run).or_default();
                 loading.waiting.push_back(Held { hand, event });
                 return None;
             }
-            Standing::Covered => self.covered(event),
+            Standing::Covered => self.covered(event, first_delivery),
             Standing::Next => self.next(event, bytes),
             Standing::Unknown => match &event.fact {
                 Fact::Started(started) if first_delivery && is_new(&self.shared, &event) => {
@@ -313,8 +328,11 @@ impl Follower {
     }
 
     /// What follows from the event is stored, but nobody may have looked yet at what is wrong with it.
-    fn covered(&mut self, event: Event) -> Verdict {
+    fn covered(&mut self, event: Event, first_delivery: bool) -> Verdict {
         let Some(cached) = self.cache.get(&event.run) else { return Verdict::Later };
+        if first_delivery {
+            observe::followed(self.shared.bus.namespace(), &cached.run, &event);
+        }
         if event.is_signal() && event.sequence < cached.begin {
             return Verdict::Resend;
         }
@@ -332,12 +350,17 @@ impl Follower {
         let gathered = trace::gathered(&cached.run, &event);
         let step = cached.run.apply(&event);
         let origins = Origins::of(&cached.run, &step.decisions, &gathered);
+        cached.out.take(&event);
+        cached.out.decided(&step.decisions);
         cached.upto = event.sequence;
         cached.pace.folded(&event, bytes, &cached.run);
         (self.shared.folded)(&cached.run, cached.upto);
         let header = Box::new(cached.run.header.clone());
         // More may come of a long run that has ended, and reading it again would take long.
         if event.fact == Fact::Ended {
+            if !had_ended {
+                observe::ended(self.shared.bus.namespace(), &header, &event.id, event.time);
+            }
             cached.ended = Some(event.time);
         }
         if event.fact == Fact::Ended && !cached.pace.is_long() {
@@ -371,6 +394,10 @@ impl Follower {
             async move {
                 let Hand { lease, stored, weight: _weight } = hand;
                 let settled = settle(&shared, &lease, &stored, verdict, hop).await;
+                if settled.is_ok() && lease.delivered == 1 {
+                    let lag = shared.bus.now() - stored.time;
+                    EVENT_LAG.record(elapsed(lag.num_milliseconds()), []);
+                }
                 match (settled, run) {
                     (Ok(()), run) => Settled::Stored(run.map(|run| (run, stored.sequence))),
                     (Err(Lost), None) => Settled::Stored(None),

@@ -18,6 +18,7 @@ use super::read::{BEHIND_PAUSE, Log, Reading, plan};
 use super::settle::{Verdict, no_room, objection};
 use crate::lease::Lease;
 use crate::log::{self, Events};
+use crate::observe::{self, Out};
 use crate::service::Shared;
 use crate::store;
 use crate::trace::Origins;
@@ -143,11 +144,13 @@ impl Loader {
         let letter = letter.or_else(|| no_room(too_large));
         (self.shared.folded)(&run, end);
         let pace = Pace::new(self.shared.checkpoint_after, grown, places);
-        let cached = Cached { run, begin, upto: end, covered: end, pace, ended, bytes };
-        (
-            Some(Box::new(cached)),
-            Verdict::Store { header, decisions: Vec::new(), origins: Origins::default(), letter },
-        )
+        if lease.delivered == 1 {
+            observe::followed(bus.namespace(), &run, event);
+        }
+        let out = Out::of(&run);
+        let cached = Cached { run, begin, upto: end, covered: end, pace, ended, bytes, out };
+        let none = Origins::default();
+        (Some(Box::new(cached)), Verdict::Store { header, decisions: Vec::new(), origins: none, letter })
     }
 
     /// Without the tasks of a wide run that are there: asking once is cheaper than being refused ten thousand times.
@@ -206,7 +209,9 @@ pub(super) fn begin(
     (shared.folded)(&run, sequence);
     let mut pace = Pace::new(shared.checkpoint_after, Grown::default(), Vec::new());
     pace.folded(event, bytes, &run);
-    let cached = Cached { run, begin: sequence, upto: sequence, covered: 0, pace, ended: None, bytes };
+    let mut out = Out::default();
+    out.decided(&step.decisions);
+    let cached = Cached { run, begin: sequence, upto: sequence, covered: 0, pace, ended: None, bytes, out };
     (cached, Verdict::Store { header, decisions: step.decisions, origins, letter: None })
 }
 

@@ -15,11 +15,13 @@ use futures::stream::FuturesUnordered;
 use mesh_bus::Flow;
 use mesh_bus::topology::{SHARD_MAX_ACK_PENDING, shard_consumer};
 use mesh_schemas::MAX_DATA_BYTES;
+use mesh_telemetry::metrics::is_collected;
 use tokio::sync::watch;
-use tokio::time::sleep_until;
+use tokio::time::{MissedTickBehavior, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::observe::FIGURES;
 use crate::service::{Shared, until_it_works};
 pub(crate) use cache::Memory;
 pub(crate) use checkpoint::checkpoint_object;
@@ -45,11 +47,13 @@ pub(crate) async fn run(
     while is_mine(&mut mine, shard, &stop).await {
         let consume = async || {
             let consumed = shared.bus.consume(&spec, Flow::Continuous(at_once)).await;
-            shared.presence.follows(shard, consumed.is_ok());
+            shared.presence.follows(shard, consumed.as_ref().map(drop).map_err(ToString::to_string));
             consumed
         };
         let Some(mut events) = until_it_works("following a shard", &stop, consume).await else { break };
         follower.forget_all();
+        let mut figures = tokio::time::interval(FIGURES);
+        figures.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
@@ -58,6 +62,7 @@ pub(crate) async fn run(
                     break;
                 },
                 () = sleep_until(follower.renewal()), if follower.has_waiting() => follower.renew_waiting().await,
+                _ = figures.tick(), if is_collected() => shared.figures.tell(shard, follower.figures()),
                 Some(settled) = storing.next(), if !storing.is_empty() => {
                     storing.extend(follower.settled(settled));
                 }
@@ -73,6 +78,7 @@ pub(crate) async fn run(
         follower.hand_back().await;
         events.stop().await;
         shared.presence.lets_go(shard);
+        shared.figures.forget(shard);
         while let Some(settled) = storing.next().await {
             storing.extend(follower.settled(settled));
         }

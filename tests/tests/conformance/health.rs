@@ -4,18 +4,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result};
-use mesh_bus::topology::{Tidying, shard_consumer};
-use mesh_bus::{Bus, BusError, ConsumerState, Flow, Health, Instance, Report, Role};
+use mesh_bus::topology::{Stream, Tidying, shard_consumer};
+use mesh_bus::{Backlog, Bus, BusError, Connection, ConsumerState, Flow, Health, Instance, Report, Role};
 use mesh_schemas::Lane;
 use serde_json::json;
 
 use crate::server::Server;
-use crate::support::{agents, event, eventually, next, request, run, run_in, soon, store_tasks, task};
+use crate::support::{
+    agents, event, eventually, next, request, run, run_in, soon, store_tasks, stored, task, task_of,
+};
 
 on_every_bus!(
     a_namespace_that_is_not_there_is_looked_at_all_the_same,
     every_stream_is_told_of,
     what_waits_and_what_is_in_hand_is_told,
+    what_is_before_consumers_is_told_with_the_age_of_work,
+    messages_are_counted_by_their_subjects,
+    a_connection_tells_when_it_was_lost,
     a_consumer_is_asked_while_somebody_receives,
     a_process_is_visible_until_it_takes_that_back,
     a_process_says_how_it_is_whenever_it_is_asked,
@@ -111,6 +116,58 @@ async fn what_waits_and_what_is_in_hand_is_told(server: &impl Server) -> Result<
     let pending = shards.into_iter().map(|shard| Ok(shard?.pending)).sum::<Result<u64>>()?;
     assert_eq!(pending, 1);
     Ok(())
+}
+
+async fn what_is_before_consumers_is_told_with_the_age_of_work(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    assert_eq!(bus.backlogs(Stream::Tasks).await?, []);
+    bus.ensure_consumer(&agents()).await?;
+    let empty = Backlog { role: risk(), pending: 0, in_hand: 0, oldest: None };
+    assert_eq!(bus.backlogs(Stream::Tasks).await?, [empty]);
+    let first = stored(&*bus, Stream::Tasks, task(1)).await?;
+    let second = stored(&*bus, Stream::Tasks, task(2)).await?;
+    // Nobody waits for this one.
+    bus.publish(task_of("other", 3)).await?;
+    let waiting = |pending, in_hand, oldest| Backlog { role: risk(), pending, in_hand, oldest };
+    assert_eq!(bus.backlogs(Stream::Tasks).await?, [waiting(2, 0, Some(first.time))]);
+    let mut agent = bus.consume(&agents(), Flow::OnRequest).await?;
+    agent.request(1);
+    next(&mut agent).await?;
+    assert_eq!(bus.backlogs(Stream::Tasks).await?, [waiting(1, 1, Some(second.time))]);
+    agent.request(1);
+    next(&mut agent).await?;
+    assert_eq!(bus.backlogs(Stream::Tasks).await?, [waiting(0, 2, None)]);
+    bus.publish(event(run_in(1), 1)).await?;
+    let shard = |shard, pending| Backlog { role: Role::Shard(shard), pending, in_hand: 0, oldest: None };
+    assert_eq!(bus.backlogs(Stream::Events).await?, [shard(0, 0), shard(1, 1)]);
+    assert_eq!(bus.backlogs(Stream::Dead).await?, []);
+    Ok(())
+}
+
+async fn messages_are_counted_by_their_subjects(server: &impl Server) -> Result<()> {
+    let bus = server.connect().await?;
+    let error = bus.count(Stream::Tasks, "mesh.>").await.expect_err("there is no stream");
+    assert!(matches!(error, BusError::NotSetUp(_)), "{error}");
+    let bus = server.set_up().await?;
+    assert_eq!(bus.count(Stream::Tasks, "mesh.>").await?, 0);
+    store_tasks(&*bus, 1..=3).await?;
+    bus.publish(task_of("other", 4)).await?;
+    assert_eq!(bus.count(Stream::Tasks, "mesh.>").await?, 4);
+    assert_eq!(bus.count(Stream::Tasks, "mesh.task.created.risk.>").await?, 3);
+    assert_eq!(bus.count(Stream::Tasks, "mesh.task.created.none.>").await?, 0);
+    Ok(())
+}
+
+async fn a_connection_tells_when_it_was_lost(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    assert_eq!(bus.connection(), Connection::default());
+    let before = bus.moment();
+    server.stop()?;
+    eventually("the loss", async || Ok(bus.connection().lost.is_some())).await?;
+    assert!(bus.connection().lost.is_some_and(|lost| lost >= before));
+    server.start()?;
+    let there = Connection { lost: None, returns: 1 };
+    eventually("the connection", async || Ok(bus.connection() == there)).await
 }
 
 async fn a_consumer_is_asked_while_somebody_receives(server: &impl Server) -> Result<()> {

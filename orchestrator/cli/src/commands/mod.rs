@@ -5,6 +5,7 @@ pub(crate) mod dead;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod explain;
+pub(crate) mod observe;
 pub(crate) mod orchestrator;
 pub(crate) mod runs;
 pub(crate) mod schema;

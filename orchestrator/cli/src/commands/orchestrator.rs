@@ -5,10 +5,11 @@ use anyhow::Context as _;
 use clap::Args;
 use mesh_bus::Bus as _;
 use mesh_bus::topology::{Limits, Replicas, Topology};
-use mesh_orchestrator::{Options, Retention};
+use mesh_orchestrator::{Options, Outlook, Retention};
 use mesh_schemas::definition::Span;
 use mesh_schemas::{ErrorCode, Shards};
 
+use super::observe::Observe;
 use crate::connection::Connection;
 use crate::durable::{Durable, demand};
 use crate::exit::Outcome;
@@ -21,6 +22,8 @@ pub(crate) struct Orchestrator {
     layout: Layout,
     #[command(flatten)]
     keeping: Keeping,
+    #[command(flatten)]
+    observe: Observe,
 }
 
 /// How a namespace is laid out when it is made.
@@ -113,7 +116,11 @@ impl Orchestrator {
             demand(&bus.health().await?, usize::from(self.layout.replicas.0))?;
         }
         let options = self.layout.options(self.keeping, self.layout.durable.and_then(Durable::written_down));
-        mesh_orchestrator::run(bus, options, stop).await.context("the orchestrator stopped")?;
+        let outlook = Outlook::default();
+        let _endpoint = self.observe.open(&outlook).await?;
+        mesh_orchestrator::run_telling(bus, options, stop, || {}, &outlook)
+            .await
+            .context("the orchestrator stopped")?;
         Ok(Outcome::Done)
     }
 }

@@ -8,7 +8,7 @@ use crate::exit::Outcome;
 use crate::failure::Failure;
 use crate::output;
 
-/// Write the JSON Schemas and the AsyncAPI document
+/// Write the JSON Schemas, the AsyncAPI document, and the lists of errors and metrics
 #[derive(Args)]
 pub(crate) struct Schema {
     /// Folder to write to
@@ -22,7 +22,8 @@ pub(crate) struct Schema {
 impl Schema {
     pub(crate) fn run(self) -> anyhow::Result<Outcome> {
         let mut differing = 0;
-        for (name, content) in mesh_schemas::generate::files() {
+        let metrics = ("metrics.md".to_owned(), mesh_telemetry::metrics::document());
+        for (name, content) in mesh_schemas::generate::files().into_iter().chain([metrics]) {
             let path = self.out.join(name);
             if std::fs::read_to_string(&path).is_ok_and(|present| present == content) {
                 continue;

@@ -7,10 +7,12 @@ use clap::{ArgMatches, Args};
 use mesh_bus::nats::{ConnectOptions, DEFAULT_URL, NatsBus};
 use mesh_bus::topology::Topology;
 use mesh_bus::{Bus as _, BusError};
+use mesh_orchestrator::Outlook;
 use mesh_schemas::{ErrorCode, Namespace};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::observe::Observe;
 use super::orchestrator::{Keeping, Layout};
 use crate::connection::{self, Connection};
 use crate::exit::Outcome;
@@ -43,6 +45,8 @@ pub(crate) struct Up {
     layout: Layout,
     #[command(flatten)]
     keeping: Keeping,
+    #[command(flatten)]
+    observe: Observe,
 }
 
 impl Up {
@@ -84,6 +88,8 @@ impl Up {
         connection: &Connection,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
+        let outlook = Outlook::default();
+        let _endpoint = self.observe.open(&outlook).await?;
         let options =
             ConnectOptions::new(url).namespace(connection.namespace().clone()).name("mesh-orchestrator");
         mesh_telemetry::connected_to(options.server());
@@ -93,7 +99,7 @@ impl Up {
         if self.cluster {
             until_set_up(&bus, &options.topology, stop).await?;
         }
-        mesh_orchestrator::run_with(Arc::new(bus), options, stop.clone(), ready)
+        mesh_orchestrator::run_telling(Arc::new(bus), options, stop.clone(), ready, &outlook)
             .await
             .context("the orchestrator stopped")
     }

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_core::Event;
+use mesh_core::{Event, Fact};
 use mesh_schemas::{RunId, TraceContext};
+use mesh_telemetry::metrics::table::{CACHE_LOOKUPS, REHYDRATION};
 use mesh_telemetry::span;
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -103,7 +104,12 @@ impl Follower {
         Box::pin(
             async move {
                 let Hand { lease, weight, .. } = &hand;
+                let begun = Instant::now();
                 let read = lease.hold(loader.load(lease, weight.bytes, &event)).await;
+                if matches!(read, Some((Some(_), _))) && !matches!(event.fact, Fact::Started(_)) {
+                    CACHE_LOOKUPS.add(1, ["miss"]);
+                    REHYDRATION.record(begun.elapsed(), []);
+                }
                 let (cached, event) = match read {
                     Some((cached, verdict)) => (cached, Some((hand, verdict))),
                     None => (None, None),

@@ -9,8 +9,9 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use mesh_bus::topology::{Bucket, Stream, Topology};
 use mesh_bus::{
-    BootInstant, Bus, BusError, ConsumerSpec, Deliveries, Entry, Fill, Flow, Follow, From, Health, Instance,
-    OwnedObjects, Publish, PublishError, Report, RunLog, Service, Stored, Subscription, Watch,
+    Backlog, BootInstant, Bus, BusError, Connection, ConsumerSpec, Deliveries, Entry, Fill, Flow, Follow,
+    From, Health, Instance, OwnedObjects, Publish, PublishError, Report, RunLog, Service, Stored,
+    Subscription, Watch,
 };
 use mesh_schemas::{Message, Namespace, ObjectName, ObjectOwner, RunId, Shards, StoredMessage};
 use tokio::time::sleep;
@@ -368,6 +369,20 @@ impl Bus for Link {
     async fn limit(&self, stream: Stream) -> Result<Option<u64>, BusError> {
         self.read("look at a stream").await?;
         self.party().bus.limit(stream).await
+    }
+
+    fn connection(&self) -> Connection {
+        self.party().bus.connection()
+    }
+
+    async fn backlogs(&self, stream: Stream) -> Result<Vec<Backlog>, BusError> {
+        self.read("look before consumers").await?;
+        self.party().bus.backlogs(stream).await
+    }
+
+    async fn count(&self, stream: Stream, filter: &str) -> Result<u64, BusError> {
+        self.read("count messages").await?;
+        self.party().bus.count(stream, filter).await
     }
 
     async fn health(&self) -> Result<Health, BusError> {

@@ -5,6 +5,7 @@ use mesh_agents::{Agent, AgentBuilder, DEFAULT_OUTPUT_LIMIT, Secrets};
 use mesh_schemas::definition::Span;
 use mesh_schemas::{AgentId, Capability};
 
+use crate::commands::observe::Observe;
 use crate::connection::Connection;
 use crate::exit::Outcome;
 
@@ -29,6 +30,8 @@ pub(crate) struct Service {
     /// Type of the agent, the same for all processes of one deployment [default: the capability]
     #[arg(long = "type", env = "MESH_AGENT_TYPE", value_name = "NAME")]
     type_: Option<AgentId>,
+    #[command(flatten)]
+    observe: Observe,
 }
 
 impl Service {
@@ -51,6 +54,10 @@ impl Service {
             .capacity(self.capacity)
             .drain_timeout(self.drain_timeout.get())
             .connect(connection.options()?);
+        let builder = match self.observe.address() {
+            Some(address) => builder.observe(address),
+            None => builder,
+        };
         handler(builder, self.capability.as_str()).run().await?;
         Ok(Outcome::Done)
     }

@@ -20,6 +20,9 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
         ),
         number => Finding::ok("agents", format!("{} alive", count(number, "agent"))),
     }];
+    findings.extend(facts.complaints.iter().map(|(type_, problem)| {
+        Finding::warning("agents", format!("an agent '{type_}' says: {problem}"), "see what it logs")
+    }));
     let wanting: Vec<&str> = all
         .iter()
         .filter(|(_, supply)| !supply.workflows.is_empty() && !is_served(supply))

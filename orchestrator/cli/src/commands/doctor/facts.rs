@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mesh_bus::topology::{PIN_TIMEOUT, Stream};
@@ -19,6 +19,8 @@ pub(super) struct Facts {
     pub(super) health: Health,
     pub(super) orchestrators: Vec<Instance>,
     pub(super) agents: Vec<Alive>,
+    /// What agents say is wrong with them, each with its type.
+    pub(super) complaints: Vec<(String, String)>,
     pub(super) workflows: Vec<Registered>,
     /// How many tasks of a capability that nobody serves are waited for at most, where that could be told.
     pub(super) wanted: BTreeMap<Capability, u64>,
@@ -26,6 +28,26 @@ pub(super) struct Facts {
     pub(super) letter: Option<StoredMessage>,
     /// The fullest of what bounds the log.
     pub(super) fill: Option<Fill>,
+}
+
+/// Most types of agents that are asked how they are: each waits for all processes that may answer.
+const MOST_TYPES: usize = 32;
+
+/// What agents say is wrong with them. Those that do not answer, or may not be asked, say nothing.
+async fn complaints(bus: &dyn Bus, agents: &[Alive]) -> Vec<(String, String)> {
+    let types: BTreeSet<&str> = agents.iter().map(|alive| alive.agent.type_.as_str()).collect();
+    let asked = types.into_iter().take(MOST_TYPES).map(|type_| async move {
+        let instances = bus.instances(type_).await.unwrap_or_default();
+        let told = instances.into_iter().flat_map(|instance| problems(&instance.report));
+        told.map(|problem| (type_.to_owned(), problem)).collect::<Vec<_>>()
+    });
+    futures::future::join_all(asked).await.concat()
+}
+
+/// What a process says is wrong with it.
+fn problems(report: &serde_json::Value) -> Vec<String> {
+    let problems = report["problems"].as_array().into_iter().flatten();
+    problems.filter_map(|problem| problem.as_str().map(ToOwned::to_owned)).collect()
 }
 
 impl Facts {
@@ -47,6 +69,7 @@ impl Facts {
         let unserved = all.iter().filter(|(_, supply)| !is_served(supply) && supply.unsettled() > 0);
         let wanted = unwanted::wanted(bus, unserved.map(|(capability, _)| capability)).await;
         Ok(Self {
+            complaints: complaints(bus, &agents).await,
             agents,
             workflows,
             wanted: or_nothing(wanted)?,

@@ -14,6 +14,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![presence(facts)];
     findings.extend(facts.orchestrators.iter().map(|instance| owner(facts, instance)));
     findings.extend(facts.orchestrators.iter().flat_map(untidy));
+    findings.extend(facts.orchestrators.iter().flat_map(complaints));
     findings.extend(shards(facts));
     let of = |role: Role| facts.health.consumers.iter().find(move |consumer| consumer.role == role);
     let is_tight = tight(facts.fill.as_ref()).is_some();
@@ -89,6 +90,22 @@ fn untidy(instance: &Instance) -> Vec<Finding> {
     let archive = report.unarchived.map(|untidy| told(untidy, "archive"));
     let forget = report.unforgotten.map(|untidy| told(untidy, "forget"));
     archive.into_iter().chain(forget).collect()
+}
+
+/// What an orchestrator says is wrong with it, but for what is told elsewhere.
+fn complaints(instance: &Instance) -> Vec<Finding> {
+    let report = OrchestratorReport::read(instance.report.clone());
+    let told: Vec<String> =
+        report.unarchived.iter().chain(&report.unforgotten).map(|untidy| untidy.error.clone()).collect();
+    let is_new = |problem: &&String| {
+        let is_about_room = problem.contains("the log is nearly full") || problem.contains("room is left");
+        !is_about_room && !told.iter().any(|error| problem.ends_with(error.as_str()))
+    };
+    let finding = |problem: &String| {
+        let said = format!("{} says: {problem}", instance.id);
+        Finding::warning("orchestrators", said, "see what it logs")
+    };
+    report.problems.iter().filter(is_new).map(finding).collect()
 }
 
 /// Somebody asks for events of a shard now. A pin alone may be what a dead orchestrator left.
@@ -217,6 +234,17 @@ mod tests {
         };
         assert_eq!(told(899), "7 events were given out more than once, of shard 1, 2, and not settled since");
         assert!(told(990).contains("MESH_EVENTS is 99 % full: what follows from them may have no room"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_orchestrator_is_told_once() {
+        let report = json!({
+            "unarchived": {"runs": 2, "error": "no"},
+            "problems": ["shard 3 cannot be followed: why", "the log is nearly full: new requests wait", "2 ended runs cannot be archived: no", "x"],
+        });
+        let told = complaints(&Instance { id: "o".to_owned(), version: "1".to_owned(), report });
+        let told: Vec<_> = told.into_iter().map(|finding| finding.finding).collect();
+        assert_eq!(told, ["o says: shard 3 cannot be followed: why", "o says: x"]);
     }
 
     #[test]
