@@ -46,7 +46,7 @@ pub fn is_exporting() -> bool {
 /// Whether a span in this trace would be exported by this process.
 #[must_use]
 pub fn is_sampled(trace: Option<&TraceContext>) -> bool {
-    is_exporting() && trace.is_some_and(|trace| propagation::is_sampled(trace))
+    is_exporting() && trace.is_some_and(propagation::is_sampled)
 }
 
 /// The context of a span that a run has before any event of it: in the trace of its parent or, without one, in the trace of the
