@@ -52,10 +52,13 @@ impl Stats {
         }
         let mut figures = Figures::new(self.workflow.clone(), since, now);
         figures.runs.left_out = chosen.left_out;
-        for run in &chosen.runs {
-            match collect::story(&*bus, *run, now).await? {
-                Some(story) => figures.add(&story),
-                None => figures.runs.unreadable += 1,
+        for runs in chosen.runs.chunks(collect::TOGETHER) {
+            let mut notes = collect::notes(&*bus, runs).await?;
+            for run in runs {
+                match collect::story(&*bus, *run, notes.remove(run).unwrap_or_default(), now).await? {
+                    Some(story) => figures.add(&story),
+                    None => figures.runs.unreadable += 1,
+                }
             }
         }
         figures.conclude();
