@@ -22,7 +22,7 @@ use figures::Figures;
 
 /// Show figures over the runs of a workflow: how they ended, how long they and their tasks took, what was waited for, and what stands out
 ///
-/// Runs are read from the log and from the histories, one by one, the newest first. What stands out is told in words, with what to do
+/// Runs are read from the log and from the histories, one by one. What stands out is told in words, with what to do
 /// about it.
 #[derive(Args)]
 pub(crate) struct Stats {
