@@ -6,6 +6,7 @@ use async_nats::jetstream::consumer::IntoConsumerConfig as _;
 use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, pull};
 use serde::de::IgnoredAny;
 use serde_json::json;
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::api::{Api, Failure};
@@ -39,6 +40,23 @@ pub(super) struct Reader {
     position: u64,
     caught_up: bool,
     announce: bool,
+}
+
+/// Whoever stops reading somewhere in the middle leaves no consumer behind either, if there is time for that.
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let (Some(pull), Ok(runtime)) = (self.pull.take(), Handle::try_current()) {
+            runtime.spawn(take_away(self.api.clone(), self.stream.clone(), pull));
+        }
+    }
+}
+
+async fn take_away(api: Api, stream: String, pull: Pull) {
+    let delete = format!("CONSUMER.DELETE.{stream}.{}", pull.consumer());
+    drop(pull);
+    if let Err(failure) = api.call::<IgnoredAny>(&delete, &json!({})).await {
+        tracing::debug!(?failure, "the server takes the consumer of a reader away by itself");
+    }
 }
 
 impl Reader {
@@ -123,11 +141,9 @@ impl Reader {
     }
 
     /// Takes the consumer away, which the server would keep for a while: who reads often would make too many.
-    pub(super) async fn close(self) {
-        let Some(pull) = self.pull else { return };
-        let delete = format!("CONSUMER.DELETE.{}.{}", self.stream, pull.consumer());
-        if let Err(failure) = self.api.call::<IgnoredAny>(&delete, &json!({})).await {
-            tracing::debug!(?failure, "the server takes the consumer of a reader away by itself");
+    pub(super) async fn close(mut self) {
+        if let Some(pull) = self.pull.take() {
+            take_away(self.api.clone(), self.stream.clone(), pull).await;
         }
     }
 

@@ -46,12 +46,8 @@ pub(crate) enum Command {
     Events(commands::events::Events),
     /// Show all that happened in a run, in order, with what led to it, and whether its history is as it was archived
     Timeline(commands::timeline::Timeline),
-    /// Show the course of a run as a tree: what took how long, what was waited for, and what held it up
     Trace(commands::trace::Trace),
-    /// Show figures over the runs of a workflow: how they ended, how long they and their tasks took, what was waited for, and
-    /// what stands out
     Stats(commands::stats::Stats),
-    /// Show what goes on now, again and again: runs and tasks per second, queues, agents, and the runs that are stuck
     Top(commands::top::Top),
     /// Run agents, and see which are alive
     #[command(visible_alias = "agents")]

@@ -24,6 +24,8 @@ async fn lookups() -> Result<()> {
     let person = Person::of(&world)?;
     let mut transcript = Transcript::of("lookups", &world);
     transcript.tries("the last of no runs", &person, &["runs", "show", "@last"]).await?;
+    transcript.tries("the course of no run", &person, &["trace", "@last"]).await?;
+    transcript.tries("figures over a workflow of none", &person, &["stats", "single"]).await?;
     transcript.tries("a dead letter of none", &person, &["dead", "show", "1"]).await?;
     transcript.tries("a workflow of none", &person, &["workflow", "show", "single"]).await?;
     world.apply(SINGLE).await?;

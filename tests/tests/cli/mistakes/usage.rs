@@ -22,6 +22,8 @@ async fn usage() -> Result<()> {
         ("all letters, and some", &["dead", "drop", "--all", "17"]),
         ("all letters, but only some", &["dead", "redrive", "--all", "--stream", "tasks"]),
         ("a letter that is no number", &["dead", "drop", "seventeen"]),
+        ("a look more often than is good", &["top", "--interval", "1ms"]),
+        ("figures over no runs", &["stats", "order", "--limit", "0"]),
         ("an unknown code", &["explain", "MESH-999"]),
         ("an unknown shell", &["completions", "basch"]),
     ] {

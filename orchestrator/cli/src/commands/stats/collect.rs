@@ -1,9 +1,9 @@
 //! Which runs are looked at, and reading one.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrono::{DateTime, Utc};
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, From, History, read_whole_run};
 use mesh_schemas::{RunId, StoredMessage, Subject, WorkflowName, WorkflowVerb};
@@ -15,6 +15,11 @@ use crate::follow::present;
 
 /// Most runs that a run started of which it is looked up when they began.
 const MOST_CHILDREN: usize = 100;
+
+/// Runs whose notes are read together.
+pub(super) const TOGETHER: usize = 20;
+/// Most notes of those: of very long runs, it is not told when all of their work was taken.
+const MOST_NOTES: usize = 100_000;
 
 /// The runs that are looked at.
 pub(super) struct Chosen {
@@ -86,11 +91,31 @@ async fn archived(
     Ok((newest.into(), left_out))
 }
 
+/// Who took work of some runs, and when: read together, as each reading is a consumer of the server.
+pub(super) async fn notes(bus: &dyn Bus, runs: &[RunId]) -> anyhow::Result<BTreeMap<RunId, Vec<Fact>>> {
+    let namespace = bus.namespace();
+    let filters = runs.iter().flat_map(|run| task_notes(namespace, run)).collect();
+    let mut messages = present(bus, Stream::Notes, filters, From::Begin).await?.take(MOST_NOTES);
+    let mut notes: BTreeMap<RunId, Vec<Fact>> = BTreeMap::new();
+    while let Some(stored) = messages.try_next().await? {
+        let fact = Fact::of(namespace, Stream::Notes, &stored);
+        if let Some((run, fact)) = fact.and_then(|fact| Some((fact.subject.run()?, fact))) {
+            notes.entry(run).or_default().push(fact);
+        }
+    }
+    Ok(notes)
+}
+
 /// The course of a run, as it stands now, without that of the runs that it started. `None` if its beginning is gone.
-pub(super) async fn story(bus: &dyn Bus, run: RunId, now: DateTime<Utc>) -> anyhow::Result<Option<Story>> {
+pub(super) async fn story(
+    bus: &dyn Bus,
+    run: RunId,
+    notes: Vec<Fact>,
+    now: DateTime<Utc>,
+) -> anyhow::Result<Option<Story>> {
     let namespace = bus.namespace();
     let whole = read_whole_run(bus, &run).await?;
-    let mut facts: Vec<Fact> = Vec::new();
+    let mut facts = notes;
     let mut take = |stream, stored: &StoredMessage| facts.extend(Fact::of(namespace, stream, stored));
     whole.events.iter().for_each(|stored| take(Stream::Events, stored));
     let mut works: BTreeSet<String> = BTreeSet::new();
@@ -98,12 +123,6 @@ pub(super) async fn story(bus: &dyn Bus, run: RunId, now: DateTime<Utc>) -> anyh
     for stored in whole.history.of(Stream::Tasks).chain(&work) {
         if works.insert(stored.message.subject.clone()) {
             take(Stream::Tasks, stored);
-        }
-    }
-    if !whole.history.is_archived() {
-        let mut notes = present(bus, Stream::Notes, task_notes(namespace, &run), From::Begin).await?;
-        while let Some(stored) = notes.try_next().await? {
-            take(Stream::Notes, &stored);
         }
     }
     let Some(mut story) = Story::of(namespace, facts) else { return Ok(None) };

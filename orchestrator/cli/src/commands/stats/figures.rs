@@ -10,6 +10,8 @@ use super::sample::{Quantiles, Sample};
 use crate::commands::runs::RunStatus;
 use crate::commands::trace::story::{AttemptStory, Kind, Outcome, Story};
 
+/// Most tasks that are told of one by one: agents may plan tasks of any name.
+const MOST_TASKS: usize = 1_000;
 /// Most codes of errors that are counted one by one; what is more is counted as `other`.
 const MOST_CODES: usize = 20;
 /// Most open runs that are remembered: the oldest.
@@ -28,6 +30,8 @@ pub(super) struct Figures {
     /// Milliseconds of the critical paths of the runs that ended, by what they were spent with.
     pub(super) time: BTreeMap<Kind, u64>,
     pub(super) tasks: BTreeMap<TaskId, TaskFigures>,
+    /// Whether there were more tasks, by name, than are told of.
+    pub(super) tasks_left_out: bool,
     /// The open runs that began first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) open: Vec<OpenRun>,
@@ -109,6 +113,7 @@ impl Figures {
             duration: None,
             time: BTreeMap::new(),
             tasks: BTreeMap::new(),
+            tasks_left_out: false,
             insights: Vec::new(),
             completed: Sample::default(),
             open: Vec::new(),
@@ -147,7 +152,12 @@ impl Figures {
             }
         }
         for task in &story.tasks {
-            let figures = self.tasks.entry(task.id.without_numbers()).or_default();
+            let id = task.id.without_numbers();
+            if self.tasks.len() >= MOST_TASKS && !self.tasks.contains_key(&id) {
+                self.tasks_left_out = true;
+                continue;
+            }
+            let figures = self.tasks.entry(id).or_default();
             if has_ended {
                 figures.critical_ms += task.critical_ms;
             }

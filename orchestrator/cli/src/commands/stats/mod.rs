@@ -22,7 +22,7 @@ use figures::Figures;
 
 /// Show figures over the runs of a workflow: how they ended, how long they and their tasks took, what was waited for, and what stands out
 ///
-/// Runs are read from the log and from the histories, one by one, the newest first. What stands out is told in words, with what to do
+/// Runs are read from the log and from the histories, one by one. What stands out is told in words, with what to do
 /// about it.
 #[derive(Args)]
 pub(crate) struct Stats {
@@ -52,10 +52,13 @@ impl Stats {
         }
         let mut figures = Figures::new(self.workflow.clone(), since, now);
         figures.runs.left_out = chosen.left_out;
-        for run in &chosen.runs {
-            match collect::story(&*bus, *run, now).await? {
-                Some(story) => figures.add(&story),
-                None => figures.runs.unreadable += 1,
+        for runs in chosen.runs.chunks(collect::TOGETHER) {
+            let mut notes = collect::notes(&*bus, runs).await?;
+            for run in runs {
+                match collect::story(&*bus, *run, notes.remove(run).unwrap_or_default(), now).await? {
+                    Some(story) => figures.add(&story),
+                    None => figures.runs.unreadable += 1,
+                }
             }
         }
         figures.conclude();

@@ -73,6 +73,9 @@ pub(super) fn print(figures: &Figures) -> anyhow::Result<()> {
         ];
         output::table(heading, &rows)?;
     }
+    if figures.tasks_left_out {
+        output::line("… and tasks of other names, which are not counted")?;
+    }
     if !figures.insights.is_empty() {
         output::line("")?;
     }

@@ -29,9 +29,10 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[J";
 
 /// Show what goes on now, again and again, until Ctrl-C: runs and tasks per second, queues, agents, and the runs that are open longest or stuck
 ///
-/// It listens to events as they pass, which puts no load on the log, and looks at little else, however large the log is: see what it
-/// leaves out below the runs. Where stdout is no terminal, it shows the state once and ends; with --output json it prints an object a
-/// line.
+/// It listens to events as they pass, which puts no load on the log, and reads the same little of it however large it is. Open runs
+/// are those that began since, those of the last hour as far as its first 2000 beginnings and ends tell, and those with the 1000 oldest
+/// tasks: there may be more. What a run waits for is told of ten, if they have no more than 1024 events. Where stdout is no terminal, it
+/// shows the state once and ends; with --output json it prints an object a line.
 #[derive(Args)]
 pub(crate) struct Top {
     /// Time between two looks, over which rates are measured

@@ -18,9 +18,14 @@ use crate::follow::present;
 
 /// Most messages of work that are looked at for open runs: the oldest, as what is old and still there is most often of runs that
 /// hang.
-pub(super) const OLDEST_WORK: usize = 1_000;
-/// Most runs of those of which it is asked whether they have ended.
-const OLDEST_RUNS: usize = 200;
+const OLDEST_WORK: usize = 1_000;
+/// Runs that began since then are looked for among beginnings and ends. It is how long runs stay in the log after their end, if
+/// nothing else is said: what is older and has work is among the oldest work.
+const RECENT: TimeDelta = TimeDelta::hours(1);
+/// Most beginnings and ends that are looked at.
+const RECENT_EVENTS: usize = 2_000;
+/// Most runs of either kind of which it is asked whether they have ended.
+const ASKED: usize = 200;
 /// How often that is done.
 const AGAIN: Duration = Duration::from_secs(30);
 /// Most open runs that are remembered.
@@ -71,36 +76,19 @@ impl OpenRuns {
         }
     }
 
-    /// Looks for open runs among those with the oldest work, every now and then.
+    /// Looks for open runs among those of the last hour and those with the oldest work, every now and then.
     pub(super) async fn look(&mut self, bus: &dyn Bus) -> Result<(), BusError> {
         if self.looked.is_some_and(|looked| looked.elapsed() < AGAIN) {
             return Ok(());
         }
-        let namespace = bus.namespace();
-        let work =
-            present(bus, Stream::Tasks, vec![format!("{namespace}.task.created.>")], From::Begin).await?;
-        let mut work = work.take(OLDEST_WORK);
-        let mut runs = BTreeSet::new();
-        let mut order = Vec::new();
-        while let Some(stored) = work.try_next().await? {
-            let run = Subject::run_of(namespace, &stored.message.subject);
-            order.extend(run.filter(|run| runs.insert(*run)));
+        for (run, begun) in recent(bus).await? {
+            self.known.entry(run).or_insert(begun);
         }
-        drop(work);
-        for run in order.into_iter().take(OLDEST_RUNS) {
-            let itself = bus.read_run_itself(&run).await?.events;
-            if itself.iter().any(|stored| Stage::of(namespace, stored) == Stage::End) {
-                self.known.remove(&run);
-                continue;
+        for run in with_oldest_work(bus).await? {
+            match begun(bus, &run).await? {
+                Some(begun) => drop(self.known.insert(run, begun)),
+                None => drop(self.known.remove(&run)),
             }
-            let begun =
-                itself.iter().find_map(|stored| match Subject::parse(namespace, &stored.message.subject) {
-                    Ok(Subject::Workflow { verb: WorkflowVerb::Started, workflow, .. }) => {
-                        Some(Begun { workflow, at: stored.time })
-                    }
-                    _ => None,
-                });
-            self.known.extend(begun.map(|begun| (run, begun)));
         }
         self.looked = Some(Instant::now());
         Ok(())
@@ -116,17 +104,19 @@ impl OpenRuns {
             self.known.iter().map(|(run, begun)| (*run, begun.clone())).collect();
         oldest.sort_by_key(|(_, begun)| begun.at);
         oldest.truncate(READ);
+        let runs: Vec<RunId> = oldest.iter().map(|(run, _)| *run).collect();
+        let mut facts = facts(bus, &runs).await?;
         let mut slowest = Vec::new();
         for (run, Begun { workflow, at }) in oldest {
-            let mut open = OpenRun {
-                run,
-                workflow,
-                started: at,
-                last_event: None,
-                waiting_for: Vec::new(),
-                is_stuck: false,
-            };
-            if let Some(story) = story(bus, &run, &is_served).await? {
+            let (last_event, waiting_for) = (None, Vec::new());
+            let mut open = OpenRun { run, workflow, started: at, last_event, waiting_for, is_stuck: false };
+            let facts = facts.remove(&run).unwrap_or_default();
+            if let Some(mut story) = Story::of(bus.namespace(), facts) {
+                for attempt in story.tasks.iter_mut().flat_map(|task| &mut task.attempts) {
+                    let capability = attempt.capability.as_ref();
+                    attempt.is_unserved = capability.is_some_and(|needed| !is_served(needed));
+                }
+                story.settle(bus.now());
                 if story.ended.is_some() {
                     // Its end passed unheard.
                     self.known.remove(&run);
@@ -138,6 +128,68 @@ impl OpenRuns {
         }
         Ok(slowest)
     }
+}
+
+/// Open runs that began not long ago: those that have no end among the events that are looked at.
+async fn recent(bus: &dyn Bus) -> Result<Vec<(RunId, Begun)>, BusError> {
+    let namespace = bus.namespace();
+    let filter = format!("{namespace}.workflow.*.*.-.*.*");
+    let from = From::Time(bus.now() - RECENT);
+    let mut events = present(bus, Stream::Events, vec![filter], from).await?.take(RECENT_EVENTS);
+    let mut open = BTreeMap::new();
+    let mut looked_at = 0;
+    while let Some(stored) = events.try_next().await? {
+        looked_at += 1;
+        match Subject::parse(namespace, &stored.message.subject) {
+            Ok(Subject::Workflow { verb: WorkflowVerb::Started, workflow, run }) => {
+                open.insert(run, Begun { workflow, at: stored.time });
+            }
+            Ok(Subject::Workflow { run, .. }) => drop(open.remove(&run)),
+            _ => {}
+        }
+    }
+    let mut open: Vec<(RunId, Begun)> = open.into_iter().collect();
+    if looked_at < RECENT_EVENTS {
+        return Ok(open);
+    }
+    // The ends of some may stand behind what was looked at.
+    open.sort_by_key(|(_, begun)| begun.at);
+    open.truncate(ASKED);
+    let mut surely = Vec::new();
+    for (run, _) in open {
+        surely.extend(begun(bus, &run).await?.map(|begun| (run, begun)));
+    }
+    Ok(surely)
+}
+
+/// The runs of the oldest work, in its order.
+async fn with_oldest_work(bus: &dyn Bus) -> Result<Vec<RunId>, BusError> {
+    let namespace = bus.namespace();
+    let filter = format!("{namespace}.task.created.>");
+    let mut work = present(bus, Stream::Tasks, vec![filter], From::Begin).await?.take(OLDEST_WORK);
+    let mut seen = BTreeSet::new();
+    let mut runs = Vec::new();
+    while let Some(stored) = work.try_next().await? {
+        let run = Subject::run_of(namespace, &stored.message.subject);
+        runs.extend(run.filter(|run| seen.insert(*run)));
+    }
+    runs.truncate(ASKED);
+    Ok(runs)
+}
+
+/// The beginning of a run, if it has not ended.
+async fn begun(bus: &dyn Bus, run: &RunId) -> Result<Option<Begun>, BusError> {
+    let namespace = bus.namespace();
+    let itself = bus.read_run_itself(run).await?.events;
+    if itself.iter().any(|stored| Stage::of(namespace, stored) == Stage::End) {
+        return Ok(None);
+    }
+    Ok(itself.iter().find_map(|stored| match Subject::parse(namespace, &stored.message.subject) {
+        Ok(Subject::Workflow { verb: WorkflowVerb::Started, workflow, .. }) => {
+            Some(Begun { workflow, at: stored.time })
+        }
+        _ => None,
+    }))
 }
 
 impl OpenRun {
@@ -152,28 +204,32 @@ impl OpenRun {
     }
 }
 
-/// The course of a run, if it is no long one: reading one costs the same however large the log is.
-async fn story(
-    bus: &dyn Bus,
-    run: &RunId,
-    is_served: &impl Fn(&Capability) -> bool,
-) -> Result<Option<Story>, BusError> {
+/// The events of some runs that are no long ones: reading them costs the same however large the log is.
+async fn facts(bus: &dyn Bus, runs: &[RunId]) -> Result<BTreeMap<RunId, Vec<Fact>>, BusError> {
     let namespace = bus.namespace();
-    let Some(log) = bus.read_short_run(run, MAX_SHORT_RUN).await? else { return Ok(None) };
-    let mut facts: Vec<Fact> =
-        log.events.iter().filter_map(|stored| Fact::of(namespace, Stream::Events, stored)).collect();
-    for (stream, filters) in
-        [(Stream::Tasks, run_filters(namespace, run)), (Stream::Notes, task_notes(namespace, run))]
-    {
-        let mut messages = present(bus, stream, filters, From::Begin).await?.take(MAX_SHORT_RUN);
-        while let Some(stored) = messages.try_next().await? {
-            facts.extend(Fact::of(namespace, stream, &stored));
+    let mut facts: BTreeMap<RunId, Vec<Fact>> = BTreeMap::new();
+    for run in runs {
+        if let Some(log) = bus.read_short_run(run, MAX_SHORT_RUN).await? {
+            let events = log.events.iter();
+            let events = events.filter_map(|stored| Fact::of(namespace, Stream::Events, stored)).collect();
+            facts.insert(*run, events);
         }
     }
-    let Some(mut story) = Story::of(namespace, facts) else { return Ok(None) };
-    for attempt in story.tasks.iter_mut().flat_map(|task| &mut task.attempts) {
-        attempt.is_unserved = attempt.capability.as_ref().is_some_and(|needed| !is_served(needed));
+    // All of them together, as each reading is a consumer of the server.
+    let of_work = facts.keys().flat_map(|run| run_filters(namespace, run)).collect();
+    let of_notes = facts.keys().flat_map(|run| task_notes(namespace, run)).collect();
+    for (stream, filters) in [(Stream::Tasks, of_work), (Stream::Notes, of_notes)] {
+        if facts.is_empty() {
+            break;
+        }
+        let messages = present(bus, stream, filters, From::Begin).await?;
+        let mut messages = messages.take(READ * MAX_SHORT_RUN);
+        while let Some(stored) = messages.try_next().await? {
+            let fact = Fact::of(namespace, stream, &stored);
+            if let Some((run, fact)) = fact.and_then(|fact| Some((fact.subject.run()?, fact))) {
+                facts.entry(run).or_default().push(fact);
+            }
+        }
     }
-    story.settle(bus.now());
-    Ok(Some(story))
+    Ok(facts)
 }

@@ -1,6 +1,6 @@
 use std::cmp::Reverse;
 
-use super::open::{OLDEST_WORK, OpenRun};
+use super::open::OpenRun;
 use super::snapshot::{Agent, Queue, Snapshot};
 use crate::output::columns;
 use crate::terminal::{Colour, Terminal, cut};
@@ -117,9 +117,8 @@ fn runs(snapshot: &Snapshot, rows: usize, terminal: Terminal) -> Vec<String> {
             *line = terminal.paint(line, Colour::Yellow);
         }
     }
-    let left_out =
-        format!("! stuck. Runs from before this began are seen if among the {OLDEST_WORK} oldest tasks");
-    lines.push(terminal.paint(&terminal.fit(&left_out), Colour::Dim));
+    let left_out = "! stuck. Of runs from before this began, not all may be seen: --help says which";
+    lines.push(terminal.paint(&terminal.fit(left_out), Colour::Dim));
     lines
 }
 

@@ -11,8 +11,12 @@ use super::span::{Attribute, Link, Span, SpanEvent, SpanKind, number, text};
 use crate::commands::runs::RunStatus;
 use crate::commands::trace::story::{AttemptStory, Fact, Outcome, Story, TaskStory};
 
-/// What follows the namespace in the subjects of an attempt, with names for what differs.
-const OF_ATTEMPT: &str = "{capability}.{lane}.{shard}.{run}.{task}.{attempt}";
+/// What follows the namespace in the subject of the work of an attempt, with names for what differs.
+const CREATED: &str = "task.created.{capability}.{lane}.{shard}.{run}.{task}.{attempt}";
+/// The same of an attempt that is a run of its own.
+const CALLED: &str = "workflow.called.{workflow}.-.{shard}.{run}.{task}.{attempt}";
+/// Most links of a span that programs take in if nothing else is said (OpenTelemetry: `LinkCountLimit`).
+const MOST_LINKS: usize = 128;
 
 pub(super) fn of(namespace: &Namespace, story: &Story, now: DateTime<Utc>) -> Vec<Span> {
     let mut writer = Writer { namespace, now, spans: Vec::new() };
@@ -87,10 +91,10 @@ impl Writer<'_> {
         let run = root.story.run;
         let id = SpanId::of_attempt(&run, &task.id, attempt.attempt);
         let end = attempt.ended.unwrap_or(root.until);
-        let template = format!("task.created.{OF_ATTEMPT}");
+        let template = if attempt.run.is_some() { CALLED } else { CREATED };
         let parent = Some(root.id.to_string());
         let mut span =
-            self.span(root, id, parent, (attempt.created, end), (names::OPERATION_CREATE, &template));
+            self.span(root, id, parent, (attempt.created, end), (names::OPERATION_CREATE, template));
         span.kind = SpanKind::Producer;
         let created = root.created.get(&(&task.id, attempt.attempt)).copied();
         span.attributes.extend(created.map(event_attributes).into_iter().flatten());
@@ -105,7 +109,7 @@ impl Writer<'_> {
             let end = delivery.released.or(next).unwrap_or(end);
             let work = SpanId::of_work(&run, &task.id, attempt.attempt, delivery.delivery);
             let times = (delivery.assigned, end.max(delivery.assigned));
-            let operation = (names::OPERATION_PROCESS, template.as_str());
+            let operation = (names::OPERATION_PROCESS, template);
             let mut span = self.span(root, work, Some(id.to_string()), times, operation);
             span.kind = SpanKind::Consumer;
             span.attributes.extend(created.map(event_attributes).into_iter().flatten());
@@ -245,8 +249,19 @@ impl<'a> Root<'a> {
         if let Some(before) = before {
             return vec![link(run, &task.id, before.attempt)];
         }
-        let last = task.needs.iter().filter_map(|need| Some((need, *self.last.get(need)?)));
-        let mut links: Vec<(&TaskId, Attempt)> = last.collect();
+        let mut links: Vec<(&TaskId, Attempt)> = Vec::new();
+        for need in &task.needs {
+            match self.last.get(need) {
+                Some(attempt) => links.push((need, *attempt)),
+                // What is made of others waits for all of them.
+                None => {
+                    let held = format!("{need}:");
+                    let within = self.last.iter().filter(|(id, _)| id.as_str().starts_with(&held));
+                    let room = MOST_LINKS.saturating_sub(links.len());
+                    links.extend(within.take(room).map(|(id, attempt)| (*id, *attempt)));
+                }
+            }
+        }
         let cause = attempt.cause.as_deref().and_then(|cause| self.events.get(cause));
         if let Some(Subject::Task { key, .. }) = cause.map(|cause| &cause.subject)
             && !links.iter().any(|(task, _)| **task == key.task)

@@ -63,6 +63,23 @@ fn an_attempt_says_what_it_is_what_it_waited_for_and_how_it_failed() {
 }
 
 #[test]
+fn what_waits_for_a_loop_waits_for_all_of_its_items() {
+    let mut events = Events::new();
+    let begin = events.begin();
+    for number in 0..200 {
+        events.created(0, &format!("each:{number}"), 1, &begin);
+        events.completed(10, &format!("each:{number}"), 1);
+    }
+    events.created(20, "last", 1, &begin);
+    let mut story = events.story(100);
+    story.tasks[200].needs = vec![TaskId::new("each").unwrap()];
+    let last = SpanId::of_attempt(&story.run, &story.tasks[200].id, Attempt::FIRST).to_string();
+    let spans = exported(&story);
+    let last = spans.iter().find(|span| span["spanId"] == last.as_str()).unwrap();
+    assert_eq!(last["links"].as_array().map(Vec::len), Some(128));
+}
+
+#[test]
 fn the_trace_is_that_of_the_request_if_it_has_one() {
     let mut story = Events::new().told();
     let given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

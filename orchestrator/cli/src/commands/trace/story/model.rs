@@ -259,7 +259,8 @@ impl AttemptStory {
         let end = self.ended.unwrap_or(until);
         self.took_ms = text::millis(self.created, end);
         self.wait_ms = match self.assigned() {
-            Some(assigned) => Some(text::millis(self.created, assigned)),
+            // It is noted beside the work, and so may be stored after a quick outcome.
+            Some(assigned) => Some(text::millis(self.created, assigned.min(end))),
             None if self.was_never_taken => Some(self.took_ms),
             None => None,
         };

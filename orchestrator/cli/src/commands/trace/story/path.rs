@@ -104,6 +104,9 @@ impl Path {
         }
         let mut steps = walk.steps;
         steps.reverse();
+        // Counted from one beginning, parts of milliseconds add up.
+        let since = |at| text::millis(story.started, at);
+        steps.iter_mut().for_each(|step| step.ms = since(step.to).saturating_sub(since(step.from)));
         let mut by_kind = BTreeMap::new();
         for step in &steps {
             *by_kind.entry(step.kind).or_default() += step.ms;
@@ -372,6 +375,6 @@ impl<'a> Walk<'a> {
     ) {
         let (task, attempt) = of.map(|(task, attempt)| (task.clone(), attempt)).unzip();
         let run = self.stories[number].run;
-        self.steps.push(Step { run, task, attempt, kind, from, to, ms: text::millis(from, to) });
+        self.steps.push(Step { run, task, attempt, kind, from, to, ms: 0 });
     }
 }

@@ -5,6 +5,8 @@ use crate::text;
 /// What is drawn of a stretch of time.
 pub(super) const WAIT: char = '░';
 pub(super) const WORK: char = '█';
+/// An agent had it that fell silent or gave it back.
+pub(super) const LOST: char = '×';
 /// Wait or work: nobody noted when an agent took it.
 pub(super) const EITHER: char = '▒';
 /// A pause before a retry, or a pause of the run.

@@ -1,12 +1,12 @@
 //! The lines of the tree, before they are drawn.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use mesh_schemas::{AgentId, TaskId};
 
-use super::bar::{EITHER, MOMENT, PAUSE, Stretch, WAIT, WORK};
+use super::bar::{EITHER, LOST, MOMENT, PAUSE, Stretch, WAIT, WORK};
 use super::short;
 use crate::commands::trace::story::{AttemptStory, Outcome, Story, TaskStory};
 use crate::terminal::Colour;
@@ -65,7 +65,7 @@ impl Rows {
             shown.truncate(room);
         }
         let mut root = Node::default();
-        for task in shown {
+        for task in with_holders(&story.tasks, shown) {
             root.add(task, story.until(self.now));
         }
         self.nodes(&root, story, depth);
@@ -230,6 +230,22 @@ impl<'a> Node<'a> {
     }
 }
 
+/// Tasks with the loops and groups that they are in.
+fn with_holders<'a>(all: &'a [TaskStory], mut shown: Vec<&'a TaskStory>) -> Vec<&'a TaskStory> {
+    if shown.len() == all.len() {
+        return shown;
+    }
+    let known: BTreeSet<&str> = shown.iter().map(|task| task.id.as_str()).collect();
+    let mut holders = BTreeSet::new();
+    for id in &known {
+        holders.extend(
+            id.match_indices(':').map(|(end, _)| &id[..end]).filter(|holder| !known.contains(holder)),
+        );
+    }
+    shown.extend(all.iter().filter(|task| holders.contains(task.id.as_str())));
+    shown
+}
+
 /// Orders tasks by how much people want to know of them, where there are too many to tell of all.
 fn rank(task: &TaskStory) -> (u8, Reverse<u64>) {
     let is = |outcome: fn(&AttemptStory) -> bool| task.attempts.iter().any(outcome);
@@ -248,10 +264,13 @@ fn stretches_of(attempt: &AttemptStory, until: DateTime<Utc>) -> Vec<Stretch> {
     let mut stretches = match attempt.assigned() {
         Some(assigned) => {
             let work = if attempt.outcome == Outcome::Waiting { WAIT } else { WORK };
-            vec![
-                Stretch { from: attempt.created, to: assigned, mark: WAIT },
-                Stretch { from: assigned, to: end, mark: work },
-            ]
+            let taken = attempt.taken().unwrap_or(assigned);
+            let lost = (taken > assigned).then_some(Stretch { from: assigned, to: taken, mark: LOST });
+            let wait = Stretch { from: attempt.created, to: assigned, mark: WAIT };
+            [Some(wait), lost, Some(Stretch { from: taken, to: end, mark: work })]
+                .into_iter()
+                .flatten()
+                .collect()
         }
         None => {
             let mark = match attempt.outcome {

@@ -54,7 +54,7 @@ pub(super) fn lines(rows: &Rows, from: DateTime<Utc>, to: DateTime<Utc>, termina
         lines.push(format!("… and {} more tasks: `--limit 0` shows all", rows.left_out));
     }
     lines.push(String::new());
-    let legend = "* on the critical path   ░ waiting for an agent   █ work   ▒ either   ─ pause";
+    let legend = "* critical path  ░ waiting for an agent  █ work  ▒ either  ─ pause  × lost";
     lines.push(terminal.paint(legend, Colour::Dim));
     lines
 }
