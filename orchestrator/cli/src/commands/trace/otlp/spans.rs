@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use mesh_schemas::generate::catalogue;
 use mesh_schemas::{Attempt, Namespace, RunId, SpanId, Subject, TaskId, TaskVerb, Timer, TraceContext};
 use mesh_telemetry::names;
 
@@ -11,10 +12,6 @@ use super::span::{Attribute, Link, Span, SpanEvent, SpanKind, number, text};
 use crate::commands::runs::RunStatus;
 use crate::commands::trace::story::{AttemptStory, Fact, Outcome, Story, TaskStory};
 
-/// What follows the namespace in the subject of the work of an attempt, with names for what differs.
-const CREATED: &str = "task.created.{capability}.{lane}.{shard}.{run}.{task}.{attempt}";
-/// The same of an attempt that is a run of its own.
-const CALLED: &str = "workflow.called.{workflow}.-.{shard}.{run}.{task}.{attempt}";
 /// Most links of a span that programs take in if nothing else is said (OpenTelemetry: `LinkCountLimit`).
 const MOST_LINKS: usize = 128;
 
@@ -63,13 +60,9 @@ impl Writer<'_> {
 
     fn run(&mut self, root: &Root<'_>, parent: Option<String>) {
         let story = root.story;
-        let workflow = if story.target.workflow.is_some() { "{workflow}" } else { "-" };
-        let template = format!("workflow.started.{workflow}.-.{{shard}}.{{run}}");
-        let started = story.facts.iter().find(|fact| fact.time == story.started);
-        let mut span = self.span(root, root.id, parent, (story.started, root.until), ("process", &template));
-        span.kind = SpanKind::Consumer;
+        let name = format!("run {}", story.workflow());
+        let mut span = self.span(root, root.id, parent, (story.started, root.until), name);
         span.trace_state = story.trace.as_ref().and_then(|trace| trace.tracestate.clone());
-        span.attributes.extend(started.map(event_attributes).into_iter().flatten());
         span.attributes.extend(story.digest.as_ref().map(|digest| text(names::WORKFLOW_DIGEST, digest)));
         span.attributes.push(text("mesh.run.status", story.status.as_str()));
         let moments = story.pauses.iter().flat_map(|pause| {
@@ -91,11 +84,10 @@ impl Writer<'_> {
         let run = root.story.run;
         let id = SpanId::of_attempt(&run, &task.id, attempt.attempt);
         let end = attempt.ended.unwrap_or(root.until);
-        let template = if attempt.run.is_some() { CALLED } else { CREATED };
         let parent = Some(root.id.to_string());
-        let mut span =
-            self.span(root, id, parent, (attempt.created, end), (names::OPERATION_CREATE, template));
-        span.kind = SpanKind::Producer;
+        let subject = self.subject_of_work(root, task, attempt);
+        let operation = names::OPERATION_CREATE;
+        let mut span = self.messaging(root, id, parent, (attempt.created, end), (operation, &subject));
         let created = root.created.get(&(&task.id, attempt.attempt)).copied();
         span.attributes.extend(created.map(event_attributes).into_iter().flatten());
         span.attributes.extend(attempt_attributes(task, attempt));
@@ -109,9 +101,8 @@ impl Writer<'_> {
             let end = delivery.released.or(next).unwrap_or(end);
             let work = SpanId::of_work(&run, &task.id, attempt.attempt, delivery.delivery);
             let times = (delivery.assigned, end.max(delivery.assigned));
-            let operation = (names::OPERATION_PROCESS, template);
-            let mut span = self.span(root, work, Some(id.to_string()), times, operation);
-            span.kind = SpanKind::Consumer;
+            let operation = (names::OPERATION_PROCESS, subject.as_str());
+            let mut span = self.messaging(root, work, Some(id.to_string()), times, operation);
             span.attributes.extend(created.map(event_attributes).into_iter().flatten());
             span.attributes.extend(attempt_attributes(task, attempt));
             span.attributes.push(number(names::DELIVERY, delivery.delivery));
@@ -137,10 +128,11 @@ impl Writer<'_> {
 
     fn timer(&mut self, root: &Root<'_>, timer: &Timer, set: DateTime<Utc>, fired: DateTime<Utc>) {
         let id = SpanId::of_timer(&root.story.run, timer);
-        let template = "timer.set.-.-.{shard}.{run}.{timer}";
+        let subject = Subject::TimerSet { run: root.story.run, timer: timer.clone() }.render(self.namespace);
         let parent = Some(root.id.to_string());
-        let mut span = self.span(root, id, parent, (set, fired), (names::OPERATION_CREATE, template));
-        span.attributes.push(text("mesh.timer", timer));
+        let operation = (names::OPERATION_CREATE, subject.as_str());
+        let mut span = self.messaging(root, id, parent, (set, fired), operation);
+        span.attributes.push(text(names::TIMER, timer));
         self.spans.push(span);
     }
 
@@ -149,9 +141,6 @@ impl Writer<'_> {
         let is_end =
             |fact: &&Fact| Some(fact.time) == story.ended && matches!(fact.subject, Subject::Workflow { .. });
         let Some(end) = story.facts.iter().rev().find(is_end) else { return };
-        let verb = story.status.as_str();
-        let workflow = if story.target.workflow.is_some() { "{workflow}" } else { "-" };
-        let template = format!("workflow.{verb}.{workflow}.-.{{shard}}.{{run}}");
         let caused = end
             .cause
             .as_deref()
@@ -159,13 +148,54 @@ impl Writer<'_> {
             .map_or(end.time, |cause| cause.time);
         let (id, parent) = (SpanId::of_end(&story.run), Some(root.id.to_string()));
         let times = (caused.min(end.time), end.time);
-        let mut span = self.span(root, id, parent, times, (names::OPERATION_CREATE, &template));
-        span.kind = SpanKind::Producer;
-        span.attributes.extend(event_attributes(end));
+        let outcome = story.status.as_str();
+        let name = format!("run {} {outcome}", story.workflow());
+        let mut span = self.span(root, id, parent, times, name);
+        span.attributes.push(text(names::OUTCOME, outcome));
         if let (RunStatus::Failed, Some(error)) = (story.status, &story.error) {
             span.fail(end.time, &error.code, &error.message);
         }
         self.spans.push(span);
+    }
+
+    /// A span of an operation on a message, which is to have this subject.
+    fn messaging(
+        &self,
+        root: &Root<'_>,
+        span_id: SpanId,
+        parent: Option<String>,
+        times: (DateTime<Utc>, DateTime<Utc>),
+        (operation, subject): (&str, &str),
+    ) -> Span {
+        let template = catalogue::template(subject);
+        let mut span = self.span(root, span_id, parent, times, format!("{operation} {template}"));
+        span.kind =
+            if operation == names::OPERATION_CREATE { SpanKind::Producer } else { SpanKind::Consumer };
+        span.attributes.extend([
+            text(names::MESSAGING_SYSTEM, names::SYSTEM_NATS),
+            text(names::MESSAGING_OPERATION_NAME, operation),
+            text(names::MESSAGING_OPERATION_TYPE, operation),
+            text(names::MESSAGING_DESTINATION_TEMPLATE, template),
+        ]);
+        span
+    }
+
+    /// The subject of the message that asked for an attempt.
+    fn subject_of_work(&self, root: &Root<'_>, task: &TaskStory, attempt: &AttemptStory) -> String {
+        let created = root.created.get(&(&task.id, attempt.attempt));
+        created.map_or_else(
+            || {
+                let name = |name: Option<String>| name.unwrap_or_else(|| "-".to_owned());
+                let capability = name(attempt.capability.as_ref().map(ToString::to_string));
+                let kind = if attempt.run.is_some() { "workflow.called" } else { "task.created" };
+                format!(
+                    "{}.{kind}.{capability}.{}",
+                    self.namespace,
+                    name(attempt.lane.as_ref().map(ToString::to_string))
+                )
+            },
+            |created| created.id.clone(),
+        )
     }
 
     /// A span with what all spans of a run tell.
@@ -175,15 +205,10 @@ impl Writer<'_> {
         span_id: SpanId,
         parent_span_id: Option<String>,
         (start, end): (DateTime<Utc>, DateTime<Utc>),
-        (operation, template): (&str, &str),
+        name: String,
     ) -> Span {
         let story = root.story;
-        let template = format!("{}.{template}", self.namespace);
         let mut attributes = vec![
-            text(names::MESSAGING_SYSTEM, names::SYSTEM_NATS),
-            text(names::MESSAGING_OPERATION_NAME, operation),
-            text(names::MESSAGING_OPERATION_TYPE, operation),
-            text(names::MESSAGING_DESTINATION_TEMPLATE, &template),
             text(names::MESSAGING_CONVERSATION_ID, &story.correlation_id),
             text(names::RUN_ID, story.run),
             number(names::SHARD, story.run.shard().into()),
@@ -195,7 +220,7 @@ impl Writer<'_> {
             span_id,
             parent_span_id,
             trace_state: None,
-            name: format!("{operation} {template}"),
+            name,
             kind: SpanKind::Internal,
             start_time_unix_nano: start,
             end_time_unix_nano: end.max(start),

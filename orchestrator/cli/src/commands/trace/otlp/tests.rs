@@ -23,7 +23,7 @@ fn a_run_is_one_trace_with_the_ids_that_everyone_can_work_out() {
     assert!(spans.iter().all(|span| span["traceId"] == run.trace_id()), "{spans:#?}");
     let root = &spans[0];
     assert_eq!(root["spanId"], SpanId::of_run(&run).to_string());
-    assert_eq!(root["name"], "process mesh.workflow.started.{workflow}.-.{shard}.{run}");
+    assert_eq!(root["name"], "run order");
     assert_eq!(root["startTimeUnixNano"], "1767225600000000000");
     assert_eq!(root["endTimeUnixNano"], "1767225601420000000");
     assert_eq!(root.get("parentSpanId"), None);

@@ -194,6 +194,11 @@ pub(crate) struct SignalStory {
 }
 
 impl Story {
+    /// Name of the workflow; `-` for a directly requested task.
+    pub(crate) fn workflow(&self) -> &str {
+        self.target.workflow.as_ref().map_or("-", WorkflowName::as_str)
+    }
+
     /// The end of the time that is told of.
     pub(crate) fn until(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         self.ended.unwrap_or_else(|| now.max(self.last_event))
