@@ -1,14 +1,18 @@
 //! What is counted as it happens: each fact when it is stored, or followed for the first time.
 
 use mesh_bus::Stored;
-use mesh_core::{Event, Fact, Header, Run};
+use mesh_core::{Event, Fact, Header};
 use mesh_schemas::payload::Reason;
-use mesh_schemas::{Attempt, Namespace, Subject, TaskKey, WorkflowName, WorkflowVerb};
+use mesh_schemas::{
+    Attempt, Decoded, Envelope, Namespace, StoredMessage, Subject, TaskKey, WorkflowName, WorkflowVerb,
+};
 use mesh_telemetry::metrics::table::{
     CACHE_LOOKUPS, DEAD_LETTERS, NATS_RECONNECTS, PUBLISH_CONFLICTS, REDELIVERED, REQUESTS_REJECTED,
     RUN_DURATION, RUNS_ENDED, RUNS_STARTED, TASKS_CREATED, TASKS_ENDED, TASKS_RETRIED,
 };
 use mesh_telemetry::metrics::{Seen, elapsed, is_collected};
+
+use crate::encode::source;
 
 /// How a run may end.
 const OUTCOMES: [&str; 3] = ["completed", "failed", "cancelled"];
@@ -67,21 +71,25 @@ pub(crate) fn ended(
     RUN_DURATION.record(elapsed((time - header.started_at).num_milliseconds()), [workflow, outcome]);
 }
 
-/// An event came by for the first time that was folded when its run was read from the log, before or just now.
-pub(crate) fn followed(namespace: &Namespace, run: &Run, event: &Event) {
+/// The outcome of an attempt came by for the first time.
+pub(crate) fn outcome(namespace: &Namespace, stored: &StoredMessage, event: &Event) {
     if !is_collected() {
         return;
     }
     let (key, outcome) = match &event.fact {
-        Fact::Ended => return ended(namespace, &run.header, &event.id, event.time),
         Fact::Completed(key, _) | Fact::Lost(key, _) => (key, "completed"),
+        Fact::Failed(key, _) if is_ours(namespace, stored) => (key, "given_up"),
         Fact::Failed(key, _) => (key, "failed"),
         _ => return,
     };
-    // One that comes behind another of its attempt counts for nothing.
-    if run.has_used(key) {
-        TASKS_ENDED.add(1, [key.capability.as_str(), outcome]);
-    }
+    TASKS_ENDED.add(1, [key.capability.as_str(), outcome]);
+}
+
+/// Whether an orchestrator wrote a message.
+fn is_ours(namespace: &Namespace, stored: &StoredMessage) -> bool {
+    let decoded = Envelope::decode(&stored.message.headers, &stored.message.payload);
+    let envelope = decoded.as_ref().ok().and_then(Decoded::envelope);
+    envelope.is_some_and(|envelope| envelope.source == source(namespace))
 }
 
 /// Work for agents was stored.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 use mesh_core::{Action, Decision, Event, Fact, Run};
 use mesh_schemas::{Attempt, TaskId, TaskKey, WorkflowName};
-use mesh_telemetry::metrics::table::{TASK_DURATION, TASKS_ENDED};
+use mesh_telemetry::metrics::table::TASK_DURATION;
 use mesh_telemetry::metrics::{elapsed, is_collected};
 
 /// How the open runs of each shard that is followed here are.
@@ -49,7 +49,6 @@ struct OneOut {
     attempt: Attempt,
     /// When it was decided on; not known of a run that was read from the log.
     since: Option<DateTime<Utc>>,
-    is_given_up: bool,
 }
 
 impl Out {
@@ -59,9 +58,7 @@ impl Out {
             return Self::default();
         }
         let active = run.tasks().into_iter().filter(|task| task.status == "active" && task.agent.is_some());
-        let out = active.filter_map(|task| {
-            Some((task.id, OneOut { attempt: task.attempt?, since: None, is_given_up: false }))
-        });
+        let out = active.filter_map(|task| Some((task.id, OneOut { attempt: task.attempt?, since: None })));
         Self(out.collect())
     }
 
@@ -71,32 +68,19 @@ impl Out {
             return;
         }
         for decision in decisions {
-            match &decision.action {
-                Action::Create(key, _) => {
-                    let one = OneOut { attempt: key.attempt, since: Some(decision.at), is_given_up: false };
-                    self.0.insert(key.task.clone(), one);
-                }
-                Action::GiveUp(key, _) => {
-                    if let Some(one) = self.0.get_mut(&key.task).filter(|one| one.attempt == key.attempt) {
-                        one.is_given_up = true;
-                    }
-                }
-                _ => {}
+            if let Action::Create(key, _) = &decision.action {
+                let one = OneOut { attempt: key.attempt, since: Some(decision.at) };
+                self.0.insert(key.task.clone(), one);
             }
         }
     }
 
-    /// Counts an outcome that is the first of its attempt.
+    /// Notes an outcome.
     pub(crate) fn take(&mut self, event: &Event) {
-        let (key, outcome) = match &event.fact {
-            Fact::Completed(key, _) | Fact::Lost(key, _) => (key, "completed"),
-            Fact::Failed(key, _) => (key, "failed"),
-            _ => return,
+        let (Fact::Completed(key, _) | Fact::Lost(key, _) | Fact::Failed(key, _)) = &event.fact else {
+            return;
         };
-        let Some(one) = self.remove(key) else { return };
-        let outcome = if one.is_given_up && outcome == "failed" { "given_up" } else { outcome };
-        TASKS_ENDED.add(1, [key.capability.as_str(), outcome]);
-        if let Some(since) = one.since {
+        if let Some(OneOut { since: Some(since), .. }) = self.remove(key) {
             let took = elapsed((event.time - since).num_milliseconds());
             TASK_DURATION.record(took, [key.capability.as_str()]);
         }

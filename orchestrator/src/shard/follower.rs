@@ -226,6 +226,9 @@ impl Follower {
         }
         match read {
             Ok(event) => {
+                if lease.delivered == 1 {
+                    observe::outcome(self.shared.bus.namespace(), &stored, &event);
+                }
                 if event.gives_up_as_lost().is_some() {
                     // Who had the result before it was lost, and others who did not find it, must go on alike: as the
                     // log has it.
@@ -330,8 +333,8 @@ impl Follower {
     /// What follows from the event is stored, but nobody may have looked yet at what is wrong with it.
     fn covered(&mut self, event: Event, first_delivery: bool) -> Verdict {
         let Some(cached) = self.cache.get(&event.run) else { return Verdict::Later };
-        if first_delivery {
-            observe::followed(self.shared.bus.namespace(), &cached.run, &event);
+        if event.fact == Fact::Ended && first_delivery {
+            observe::ended(self.shared.bus.namespace(), &cached.run.header, &event.id, event.time);
         }
         if event.is_signal() && event.sequence < cached.begin {
             return Verdict::Resend;

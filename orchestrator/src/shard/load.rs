@@ -144,8 +144,8 @@ impl Loader {
         let letter = letter.or_else(|| no_room(too_large));
         (self.shared.folded)(&run, end);
         let pace = Pace::new(self.shared.checkpoint_after, grown, places);
-        if lease.delivered == 1 {
-            observe::followed(bus.namespace(), &run, event);
+        if event.fact == Fact::Ended && lease.delivered == 1 {
+            observe::ended(bus.namespace(), &run.header, &event.id, event.time);
         }
         let out = Out::of(&run);
         let cached = Cached { run, begin, upto: end, covered: end, pace, ended, bytes, out };

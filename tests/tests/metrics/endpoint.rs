@@ -84,6 +84,22 @@ async fn what_happens_is_counted_by_those_who_do_it() -> Result<()> {
     ] {
         has(agent, line).await?;
     }
+    world.apply("mesh: v1\nname: dropped\ntasks: {one: {agent: nobody}}\n").await?;
+    let request = world.request("dropped", "1", object!({}))?;
+    mesh_bus::submit(&*world.bus, &request).await?;
+    has(orchestrator, "mesh_tasks_created_total{capability=\"nobody\"} 1").await?;
+    let run = mesh_bus::run_of(&*world.bus, &request).await?.to_string();
+    let mut cancel = tokio::process::Command::new(mesh_tests::mesh_binary()?);
+    cancel.args(["runs", "cancel", &run]);
+    cancel.env("MESH_NATS_URL", &world.url).env("MESH_NAMESPACE", world.namespace.as_str());
+    anyhow::ensure!(cancel.output().await?.status.success(), "the run is cancelled");
+    for line in [
+        "mesh_tasks_ended_total{capability=\"nobody\",outcome=\"given_up\"} 1",
+        "mesh_tasks_ended_total{capability=\"nobody\",outcome=\"failed\"} 0",
+        "mesh_runs_ended_total{outcome=\"cancelled\",workflow=\"dropped\"} 1",
+    ] {
+        has(orchestrator, line).await?;
+    }
     let mut other = Told::start(&world, &["agent", "exec", "--capability", "unknown", "--", "cat"])?;
     other.says("agent ready").await?;
     for line in [

@@ -41,8 +41,7 @@ metrics! {
     TASKS_RETRIED: Counter<1> = "mesh.tasks.retried" "{task}" ["capability"] Orchestrators
         "Attempts among those given out that were not the first of their task.";
     TASKS_ENDED: Counter<2> = "mesh.tasks.ended" "{task}" ["capability", "outcome"] Orchestrators
-        "Attempts that ended; `outcome` is `completed`, `failed`, or `given_up` if the orchestrator ended it, as for a timeout, and has \
-         had the run in memory since.";
+        "Attempts that ended; `outcome` is `completed`, `failed`, or `given_up` if an orchestrator ended it, as for a timeout.";
     TASK_DURATION: Histogram<1> = "mesh.task.duration" "s" ["capability"] Orchestrators
         "Time from the decision on an attempt to its outcome, both by the server's clock; of runs that stayed in memory.";
     QUEUE_DEPTH: Gauge<2> = "mesh.queue.depth" "{task}" ["capability", "lane"] FirstOrchestrator
