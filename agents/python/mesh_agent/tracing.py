@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import importlib
 import json
 import logging
 import os
@@ -18,11 +19,11 @@ from .envelope import Trace
 from .errors import TaskFailure
 from .names import TaskKey
 
-try:
-    from opentelemetry import propagate as _propagate
-    from opentelemetry import trace as _trace
-except ImportError:
-    _trace = None  # type: ignore[assignment]
+_trace: Any = None
+_propagate: Any = None
+with contextlib.suppress(ImportError):
+    _propagate = importlib.import_module("opentelemetry.propagate")
+    _trace = importlib.import_module("opentelemetry.trace")
 
 
 class _Task(Protocol):
