@@ -200,6 +200,7 @@ class Execution:
         data: dict[str, Any] = {"output": value, "agent": self._site.identity.agent}
         data.update({} if output.quality is None else {"quality": output.quality})
         data.update({} if output.usage is None else {"usage": parts.redactor.value(output.usage)})
+        tracing.used(parts, self._site.identity.agent, output.usage)
         try:
             await self._store(parts, "completed", data)
         except TooLarge as error:

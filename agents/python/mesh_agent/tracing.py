@@ -101,6 +101,19 @@ def failed(failure: TaskFailure, message: str) -> None:
     span.add_event("exception", {"exception.type": failure.code, "exception.message": message})
 
 
+def used(task: _Task, agent: str, usage: Any) -> None:
+    """Notes on the span of the processing what the agent used: those that use tokens are AI agents."""
+    if _trace is None or not isinstance(usage, dict):
+        return
+    tokens = {name: usage.get(name) for name in ("input_tokens", "output_tokens")}
+    told: dict[str, Any] = {}
+    told.update({f"gen_ai.usage.{name}": count for name, count in tokens.items() if isinstance(count, int)})
+    if told:
+        about = {"operation.name": "invoke_agent", "agent.id": agent, "conversation.id": task.correlation}
+        told.update({f"gen_ai.{name}": value for name, value in about.items()})
+        _trace.get_current_span().set_attributes(told)
+
+
 def _described(task: _Task) -> dict[str, Any]:
     key = task.key
     about: dict[str, Any] = {

@@ -89,6 +89,8 @@ class TestSpan(unittest.TestCase):
         self.assertEqual((span["kind"], span["error"]), ("CONSUMER", "too_risky"))
         self.assertEqual(span["attributes"]["mesh.attempt"], 2)
         self.assertEqual(span["attributes"]["messaging.system"], "nats")
+        self.assertEqual(span["attributes"]["gen_ai.usage.input_tokens"], 12)
+        self.assertEqual(span["attributes"]["gen_ai.operation.name"], "invoke_agent")
         self.assertEqual(span["events"], ["exception"])
 
 
@@ -107,6 +109,7 @@ def emit() -> None:
     trace.set_tracer_provider(provider)
     task = Task()
     with tracing.processing(task, "risk-1", 1):
+        tracing.used(task, "risk-1", {"input_tokens": 12, "output_tokens": 3})
         tracing.failed(Fatal("too_risky", "no"), "no")
     (span,) = spans.get_finished_spans()
     assert span.parent is not None and task.hop is not None and span.attributes is not None

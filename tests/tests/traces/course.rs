@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use mesh_schemas::TraceContext;
-use mesh_tests::Span;
+use mesh_tests::{Span, beside_tests};
 use serde_json::{Value, json};
 
 use crate::place::Place;
@@ -71,6 +71,31 @@ async fn the_trace_of_a_run_that_hangs_shows_up_to_where_it_got() -> Result<()> 
     let spans = place.collector.until("the receipt", |spans| has(spans, "receive task.created")).await?;
     ensure!(!has(&spans, "process task.created"), "it is under way");
     ensure!(named(&spans, "receive task.created").context("it")?.text("mesh.agent.id").starts_with("echo-"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_agents_that_use_a_model_are_told_of_as_such() -> Result<()> {
+    let mut place = Place::new(&[]).await?;
+    place
+        .world
+        .apply("{mesh: v1, name: chat, tasks: {a: {agent: echo}, b: {agent: talk, needs: [a]}}}")
+        .await?;
+    place.agent("echo", ECHO)?;
+    place.start(&beside_tests("talking-agent")?, &[])?;
+    place.run("chat", "null").await?;
+    let both = |spans: &[Span]| spans.iter().filter(|span| span.short_name() == "process task.created").count() == 2;
+    let spans = place.collector.until("both tasks", both).await?;
+    let of = |task: &str| {
+        let is_work = |span: &&Span| span.short_name() == "process task.created" && span.text("mesh.task.id") == task;
+        spans.iter().find(is_work).with_context(|| format!("the work of {task}"))
+    };
+    let (plain, talking) = (of("a")?, of("b")?);
+    ensure!(!plain.attributes.keys().any(|name| name.starts_with("gen_ai.")), "{plain:?}");
+    ensure!(talking.text("gen_ai.operation.name") == "invoke_agent", "{talking:?}");
+    ensure!(talking.text("gen_ai.agent.name") == "talking-agent" && talking.text("gen_ai.workflow.name") == "chat");
+    ensure!(talking.attributes["gen_ai.usage.input_tokens"] == json!(12));
+    ensure!(talking.attributes["gen_ai.usage.output_tokens"] == json!(3));
     Ok(())
 }
 

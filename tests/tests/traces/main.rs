@@ -2,6 +2,7 @@
 
 mod course;
 mod kept;
+mod lines;
 mod place;
 mod samples;
 mod tree;
