@@ -9,7 +9,7 @@ use mesh_bus::topology::agent_consumer;
 use mesh_schemas::payload::TaskError;
 use mesh_schemas::{Message, SpanId, TaskVerb, TraceContext};
 use mesh_telemetry::span::{self, number};
-use mesh_telemetry::{Moment, names, propagation};
+use mesh_telemetry::{Moment, is_sampled, names, propagation};
 use tracing::Span;
 
 use crate::context::Inner;
@@ -29,7 +29,7 @@ impl Trace {
         let (stored, key) = (&delivery.stored, &context.key);
         let consumer = agent_consumer(context.bus.namespace(), &key.capability, &key.lane).name;
         let hop = TraceContext::from_headers(&stored.message.headers).or_else(|| context.trace.clone());
-        if let Some(hop) = &hop {
+        if let Some(hop) = hop.as_ref().filter(|hop| is_sampled(Some(hop))) {
             let waited = (Utc::now() - stored.time).as_seconds_f64().max(0.0);
             of_task(Moment::messaging(names::OPERATION_RECEIVE, &stored.message.subject), context)
                 .with(names::MESSAGING_OPERATION_NAME, "fetch")
@@ -90,7 +90,8 @@ impl Trace {
 
     /// Tells that the delivery was acknowledged, which was begun at this time.
     pub(crate) fn settled(&self, delivery: &Delivery, since: SystemTime) {
-        let Some(own) = self.span.get().and_then(propagation::current) else { return };
+        let own = self.span.get().and_then(propagation::current);
+        let Some(own) = own.filter(|own| is_sampled(Some(own))) else { return };
         Moment::messaging(names::OPERATION_SETTLE, &delivery.stored.message.subject)
             .with(names::MESSAGING_OPERATION_NAME, "ack")
             .with(names::MESSAGING_MESSAGE_ID, delivery.stored.message.subject.clone())
@@ -119,6 +120,9 @@ impl Sending {
 
     /// Tells that it is stored.
     pub(crate) fn end(self, context: &Inner, verb: TaskVerb, message: &Message) {
+        if !is_sampled(Some(&self.below)) {
+            return;
+        }
         let type_ = format!("task.{verb}");
         of_task(Moment::messaging(names::OPERATION_SEND, &message.subject), context)
             .with(names::MESSAGING_OPERATION_NAME, "publish")

@@ -122,7 +122,9 @@ pub(crate) fn decided(
     since: SystemTime,
     processing: Option<&TraceContext>,
 ) {
-    let Some(run) = header.trace.as_ref().filter(|_| mesh_telemetry::is_exporting()) else { return };
+    let Some(run) = header.trace.as_ref().filter(|run| is_sampled(Some(run)) || is_error(decision)) else {
+        return;
+    };
     let moment = || message(header, stored).since(since);
     let attempt =
         |key: &TaskKey| propagation::within(run, SpanId::of_attempt(&header.run, &key.task, key.attempt));
@@ -152,6 +154,12 @@ pub(crate) fn decided(
         // What other runs are told is part of their traces: it carries that of the processing.
         Action::Route(..) | Action::CancelChild(..) | Action::Report(..) => {}
     }
+}
+
+/// Whether what is decided is exported even if nothing else of the run is.
+fn is_error(decision: &Decision) -> bool {
+    mesh_telemetry::is_exporting()
+        && matches!(decision.action, Action::GiveUp(..) | Action::End(End::Failed(_)))
 }
 
 fn ended(header: &Header, decision: &Decision, end: &End, run: &TraceContext) {

@@ -84,16 +84,21 @@ async fn only_agents_that_use_a_model_are_told_of_as_such() -> Result<()> {
     place.agent("echo", ECHO)?;
     place.start(&beside_tests("talking-agent")?, &[])?;
     place.run("chat", "null").await?;
-    let both = |spans: &[Span]| spans.iter().filter(|span| span.short_name() == "process task.created").count() == 2;
+    let both =
+        |spans: &[Span]| spans.iter().filter(|span| span.short_name() == "process task.created").count() == 2;
     let spans = place.collector.until("both tasks", both).await?;
     let of = |task: &str| {
-        let is_work = |span: &&Span| span.short_name() == "process task.created" && span.text("mesh.task.id") == task;
+        let is_work =
+            |span: &&Span| span.short_name() == "process task.created" && span.text("mesh.task.id") == task;
         spans.iter().find(is_work).with_context(|| format!("the work of {task}"))
     };
     let (plain, talking) = (of("a")?, of("b")?);
     ensure!(!plain.attributes.keys().any(|name| name.starts_with("gen_ai.")), "{plain:?}");
     ensure!(talking.text("gen_ai.operation.name") == "invoke_agent", "{talking:?}");
-    ensure!(talking.text("gen_ai.agent.name") == "talking-agent" && talking.text("gen_ai.workflow.name") == "chat");
+    ensure!(
+        talking.text("gen_ai.agent.name") == "talking-agent"
+            && talking.text("gen_ai.workflow.name") == "chat"
+    );
     ensure!(talking.attributes["gen_ai.usage.input_tokens"] == json!(12));
     ensure!(talking.attributes["gen_ai.usage.output_tokens"] == json!(3));
     Ok(())
