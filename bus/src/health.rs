@@ -178,6 +178,8 @@ pub struct Backlog {
     pub pending: u64,
     /// Messages that are delivered and not acknowledged.
     pub in_hand: u64,
+    /// Requests for messages that wait for one.
+    pub asking: u64,
     /// When the oldest of those was stored that it has not delivered yet; only told of work for agents.
     pub oldest: Option<DateTime<Utc>>,
 }

@@ -32,6 +32,7 @@ impl MemoryBus {
                             role,
                             pending: look.fresh as u64,
                             in_hand: look.pending as u64,
+                            asking: look.waiting as u64,
                             oldest: oldest.map(|stored| stored.time),
                         })
                     })

@@ -26,7 +26,8 @@ impl NatsBus {
                 _ => None,
             };
             let (pending, in_hand) = (info.num_pending, info.num_ack_pending as u64);
-            backlogs.push(Backlog { role, pending, in_hand, oldest });
+            let asking = info.num_waiting as u64;
+            backlogs.push(Backlog { role, pending, in_hand, asking, oldest });
         }
         backlogs.sort_by(|a, b| a.role.cmp(&b.role));
         Ok(backlogs)

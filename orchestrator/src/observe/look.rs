@@ -12,7 +12,7 @@ use mesh_schemas::payload::AgentRegistered;
 use mesh_telemetry::metrics::is_collected;
 use mesh_telemetry::metrics::table::{
     CACHED_RUNS, CAPABILITY_AGENTS, CAPABILITY_CAPACITY, NATS_RECONNECTS, NATS_UP, PROBLEMS, QUEUE_AGE,
-    QUEUE_DEPTH, QUEUE_IN_HAND, RUN_OLDEST, RUNS, SHARD_BACKLOG, SHARD_OWNED,
+    QUEUE_ASKING, QUEUE_DEPTH, QUEUE_IN_HAND, RUN_OLDEST, RUNS, SHARD_BACKLOG, SHARD_OWNED,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -117,7 +117,7 @@ async fn queues(shared: &Shared, mine: &watch::Receiver<BTreeSet<u32>>) -> Resul
     if mine.contains(&0) {
         return work(shared).await;
     }
-    for gauge in [&QUEUE_DEPTH, &QUEUE_IN_HAND, &QUEUE_AGE] {
+    for gauge in [&QUEUE_DEPTH, &QUEUE_IN_HAND, &QUEUE_ASKING, &QUEUE_AGE] {
         gauge.forget();
     }
     CAPABILITY_AGENTS.forget();
@@ -161,14 +161,15 @@ async fn work(shared: &Shared) -> Result<(), BusError> {
     let mut serving: BTreeMap<String, (u64, f64)> = BTreeMap::new();
     let mut queues = Vec::new();
     let now = shared.bus.now();
-    for Backlog { role, pending, in_hand, oldest } in backlogs {
+    for Backlog { role, pending, in_hand, asking, oldest } in backlogs {
         let Role::Agents(capability, lane) = role else { continue };
         let lane = match lane {
             Lane::To(_) => TO_AGENT.to_owned(),
             lane => lane.to_string(),
         };
         serving.entry(capability.to_string()).or_default();
-        queues.push((capability, lane, pending, in_hand, oldest.map_or(0.0, |oldest| age(now, oldest))));
+        let oldest = oldest.map_or(0.0, |oldest| age(now, oldest));
+        queues.push((capability, lane, [pending as f64, in_hand as f64, asking as f64, oldest]));
     }
     for agent in agents {
         // Each capability has as much room as the others.
@@ -180,9 +181,10 @@ async fn work(shared: &Shared) -> Result<(), BusError> {
         }
     }
     let labels = queues.iter().map(|(capability, lane, ..)| [capability.as_str(), lane.as_str()]);
-    QUEUE_DEPTH.replace(labels.clone().zip(queues.iter().map(|queue| queue.2 as f64)));
-    QUEUE_IN_HAND.replace(labels.clone().zip(queues.iter().map(|queue| queue.3 as f64)));
-    QUEUE_AGE.replace_by_most(labels.zip(queues.iter().map(|queue| queue.4)));
+    for (place, gauge) in [&QUEUE_DEPTH, &QUEUE_IN_HAND, &QUEUE_ASKING].into_iter().enumerate() {
+        gauge.replace(labels.clone().zip(queues.iter().map(|(_, _, figures)| figures[place])));
+    }
+    QUEUE_AGE.replace_by_most(labels.zip(queues.iter().map(|(_, _, [.., oldest])| *oldest)));
     CAPABILITY_AGENTS
         .replace(serving.iter().map(|(capability, (agents, _))| ([capability.as_str()], *agents as f64)));
     CAPABILITY_CAPACITY

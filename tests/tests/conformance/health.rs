@@ -122,13 +122,13 @@ async fn what_is_before_consumers_is_told_with_the_age_of_work(server: &impl Ser
     let bus = server.set_up().await?;
     assert_eq!(bus.backlogs(Stream::Tasks).await?, []);
     bus.ensure_consumer(&agents()).await?;
-    let empty = Backlog { role: risk(), pending: 0, in_hand: 0, oldest: None };
+    let empty = Backlog { role: risk(), pending: 0, in_hand: 0, asking: 0, oldest: None };
     assert_eq!(bus.backlogs(Stream::Tasks).await?, [empty]);
     let first = stored(&*bus, Stream::Tasks, task(1)).await?;
     let second = stored(&*bus, Stream::Tasks, task(2)).await?;
     // Nobody waits for this one.
     bus.publish(task_of("other", 3)).await?;
-    let waiting = |pending, in_hand, oldest| Backlog { role: risk(), pending, in_hand, oldest };
+    let waiting = |pending, in_hand, oldest| Backlog { role: risk(), pending, in_hand, asking: 0, oldest };
     assert_eq!(bus.backlogs(Stream::Tasks).await?, [waiting(2, 0, Some(first.time))]);
     let mut agent = bus.consume(&agents(), Flow::OnRequest).await?;
     agent.request(1);
@@ -138,7 +138,8 @@ async fn what_is_before_consumers_is_told_with_the_age_of_work(server: &impl Ser
     next(&mut agent).await?;
     assert_eq!(bus.backlogs(Stream::Tasks).await?, [waiting(0, 2, None)]);
     bus.publish(event(run_in(1), 1)).await?;
-    let shard = |shard, pending| Backlog { role: Role::Shard(shard), pending, in_hand: 0, oldest: None };
+    let shard =
+        |shard, pending| Backlog { role: Role::Shard(shard), pending, in_hand: 0, asking: 0, oldest: None };
     assert_eq!(bus.backlogs(Stream::Events).await?, [shard(0, 0), shard(1, 1)]);
     assert_eq!(bus.backlogs(Stream::Dead).await?, []);
     Ok(())

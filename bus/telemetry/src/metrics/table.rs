@@ -48,6 +48,8 @@ metrics! {
         "Tasks that no agent has taken yet.";
     QUEUE_IN_HAND: Gauge<2> = "mesh.queue.in_hand" "{task}" ["capability", "lane"] FirstOrchestrator
         "Tasks that an agent has taken and not settled.";
+    QUEUE_ASKING: Gauge<2> = "mesh.queue.asking" "{request}" ["capability", "lane"] FirstOrchestrator
+        "Requests of agents for a task that wait for one: of agents that are in no registry, too.";
     QUEUE_AGE: Gauge<2> = "mesh.queue.oldest.age" "s" ["capability", "lane"] FirstOrchestrator
         "Age of the oldest task that no agent has taken yet.";
     CAPABILITY_AGENTS: Gauge<1> = "mesh.capability.agents" "{agent}" ["capability"] FirstOrchestrator
