@@ -1,5 +1,6 @@
 //! What is counted as it happens: each fact when it is stored, or followed for the first time.
 
+use chrono::TimeDelta;
 use mesh_bus::Stored;
 use mesh_core::{Event, Fact, Header};
 use mesh_schemas::payload::Reason;
@@ -7,12 +8,17 @@ use mesh_schemas::{
     Attempt, Decoded, Envelope, Namespace, StoredMessage, Subject, TaskKey, WorkflowName, WorkflowVerb,
 };
 use mesh_telemetry::metrics::table::{
-    CACHE_LOOKUPS, DEAD_LETTERS, NATS_RECONNECTS, PUBLISH_CONFLICTS, REDELIVERED, REQUESTS_REJECTED,
-    RUN_DURATION, RUNS_ENDED, RUNS_STARTED, TASKS_CREATED, TASKS_ENDED, TASKS_RETRIED,
+    CACHE_LOOKUPS, DEAD_LETTERS, EVENT_LAG, NATS_RECONNECTS, PUBLISH_CONFLICTS, REDELIVERED,
+    REQUESTS_REJECTED, RUN_DURATION, RUNS_ENDED, RUNS_STARTED, TASKS_CREATED, TASKS_ENDED, TASKS_RETRIED,
 };
 use mesh_telemetry::metrics::{Seen, elapsed, is_collected};
 
 use crate::encode::source;
+
+/// All that follows from an event is stored, so long after the event was.
+pub(crate) fn settled(lag: TimeDelta) {
+    EVENT_LAG.record(elapsed(lag.num_milliseconds()), []);
+}
 
 /// How a run may end.
 const OUTCOMES: [&str; 3] = ["completed", "failed", "cancelled"];

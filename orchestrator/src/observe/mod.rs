@@ -5,7 +5,7 @@ mod figures;
 mod look;
 mod outlook;
 
-pub(crate) use count::{began, conflict, created, ended, letter, outcome, rejected};
+pub(crate) use count::{began, conflict, created, ended, letter, outcome, rejected, settled};
 pub(crate) use figures::{Figures, Open, Out};
 pub(crate) use look::{FIGURES, run};
 pub use outlook::Outlook;

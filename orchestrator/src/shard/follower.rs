@@ -1,6 +1,7 @@
 //! What happens with one event of a shard.
 
 mod hand;
+mod leave;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -10,18 +11,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use futures::future::BoxFuture;
-use mesh_bus::topology::{SHARD_ACK_WAIT, SHARD_MAX_ACK_PENDING};
+use mesh_bus::topology::SHARD_ACK_WAIT;
 use mesh_bus::{ConsumerSpec, DeadEnd, Delivery};
 use mesh_core::{Content, Event, Fact, Plan, Started, Unreadable};
-use mesh_schemas::{DataRef, ObjectOwner, RunId, StoredMessage, Subject, TraceContext};
-use mesh_telemetry::metrics::elapsed;
-use mesh_telemetry::metrics::table::{CACHE_LOOKUPS, EVENT_LAG, REDELIVERED};
-use mesh_telemetry::{names, span};
+use mesh_schemas::{DataRef, ObjectOwner, RunId, StoredMessage, Subject};
+use mesh_telemetry::metrics::table::{CACHE_LOOKUPS, REDELIVERED};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
-use tracing::{Instrument, warn};
+use tracing::Instrument;
 
 use hand::{Hand, Held, Weight};
 use waiting::{Loaded, Loading};
@@ -41,12 +39,6 @@ use crate::trace::{self, Origins};
 /// have been archived. One that comes sooner and is late all the same is archived when the run is forgotten.
 const MAY_BE_ARCHIVED: Duration = Duration::from_secs(2);
 
-/// How long an event that this mesh is too old for is left to others. Who updates later than that has it among the
-/// dead letters.
-const LEFT_FOR: TimeDelta = TimeDelta::days(1);
-/// Most events of a shard that are left to others at once: half of what may be in hand, so that runs which are
-/// understood go on.
-const MOST_LEFT: usize = SHARD_MAX_ACK_PENDING as usize / 2;
 /// How long the other runs of a shard wait for data that an event refers to: less than others wait for the owner of the shard.
 const FETCH_FOR: Duration = Duration::from_millis(1_500);
 
@@ -167,32 +159,6 @@ impl Follower {
                 Vec::new()
             }
             Settled::Loaded(loaded) => self.loaded(*loaded),
-        }
-    }
-
-    /// What becomes of an event that this orchestrator may not understand.
-    fn left_or(&mut self, stored: &StoredMessage, verdict: Verdict) -> Verdict {
-        match verdict {
-            Verdict::Beyond(why) => self.leave(stored, why),
-            verdict => {
-                self.left.remove(&stored.sequence);
-                verdict
-            }
-        }
-    }
-
-    /// What becomes of an event that this orchestrator does not understand: it is left to newer ones, but not for ever,
-    /// and not so many that they would be all that the shard has in hand.
-    fn leave(&mut self, stored: &StoredMessage, why: String) -> Verdict {
-        self.shared.presence.does_not_understand(self.shard);
-        let has_room = self.left.len() < MOST_LEFT || self.left.contains(&stored.sequence);
-        if has_room && self.shared.bus.now() - stored.time < LEFT_FOR {
-            warn!(subject = stored.message.subject, why, "left to newer orchestrators");
-            self.left.insert(stored.sequence);
-            Verdict::Later
-        } else {
-            self.left.remove(&stored.sequence);
-            Verdict::Bury(DeadEnd::NewerEvent, why)
         }
     }
 
@@ -392,14 +358,13 @@ impl Follower {
 
     fn work(&self, hand: Hand, run: Option<RunId>, verdict: Verdict) -> Work {
         let shared = Arc::clone(&self.shared);
-        let (span, hop) = process(&hand, run, &self.consumer.name);
+        let (span, hop) = hand.span(run, &self.consumer.name);
         Box::pin(
             async move {
                 let Hand { lease, stored, weight: _weight } = hand;
                 let settled = settle(&shared, &lease, &stored, verdict, hop).await;
                 if settled.is_ok() && lease.delivered == 1 {
-                    let lag = shared.bus.now() - stored.time;
-                    EVENT_LAG.record(elapsed(lag.num_milliseconds()), []);
+                    observe::settled(shared.bus.now() - stored.time);
                 }
                 match (settled, run) {
                     (Ok(()), run) => Settled::Stored(run.map(|run| (run, stored.sequence))),
@@ -418,19 +383,4 @@ impl Follower {
             Settled::Written { run, places }
         })
     }
-}
-
-/// The span of an event's processing, and the trace that it came with.
-fn process(hand: &Hand, run: Option<RunId>, consumer: &str) -> (tracing::Span, Option<TraceContext>) {
-    let message = &hand.stored.message;
-    let hop = TraceContext::from_headers(&message.headers);
-    let span = span::process(&hand.stored, consumer, hop.as_ref());
-    if !span.is_disabled() {
-        span.record(names::DELIVERY, span::number(hand.lease.delivered))
-            .record(names::MESSAGING_MESSAGE_ID, &*message.subject)
-            .record(names::CLOUDEVENTS_ID, &*message.subject)
-            .record(names::CLOUDEVENTS_TYPE, trace::event_type(&message.subject));
-        trace::record_subject(&span, &message.subject, run);
-    }
-    (span, hop)
 }

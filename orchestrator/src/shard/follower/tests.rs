@@ -13,8 +13,10 @@ use mesh_schemas::document::Format;
 use mesh_schemas::{Digest, Headers, Message, Namespace, RequestId, Shards};
 use serde_json::{Value, json};
 
+use super::leave::MOST_LEFT;
 use super::*;
 use crate::definitions;
+use mesh_bus::topology::SHARD_MAX_ACK_PENDING;
 
 const THREE: &str = "{mesh: v1, name: three, tasks: {a: {agent: work}, b: {agent: work}, c: {agent: work}}}";
 
