@@ -9,7 +9,7 @@ use mesh_bus::topology::agent_consumer;
 use mesh_schemas::payload::TaskError;
 use mesh_schemas::{Message, SpanId, TaskVerb, TraceContext};
 use mesh_telemetry::span::{self, number};
-use mesh_telemetry::{Moment, names, propagation};
+use mesh_telemetry::{Moment, is_exporting, is_sampled, names, propagation};
 use tracing::Span;
 
 use crate::context::Inner;
@@ -20,6 +20,8 @@ use crate::outcome::Outcome;
 pub(crate) struct Trace {
     /// The span of its processing, which lasts until the delivery is settled.
     span: OnceLock<Span>,
+    /// Where it is not sampled, what it stands below in place of that, and when it began.
+    unsampled: OnceLock<(TraceContext, SystemTime)>,
 }
 
 impl Trace {
@@ -29,7 +31,7 @@ impl Trace {
         let (stored, key) = (&delivery.stored, &context.key);
         let consumer = agent_consumer(context.bus.namespace(), &key.capability, &key.lane).name;
         let hop = TraceContext::from_headers(&stored.message.headers).or_else(|| context.trace.clone());
-        if let Some(hop) = &hop {
+        if let Some(hop) = hop.as_ref().filter(|hop| is_sampled(Some(hop))) {
             let waited = (Utc::now() - stored.time).as_seconds_f64().max(0.0);
             of_task(Moment::messaging(names::OPERATION_RECEIVE, &stored.message.subject), context)
                 .with(names::MESSAGING_OPERATION_NAME, "fetch")
@@ -39,34 +41,26 @@ impl Trace {
                 .with(names::SCHEDULE_TO_START, waited)
                 .tell(hop, None);
         }
-        let span = span::process(stored, &consumer, hop.as_ref());
-        span.record(names::MESSAGING_CONVERSATION_ID, &context.correlation_id)
-            .record(names::MESSAGING_MESSAGE_ID, &context.created_id)
-            .record(names::CLOUDEVENTS_ID, &context.created_id)
-            .record(names::CLOUDEVENTS_SPEC_VERSION, "1.0")
-            .record(names::CLOUDEVENTS_TYPE, "task.created")
-            .record(names::RUN_ID, tracing::field::display(key.run))
-            .record(names::WORKFLOW_NAME, &context.workflow)
-            .record(names::TASK_ID, tracing::field::display(&key.task))
-            .record(names::ATTEMPT, i64::from(key.attempt.get()))
-            .record(names::DELIVERY, number(context.delivery))
-            .record(names::CAPABILITY, tracing::field::display(&key.capability))
-            .record(names::AGENT_ID, tracing::field::display(&context.agent));
-        if let Some(action) = &context.action {
-            span.record(names::ACTION, action);
+        let span = span::process_if_sampled(stored, &consumer, hop.as_ref());
+        if !span.is_disabled() {
+            describe(&span, context);
         }
-        if let Some(own) = propagation::current(&span) {
-            let _ = context.processing.set(own);
+        let own = propagation::current(&span);
+        if let Some(own) = &own {
+            let _ = context.processing.set(own.clone());
             let _ = self.span.set(span.clone());
+        } else if let Some(hop) = hop.as_ref().filter(|_| is_exporting()) {
+            let _ = context.processing.set(hop.clone());
+            let _ = self.unsampled.set((hop.clone(), SystemTime::now()));
         }
-        let trace = propagation::current(&span).or(hop);
+        let trace = own.or(hop);
         let lines = span::on_log_lines(key, &context.correlation_id, trace.as_ref());
         (span, lines)
     }
 
     /// Notes what the handler said of what it used: tokens are what AI agents use.
     pub(crate) fn ended(&self, context: &Inner, outcome: &Outcome) {
-        let Some(span) = self.span.get() else { return };
+        let Some(span) = self.span.get() else { return self.ended_unsampled(context, outcome) };
         match outcome {
             Outcome::Failed(TaskError { code, message, .. }) => span::fail(span, code, message),
             Outcome::Completed(output) => {
@@ -86,6 +80,19 @@ impl Trace {
                     .record(names::GEN_AI_OUTPUT_TOKENS, output);
             }
         }
+    }
+
+    /// Tells of a failure all the same where nothing else is told.
+    fn ended_unsampled(&self, context: &Inner, outcome: &Outcome) {
+        let (Some((hop, since)), Outcome::Failed(error)) = (self.unsampled.get(), outcome) else { return };
+        let subject = context.key.subject(TaskVerb::Created).render(context.bus.namespace());
+        of_task(Moment::messaging(names::OPERATION_PROCESS, &subject), context)
+            .with(names::MESSAGING_OPERATION_NAME, names::OPERATION_PROCESS)
+            .with(names::MESSAGING_MESSAGE_ID, context.created_id.clone())
+            .with(names::WORKFLOW_NAME, context.workflow.clone())
+            .since(*since)
+            .failed(&error.code, &error.message)
+            .tell(hop, None);
     }
 
     /// Tells that the delivery was acknowledged, which was begun at this time.
@@ -119,6 +126,9 @@ impl Sending {
 
     /// Tells that it is stored.
     pub(crate) fn end(self, context: &Inner, verb: TaskVerb, message: &Message) {
+        if !is_sampled(Some(&self.below)) {
+            return;
+        }
         let type_ = format!("task.{verb}");
         of_task(Moment::messaging(names::OPERATION_SEND, &message.subject), context)
             .with(names::MESSAGING_OPERATION_NAME, "publish")
@@ -128,6 +138,26 @@ impl Sending {
             .with(names::CLOUDEVENTS_TYPE, type_)
             .since(self.since)
             .tell(&self.below, Some(self.id));
+    }
+}
+
+/// Notes on the span of a processing of which task it is.
+fn describe(span: &Span, context: &Inner) {
+    let key = &context.key;
+    span.record(names::MESSAGING_CONVERSATION_ID, &context.correlation_id)
+        .record(names::MESSAGING_MESSAGE_ID, &context.created_id)
+        .record(names::CLOUDEVENTS_ID, &context.created_id)
+        .record(names::CLOUDEVENTS_SPEC_VERSION, "1.0")
+        .record(names::CLOUDEVENTS_TYPE, "task.created")
+        .record(names::RUN_ID, tracing::field::display(key.run))
+        .record(names::WORKFLOW_NAME, &context.workflow)
+        .record(names::TASK_ID, tracing::field::display(&key.task))
+        .record(names::ATTEMPT, i64::from(key.attempt.get()))
+        .record(names::DELIVERY, number(context.delivery))
+        .record(names::CAPABILITY, tracing::field::display(&key.capability))
+        .record(names::AGENT_ID, tracing::field::display(&context.agent));
+    if let Some(action) = &context.action {
+        span.record(names::ACTION, action);
     }
 }
 

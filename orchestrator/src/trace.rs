@@ -103,6 +103,9 @@ pub(crate) fn began(
     correlation_id: &str,
     since: SystemTime,
 ) {
+    if !is_sampled(Some(root)) {
+        return;
+    }
     let name = workflow.map_or("-", WorkflowName::as_str);
     Moment::new(format!("run {name}"), Kind::Internal)
         .since(since)
@@ -123,6 +126,11 @@ pub(crate) fn decided(
     processing: Option<&TraceContext>,
 ) {
     let Some(run) = header.trace.as_ref().filter(|_| mesh_telemetry::is_exporting()) else { return };
+    // What is not told in the end is not made either.
+    if !is_sampled(Some(run)) && !matches!(decision.action, Action::GiveUp(..) | Action::End(End::Failed(_)))
+    {
+        return;
+    }
     let moment = || message(header, stored).since(since);
     let attempt =
         |key: &TaskKey| propagation::within(run, SpanId::of_attempt(&header.run, &key.task, key.attempt));

@@ -49,6 +49,14 @@ pub fn is_sampled(trace: Option<&TraceContext>) -> bool {
     is_exporting() && trace.is_some_and(propagation::is_sampled)
 }
 
+/// Whether a span below this hop would be exported by this process, as its sampler says; not where none are exported.
+pub(crate) fn takes(hop: &TraceContext) -> bool {
+    EXPORT.get().is_some_and(|(_, sampling)| {
+        let trace = TraceId::from_hex(propagation::trace_id(hop)).unwrap_or(TraceId::INVALID);
+        sampling.takes(Some(propagation::is_sampled(hop)), trace)
+    })
+}
+
 /// The context of a span that a run has before any event of it: in the trace of its parent or, without one, in the trace of the
 /// run, which then begins with it. `None` if this process exports no spans.
 #[must_use]
@@ -74,6 +82,8 @@ pub enum Kind {
     Producer,
     /// It asks the bus for something.
     Client,
+    /// It deals with a message.
+    Consumer,
 }
 
 /// A span of something that is over.
@@ -95,18 +105,20 @@ impl Moment {
             Kind::Internal => SpanKind::Internal,
             Kind::Producer => SpanKind::Producer,
             Kind::Client => SpanKind::Client,
+            Kind::Consumer => SpanKind::Consumer,
         };
         let now = SystemTime::now();
         let builder = SpanBuilder::from_name(name).with_kind(kind);
         Self { builder, attributes: Vec::new(), links: Vec::new(), began: now, ended: now, error: None }
     }
 
-    /// An operation on a message: `create`, `send`, `receive` or `settle`, of those in [`names`].
+    /// An operation on a message: `create`, `send`, `receive`, `process` or `settle`, of those in [`names`].
     #[must_use]
     pub fn messaging(operation: &'static str, subject: &str) -> Self {
         let template = catalogue::template(subject);
         let kind = match operation {
             names::OPERATION_CREATE | names::OPERATION_SEND => Kind::Producer,
+            names::OPERATION_PROCESS => Kind::Consumer,
             _ => Kind::Client,
         };
         Self::new(format!("{operation} {template}"), kind)

@@ -10,60 +10,83 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::{moment, names, propagation};
 
-/// A span for dealing with one message of a durable consumer, in the trace of the hop that brought it. Of which run, task and
-/// attempt, and how it failed, is recorded when it is known.
+/// A span for dealing with one message. Of which run, task and attempt, and how it failed, is recorded when it is known.
+macro_rules! process {
+    ($target:expr, $message:ident, $consumer:ident, $template:ident) => {
+        debug_span!(
+            target: $target,
+            "process",
+            { names::SPAN_NAME } = format!("process {}", *$template),
+            { names::SPAN_KIND } = names::KIND_CONSUMER,
+            { names::MESSAGING_SYSTEM } = names::SYSTEM_NATS,
+            { names::MESSAGING_OPERATION_NAME } = names::OPERATION_PROCESS,
+            { names::MESSAGING_OPERATION_TYPE } = names::OPERATION_PROCESS,
+            { names::MESSAGING_DESTINATION_NAME } = $message.subject,
+            { names::MESSAGING_DESTINATION_TEMPLATE } = $template.as_str(),
+            { names::MESSAGING_CONSUMER_GROUP_NAME } = $consumer,
+            { names::MESSAGING_BODY_SIZE } = number($message.payload.len() as u64),
+            { names::SERVER_ADDRESS } = moment::server().map(|(host, _)| host.as_str()),
+            { names::SERVER_PORT } = moment::server().map(|(_, port)| i64::from(*port)),
+            { names::MESSAGING_MESSAGE_ID } = tracing::field::Empty,
+            { names::MESSAGING_CONVERSATION_ID } = tracing::field::Empty,
+            { names::CLOUDEVENTS_ID } = tracing::field::Empty,
+            { names::CLOUDEVENTS_SOURCE } = tracing::field::Empty,
+            { names::CLOUDEVENTS_SPEC_VERSION } = tracing::field::Empty,
+            { names::CLOUDEVENTS_TYPE } = tracing::field::Empty,
+            { names::RUN_ID } = tracing::field::Empty,
+            { names::WORKFLOW_NAME } = tracing::field::Empty,
+            { names::TASK_ID } = tracing::field::Empty,
+            { names::ATTEMPT } = tracing::field::Empty,
+            { names::DELIVERY } = tracing::field::Empty,
+            { names::CAPABILITY } = tracing::field::Empty,
+            { names::AGENT_ID } = tracing::field::Empty,
+            { names::ACTION } = tracing::field::Empty,
+            { names::DECISIONS } = tracing::field::Empty,
+            { names::GEN_AI_OPERATION_NAME } = tracing::field::Empty,
+            { names::GEN_AI_AGENT_ID } = tracing::field::Empty,
+            { names::GEN_AI_AGENT_NAME } = tracing::field::Empty,
+            { names::GEN_AI_CONVERSATION_ID } = tracing::field::Empty,
+            { names::GEN_AI_WORKFLOW_NAME } = tracing::field::Empty,
+            { names::GEN_AI_INPUT_TOKENS } = tracing::field::Empty,
+            { names::GEN_AI_OUTPUT_TOKENS } = tracing::field::Empty,
+            { names::SPAN_STATUS } = tracing::field::Empty,
+            { names::SPAN_STATUS_DESCRIPTION } = tracing::field::Empty,
+            { names::ERROR_TYPE } = tracing::field::Empty,
+        )
+    };
+}
+
+/// A span for dealing with one message of a durable consumer, in the trace of the hop that brought it. It is recorded also where
+/// it is not sampled, as it is exported if it ends in an error.
 #[must_use]
 pub fn process(stored: &StoredMessage, consumer: &str, hop: Option<&TraceContext>) -> Span {
     let message = &stored.message;
     let template = LazyCell::new(|| catalogue::template(&message.subject));
-    let span = debug_span!(
-        "process",
-        { names::SPAN_NAME } = format!("process {}", *template),
-        { names::SPAN_KIND } = names::KIND_CONSUMER,
-        { names::MESSAGING_SYSTEM } = names::SYSTEM_NATS,
-        { names::MESSAGING_OPERATION_NAME } = names::OPERATION_PROCESS,
-        { names::MESSAGING_OPERATION_TYPE } = names::OPERATION_PROCESS,
-        { names::MESSAGING_DESTINATION_NAME } = message.subject,
-        { names::MESSAGING_DESTINATION_TEMPLATE } = template.as_str(),
-        { names::MESSAGING_CONSUMER_GROUP_NAME } = consumer,
-        { names::MESSAGING_BODY_SIZE } = number(message.payload.len() as u64),
-        { names::SERVER_ADDRESS } = moment::server().map(|(host, _)| host.as_str()),
-        { names::SERVER_PORT } = moment::server().map(|(_, port)| i64::from(*port)),
-        { names::MESSAGING_MESSAGE_ID } = tracing::field::Empty,
-        { names::MESSAGING_CONVERSATION_ID } = tracing::field::Empty,
-        { names::CLOUDEVENTS_ID } = tracing::field::Empty,
-        { names::CLOUDEVENTS_SOURCE } = tracing::field::Empty,
-        { names::CLOUDEVENTS_SPEC_VERSION } = tracing::field::Empty,
-        { names::CLOUDEVENTS_TYPE } = tracing::field::Empty,
-        { names::RUN_ID } = tracing::field::Empty,
-        { names::WORKFLOW_NAME } = tracing::field::Empty,
-        { names::TASK_ID } = tracing::field::Empty,
-        { names::ATTEMPT } = tracing::field::Empty,
-        { names::DELIVERY } = tracing::field::Empty,
-        { names::CAPABILITY } = tracing::field::Empty,
-        { names::AGENT_ID } = tracing::field::Empty,
-        { names::ACTION } = tracing::field::Empty,
-        { names::DECISIONS } = tracing::field::Empty,
-        { names::GEN_AI_OPERATION_NAME } = tracing::field::Empty,
-        { names::GEN_AI_AGENT_ID } = tracing::field::Empty,
-        { names::GEN_AI_AGENT_NAME } = tracing::field::Empty,
-        { names::GEN_AI_CONVERSATION_ID } = tracing::field::Empty,
-        { names::GEN_AI_WORKFLOW_NAME } = tracing::field::Empty,
-        { names::GEN_AI_INPUT_TOKENS } = tracing::field::Empty,
-        { names::GEN_AI_OUTPUT_TOKENS } = tracing::field::Empty,
-        { names::SPAN_STATUS } = tracing::field::Empty,
-        { names::SPAN_STATUS_DESCRIPTION } = tracing::field::Empty,
-        { names::ERROR_TYPE } = tracing::field::Empty,
-    );
+    let span = process!(module_path!(), message, consumer, template);
     if let Some(hop) = hop {
         propagation::continue_from(&span, hop);
     }
     span
 }
 
+/// The same for what is dealt with once for each task: where it is not sampled, nothing of it is recorded, and it is on log
+/// lines only. Whoever has an error to tell tells it by a [`Moment`](crate::Moment) then.
+#[must_use]
+pub fn process_if_sampled(stored: &StoredMessage, consumer: &str, hop: Option<&TraceContext>) -> Span {
+    if hop.is_none_or(|hop| !moment::is_exporting() || moment::takes(hop)) {
+        return process(stored, consumer, hop);
+    }
+    let message = &stored.message;
+    let template = LazyCell::new(|| catalogue::template(&message.subject));
+    process!(LOG_TARGET, message, consumer, template)
+}
+
 /// A span for reading a run from the log, in the trace of the hop that it is read for.
 #[must_use]
 pub fn read_run(run: &RunId, hop: Option<&TraceContext>) -> Span {
+    if hop.is_some_and(|hop| moment::is_exporting() && !moment::takes(hop)) {
+        return Span::none();
+    }
     let span = debug_span!("read run", { names::RUN_ID } = %run);
     if let Some(hop) = hop {
         propagation::continue_from(&span, hop);

@@ -421,7 +421,7 @@ impl Follower {
 fn process(hand: &Hand, run: Option<RunId>, consumer: &str) -> (tracing::Span, Option<TraceContext>) {
     let message = &hand.stored.message;
     let hop = TraceContext::from_headers(&message.headers);
-    let span = span::process(&hand.stored, consumer, hop.as_ref());
+    let span = span::process_if_sampled(&hand.stored, consumer, hop.as_ref());
     if !span.is_disabled() {
         span.record(names::DELIVERY, span::number(hand.lease.delivered))
             .record(names::MESSAGING_MESSAGE_ID, &*message.subject)
