@@ -291,6 +291,7 @@ impl Execution {
     }
 
     async fn bury(&self, delivery: &Delivery, end: DeadEnd, error: &str) -> Settled {
+        self.trace.put_aside(delivery, end.reason().as_str(), error);
         outcome::letter(&*self.bus, end, &delivery.stored, error).await;
         Settled::Ack
     }

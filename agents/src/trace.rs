@@ -9,7 +9,7 @@ use mesh_bus::topology::agent_consumer;
 use mesh_schemas::payload::TaskError;
 use mesh_schemas::{Message, SpanId, TaskVerb, TraceContext};
 use mesh_telemetry::span::{self, number};
-use mesh_telemetry::{Moment, is_sampled, names, propagation};
+use mesh_telemetry::{Moment, is_exporting, is_sampled, names, propagation};
 use tracing::Span;
 
 use crate::context::Inner;
@@ -20,6 +20,8 @@ use crate::outcome::Outcome;
 pub(crate) struct Trace {
     /// The span of its processing, which lasts until the delivery is settled.
     span: OnceLock<Span>,
+    /// Where it is not sampled, what it stands below in place of that, and when it began.
+    unsampled: OnceLock<(TraceContext, SystemTime)>,
 }
 
 impl Trace {
@@ -39,34 +41,27 @@ impl Trace {
                 .with(names::SCHEDULE_TO_START, waited)
                 .tell(hop, None);
         }
-        let span = span::process(stored, &consumer, hop.as_ref());
-        span.record(names::MESSAGING_CONVERSATION_ID, &context.correlation_id)
-            .record(names::MESSAGING_MESSAGE_ID, &context.created_id)
-            .record(names::CLOUDEVENTS_ID, &context.created_id)
-            .record(names::CLOUDEVENTS_SPEC_VERSION, "1.0")
-            .record(names::CLOUDEVENTS_TYPE, "task.created")
-            .record(names::RUN_ID, tracing::field::display(key.run))
-            .record(names::WORKFLOW_NAME, &context.workflow)
-            .record(names::TASK_ID, tracing::field::display(&key.task))
-            .record(names::ATTEMPT, i64::from(key.attempt.get()))
-            .record(names::DELIVERY, number(context.delivery))
-            .record(names::CAPABILITY, tracing::field::display(&key.capability))
-            .record(names::AGENT_ID, tracing::field::display(&context.agent));
-        if let Some(action) = &context.action {
-            span.record(names::ACTION, action);
+        let span = span::process_if_sampled(stored, &consumer, hop.as_ref());
+        if !span.is_disabled() {
+            describe(&span, context);
         }
-        if let Some(own) = propagation::current(&span) {
-            let _ = context.processing.set(own);
+        let id = SpanId::of_work(&key.run, &key.task, key.attempt, context.delivery);
+        let own = span::begin(&span, id);
+        if let Some(own) = &own {
+            let _ = context.processing.set(own.clone());
             let _ = self.span.set(span.clone());
+        } else if let Some(hop) = hop.as_ref().filter(|_| is_exporting()) {
+            let _ = context.processing.set(hop.clone());
+            let _ = self.unsampled.set((hop.clone(), SystemTime::now()));
         }
-        let trace = propagation::current(&span).or(hop);
+        let trace = own.or(hop);
         let lines = span::on_log_lines(key, &context.correlation_id, trace.as_ref());
         (span, lines)
     }
 
     /// Notes what the handler said of what it used: tokens are what AI agents use.
     pub(crate) fn ended(&self, context: &Inner, outcome: &Outcome) {
-        let Some(span) = self.span.get() else { return };
+        let Some(span) = self.span.get() else { return self.ended_unsampled(context, outcome) };
         match outcome {
             Outcome::Failed(TaskError { code, message, .. }) => span::fail(span, code, message),
             Outcome::Completed(output) => {
@@ -88,10 +83,35 @@ impl Trace {
         }
     }
 
+    /// Tells of a failure all the same where nothing else is told.
+    fn ended_unsampled(&self, context: &Inner, outcome: &Outcome) {
+        let (Some((hop, since)), Outcome::Failed(error)) = (self.unsampled.get(), outcome) else { return };
+        let subject = context.key.subject(TaskVerb::Created).render(context.bus.namespace());
+        of_task(Moment::messaging(names::OPERATION_PROCESS, &subject), context)
+            .with(names::MESSAGING_OPERATION_NAME, names::OPERATION_PROCESS)
+            .with(names::MESSAGING_MESSAGE_ID, context.created_id.clone())
+            .with(names::WORKFLOW_NAME, context.workflow.clone())
+            .since(*since)
+            .failed(&error.code, &error.message)
+            .tell(hop, None);
+    }
+
+    /// Tells that the task was put aside, with the reason and what is wrong.
+    pub(crate) fn put_aside(&self, delivery: &Delivery, reason: &str, error: &str) {
+        let message = &delivery.stored.message;
+        match (self.span.get(), TraceContext::from_headers(&message.headers)) {
+            (Some(span), _) => span::fail(span, reason, error),
+            (None, Some(hop)) => Moment::messaging(names::OPERATION_PROCESS, &message.subject)
+                .with(names::DELIVERY, number(delivery.delivered))
+                .failed(reason, error)
+                .tell(&hop, None),
+            (None, None) => {}
+        }
+    }
+
     /// Tells that the delivery was acknowledged, which was begun at this time.
     pub(crate) fn settled(&self, delivery: &Delivery, since: SystemTime) {
-        let own = self.span.get().and_then(propagation::current);
-        let Some(own) = own.filter(|own| is_sampled(Some(own))) else { return };
+        let Some(own) = self.span.get().and_then(propagation::current) else { return };
         Moment::messaging(names::OPERATION_SETTLE, &delivery.stored.message.subject)
             .with(names::MESSAGING_OPERATION_NAME, "ack")
             .with(names::MESSAGING_MESSAGE_ID, delivery.stored.message.subject.clone())
@@ -132,6 +152,26 @@ impl Sending {
             .with(names::CLOUDEVENTS_TYPE, type_)
             .since(self.since)
             .tell(&self.below, Some(self.id));
+    }
+}
+
+/// Notes on the span of a processing of which task it is.
+fn describe(span: &Span, context: &Inner) {
+    let key = &context.key;
+    span.record(names::MESSAGING_CONVERSATION_ID, &context.correlation_id)
+        .record(names::MESSAGING_MESSAGE_ID, &context.created_id)
+        .record(names::CLOUDEVENTS_ID, &context.created_id)
+        .record(names::CLOUDEVENTS_SPEC_VERSION, "1.0")
+        .record(names::CLOUDEVENTS_TYPE, "task.created")
+        .record(names::RUN_ID, tracing::field::display(key.run))
+        .record(names::WORKFLOW_NAME, &context.workflow)
+        .record(names::TASK_ID, tracing::field::display(&key.task))
+        .record(names::ATTEMPT, i64::from(key.attempt.get()))
+        .record(names::DELIVERY, number(context.delivery))
+        .record(names::CAPABILITY, tracing::field::display(&key.capability))
+        .record(names::AGENT_ID, tracing::field::display(&context.agent));
+    if let Some(action) = &context.action {
+        span.record(names::ACTION, action);
     }
 }
 

@@ -120,11 +120,15 @@ async fn one(
             let Some(smaller) = without_content(decision.clone(), &error) else {
                 return Ok(Some(error));
             };
-            let publish = encode::decision(bus.namespace(), shards, header, &smaller, hop);
-            if let Outcome::TooLarge(error) = event(bus, lease, &owner, publish.clone()).await? {
-                return Ok(Some(error));
+            let hop = trace::hop(header, &smaller, processing);
+            let publish = encode::decision(bus.namespace(), shards, header, &smaller, hop.as_ref());
+            match event(bus, lease, &owner, publish.clone()).await? {
+                Outcome::Stored(Stored::Now(_)) => {
+                    trace::decided(header, &smaller, origins, &publish, since, processing);
+                }
+                Outcome::Stored(Stored::Already) => {}
+                Outcome::TooLarge(error) => return Ok(Some(error)),
             }
-            trace::decided(header, &smaller, origins, &publish, since, processing);
         }
     }
     tell(bus, header, &decision).await;
@@ -218,6 +222,7 @@ pub(crate) async fn letter(
     error: &str,
 ) -> Result<Option<InLetter>, Lost> {
     warn!(subject = stored.message.subject, sequence = stored.sequence, reason = %end.reason(), error, "dead letter");
+    trace::put_aside(stored, end.reason().as_str(), error);
     match until_stored(lease, || mesh_bus::dead_letter(bus, end, stored, error)).await? {
         Outcome::Stored(content) => {
             observe::letter(end.reason());

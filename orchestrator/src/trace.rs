@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use mesh_bus::Publish;
 use mesh_core::{Action, Decision, End, Event, Header, Origin, Run};
-use mesh_schemas::{RunId, SpanId, Subject, TaskKey, TraceContext, WorkflowName};
-use mesh_telemetry::{Kind, Moment, is_sampled, names, propagation};
+use mesh_schemas::{RunId, SpanId, StoredMessage, Subject, TaskKey, TraceContext, WorkflowName};
+use mesh_telemetry::{Kind, Moment, is_sampled, names, propagation, span};
 use tracing::Span;
 
 /// Most spans that one is linked to: what the OpenTelemetry specification keeps.
@@ -65,6 +65,19 @@ pub(crate) fn record_subject(span: &Span, subject: &str, run: Option<RunId>) {
     }
 }
 
+/// Tells that a message was put aside, with the reason and what is wrong.
+pub(crate) fn put_aside(stored: &StoredMessage, reason: &str, error: &str) {
+    let current = Span::current();
+    match TraceContext::from_headers(&stored.message.headers) {
+        Some(hop) if current.is_disabled() && mesh_telemetry::is_exporting() => {
+            Moment::messaging(names::OPERATION_PROCESS, &stored.message.subject)
+                .failed(reason, error)
+                .tell(&hop, None);
+        }
+        _ => span::fail(&current, reason, error),
+    }
+}
+
 /// The trace that what is stored for a decision carries on: that of the span which [`decided`] exports or, of what has none
 /// that others could name, that of the processing.
 pub(crate) fn hop(
@@ -103,6 +116,9 @@ pub(crate) fn began(
     correlation_id: &str,
     since: SystemTime,
 ) {
+    if !is_sampled(Some(root)) {
+        return;
+    }
     let name = workflow.map_or("-", WorkflowName::as_str);
     Moment::new(format!("run {name}"), Kind::Internal)
         .since(since)
@@ -122,9 +138,12 @@ pub(crate) fn decided(
     since: SystemTime,
     processing: Option<&TraceContext>,
 ) {
-    let Some(run) = header.trace.as_ref().filter(|run| is_sampled(Some(run)) || is_error(decision)) else {
+    let Some(run) = header.trace.as_ref().filter(|_| mesh_telemetry::is_exporting()) else { return };
+    // What is not told in the end is not made either.
+    if !is_sampled(Some(run)) && !matches!(decision.action, Action::GiveUp(..) | Action::End(End::Failed(_)))
+    {
         return;
-    };
+    }
     let moment = || message(header, stored).since(since);
     let attempt =
         |key: &TaskKey| propagation::within(run, SpanId::of_attempt(&header.run, &key.task, key.attempt));
@@ -156,12 +175,6 @@ pub(crate) fn decided(
     }
 }
 
-/// Whether what is decided is exported even if nothing else of the run is.
-fn is_error(decision: &Decision) -> bool {
-    mesh_telemetry::is_exporting()
-        && matches!(decision.action, Action::GiveUp(..) | Action::End(End::Failed(_)))
-}
-
 fn ended(header: &Header, decision: &Decision, end: &End, run: &TraceContext) {
     let (outcome, duration_ms, tasks, error) = match end {
         End::Completed(end) => ("completed", end.duration_ms, &end.tasks, None),
@@ -175,18 +188,14 @@ fn ended(header: &Header, decision: &Decision, end: &End, run: &TraceContext) {
         .with(names::MESSAGING_CONVERSATION_ID, header.correlation_id.clone())
         .with(names::OUTCOME, outcome)
         .with(names::DURATION, duration_ms as f64 / 1_000.0)
-        .with(names::TASKS_DONE, count(tasks.done))
-        .with(names::TASKS_FAILED, count(tasks.failed))
-        .with(names::TASKS_SKIPPED, count(tasks.skipped));
+        .with(names::TASKS_DONE, i64::from(tasks.done))
+        .with(names::TASKS_FAILED, i64::from(tasks.failed))
+        .with(names::TASKS_SKIPPED, i64::from(tasks.skipped));
     let moment = match error {
         Some(error) => moment.failed(&error.code, &error.message),
         None => moment,
     };
     moment.tell(run, id(header, decision));
-}
-
-fn count(number: impl TryInto<i64>) -> i64 {
-    number.try_into().unwrap_or(i64::MAX)
 }
 
 fn of_attempt(moment: Moment, key: &TaskKey) -> Moment {
@@ -205,7 +214,7 @@ fn message(header: &Header, stored: &Publish) -> Moment {
         .with(names::MESSAGING_OPERATION_NAME, "publish")
         .with(names::MESSAGING_MESSAGE_ID, message.subject.clone())
         .with(names::MESSAGING_CONVERSATION_ID, header.correlation_id.clone())
-        .with(names::MESSAGING_BODY_SIZE, count(message.payload.len()))
+        .with(names::MESSAGING_BODY_SIZE, span::number(message.payload.len() as u64))
         .with(names::CLOUDEVENTS_ID, message.subject.clone())
         .with(names::CLOUDEVENTS_SPEC_VERSION, "1.0")
         .with(names::CLOUDEVENTS_TYPE, type_)

@@ -52,7 +52,7 @@ def processing(task: _Task, agent: str, delivery: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _span(task: _Task, agent: str, delivery: int) -> Iterator[None]:
-    if _trace is None or task.hop is None:
+    if _trace is None:
         yield
         return
     key = task.key
@@ -75,7 +75,7 @@ def _span(task: _Task, agent: str, delivery: int) -> Iterator[None]:
         "mesh.agent.id": agent,
     }
     tracer = _trace.get_tracer("mesh_agent")
-    parent = _propagate.extract(task.hop.attributes())
+    parent = _propagate.extract(task.hop.attributes() if task.hop else {})
     # Our own errors are noted by `failed`, with their codes.
     with tracer.start_as_current_span(
         f"process {template}",
@@ -107,7 +107,7 @@ def used(task: _Task, agent: str, usage: Any) -> None:
         return
     tokens = {name: usage.get(name) for name in ("input_tokens", "output_tokens")}
     told: dict[str, Any] = {}
-    told.update({f"gen_ai.usage.{name}": count for name, count in tokens.items() if isinstance(count, int)})
+    told.update({f"gen_ai.usage.{name}": count for name, count in tokens.items() if type(count) is int})
     if told:
         about = {"operation.name": "invoke_agent", "agent.id": agent, "conversation.id": task.correlation}
         told.update({f"gen_ai.{name}": value for name, value in about.items()})
@@ -154,5 +154,5 @@ class LogFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         if about:
-            line["span"] = about
+            line["spans"] = [{"name": "task", **about}]
         return json.dumps(line, ensure_ascii=False, default=str)

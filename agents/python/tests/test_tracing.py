@@ -59,8 +59,8 @@ class TestLogLines(unittest.TestCase):
         """The line is one object."""
         line = json.loads(self.line("json"))
         self.assertEqual((line["level"], line["message"]), ("INFO", "checked it"))
-        self.assertEqual(line["span"]["task"], "score")
-        self.assertEqual(line["span"]["trace_id"], "0af7651916cd43dd8448eb211c80319c")
+        self.assertEqual(line["spans"][0]["task"], "score")
+        self.assertEqual(line["spans"][0]["trace_id"], "0af7651916cd43dd8448eb211c80319c")
 
     def test_elsewhere(self) -> None:
         """A line that no handler writes is about no task."""

@@ -26,8 +26,14 @@ impl IdGenerator for Ids {
 
 /// Begins a span under these ids; its parent's trace goes before the one that is named here.
 pub(crate) fn named<T>(trace: Option<TraceId>, span: Option<SpanId>, begin: impl FnOnce() -> T) -> T {
+    /// So that a panic names no other span.
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            NEXT.set((None, None));
+        }
+    }
     NEXT.set((trace, span));
-    let begun = begin();
-    NEXT.set((None, None));
-    begun
+    let _reset = Reset;
+    begin()
 }

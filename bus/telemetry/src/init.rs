@@ -142,7 +142,12 @@ fn log_filter(given: Option<&str>) -> EnvFilter {
         chosen.and_then(|variable| env::var(variable).ok())
     };
     let directives = given.map(ToOwned::to_owned).or_else(from_env);
-    EnvFilter::builder().parse_lossy(directives.as_deref().unwrap_or(DEFAULT_LOG))
+    let filter = EnvFilter::builder().parse_lossy(directives.as_deref().unwrap_or(DEFAULT_LOG));
+    // Whatever is logged of a handler says of which task it is.
+    match format!("{LOG_TARGET}=error").parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    }
 }
 
 /// Spans down to `debug`, so that those of every message cost nothing while nobody collects them and the log is

@@ -15,7 +15,7 @@ pub enum LogForm {
     #[default]
     Text,
     /// For programs: one JSON object on each line, with `timestamp`, `level`, `target`, `message`, what the line tells beside
-    /// and, under `span`, of which run and task it is.
+    /// and, under `spans`, of which run and task it is, and what the handler is at.
     Json,
 }
 
@@ -33,7 +33,7 @@ impl LogForm {
         let lines = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(colours);
         match self {
             Self::Text => lines.boxed(),
-            Self::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+            Self::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
         }
     }
 }

@@ -12,7 +12,7 @@ use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::trace::SdkTracer;
 
 use crate::sampling::Sampling;
-use crate::{ids, names, propagation};
+use crate::{ids, names, propagation, span};
 
 /// What spans are made with, while they are exported.
 static EXPORT: OnceLock<(SdkTracer, Sampling)> = OnceLock::new();
@@ -43,10 +43,13 @@ pub fn is_exporting() -> bool {
     EXPORT.get().is_some()
 }
 
-/// Whether a span in this trace would be exported by this process.
+/// Whether a span below this hop would be exported by this process, as its sampler says; not where none are exported.
 #[must_use]
-pub fn is_sampled(trace: Option<&TraceContext>) -> bool {
-    is_exporting() && trace.is_some_and(propagation::is_sampled)
+pub fn is_sampled(hop: Option<&TraceContext>) -> bool {
+    EXPORT.get().zip(hop).is_some_and(|((_, sampling), hop)| {
+        let trace = TraceId::from_hex(propagation::trace_id(hop)).unwrap_or(TraceId::INVALID);
+        sampling.takes(Some(propagation::is_sampled(hop)), trace)
+    })
 }
 
 /// The context of a span that a run has before any event of it: in the trace of its parent or, without one, in the trace of the
@@ -74,6 +77,8 @@ pub enum Kind {
     Producer,
     /// It asks the bus for something.
     Client,
+    /// It deals with a message.
+    Consumer,
 }
 
 /// A span of something that is over.
@@ -95,18 +100,20 @@ impl Moment {
             Kind::Internal => SpanKind::Internal,
             Kind::Producer => SpanKind::Producer,
             Kind::Client => SpanKind::Client,
+            Kind::Consumer => SpanKind::Consumer,
         };
         let now = SystemTime::now();
         let builder = SpanBuilder::from_name(name).with_kind(kind);
         Self { builder, attributes: Vec::new(), links: Vec::new(), began: now, ended: now, error: None }
     }
 
-    /// An operation on a message: `create`, `send`, `receive` or `settle`, of those in [`names`].
+    /// An operation on a message: `create`, `send`, `receive`, `process` or `settle`, of those in [`names`].
     #[must_use]
     pub fn messaging(operation: &'static str, subject: &str) -> Self {
         let template = catalogue::template(subject);
         let kind = match operation {
             names::OPERATION_CREATE | names::OPERATION_SEND => Kind::Producer,
+            names::OPERATION_PROCESS => Kind::Consumer,
             _ => Kind::Client,
         };
         Self::new(format!("{operation} {template}"), kind)
@@ -152,13 +159,13 @@ impl Moment {
     /// It did not go well: with what code, and why.
     #[must_use]
     pub fn failed(mut self, code: &str, message: &str) -> Self {
-        self.error = Some((code.to_owned(), message.to_owned()));
+        self.error = Some((code.to_owned(), span::short(message).to_owned()));
         self
     }
 
     /// Exports the span below another, under this id if one is given.
     pub fn tell(self, parent: &TraceContext, id: Option<SpanId>) {
-        if !propagation::is_sampled(parent) && self.error.is_none() {
+        if !is_sampled(Some(parent)) && self.error.is_none() {
             return;
         }
         self.end(&propagation::extract(parent), None, id);

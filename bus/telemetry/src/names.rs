@@ -6,7 +6,7 @@
 //!
 //! let span = tracing::debug_span!(
 //!     "process",
-//!     { names::SPAN_NAME } = "process mesh.task.created.{capability}.{lane}.{shard}.{run}.{task}.{attempt}",
+//!     { names::SPAN_NAME } = "process task.created.charge.normal.{shard}.{run}.{task}.{attempt}",
 //!     { names::SPAN_KIND } = names::KIND_CONSUMER,
 //!     { names::MESSAGING_SYSTEM } = names::SYSTEM_NATS,
 //!     { names::RUN_ID } = "3.2c0b6e5e-6d1f-5f43-9d0e-6f2a3b0c9a11",
@@ -25,12 +25,8 @@ pub const SPAN_STATUS: &str = "otel.status_code";
 /// What went wrong, for people; goes with [`STATUS_ERROR`].
 pub const SPAN_STATUS_DESCRIPTION: &str = "otel.status_description";
 
-/// Kind of spans that create or send a message.
-pub const KIND_PRODUCER: &str = "producer";
 /// Kind of spans that handle a message.
 pub const KIND_CONSUMER: &str = "consumer";
-/// Kind of spans that receive or settle messages.
-pub const KIND_CLIENT: &str = "client";
 /// Status of a span whose work failed.
 pub const STATUS_ERROR: &str = "error";
 
@@ -88,8 +84,6 @@ pub const CLOUDEVENTS_SOURCE: &str = "cloudevents.event_source";
 pub const CLOUDEVENTS_SPEC_VERSION: &str = "cloudevents.event_spec_version";
 /// `type` of the CloudEvent.
 pub const CLOUDEVENTS_TYPE: &str = "cloudevents.event_type";
-/// `subject` of the CloudEvent.
-pub const CLOUDEVENTS_SUBJECT: &str = "cloudevents.event_subject";
 
 /// The run.
 pub const RUN_ID: &str = "mesh.run.id";
@@ -141,7 +135,7 @@ pub const GEN_AI_INVOKE_AGENT: &str = "invoke_agent";
 pub const GEN_AI_AGENT_ID: &str = "gen_ai.agent.id";
 /// The type of the agent.
 pub const GEN_AI_AGENT_NAME: &str = "gen_ai.agent.name";
-/// The run, which is the conversation that its tasks belong to.
+/// What the requester calls the whole piece of work: the conversation that its tasks belong to.
 pub const GEN_AI_CONVERSATION_ID: &str = "gen_ai.conversation.id";
 /// Name of the workflow.
 pub const GEN_AI_WORKFLOW_NAME: &str = "gen_ai.workflow.name";

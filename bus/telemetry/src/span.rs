@@ -3,15 +3,16 @@
 use std::cell::LazyCell;
 
 use mesh_schemas::generate::catalogue;
-use mesh_schemas::{RunId, StoredMessage, TaskKey, TraceContext};
+use mesh_schemas::{RunId, SpanId, StoredMessage, TaskKey, TraceContext};
 use opentelemetry::KeyValue;
 use tracing::{Span, debug_span, error_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use crate::{moment, names, propagation};
+use crate::{ids, moment, names, propagation};
 
 /// A span for dealing with one message of a durable consumer, in the trace of the hop that brought it. Of which run, task and
-/// attempt, and how it failed, is recorded when it is known.
+/// attempt, and how it failed, is recorded when it is known. It is recorded also where it is not sampled, as it is exported if it
+/// ends in an error.
 #[must_use]
 pub fn process(stored: &StoredMessage, consumer: &str, hop: Option<&TraceContext>) -> Span {
     let message = &stored.message;
@@ -61,9 +62,31 @@ pub fn process(stored: &StoredMessage, consumer: &str, hop: Option<&TraceContext
     span
 }
 
+/// The same for what is dealt with once for each task: none where it is not sampled. Whoever has an error to tell tells it by
+/// a [`Moment`](crate::Moment) then.
+#[must_use]
+pub fn process_if_sampled(stored: &StoredMessage, consumer: &str, hop: Option<&TraceContext>) -> Span {
+    if is_left_out(hop) { Span::none() } else { process(stored, consumer, hop) }
+}
+
+/// Begins a span under an id that others can work out, and gives its context; `None` if it is not part of a trace. To be called
+/// before anybody asks for the context.
+#[must_use]
+pub fn begin(span: &Span, id: SpanId) -> Option<TraceContext> {
+    ids::named(None, Some(opentelemetry::trace::SpanId::from_bytes(id.0)), || propagation::current(span))
+}
+
+/// Whether spans are exported, but not this one.
+fn is_left_out(hop: Option<&TraceContext>) -> bool {
+    hop.is_some_and(|hop| moment::is_exporting() && !moment::is_sampled(Some(hop)))
+}
+
 /// A span for reading a run from the log, in the trace of the hop that it is read for.
 #[must_use]
 pub fn read_run(run: &RunId, hop: Option<&TraceContext>) -> Span {
+    if is_left_out(hop) {
+        return Span::none();
+    }
     let span = debug_span!("read run", { names::RUN_ID } = %run);
     if let Some(hop) = hop {
         propagation::continue_from(&span, hop);
@@ -79,6 +102,7 @@ pub fn number(number: u64) -> i64 {
 
 /// Notes on the span of a processing that it did not go well: with what code, and why.
 pub fn fail(span: &Span, code: &str, message: &str) {
+    let message = short(message);
     span.record(names::SPAN_STATUS, names::STATUS_ERROR)
         .record(names::SPAN_STATUS_DESCRIPTION, message)
         .record(names::ERROR_TYPE, code);
@@ -89,10 +113,19 @@ pub fn fail(span: &Span, code: &str, message: &str) {
     span.add_event(names::EXCEPTION, attributes);
 }
 
+/// Longest text of an error that goes into a span, in bytes: enough to know what is wrong, little beside the thousands of spans
+/// that wait to be sent.
+const MOST_BYTES: usize = 4 * 1024;
+
+/// The beginning of a text, as much of it as goes into a span.
+pub(crate) fn short(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MOST_BYTES)]
+}
+
 /// The target of spans that are not exported, and that say on log lines what the lines are about.
 pub(crate) const LOG_TARGET: &str = "mesh_log";
 
-/// What every log line of a handler says: of which task it is. It does so at any level that is logged.
+/// What every log line of a handler says: of which task it is. [`init`](crate::init()) lets it through whatever is logged.
 #[must_use]
 pub fn on_log_lines(key: &TaskKey, correlation_id: &str, trace: Option<&TraceContext>) -> Span {
     error_span!(

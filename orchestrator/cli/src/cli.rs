@@ -62,6 +62,7 @@ pub(crate) enum Command {
     },
     /// Tell everything that is wrong with a set-up, and what to do
     Doctor(commands::doctor::Doctor),
+    Bench(commands::bench::Bench),
     /// Write the JSON Schemas, the AsyncAPI document, and the lists of errors and metrics
     #[command(alias = "schemas")]
     Schema(commands::schema::Schema),
@@ -74,6 +75,12 @@ pub(crate) enum Command {
     /// Run nats-server so that it ends with this process's parent
     #[command(hide = true)]
     NatsServer(nats_server::Tethered),
+    /// Be a part of a measurement
+    #[command(hide = true)]
+    BenchPart {
+        #[command(subcommand)]
+        part: commands::bench::BenchPart,
+    },
 }
 
 impl Cli {
@@ -120,6 +127,8 @@ impl Command {
             Self::Completions(completions) => completions.run(),
             Self::Explain(explain) => explain.run(),
             Self::NatsServer(tethered) => tethered.run(),
+            Self::Bench(bench) => bench.run(connection).await,
+            Self::BenchPart { part } => part.run(connection).await,
         }
     }
 }

@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
@@ -87,6 +88,29 @@ impl Connection {
         let options = self.options()?.name("mesh-cli");
         mesh_telemetry::connected_to(options.server());
         Ok(NatsBus::connect(options).await?)
+    }
+
+    /// The same for the environment of another process, the namespace aside.
+    pub(crate) fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let texts = [
+            (variable::URL, &self.nats_url),
+            (variable::CONTEXT, &self.nats_context),
+            (variable::USER, &self.nats_user),
+            (variable::PASSWORD, &self.nats_password),
+            (variable::TOKEN, &self.nats_token),
+            (variable::INBOX_PREFIX, &self.nats_inbox_prefix),
+        ];
+        let files = [
+            (variable::NKEY, &self.nats_nkey),
+            (variable::CREDS, &self.nats_creds),
+            (variable::CA, &self.nats_ca),
+            (variable::CERT, &self.nats_cert),
+            (variable::KEY, &self.nats_key),
+        ];
+        let texts = texts.into_iter().filter_map(|(name, text)| Some((name, OsString::from(text.as_ref()?))));
+        let files = files.into_iter().filter_map(|(name, file)| Some((name, file.as_ref()?.clone().into())));
+        let max_inline = (variable::MAX_INLINE, self.max_inline.to_string().into());
+        texts.chain(files).chain([max_inline]).collect()
     }
 
     pub(crate) fn options(&self) -> Result<ConnectOptions, SettingsError> {

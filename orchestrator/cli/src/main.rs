@@ -11,6 +11,8 @@ mod follow;
 mod loss;
 mod nats_server;
 mod output;
+mod process;
+mod scratch;
 mod select;
 mod supply;
 mod terminal;
@@ -22,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Command};
 use crate::config::ConfigFile;
 use crate::exit::Outcome;
 
@@ -49,7 +51,7 @@ fn begin() -> anyhow::Result<Outcome> {
     let matches = config::with_file(command.clone(), &file)
         .try_get_matches()
         .unwrap_or_else(|error| config::refuse(error, &command));
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     for warning in config::misspelt(&command) {
         eprintln!("warning: {warning}");
     }
@@ -62,6 +64,11 @@ fn begin() -> anyhow::Result<Outcome> {
     match matches.subcommand() {
         Some(("up", matches)) => commands::up::Up::check(matches)?,
         Some(("start", matches)) => commands::start::Start::check(matches)?,
+        Some(("bench", matches)) => {
+            if let Command::Bench(bench) = &mut cli.command {
+                bench.note(matches);
+            }
+        }
         _ => {}
     }
     run(cli)

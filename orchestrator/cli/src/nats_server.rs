@@ -1,8 +1,9 @@
-//! The NATS server that `mesh up` runs.
+//! NATS servers that commands start: that of `mesh up`, and those for the time of a check or a measurement.
 
 mod folder;
 mod port;
 mod program;
+mod scratch;
 mod servers;
 mod sync;
 
@@ -20,6 +21,7 @@ use tokio::process::{Child, Command};
 use crate::exit::Outcome;
 use crate::failure::Failure;
 
+pub(crate) use scratch::ScratchServer;
 use servers::Member;
 pub(crate) use servers::NatsServers;
 pub(crate) use sync::Sync;

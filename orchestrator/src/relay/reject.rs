@@ -4,7 +4,7 @@ use mesh_core::{Event, Unreadable};
 use mesh_schemas::payload::{RequestRejected, rejection};
 use mesh_schemas::{RequestId, RunId, Shards, StoredMessage, Subject, TraceContext, WorkflowName};
 use mesh_telemetry::span;
-use tracing::{Span, info, warn};
+use tracing::{Span, debug, info, warn};
 use uuid::Uuid;
 
 use super::child;
@@ -152,8 +152,12 @@ async fn tell(
     correlation_id: &str,
     rejection: Rejection,
 ) -> Result<(), Lost> {
-    span::fail(&Span::current(), rejection.code, &rejection.reasons.join("; "));
-    info!(request.source, request.id, code = rejection.code, reasons = ?rejection.reasons, "request rejected");
+    // Reasons quote what was sent, and are for who sent it.
+    let count = rejection.reasons.len();
+    let told = format!("{count} reasons, which request.rejected gives");
+    span::fail(&Span::current(), rejection.code, &told);
+    info!(request.source, request.id, code = rejection.code, reasons = count, "request rejected");
+    debug!(request.source, request.id, reasons = ?rejection.reasons, "why it was rejected");
     observe::rejected(rejection.code);
     let mut data = RequestRejected {
         subject: stored.message.subject.clone(),

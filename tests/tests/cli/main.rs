@@ -2,6 +2,7 @@
 
 mod agents;
 mod archived;
+mod bench;
 mod call;
 mod cases;
 mod configuration;

@@ -29,7 +29,7 @@ async fn every_line_of_a_handler_says_which_task_it_is_and_none_has_a_payload() 
         let about = json!({
             "name": "task", "run": run, "task": "a", "attempt": 1, "correlation_id": "order-7", "trace_id": uuid,
         });
-        ensure!(line["span"] == about, "{line}");
+        ensure!(line["spans"] == json!([about]), "{line}");
         ensure!(line["timestamp"].is_string() && line["level"].is_string() && line["target"].is_string());
     }
     Ok(())

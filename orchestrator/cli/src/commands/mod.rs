@@ -1,4 +1,5 @@
 pub(crate) mod agent;
+pub(crate) mod bench;
 pub(crate) mod call;
 pub(crate) mod completions;
 pub(crate) mod dead;

@@ -69,6 +69,11 @@ impl NatsServers {
         self.servers.iter().map(url).collect::<Vec<_>>().join(",")
     }
 
+    /// Process id of the first, while it runs.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.servers.first().and_then(|(_, _, server)| server.process.id())
+    }
+
     /// How often they force written data onto the disk.
     pub(crate) fn sync(&self) -> Option<&Sync> {
         self.servers.first().map(|(_, _, server)| server.sync())

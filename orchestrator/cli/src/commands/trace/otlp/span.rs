@@ -106,10 +106,10 @@ impl Span {
         self.attributes.push(text(names::ERROR_TYPE, code));
         self.events.push(SpanEvent {
             time_unix_nano: at,
-            name: "exception".to_owned(),
+            name: names::EXCEPTION.to_owned(),
             attributes: attributes([
-                ("exception.type", code.to_owned()),
-                ("exception.message", message.to_owned()),
+                (names::EXCEPTION_TYPE, code.to_owned()),
+                (names::EXCEPTION_MESSAGE, message.to_owned()),
             ]),
         });
         self.status = Some(Status { code: 2, message: message.to_owned() });

@@ -3,8 +3,6 @@
 mod give;
 mod mesh;
 mod place;
-mod process;
-mod server;
 mod stage;
 mod task;
 mod watch;

@@ -1,4 +1,3 @@
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -7,10 +6,11 @@ use mesh_bus::nats::NatsBus;
 use mesh_bus::topology::{Topology, agent_consumer};
 use mesh_schemas::{Lane, Namespace, Shards};
 
-use super::server::Server;
 use super::stage::{Launch, Stage};
 use super::watch::{Scope, Watch};
 use crate::commands::agent::check::Settings;
+use crate::nats_server::ScratchServer;
+use crate::scratch::Folder;
 
 /// Where agents are tried.
 pub(in super::super) enum Place {
@@ -22,7 +22,7 @@ pub(in super::super) enum Place {
 
 /// A server and a folder for the time of a check, and the command that starts the agent.
 pub(in super::super) struct Bench {
-    server: Server,
+    server: ScratchServer,
     command: Vec<String>,
     // After the server, whose data is in it.
     folder: Folder,
@@ -30,19 +30,19 @@ pub(in super::super) struct Bench {
 
 impl Bench {
     pub(in super::super) async fn new(command: Vec<String>) -> anyhow::Result<Self> {
-        let folder = Folder::new()?;
-        let server = Server::start(&folder.0.join("shared")).await?;
+        let folder = Folder::new("check")?;
+        let server = ScratchServer::start(&folder.path().join("shared")).await?;
         Ok(Self { server, command, folder })
     }
 
     /// Another server, for a trial that stops it.
-    pub(in super::super) async fn another_server(&self, name: &str) -> anyhow::Result<Server> {
-        Server::start(&self.folder.0.join(name)).await
+    pub(in super::super) async fn another_server(&self, name: &str) -> anyhow::Result<ScratchServer> {
+        ScratchServer::start(&self.folder.path().join(name)).await
     }
 
     async fn stage<'a>(
         &'a self,
-        server: &Server,
+        server: &ScratchServer,
         name: &str,
         settings: &'a Settings,
         scope: Scope,
@@ -59,7 +59,7 @@ impl Bench {
         let launch = Launch {
             command: &self.command,
             url: server.url(),
-            log: self.folder.0.join(format!("{name}.log")),
+            log: self.folder.path().join(format!("{name}.log")),
         };
         Ok(Stage::new(Arc::new(bus), settings, watch, Some(launch)))
     }
@@ -94,7 +94,7 @@ impl Place {
     /// A namespace on another server.
     pub(in super::super) async fn stage_on<'a>(
         &'a self,
-        server: &Server,
+        server: &ScratchServer,
         name: &str,
         settings: &'a Settings,
     ) -> anyhow::Result<Stage<'a>> {
@@ -120,27 +120,5 @@ impl Place {
             Self::Own(bench) => Ok(bench),
             Self::Live(_) => anyhow::bail!("this trial needs the command that starts the agent"),
         }
-    }
-}
-
-/// A folder that is removed when the check is over.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("mesh-check-{}", uuid::Uuid::new_v4().simple()));
-        make(&path)?;
-        Ok(Self(path))
-    }
-}
-
-fn make(path: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(path).with_context(|| format!("making {}", path.display()))
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What cannot be removed stays in the folder for temporary files.
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -6,16 +6,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures::StreamExt as _;
+use mesh_bus::nats::settings::variable;
 use mesh_bus::nats::{NatsBus, Word};
 use mesh_bus::topology::agent_consumer;
 use mesh_bus::{Bus as _, ConsumerSpec, Subscription};
 use mesh_schemas::Lane;
+use tokio::process::Command;
 
 use super::mesh::{self, Progress};
-use super::process::Process;
 use super::task::Task;
 use super::watch::{self, Outcome, Seen, Watch, What};
 use crate::commands::agent::check::Settings;
+use crate::process::{Process, without};
 
 /// How long what an agent did last may be on its way when it has ended.
 const AFTERMATH: Duration = Duration::from_millis(500);
@@ -68,7 +70,12 @@ impl<'a> Stage<'a> {
     /// Starts the agent, if it is ours to start.
     pub(in super::super) fn start_agent(&mut self) -> anyhow::Result<()> {
         if let Some(Launch { command, url, log }) = &self.launch {
-            self.agent = Some(Process::start(command, url, self.bus.namespace().as_str(), log)?);
+            let prepare = |agent: &mut Command| {
+                // Proof for another server would not let it into this one.
+                without(agent, &["MESH_NATS_"]);
+                agent.env(variable::URL, url).env(variable::NAMESPACE, self.bus.namespace().as_str());
+            };
+            self.agent = Some(Process::start(command, prepare, log)?);
         }
         Ok(())
     }

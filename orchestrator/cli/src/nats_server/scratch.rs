@@ -1,4 +1,4 @@
-//! A NATS server for the time of a check.
+//! A NATS server for the time of one command.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use mesh_bus::nats::{ConnectOptions, NatsBus};
 use mesh_schemas::Namespace;
 use tokio::time::{Instant, sleep};
 
-use crate::nats_server::NatsServers;
+use super::NatsServers;
 
 /// Longest time a server may take to start on a busy machine.
 const START: Duration = Duration::from_secs(30);
@@ -20,15 +20,15 @@ const KNOCK: Duration = Duration::from_millis(50);
 const PORTS: u32 = 5;
 
 /// A server with a folder and a port of its own; it ends when it is dropped.
-pub(in super::super) struct Server {
+pub(crate) struct ScratchServer {
     running: Option<NatsServers>,
     data: PathBuf,
     port: u16,
 }
 
-impl Server {
+impl ScratchServer {
     /// Starts a server and waits until it takes clients.
-    pub(in super::super) async fn start(data: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn start(data: &Path) -> anyhow::Result<Self> {
         let mut last = None;
         for _ in 0..PORTS {
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
@@ -43,12 +43,17 @@ impl Server {
     }
 
     /// Where it listens.
-    pub(in super::super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Its process id, while it runs.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.running.as_ref().and_then(NatsServers::pid)
+    }
+
     /// Stops it. What it stored stays.
-    pub(in super::super) async fn stop(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
         match self.running.take() {
             Some(server) => server.stop().await,
             None => Ok(()),
@@ -56,7 +61,7 @@ impl Server {
     }
 
     /// Starts it with what it had stored, on the same port.
-    pub(in super::super) async fn start_again(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn start_again(&mut self) -> anyhow::Result<()> {
         let mut server = NatsServers::one(&self.data, self.port, false).await?;
         let namespace = Namespace::default();
         tokio::select! {
@@ -68,8 +73,8 @@ impl Server {
     }
 
     /// Connects to it, also while it is starting.
-    pub(in super::super) async fn connect(&self, namespace: &Namespace) -> anyhow::Result<NatsBus> {
-        let options = ConnectOptions::new(&self.url()).namespace(namespace.clone()).name("mesh-check");
+    pub(crate) async fn connect(&self, namespace: &Namespace) -> anyhow::Result<NatsBus> {
+        let options = ConnectOptions::new(&self.url()).namespace(namespace.clone()).name("mesh-cli");
         let give_up = Instant::now() + START;
         loop {
             match NatsBus::connect(options.clone()).await {
