@@ -41,7 +41,7 @@ impl Trace {
                 .with(names::SCHEDULE_TO_START, waited)
                 .tell(hop, None);
         }
-        let span = span::process_if_sampled(stored, &consumer, hop.as_ref());
+        let span = span::process(stored, &consumer, hop.as_ref());
         if !span.is_disabled() {
             describe(&span, context);
         }

@@ -11,10 +11,13 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use crate::{ids, moment, names, propagation};
 
 /// A span for dealing with one message of a durable consumer, in the trace of the hop that brought it. Of which run, task and
-/// attempt, and how it failed, is recorded when it is known. It is recorded also where it is not sampled, as it is exported if it
-/// ends in an error.
+/// attempt, and how it failed, is recorded when it is known. None where it is not sampled: whoever has an error to tell tells it
+/// by a [`Moment`](crate::Moment) then.
 #[must_use]
 pub fn process(stored: &StoredMessage, consumer: &str, hop: Option<&TraceContext>) -> Span {
+    if is_left_out(hop) {
+        return Span::none();
+    }
     let message = &stored.message;
     let template = LazyCell::new(|| catalogue::template(&message.subject));
     let span = debug_span!(
@@ -60,13 +63,6 @@ pub fn process(stored: &StoredMessage, consumer: &str, hop: Option<&TraceContext
         propagation::continue_from(&span, hop);
     }
     span
-}
-
-/// The same for what is dealt with once for each task: none where it is not sampled. Whoever has an error to tell tells it by
-/// a [`Moment`](crate::Moment) then.
-#[must_use]
-pub fn process_if_sampled(stored: &StoredMessage, consumer: &str, hop: Option<&TraceContext>) -> Span {
-    if is_left_out(hop) { Span::none() } else { process(stored, consumer, hop) }
 }
 
 /// Begins a span under an id that others can work out, and gives its context; `None` if it is not part of a trace. To be called

@@ -23,7 +23,7 @@ impl Hand {
     pub(super) fn span(&self, run: Option<RunId>, consumer: &str) -> (Span, Option<TraceContext>) {
         let message = &self.stored.message;
         let hop = TraceContext::from_headers(&message.headers);
-        let span = span::process_if_sampled(&self.stored, consumer, hop.as_ref());
+        let span = span::process(&self.stored, consumer, hop.as_ref());
         if !span.is_disabled() {
             span.record(names::DELIVERY, span::number(self.lease.delivered))
                 .record(names::MESSAGING_MESSAGE_ID, &*message.subject)
