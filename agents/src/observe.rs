@@ -31,9 +31,7 @@ impl Outlook {
 
     /// What is wrong, one thing each; nothing if all is well.
     pub(crate) fn problems(&self) -> Vec<String> {
-        let lost = self.bus.connection().lost;
-        let lost = lost
-            .map(|lost| format!("no connection to NATS since {} s", self.bus.moment().since(lost).as_secs()));
+        let lost = self.bus.connection().problem(self.bus.moment());
         let workless = self.workless();
         let workless = workless
             .iter()

@@ -66,8 +66,7 @@ pub(crate) fn problems(shared: &Shared) -> Vec<String> {
 
 /// That the connection is lost, if it is.
 fn lost(bus: &dyn Bus) -> Option<String> {
-    let lost = bus.connection().lost?;
-    Some(format!("no connection to NATS since {} s", bus.moment().since(lost).as_secs()))
+    bus.connection().problem(bus.moment())
 }
 
 #[cfg(test)]
