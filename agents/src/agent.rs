@@ -19,7 +19,7 @@ use crate::cancel::Cancellations;
 use crate::exec::ExecError;
 use crate::handler::Handler;
 use crate::http::HttpError;
-use crate::observe::{Outlook, serves};
+use crate::observe::{Outlook, Served};
 use crate::registry;
 use crate::secret::Secrets;
 use crate::worker::Worker;
@@ -140,6 +140,7 @@ impl Agent {
         let watched = outlook.clone();
         let watch = AbortOnDropHandle::new(tokio::spawn(async move { watched.watch().await }));
         let mut workers = JoinSet::new();
+        let mut served = Vec::new();
         for (capability, handler) in &prepared.handlers {
             let worker = Worker {
                 bus: Arc::clone(&bus),
@@ -153,7 +154,7 @@ impl Agent {
                 cancellations: cancellations.clone(),
                 outlook: outlook.clone(),
             };
-            serves(capability, prepared.capacity);
+            served.push(Served::new(capability, prepared.capacity));
             workers.spawn(worker.run(parts_stop.clone()));
         }
         info!(agent = %prepared.id, capabilities = ?registered.capabilities, "agent ready");
@@ -165,7 +166,7 @@ impl Agent {
             }
         }
         farewell.cancel();
-        drop(watch);
+        drop((watch, served));
         if let Some(heartbeat) = heartbeat
             && let Err(error) = heartbeat.await
         {

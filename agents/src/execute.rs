@@ -133,7 +133,7 @@ impl Execution {
                 let message = format!("the input of the task is lost: {error}");
                 let context = self.context(&key, None, None, delivery, None);
                 let failed = Outcome::Failed(fatal(code::LOST_INPUT, &message));
-                return self.settle(delivery, outcome::store(&context, failed).await).await;
+                return self.settle(delivery, self.store(&context, failed).await).await;
             }
             Err(Unreadable::Newer(schema)) => {
                 warn!(%schema, "a task of a newer schema is left to newer agents");
@@ -143,7 +143,7 @@ impl Execution {
                 let failure = TaskFailure::retryable(code::MALFORMED_TASK, &error);
                 let context = self.context(&key, None, None, delivery, None);
                 // If there is no room for that, the letter says enough.
-                let _ = outcome::store(&context, Outcome::Failed(failure.0)).await;
+                let _ = self.store(&context, Outcome::Failed(failure.0)).await;
                 return self.bury(delivery, DeadEnd::UnreadableTask, &error).await;
             }
         };
@@ -155,7 +155,7 @@ impl Execution {
         let context = self.context(&key, envelope.as_ref(), Some(&task), delivery, deadline);
         if self.is_poison(&key, delivery.delivered).await {
             let message = format!("{MAX_LOST} deliveries ended without an outcome");
-            let _ = outcome::store(&context, Outcome::Failed(fatal(code::POISON, &message))).await;
+            let _ = self.store(&context, Outcome::Failed(fatal(code::POISON, &message))).await;
             return self.bury(delivery, DeadEnd::PoisonTask, &message).await;
         }
         let capability = key.capability.as_str();
@@ -232,11 +232,23 @@ impl Execution {
             Err(failure) => Outcome::Failed(failure.0),
         };
         if let Outcome::Failed(error) = &outcome {
-            self.failed.get_or_init(|| error.code.clone());
             warn!(error.code, error.message, "task failed");
         }
         self.trace.ended(&context, &outcome);
-        outcome::store(&context, outcome).await
+        self.store(&context, outcome).await
+    }
+
+    /// Stores the outcome, and remembers what failed; the error is that there is no room for any.
+    async fn store(&self, context: &Inner, outcome: Outcome) -> Result<(), String> {
+        let stored = outcome::store(context, outcome).await;
+        let failed = match &stored {
+            Ok(code) => code.clone(),
+            Err(_) => Some(code::PAYLOAD_TOO_LARGE.to_owned()),
+        };
+        if let Some(failed) = failed {
+            self.failed.get_or_init(|| failed);
+        }
+        stored.map(drop)
     }
 
     /// Tells that the agent has taken the task. Advisory: sent, not awaited.

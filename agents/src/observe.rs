@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use mesh_bus::Bus;
 use mesh_schemas::Capability;
-use mesh_telemetry::metrics::is_collected;
+use mesh_schemas::payload::Reason;
 use mesh_telemetry::metrics::table::{
-    AGENT_CAPACITY, AGENT_OUTCOMES, AGENT_REDELIVERED, AGENT_RUNNING, NATS_RECONNECTS, NATS_UP, PROBLEMS,
+    AGENT_CAPACITY, AGENT_OUTCOMES, AGENT_REDELIVERED, AGENT_RUNNING, DEAD_LETTERS, NATS_RECONNECTS, NATS_UP,
+    PROBLEMS,
 };
+use mesh_telemetry::metrics::{Gauge, is_collected};
 
 /// How often to look how the connection is.
 const GLANCE: Duration = Duration::from_secs(1);
@@ -29,9 +31,7 @@ impl Outlook {
 
     /// What is wrong, one thing each; nothing if all is well.
     pub(crate) fn problems(&self) -> Vec<String> {
-        let lost = self.bus.connection().lost;
-        let lost = lost
-            .map(|lost| format!("no connection to NATS since {} s", self.bus.moment().since(lost).as_secs()));
+        let lost = self.bus.connection().problem(self.bus.moment());
         let workless = self.workless();
         let workless = workless
             .iter()
@@ -69,29 +69,62 @@ impl Outlook {
     }
 }
 
-/// A capability is served from now on, by so many tasks at once.
-pub(crate) fn serves(capability: &Capability, capacity: usize) {
-    let capability = capability.as_str();
-    AGENT_CAPACITY.set(capacity as f64, [capability]);
-    AGENT_RUNNING.set(0.0, [capability]);
-    AGENT_REDELIVERED.add(0, [capability]);
-    for outcome in ["completed", "failed"] {
-        AGENT_OUTCOMES.add(0, [capability, outcome]);
+/// A capability that is served until this is dropped.
+pub(crate) struct Served {
+    _counted: Counted,
+}
+
+impl Served {
+    /// So many of its tasks at once.
+    pub(crate) fn new(capability: &Capability, capacity: usize) -> Self {
+        let counted = Counted::new(&AGENT_CAPACITY, capability, capacity as f64);
+        let capability = capability.as_str();
+        AGENT_RUNNING.add(0.0, [capability]);
+        AGENT_REDELIVERED.add(0, [capability]);
+        for outcome in ["completed", "failed"] {
+            AGENT_OUTCOMES.add(0, [capability, outcome]);
+        }
+        // So that the first one is seen as a change.
+        for reason in Reason::ALL {
+            DEAD_LETTERS.add(0, [reason.as_str()]);
+        }
+        Self { _counted: counted }
     }
 }
 
 /// A task that is in hand until this is dropped.
-pub(crate) struct InHand(Capability);
+pub(crate) struct InHand {
+    _counted: Counted,
+}
 
 impl InHand {
     pub(crate) fn new(capability: &Capability) -> Self {
-        AGENT_RUNNING.add(1.0, [capability.as_str()]);
-        Self(capability.clone())
+        Self { _counted: Counted::new(&AGENT_RUNNING, capability, 1.0) }
     }
 }
 
-impl Drop for InHand {
+/// So much of a gauge that agents of one process share, until this is dropped.
+struct Counted {
+    gauge: &'static Gauge<1>,
+    /// None if nobody collected metrics when it began: then it is not taken away either.
+    capability: Option<Capability>,
+    amount: f64,
+}
+
+impl Counted {
+    fn new(gauge: &'static Gauge<1>, capability: &Capability, amount: f64) -> Self {
+        let capability = is_collected().then(|| capability.clone());
+        if let Some(capability) = &capability {
+            gauge.add(amount, [capability.as_str()]);
+        }
+        Self { gauge, capability, amount }
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
-        AGENT_RUNNING.add(-1.0, [self.0.as_str()]);
+        if let Some(capability) = &self.capability {
+            self.gauge.add(-self.amount, [capability.as_str()]);
+        }
     }
 }

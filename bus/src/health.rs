@@ -193,6 +193,15 @@ pub struct Connection {
     pub returns: u64,
 }
 
+impl Connection {
+    /// That it is lost, in words for people; `None` while it is there.
+    #[must_use]
+    pub fn problem(&self, now: BootInstant) -> Option<String> {
+        let lost = self.lost?;
+        Some(format!("no connection to NATS since {} s", now.since(lost).as_secs()))
+    }
+}
+
 /// A process that is visible as a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {

@@ -130,6 +130,8 @@ class Execution:
         except SettingError as error:
             await self._bury(DeadEnd.TASK_SUBJECT, str(error))
             return None
+        if self._delivery > 1:
+            self._site.identity.figures.add("mesh_agent_redeliveries_total", 1, capability=key.capability)
         try:
             attributes, task = await self._read(key)
         except _Newer as newer:
@@ -154,8 +156,6 @@ class Execution:
         ):
             log.debug("%s is done already, or not wanted any more", self._message.subject)
             return None
-        if self._delivery > 1:
-            self._site.identity.figures.add("mesh_agent_redeliveries_total", 1, capability=key.capability)
         parts = self._parts(key, attributes)
         if await self._is_poison(key):
             why = f"{MAX_LOST} deliveries ended without an outcome"

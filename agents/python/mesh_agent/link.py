@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-
-from collections.abc import Awaitable, Mapping
-from typing import Any, Callable, NamedTuple
 import asyncio
 import contextlib
 import json
 import logging
-import nats.errors
 import re
 import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+
+import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription

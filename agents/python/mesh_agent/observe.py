@@ -120,7 +120,7 @@ class Endpoint:
         while (await reader.readline()).strip():
             pass
         status, body = self._say(*words[:2]) if len(words) == 3 else ("400 Bad Request", "")
-        version = "version=0.0.4; " if words[1:2] == ["/metrics"] else ""
+        version = "version=0.0.4; " if _path(words[1] if len(words) > 1 else "") == "/metrics" else ""
         content = body.encode()
         head = [
             f"HTTP/1.1 {status}",
@@ -128,10 +128,13 @@ class Endpoint:
             f"Content-Length: {len(content)}",
             "Connection: close",
         ]
+        if status.startswith("405"):
+            head.append("Allow: GET, HEAD")
         writer.write("\r\n".join([*head, "", ""]).encode() + (b"" if words[:1] == ["HEAD"] else content))
         await writer.drain()
 
-    def _say(self, method: str, path: str) -> tuple[str, str]:
+    def _say(self, method: str, target: str) -> tuple[str, str]:
+        path = _path(target)
         if method not in ("GET", "HEAD"):
             return "405 Method Not Allowed", "use GET\n"
         if path == "/metrics":
@@ -144,6 +147,11 @@ class Endpoint:
                 return "503 Service Unavailable", "\n".join(problems) + "\n"
             return "200 OK", "ready\n"
         return "404 Not Found", "there are /metrics, /healthz and /readyz\n"
+
+
+def _path(target: str) -> str:
+    """What is asked for, without the query that some collectors add."""
+    return target.partition("?")[0]
 
 
 def _escaped(value: str) -> str:

@@ -37,6 +37,8 @@ class Endpoints(MeshTest):
             )
             self.assertEqual((await get(agent.observed_port, "GET /healthz HTTP/1.1"))[1], "alive\n")
             told = (await get(agent.observed_port, "GET /metrics HTTP/1.1"))[1]
+            with_query = (await get(agent.observed_port, "GET /metrics?x=1 HTTP/1.1"))[1]
+            self.assertIn("# TYPE mesh_nats_up gauge\n", with_query)
             self.assertIn("404", (await get(agent.observed_port, "GET / HTTP/1.1"))[0])
             self.assertIn("405", (await get(agent.observed_port, "POST /metrics HTTP/1.1"))[0])
             self.assertIn("400", (await get(agent.observed_port, "rubbish"))[0])

@@ -102,7 +102,9 @@ async fn answer(stream: TcpStream, problems: Problems) {
 
 fn respond(method: &Method, path: &str, problems: &Problems) -> Response<Full<Bytes>> {
     if method != Method::GET && method != Method::HEAD {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n".to_owned());
+        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n".to_owned());
+        response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
+        return response;
     }
     match path {
         "/metrics" => {

@@ -69,7 +69,7 @@ fn without_an_endpoint_nothing_is_traced() {
 fn a_collector_that_never_answers_does_not_delay_the_end() {
     // The system completes the connection, but nobody ever accepts it: worse than a closed port.
     let (_listener, endpoint) = collector();
-    finish(start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]));
+    finish(start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("EMIT_METRICS", "1")]));
 }
 
 #[test]

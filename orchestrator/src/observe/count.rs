@@ -48,6 +48,16 @@ pub(crate) fn begin() {
 pub(crate) fn began(workflow: Option<&WorkflowName>) {
     let workflow = label(workflow);
     RUNS_STARTED.add(1, [workflow]);
+    see(workflow);
+}
+
+/// Runs of a workflow are followed here, which is not always where they began.
+pub(crate) fn follows(workflow: Option<&WorkflowName>) {
+    see(label(workflow));
+}
+
+/// Lets the ends of a workflow's runs be seen before there is one.
+fn see(workflow: &str) {
     if WORKFLOWS.is_new(workflow) {
         for outcome in OUTCOMES {
             RUNS_ENDED.add(0, [workflow, outcome]);
@@ -73,11 +83,12 @@ pub(crate) fn ended(
         _ => return,
     };
     let workflow = label(header.workflow.as_ref());
+    see(workflow);
     RUNS_ENDED.add(1, [workflow, outcome]);
     RUN_DURATION.record(elapsed((time - header.started_at).num_milliseconds()), [workflow, outcome]);
 }
 
-/// The outcome of an attempt came by for the first time.
+/// The first outcome of an attempt that was given out to agents came by for the first time.
 pub(crate) fn outcome(namespace: &Namespace, stored: &StoredMessage, event: &Event) {
     if !is_collected() {
         return;

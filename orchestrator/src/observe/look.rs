@@ -35,6 +35,8 @@ const PERIOD: Duration = Duration::from_secs(15);
 const SHARE: u32 = 50;
 /// Longest time that one look may take.
 const LONGEST: Duration = Duration::from_secs(30);
+/// Longest pause between two looks: what is told is not to be of long ago.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// What stands for every queue of one agent: there are as many as agents.
 const TO_AGENT: &str = "to-agent";
 
@@ -46,8 +48,8 @@ pub(crate) async fn run(shared: Arc<Shared>, mine: watch::Receiver<BTreeSet<u32>
     begin();
     // Each at its own pace: counting runs may take the server long, which is not to keep what waits from being seen.
     let all = async {
-        let runs = again_and_again("open runs", || runs(&shared, &mine));
-        let queues = again_and_again("queues", || queues(&shared, &mine));
+        let runs = again_and_again("open runs", || runs(&shared, &mine), || RUNS.forget());
+        let queues = again_and_again("queues", || queues(&shared, &mine), forget_queues);
         tokio::join!(glances(&shared), runs, queues)
     };
     tokio::select! {
@@ -65,8 +67,12 @@ async fn glances(shared: &Shared) {
     }
 }
 
-/// Looks at something, with pauses that grow with how long it takes.
-async fn again_and_again<F: Future<Output = Result<(), BusError>>>(what: &str, look: impl Fn() -> F) {
+/// Looks at something, with pauses that grow with how long it takes. What cannot be seen is forgotten, rather than told as it was.
+async fn again_and_again<F: Future<Output = Result<(), BusError>>>(
+    what: &str,
+    look: impl Fn() -> F,
+    forget: impl Fn(),
+) {
     tokio::time::sleep(FIRST).await;
     loop {
         let begun = Instant::now();
@@ -74,14 +80,16 @@ async fn again_and_again<F: Future<Output = Result<(), BusError>>>(what: &str, l
             Ok(Ok(())) => begun.elapsed() * SHARE,
             Ok(Err(error)) => {
                 debug!(%error, "{what} cannot be looked at; trying again");
+                forget();
                 PERIOD
             }
             Err(_) => {
                 debug!("a look at {what} takes too long; trying again later");
-                LONGEST * SHARE
+                forget();
+                LONGEST_PAUSE
             }
         };
-        tokio::time::sleep_until(begun + PERIOD.max(pause)).await;
+        tokio::time::sleep_until(begun + pause.clamp(PERIOD, LONGEST_PAUSE)).await;
     }
 }
 
@@ -117,12 +125,21 @@ async fn queues(shared: &Shared, mine: &watch::Receiver<BTreeSet<u32>>) -> Resul
     if mine.contains(&0) {
         return work(shared).await;
     }
+    forget_work();
+    Ok(())
+}
+
+fn forget_queues() {
+    SHARD_BACKLOG.forget();
+    forget_work();
+}
+
+fn forget_work() {
     for gauge in [&QUEUE_DEPTH, &QUEUE_IN_HAND, &QUEUE_ASKING, &QUEUE_AGE] {
         gauge.forget();
     }
     CAPABILITY_AGENTS.forget();
     CAPABILITY_CAPACITY.forget();
-    Ok(())
 }
 
 /// The open runs of the shards that this orchestrator has, by the log.
@@ -185,8 +202,10 @@ async fn work(shared: &Shared) -> Result<(), BusError> {
         gauge.replace(labels.clone().zip(queues.iter().map(|(_, _, figures)| figures[place])));
     }
     QUEUE_AGE.replace_by_most(labels.zip(queues.iter().map(|(_, _, [.., oldest])| *oldest)));
-    CAPABILITY_AGENTS
-        .replace(serving.iter().map(|(capability, (agents, _))| ([capability.as_str()], *agents as f64)));
+    // Of those that count together, the one with the fewest is what somebody has to know of.
+    CAPABILITY_AGENTS.replace_by_least(
+        serving.iter().map(|(capability, (agents, _))| ([capability.as_str()], *agents as f64)),
+    );
     CAPABILITY_CAPACITY
         .replace(serving.iter().map(|(capability, (_, capacity))| ([capability.as_str()], *capacity)));
     Ok(())
@@ -195,4 +214,29 @@ async fn work(shared: &Shared) -> Result<(), BusError> {
 /// Seconds since then; none where clocks differ.
 fn age(now: DateTime<Utc>, then: DateTime<Utc>) -> f64 {
     (now - then).to_std().unwrap_or_default().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_seen_is_forgotten_and_looked_for_again_soon() {
+        let (looks, forgotten) = (AtomicU32::new(0), AtomicU32::new(0));
+        let look = || async {
+            if looks.fetch_add(1, Ordering::Relaxed) == 0 {
+                return Err(BusError::Address { url: "x".to_owned(), error: "y".to_owned() });
+            }
+            std::future::pending().await
+        };
+        let forget = || {
+            forgotten.fetch_add(1, Ordering::Relaxed);
+        };
+        // At 3 s, then at 18 s, and from then on every minute, of which a look takes half.
+        let looking = again_and_again("what does not answer", look, forget);
+        assert!(tokio::time::timeout(Duration::from_secs(139), looking).await.is_err());
+        assert_eq!((looks.into_inner(), forgotten.into_inner()), (4, 3));
+    }
 }

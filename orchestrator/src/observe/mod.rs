@@ -5,8 +5,8 @@ mod figures;
 mod look;
 mod outlook;
 
-pub(crate) use count::{began, conflict, created, ended, letter, outcome, rejected, settled};
-pub(crate) use figures::{Figures, Open, Out};
+pub(crate) use count::{began, conflict, created, ended, follows, letter, outcome, rejected, settled};
+pub(crate) use figures::{Figures, Open, Out, Outcomes};
 pub(crate) use look::{FIGURES, run};
 pub use outlook::Outlook;
 pub(crate) use outlook::problems;

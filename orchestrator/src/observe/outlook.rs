@@ -15,16 +15,18 @@ pub struct Outlook(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     bus: OnceLock<Arc<dyn Bus>>,
-    shared: RwLock<Weak<Shared>>,
+    /// None before it has begun.
+    shared: RwLock<Option<Weak<Shared>>>,
 }
 
 impl Outlook {
     /// What is wrong, one thing each; nothing if all is well.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        let shared = self.0.shared.read().unwrap_or_else(PoisonError::into_inner).upgrade();
+        let shared = self.0.shared.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(shared) = shared {
-            return problems(&shared);
+            let has_ended = || vec!["it has ended".to_owned()];
+            return shared.upgrade().map_or_else(has_ended, |shared| problems(&shared));
         }
         let Some(bus) = self.0.bus.get() else {
             return vec!["there is no connection to NATS yet".to_owned()];
@@ -40,7 +42,7 @@ impl Outlook {
 
     /// It has begun.
     pub(crate) fn begun(&self, shared: &Arc<Shared>) {
-        *self.0.shared.write().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(shared);
+        *self.0.shared.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(shared));
     }
 }
 
@@ -64,8 +66,7 @@ pub(crate) fn problems(shared: &Shared) -> Vec<String> {
 
 /// That the connection is lost, if it is.
 fn lost(bus: &dyn Bus) -> Option<String> {
-    let lost = bus.connection().lost?;
-    Some(format!("no connection to NATS since {} s", bus.moment().since(lost).as_secs()))
+    bus.connection().problem(bus.moment())
 }
 
 #[cfg(test)]
@@ -101,5 +102,7 @@ mod tests {
         shared.presence.follows(3, Ok(()));
         shared.pressure.slows(true);
         assert_eq!(outlook.problems(), ["little room is left in the log: new requests are slowed down"]);
+        drop((full, shared));
+        assert_eq!(outlook.problems(), ["it has ended"]);
     }
 }

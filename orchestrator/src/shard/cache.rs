@@ -6,10 +6,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use lru::LruCache;
 use mesh_bus::Delivery;
 use mesh_core::{Event, Run};
-use mesh_schemas::RunId;
+use mesh_schemas::{Namespace, RunId, StoredMessage};
 
 use super::checkpoint::Pace;
-use crate::observe::{Open, Out};
+use crate::observe::{self, Open, Out};
 
 /// A run as far as it was folded.
 pub(super) struct Cached {
@@ -29,6 +29,21 @@ pub(super) struct Cached {
     pub(super) bytes: usize,
     /// Its tasks that are out with agents.
     pub(super) out: Out,
+}
+
+impl Cached {
+    /// Counts an event that comes by and was folded when the run was read, if it is the outcome of an attempt.
+    pub(super) fn was_read(
+        &mut self,
+        namespace: &Namespace,
+        stored: &StoredMessage,
+        event: &Event,
+        first_delivery: bool,
+    ) {
+        if self.out.was_read(event) && first_delivery && self.run.stray(event).is_none() {
+            observe::outcome(namespace, stored, event);
+        }
+    }
 }
 
 /// How much may be kept.

@@ -192,9 +192,6 @@ impl Follower {
         }
         match read {
             Ok(event) => {
-                if lease.delivered == 1 {
-                    observe::outcome(self.shared.bus.namespace(), &stored, &event);
-                }
                 if event.gives_up_as_lost().is_some() {
                     // Who had the result before it was lost, and others who did not find it, must go on alike: as the
                     // log has it.
@@ -260,9 +257,7 @@ impl Follower {
         let (bytes, first_delivery) = (hand.weight.bytes, hand.lease.delivered == 1);
         let until_archived = spared(&self.shared, MAY_BE_ARCHIVED);
         let standing = self.cache.standing(&event, first_delivery, until_archived);
-        if matches!(standing, Standing::Covered | Standing::Next) {
-            CACHE_LOOKUPS.add(1, ["hit"]);
-        }
+        let hit = || CACHE_LOOKUPS.add(1, ["hit"]);
         let verdict = match standing {
             _ if event.fact == Fact::Checkpoint => self.checkpoint(&run),
             _ if self.loading.contains_key(&run) => {
@@ -270,8 +265,14 @@ impl Follower {
                 loading.waiting.push_back(Held { hand, event });
                 return None;
             }
-            Standing::Covered => self.covered(event, first_delivery),
-            Standing::Next => self.next(event, bytes),
+            Standing::Covered => {
+                hit();
+                self.covered(event, &hand.stored, first_delivery)
+            }
+            Standing::Next => {
+                hit();
+                self.next(event, &hand.stored, bytes)
+            }
             Standing::Unknown => match &event.fact {
                 Fact::Started(started) if first_delivery && is_new(&self.shared, &event) => {
                     match self.plan_at_hand(started) {
@@ -297,7 +298,7 @@ impl Follower {
     }
 
     /// What follows from the event is stored, but nobody may have looked yet at what is wrong with it.
-    fn covered(&mut self, event: Event, first_delivery: bool) -> Verdict {
+    fn covered(&mut self, event: Event, stored: &StoredMessage, first_delivery: bool) -> Verdict {
         let Some(cached) = self.cache.get(&event.run) else { return Verdict::Later };
         if event.fact == Fact::Ended && first_delivery {
             observe::ended(self.shared.bus.namespace(), &cached.run.header, &event.id, event.time);
@@ -305,6 +306,7 @@ impl Follower {
         if event.is_signal() && event.sequence < cached.begin {
             return Verdict::Resend;
         }
+        cached.was_read(self.shared.bus.namespace(), stored, &event, first_delivery);
         let stray = cached.run.stray(&event);
         match objection(event.defect, stray) {
             letter if cached.ended.is_some() => Verdict::Ended(letter),
@@ -313,13 +315,15 @@ impl Follower {
         }
     }
 
-    fn next(&mut self, event: Event, bytes: usize) -> Verdict {
+    fn next(&mut self, event: Event, stored: &StoredMessage, bytes: usize) -> Verdict {
         let Some(cached) = self.cache.get(&event.run) else { return Verdict::Later };
         let had_ended = cached.ended.is_some();
         let gathered = trace::gathered(&cached.run, &event);
         let step = cached.run.apply(&event);
         let origins = Origins::of(&cached.run, &step.decisions, &gathered);
-        cached.out.take(&event);
+        if cached.out.take(&event) {
+            observe::outcome(self.shared.bus.namespace(), stored, &event);
+        }
         cached.out.decided(&step.decisions);
         cached.upto = event.sequence;
         cached.pace.folded(&event, bytes, &cached.run);
@@ -362,8 +366,10 @@ impl Follower {
         Box::pin(
             async move {
                 let Hand { lease, stored, weight: _weight } = hand;
+                // What is put off is not settled yet.
+                let is_put_off = matches!(verdict, Verdict::Later | Verdict::Beyond(_));
                 let settled = settle(&shared, &lease, &stored, verdict, hop).await;
-                if settled.is_ok() && lease.delivered == 1 {
+                if settled.is_ok() && !is_put_off && lease.delivered == 1 {
                     observe::settled(shared.bus.now() - stored.time);
                 }
                 match (settled, run) {

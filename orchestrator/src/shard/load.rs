@@ -18,7 +18,7 @@ use super::read::{BEHIND_PAUSE, Log, Reading, plan};
 use super::settle::{Verdict, no_room, objection};
 use crate::lease::Lease;
 use crate::log::{self, Events};
-use crate::observe::{self, Out};
+use crate::observe::{self, Out, Outcomes};
 use crate::service::Shared;
 use crate::store;
 use crate::trace::Origins;
@@ -132,6 +132,7 @@ impl Loader {
             events.iter().for_each(|event| replay.take(event));
             tokio::task::yield_now().await;
         }
+        let outcomes = Outcomes::from(bus.namespace(), &rest, event.sequence);
         drop((rest, turn));
         let (run, decisions) = replay.finish();
         let letter = objection(event.defect.clone(), run.stray(event));
@@ -147,7 +148,8 @@ impl Loader {
         if event.fact == Fact::Ended && lease.delivered == 1 {
             observe::ended(bus.namespace(), &run.header, &event.id, event.time);
         }
-        let out = Out::of(&run);
+        observe::follows(run.header.workflow.as_ref());
+        let out = Out::of(&run, outcomes);
         let cached = Cached { run, begin, upto: end, covered: end, pace, ended, bytes, out };
         let none = Origins::default();
         (Some(Box::new(cached)), Verdict::Store { header, decisions: Vec::new(), origins: none, letter })
@@ -203,6 +205,7 @@ pub(super) fn begin(
     plan: Arc<Plan>,
 ) -> (Cached, Verdict) {
     let (run, step) = Run::start(event, started, plan);
+    observe::follows(run.header.workflow.as_ref());
     let header = Box::new(run.header.clone());
     let origins = Origins::of(&run, &step.decisions, &[]);
     let sequence = event.sequence;

@@ -81,6 +81,7 @@ async fn what_happens_is_counted_by_those_who_do_it() -> Result<()> {
         "mesh_agent_tasks_running{capability=\"known\"} 0",
         "mesh_agent_capacity{capability=\"known\"} 10",
         "mesh_agent_schedule_to_start_duration_seconds_count{capability=\"known\"} 1",
+        "mesh_dead_letters_total{reason=\"poison\"} 0",
     ] {
         has(agent, line).await?;
     }
@@ -100,6 +101,21 @@ async fn what_happens_is_counted_by_those_who_do_it() -> Result<()> {
     ] {
         has(orchestrator, line).await?;
     }
+    // What one run tells another is no work of an agent.
+    world.apply("mesh: v1\nname: inner\ntasks: {one: {agent: known}}\n").await?;
+    world.apply("mesh: v1\nname: outer\ntasks: {one: {workflow: inner}}\n").await?;
+    mesh_bus::submit(&*world.bus, &world.request("outer", "1", object!({}))?).await?;
+    has(orchestrator, "mesh_runs_ended_total{outcome=\"completed\",workflow=\"outer\"} 1").await?;
+    let (_, told) = get(orchestrator, "/metrics").await?;
+    let mut ended = told.lines().filter(|line| line.starts_with("mesh_tasks_ended_total{"));
+    let is_of_agents = |line: &str| {
+        ["known", "nobody", "unknown"].iter().any(|agent| line.contains(&format!("=\"{agent}\"")))
+    };
+    anyhow::ensure!(ended.all(is_of_agents), "{told}");
+    anyhow::ensure!(
+        told.contains("mesh_tasks_ended_total{capability=\"known\",outcome=\"completed\"} 2\n"),
+        "{told}"
+    );
     let mut other = Told::start(&world, &["agent", "exec", "--capability", "unknown", "--", "cat"])?;
     other.says("agent ready").await?;
     for line in [
@@ -177,8 +193,11 @@ async fn an_address_that_was_chosen_must_be_had_and_the_default_need_not() -> Re
         assert!(said.contains(&format!("metrics and health cannot be told at {address}")), "{said}");
         assert_eq!(refused.ended().await?, Some(1));
     }
-    // Whoever has it, if it is not this test.
-    let _held = TcpListener::bind(mesh_telemetry::DEFAULT_ADDRESS);
+    // Another test's orchestrator may have it, and end.
+    let _held = eventually("the default address", async || {
+        Ok(TcpListener::bind(mesh_telemetry::DEFAULT_ADDRESS).map_err(|error| error.to_string()))
+    })
+    .await?;
     let mut orchestrator = Told::start(&world, &["orchestrator"])?;
     orchestrator.says("another process has 127.0.0.1:9464").await?;
     orchestrator.says("orchestrator ready").await?;

@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use mesh_telemetry::metrics::Kind;
 use mesh_telemetry::metrics::table::ALL;
+use mesh_telemetry::metrics::{Kind, Metric};
 use serde_json::Value;
 
 use crate::support::{file, json};
 
 /// What Prometheus itself tells.
 const OF_PROMETHEUS: [&str; 1] = ["up"];
+/// Labels that Prometheus gives every series.
+const OF_TARGETS: [&str; 2] = ["instance", "job"];
 
 /// The series of all metrics.
 fn known() -> BTreeSet<String> {
@@ -40,7 +42,59 @@ fn check(what: &Path, query: &str, known: &BTreeSet<String>) -> Result<()> {
     for name in named(query) {
         ensure!(known.contains(&name), "{}: no metric is called {name}: {query}", what.display());
     }
+    for (series, labels) in matched(query) {
+        let told = labels_of(&series);
+        for label in labels {
+            ensure!(told.contains(&label), "{}: {series} has no label {label}: {query}", what.display());
+        }
+    }
+    let told: BTreeSet<String> = named(query).iter().flat_map(|series| labels_of(series)).collect();
+    for label in grouped(query) {
+        let is_told = told.contains(&label) || query.contains("up{") && OF_TARGETS.contains(&label.as_str());
+        ensure!(is_told, "{}: nothing has a label {label}: {query}", what.display());
+    }
     Ok(())
+}
+
+/// The labels of a series, with those that Prometheus adds.
+fn labels_of(series: &str) -> BTreeSet<String> {
+    let is_it = |metric: &&&dyn Metric| {
+        series.strip_prefix(&metric.about().prometheus()).is_some_and(|part| {
+            if metric.about().kind == Kind::Histogram {
+                ["_bucket", "_sum", "_count"].contains(&part)
+            } else {
+                part.is_empty()
+            }
+        })
+    };
+    let own = ALL.iter().find(is_it).map(|metric| metric.about().labels).unwrap_or_default();
+    let own = own.iter().map(|label| label.replace('.', "_"));
+    let bound = series.ends_with("_bucket").then(|| "le".to_owned());
+    own.chain(bound).chain(OF_TARGETS.map(str::to_owned)).collect()
+}
+
+/// The series of a query that have matchers, each with the names of the labels there.
+fn matched(query: &str) -> Vec<(String, Vec<String>)> {
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let pieces: Vec<&str> = query.split('{').collect();
+    let pairs = pieces.windows(2).filter_map(|pair| {
+        let series = pair[0].rsplit(|letter: char| !is_part(letter)).next().unwrap_or_default();
+        let matchers = pair[1].split_once('}').map_or(pair[1], |(matchers, _)| matchers);
+        // Every second part is a value in quotes.
+        let names = matchers.split('"').step_by(2).filter_map(|part| {
+            let name = part.trim_matches(|letter: char| !is_part(letter));
+            (!name.is_empty()).then(|| name.to_owned())
+        });
+        named(series).contains(series).then(|| (series.to_owned(), names.collect()))
+    });
+    pairs.collect()
+}
+
+/// The labels by which a query groups and joins.
+fn grouped(query: &str) -> BTreeSet<String> {
+    let lists = ["by (", "on ("].into_iter().flat_map(|word| query.split(word).skip(1));
+    let labels = lists.flat_map(|list| list.split(')').next().unwrap_or_default().split(','));
+    labels.map(|label| label.trim().to_owned()).collect()
 }
 
 /// The dashboards, with their files.
@@ -63,7 +117,11 @@ fn alerts_ask_for_metrics_that_are_told() -> Result<()> {
         let path = file("deploy/prometheus").join(name);
         let text = std::fs::read_to_string(&path)?;
         ensure!(named(&text).len() > 10, "the alerts name metrics");
-        check(&path, &text, &known)?;
+        // One at a time, so that each is held to the labels of its own metrics.
+        for alert in text.split("- alert: ") {
+            let query = alert.split("annotations:").next().unwrap_or_default();
+            check(&path, query, &known)?;
+        }
     }
     Ok(())
 }
@@ -127,4 +185,14 @@ fn names_are_found_where_they_stand() {
         named(query),
         ["mesh_a_total", "mesh_", "messaging_b_seconds_bucket"].map(str::to_owned).into()
     );
+    let labels = matched(query).into_iter().flat_map(|(_, labels)| labels).collect::<Vec<_>>();
+    assert_eq!(labels, ["mesh_", "messaging_destination_template"]);
+    assert_eq!(grouped("sum by (a, b) (x) and on (c) y"), ["a", "b", "c"].map(str::to_owned).into());
+    let known = known();
+    for wrong in ["sum by (wrong) (mesh_runs)", "mesh_runs{wrong=\"a\"}", "mesh_runs{state=\"a\",le=\"1\"}"] {
+        assert!(check(Path::new("x"), wrong, &known).is_err(), "{wrong}");
+    }
+    for right in ["sum by (state) (mesh_runs)", "mesh_runs{state=~\"a|b,c\", job!=\"x\"}"] {
+        check(Path::new("x"), right, &known).expect("these are told");
+    }
 }

@@ -1,7 +1,8 @@
 //! Where metrics go: to a collector by OTLP, and to whoever asks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use opentelemetry::metrics::MeterProvider as _;
@@ -80,11 +81,20 @@ pub fn metrics() -> String {
 
 /// Sends what was recorded since the last time. Blocks at most for so long.
 pub(crate) fn shutdown(timeout: Duration) {
-    if let Some(collection) = COLLECTION.get()
-        && let Err(error) = collection.provider.shutdown_with_timeout(timeout)
-    {
-        tracing::debug!(%error, "the last metrics may not have reached the collector");
-    }
+    let Some(collection) = COLLECTION.get() else { return };
+    let (sender, ended) = mpsc::sync_channel(1);
+    // The reader takes the time that it wants, whatever it is told: the process does not wait for it.
+    let begun = thread::Builder::new().name("last metrics".to_owned()).spawn(move || {
+        // Nobody may wait for it any more.
+        let _ = sender.send(collection.provider.shutdown_with_timeout(timeout));
+    });
+    let error = match begun.map(|_| ended.recv_timeout(timeout)) {
+        Ok(Ok(Ok(()))) => return,
+        Ok(Ok(Err(error))) => error.to_string(),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    tracing::debug!(error, "the last metrics may not have reached the collector");
 }
 
 /// A reader that is kept by whoever asks, too.

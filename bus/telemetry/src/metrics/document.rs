@@ -16,7 +16,7 @@ pub fn document() -> String {
          After a crash some may be missing, or be counted by two processes, so they are close and not exact; the log is exact. What one \
          orchestrator tells for the whole namespace may for a moment be told by two: use `max by (…)`. Of one label at most {MOST_VALUES} \
          values are told apart; the others are counted as `{OTHER}`. No label is a run or a task. Every histogram has buckets from \
-         a millisecond to an hour.\n\n\
+         a millisecond to a week.\n\n\
          | Prometheus | OpenTelemetry | Kind | Unit | Labels | Reported by | Means |\n|---|---|---|---|---|---|---|\n"
     );
     for metric in ALL {

@@ -10,10 +10,10 @@ use opentelemetry::{KeyValue, StringValue};
 
 use super::labels;
 
-/// Upper bounds of the buckets of every histogram, in seconds: from a millisecond to an hour.
-pub const BOUNDS: [f64; 20] = [
+/// Upper bounds of the buckets of every histogram, in seconds: from a millisecond to a week, as runs and tasks of people take days.
+pub const BOUNDS: [f64; 23] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
-    600.0, 1800.0, 3600.0,
+    600.0, 1800.0, 3600.0, 21_600.0, 86_400.0, 604_800.0,
 ];
 
 /// What a metric is.
@@ -87,18 +87,23 @@ impl About {
     /// Its name in Prometheus: `mesh_runs_started_total`.
     #[must_use]
     pub fn prometheus(&self) -> String {
-        let mut name = sanitized(self.name);
-        let unit = match self.unit {
-            "s" => "_seconds",
-            "By" => "_bytes",
-            "1" => "_ratio",
-            _ => "",
-        };
-        let total = if self.kind == Kind::Counter { "_total" } else { "" };
-        // Writing to a string does not fail.
-        let _ = write!(name, "{unit}{total}");
-        name
+        prometheus(self.name, self.kind, self.unit)
     }
+}
+
+/// What Prometheus calls a metric of this name, kind and unit.
+pub(super) fn prometheus(name: &str, kind: Kind, unit: &str) -> String {
+    let mut name = sanitized(name);
+    let unit = match unit {
+        "s" => "_seconds",
+        "By" => "_bytes",
+        "1" => "_ratio",
+        _ => "",
+    };
+    let total = if kind == Kind::Counter { "_total" } else { "" };
+    // Writing to a string does not fail.
+    let _ = write!(name, "{unit}{total}");
+    name
 }
 
 /// A name in which nothing stands that Prometheus does not allow in one.
@@ -213,6 +218,11 @@ impl<const N: usize> Gauge<N> {
     /// As [`Gauge::replace`], but of values of labels that count together the largest is told.
     pub fn replace_by_most<'a>(&self, all: impl IntoIterator<Item = ([&'a str; N], f64)>) {
         self.replace_by(all, f64::max);
+    }
+
+    /// As [`Gauge::replace`], but of values of labels that count together the smallest is told.
+    pub fn replace_by_least<'a>(&self, all: impl IntoIterator<Item = ([&'a str; N], f64)>) {
+        self.replace_by(all, f64::min);
     }
 
     fn replace_by<'a>(

@@ -2,13 +2,13 @@
 //! whoever sends something.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use super::collect::is_collected;
 
 /// Most values of one label. There are never as many outcomes or shards; workflows, capabilities and codes of errors beyond
 /// that are counted together.
-pub const MOST_VALUES: usize = 100;
+pub const MOST_VALUES: usize = 200;
 /// What stands for all values that are too many.
 pub const OTHER: &str = "other";
 /// Longest value that is told, in bytes.
@@ -17,6 +17,9 @@ const MOST_BYTES: usize = 128;
 type Known = BTreeMap<&'static str, HashMap<String, Arc<str>>>;
 
 static KNOWN: RwLock<Known> = RwLock::new(Known::new());
+
+/// [`OTHER`], made once: a label that is full is asked for again and again.
+static SHARED_OTHER: LazyLock<Arc<str>> = LazyLock::new(|| OTHER.into());
 
 /// Values that came by, so that what belongs to each is done once: as many as are told apart.
 #[derive(Debug, Default)]
@@ -31,8 +34,14 @@ impl Seen {
 
     /// Whether a value comes by for the first time, while metrics are collected.
     pub fn is_new(&self, value: &str) -> bool {
-        if !is_collected() || self.0.read().unwrap_or_else(PoisonError::into_inner).contains(value) {
+        if !is_collected() {
             return false;
+        }
+        {
+            let seen = self.0.read().unwrap_or_else(PoisonError::into_inner);
+            if seen.len() >= MOST_VALUES || seen.contains(value) {
+                return false;
+            }
         }
         let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);
         seen.len() < MOST_VALUES && seen.insert(value.to_owned())
@@ -45,20 +54,20 @@ pub(super) fn bounded(label: &'static str, value: &str) -> Arc<str> {
 }
 
 fn limited(known: &RwLock<Known>, label: &'static str, value: &str) -> Arc<str> {
-    let found = {
+    {
         let known = known.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(label).and_then(|values| values.get(value).cloned())
-    };
-    if let Some(found) = found {
-        return found;
-    }
-    if value.len() > MOST_BYTES {
-        return OTHER.into();
+        let values = known.get(label);
+        if let Some(found) = values.and_then(|values| values.get(value)) {
+            return Arc::clone(found);
+        }
+        if value.len() > MOST_BYTES || values.is_some_and(|values| values.len() >= MOST_VALUES) {
+            return Arc::clone(&SHARED_OTHER);
+        }
     }
     let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
     let values = known.entry(label).or_default();
     if values.len() >= MOST_VALUES && !values.contains_key(value) {
-        return OTHER.into();
+        return Arc::clone(&SHARED_OTHER);
     }
     values.entry(value.to_owned()).or_insert_with(|| value.into()).clone()
 }
@@ -74,7 +83,14 @@ mod tests {
             let value = number.to_string();
             assert_eq!(*limited(&known, "workflow", &value), *value);
         }
-        assert_eq!(&*limited(&known, "workflow", "one more"), OTHER);
+        let other = limited(&known, "workflow", "one more");
+        assert_eq!(&*other, OTHER);
+        let again = {
+            // Nobody has to wait for whoever looks.
+            let _looking = known.read().expect("readable");
+            limited(&known, "workflow", "yet another")
+        };
+        assert!(Arc::ptr_eq(&other, &again), "it is made once");
         assert_eq!(&*limited(&known, "workflow", "7"), "7", "those before have their own");
         assert_eq!(&*limited(&known, "capability", "one more"), "one more", "each label has its own");
         assert_eq!(&*limited(&known, "capability", &"x".repeat(MOST_BYTES + 1)), OTHER);

@@ -34,14 +34,15 @@ metrics! {
     RUNS: Gauge<1> = "mesh.runs" "{run}" ["state"] Orchestrators
         "Open runs of the shards that the orchestrator has: begun and not ended by the log. `active` are those that have a \
          task out with agents, as far as they are in memory; `waiting` are the others.";
-    RUN_OLDEST: Gauge<1> = "mesh.run.oldest_active.age" "s" ["workflow"] Orchestrators
-        "Age of the oldest open run that is in memory.";
+    RUN_OLDEST: Gauge<1> = "mesh.run.oldest.age" "s" ["workflow"] Orchestrators
+        "Age of the oldest open run among those in memory: of one to which nothing happened for long, that may be none.";
     TASKS_CREATED: Counter<1> = "mesh.tasks.created" "{task}" ["capability"] Orchestrators
         "Attempts of tasks that were given out.";
     TASKS_RETRIED: Counter<1> = "mesh.tasks.retried" "{task}" ["capability"] Orchestrators
         "Attempts among those given out that were not the first of their task.";
     TASKS_ENDED: Counter<2> = "mesh.tasks.ended" "{task}" ["capability", "outcome"] Orchestrators
-        "Attempts that ended; `outcome` is `completed`, `failed`, or `given_up` if an orchestrator ended it, as for a timeout.";
+        "Attempts given out to agents that ended, by their first outcome: `outcome` is `completed`, `failed`, or `given_up` if an \
+         orchestrator ended it, as for a timeout.";
     TASK_DURATION: Histogram<1> = "mesh.task.duration" "s" ["capability"] Orchestrators
         "Time from the decision on an attempt to its outcome, both by the server's clock; of runs that stayed in memory.";
     QUEUE_DEPTH: Gauge<2> = "mesh.queue.depth" "{task}" ["capability", "lane"] FirstOrchestrator

@@ -7,7 +7,7 @@ use opentelemetry_sdk::metrics::data::{
     AggregatedMetrics, HistogramDataPoint, Metric, MetricData, ResourceMetrics,
 };
 
-use super::instrument::{About, By, Kind, sanitized};
+use super::instrument::{Kind, prometheus, sanitized};
 
 /// Type of the content.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -79,14 +79,7 @@ fn family<T: Number>(text: &mut String, metric: &Metric, data: &MetricData<T>) {
 
 /// What comes before the samples of a metric. Returns its name.
 fn head(text: &mut String, metric: &Metric, kind: Kind) -> String {
-    let unit = match metric.unit() {
-        "s" => "s",
-        "By" => "By",
-        "1" => "1",
-        _ => "",
-    };
-    let about = About { name: "", kind, unit, labels: &[], by: By::Both, help: "" };
-    let name = format!("{}{}", sanitized(metric.name()), about.prometheus());
+    let name = prometheus(metric.name(), kind, metric.unit());
     // Writing to a string does not fail.
     let _ = writeln!(text, "# HELP {name} {}", escaped(metric.description(), false));
     let _ = writeln!(text, "# TYPE {name} {}", kind.as_str());

@@ -103,12 +103,15 @@ impl Follower {
         let span = span::read_run(&run, hop.as_ref());
         Box::pin(
             async move {
-                let Hand { lease, weight, .. } = &hand;
+                let Hand { lease, stored, weight } = &hand;
                 let begun = Instant::now();
-                let read = lease.hold(loader.load(lease, weight.bytes, &event)).await;
+                let mut read = lease.hold(loader.load(lease, weight.bytes, &event)).await;
                 if matches!(read, Some((Some(_), _))) && !matches!(event.fact, Fact::Started(_)) {
                     CACHE_LOOKUPS.add(1, ["miss"]);
                     REHYDRATION.record(begun.elapsed(), []);
+                }
+                if let Some((Some(cached), _)) = &mut read {
+                    cached.was_read(loader.shared.bus.namespace(), stored, &event, lease.delivered == 1);
                 }
                 let (cached, event) = match read {
                     Some((cached, verdict)) => (cached, Some((hand, verdict))),

@@ -35,6 +35,8 @@ pub(super) struct Passed {
     pub(super) by_agent: BTreeMap<String, u64>,
     /// Runs that began, with when and of which workflow, and runs that ended, in order.
     pub(super) runs: Vec<(RunId, Option<Begun>)>,
+    /// Whether more of them passed than are remembered.
+    pub(super) is_full: bool,
 }
 
 /// The beginning of a run.
@@ -68,6 +70,7 @@ impl Passed {
             tasks_failed: 0,
             by_agent: BTreeMap::new(),
             runs: Vec::new(),
+            is_full: false,
         }
     }
 
@@ -84,6 +87,8 @@ impl Passed {
                 if self.runs.len() < MOST {
                     let begun = (verb == WorkflowVerb::Started).then_some(Begun { workflow, at: now });
                     self.runs.push((run, begun));
+                } else {
+                    self.is_full = true;
                 }
             }
             Ok(Subject::Task { verb: verb @ (TaskVerb::Completed | TaskVerb::Failed), .. }) => {

@@ -67,6 +67,7 @@ impl OpenRuns {
 
     /// Takes over which runs began and ended meanwhile.
     pub(super) fn hear(&mut self, passed: &Passed) {
+        self.is_full |= passed.is_full;
         for (run, begun) in &passed.runs {
             match begun {
                 None => drop(self.known.remove(run)),
