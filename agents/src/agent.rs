@@ -157,7 +157,8 @@ impl Agent {
             served.push(Served::new(capability, prepared.capacity));
             workers.spawn(worker.run(parts_stop.clone()));
         }
-        info!(agent = %prepared.id, capabilities = ?registered.capabilities, "agent ready");
+        let capabilities: Vec<&str> = registered.capabilities.iter().map(Capability::as_str).collect();
+        info!(agent = %prepared.id, capabilities = capabilities.join(", "), "agent ready");
         let mut died = None;
         while let Some(ended) = workers.join_next().await {
             if let Err(error) = ended {

@@ -12,6 +12,7 @@ import importlib
 import json
 import logging
 import os
+import time
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -76,6 +77,9 @@ def _span(task: _Task, agent: str, delivery: int) -> Iterator[None]:
     }
     tracer = _trace.get_tracer("mesh_agent")
     parent = _propagate.extract(task.hop.attributes() if task.hop else {})
+    receipt = {**attributes, "messaging.operation.name": "fetch", "messaging.operation.type": "receive"}
+    kind = _trace.SpanKind.CLIENT
+    tracer.start_span(f"receive {template}", context=parent, kind=kind, attributes=receipt).end()
     # Our own errors are noted by `failed`, with their codes.
     with tracer.start_as_current_span(
         f"process {template}",
@@ -127,6 +131,10 @@ def _described(task: _Task) -> dict[str, Any]:
     return about
 
 
+#: The names that the other processes of the mesh have for levels.
+_LEVELS = {"WARNING": "WARN", "CRITICAL": "ERROR"}
+
+
 class LogFormatter(logging.Formatter):
     """Log lines that say of which run and task they are: as text, or, with `MESH_LOG_FORMAT=json`, as one JSON object each.
 
@@ -136,6 +144,9 @@ class LogFormatter(logging.Formatter):
     def __init__(self) -> None:
         """The form is read from the environment."""
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        self.converter = time.gmtime
+        self.default_time_format = "%Y-%m-%dT%H:%M:%S"
+        self.default_msec_format = "%s.%03dZ"
         self._is_json = os.environ.get("MESH_LOG_FORMAT") == "json"
 
     def format(self, record: logging.LogRecord) -> str:
@@ -146,8 +157,8 @@ class LogFormatter(logging.Formatter):
             head, *rest = super().format(record).split("\n", 1)
             return "\n".join([head + told, *rest])
         line: dict[str, Any] = {
-            "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}",
-            "level": record.levelname,
+            "timestamp": self.formatTime(record),
+            "level": _LEVELS.get(record.levelname, record.levelname),
             "target": record.name,
             "message": record.getMessage(),
         }

@@ -81,23 +81,27 @@ class Worker:
                 self._site.marks = min(_MARKS, ack_wait / 3) or _MARKS
                 return Pull(self._link, stream, durable, ack_wait, self._room, self._on_task)
             except MeshError as error:
-                if not said:
-                    told = await self._told(error)
+                told, is_wrong = await self._told(error)
+                if is_wrong:
                     self._figures.workless[self._capability] = told
+                else:
+                    self._figures.workless.pop(self._capability, None)
+                if not said:
                     log.warning("no work of %s can be had yet; trying again: %s", self._capability, told)
                     said = True
             await asyncio.wait({stopped}, timeout=_RETRY_PAUSE)
         return None
 
-    async def _told(self, error: MeshError) -> str:
-        """What keeps work away, and what to do about it."""
+    async def _told(self, error: MeshError) -> tuple[str, bool]:
+        """What keeps work away, and what to do about it; and whether that is wrong, or only nobody has any yet."""
         if not isinstance(error, ApiError) or error.code not in GONE:
-            return str(error)
+            return str(error), True
         try:
             await self._link.shards()
         except MeshError as all_of_it:
-            return str(all_of_it)
-        return f"{error}; an orchestrator makes it when a workflow that names the capability is applied"
+            return str(all_of_it), True
+        told = f"{error}; an orchestrator makes it when a workflow that names the capability is applied"
+        return told, False
 
     async def _take(self, pull: Pull, stopped: asyncio.Future[Any]) -> None:
         receiving = asyncio.ensure_future(pull.run())

@@ -5,7 +5,7 @@ import json
 import re
 import unittest
 
-from mesh_agent import SettingError
+from mesh_agent import Agent, Connection, SettingError
 from mesh_agent.observe import Figures, place
 from tests.support import PATIENCE, ROOT, MeshTest
 
@@ -47,7 +47,8 @@ class Endpoints(MeshTest):
         self.assertIn("# TYPE mesh_nats_up gauge\nmesh_nats_up 1\n", told)
 
     async def test_what_is_wrong_is_told_as_a_service_too(self):
-        agent = self.agent(observe="127.0.0.1:0")
+        elsewhere = Connection(url=self.world.server.url, namespace="nowhere")
+        agent = Agent("tested", connection=elsewhere, observe="127.0.0.1:0")
         agent.capability("nowhere")(lambda ctx, input: input)
         async with self.serving(agent):
             wrong = await asyncio.wait_for(self._wrong(agent), PATIENCE)
@@ -57,6 +58,15 @@ class Endpoints(MeshTest):
         self.assertTrue(wrong.startswith("no source of work for capability nowhere: "), wrong)
         self.assertEqual(state["data"]["problems"], wrong.splitlines())
         self.assertEqual((asked["problems"], asked["type"]), (wrong.splitlines(), "tested"))
+
+    async def test_that_no_workflow_names_a_capability_is_not_wrong(self):
+        agent = self.agent(observe="127.0.0.1:0")
+        agent.capability("unnamed")(lambda ctx, input: input)
+        with self.assertLogs("mesh_agent", "WARNING") as lines:
+            async with self.serving(agent):
+                while not any("no work of unnamed" in line for line in lines.output) or not agent.observed_port:
+                    await asyncio.sleep(0)
+                self.assertIn("200", (await get(agent.observed_port, "GET /readyz HTTP/1.1"))[0])
 
     async def _wrong(self, agent):
         """What an agent says is wrong, once it says something."""

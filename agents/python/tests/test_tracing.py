@@ -111,7 +111,8 @@ def emit() -> None:
     with tracing.processing(task, "risk-1", 1):
         tracing.used(task, "risk-1", {"input_tokens": 12, "output_tokens": 3})
         tracing.failed(Fatal("too_risky", "no"), "no")
-    (span,) = spans.get_finished_spans()
+    received, span = spans.get_finished_spans()
+    assert received.name.startswith("receive task.created.")
     assert span.parent is not None and task.hop is not None and span.attributes is not None
     told = {
         "parent": f"{span.parent.span_id:016x}",

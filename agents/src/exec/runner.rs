@@ -56,7 +56,7 @@ impl Handler for Runner {
             let stop = context.cancellation().child_token();
             let _stops_when_dropped = stop.clone().drop_guard();
             let log = move |line: &str| {
-                info!(line = context.0.redacted(line), "stderr");
+                info!(from = "stderr", "{}", context.0.redacted(line));
             };
             let seen_through = supervise::run(command, input, limit, stop, log).instrument(Span::current());
             groups.spawn(seen_through).await.unwrap_or_else(|died| Err(died_with(&died)))

@@ -50,6 +50,12 @@ pub(crate) fn resource(service: &str) -> Resource {
     if named { given } else { Resource::builder().with_service_name(service.to_owned()).build() }
 }
 
+/// An error with what led to it.
+pub(crate) fn told(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
+}
+
 /// Logs when the collector stops taking spans and when it takes them again, once each: a collector that is down
 /// for an hour is one fact, not one for every batch.
 #[derive(Debug)]
@@ -64,7 +70,7 @@ impl SpanExporter for Reporting {
         let failed_before = self.failing.swap(result.is_err(), Ordering::Relaxed);
         match &result {
             Err(error) if !failed_before => {
-                tracing::warn!(%error, "the collector does not take spans; they are lost until it does");
+                tracing::warn!(error = %told(error), "the collector does not take spans; they are lost until it does");
             }
             Ok(()) if failed_before => tracing::info!("the collector takes spans again"),
             _ => {}

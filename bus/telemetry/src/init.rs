@@ -23,6 +23,9 @@ pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 /// connection that it makes, and each that fails; what matters of that, the mesh says itself, once.
 const DEFAULT_LOG: &str = "info,async_nats=warn,async_nats::connector=off";
 
+/// The protocol by which spans and metrics are sent; nothing said is that, too.
+const PROTOCOLS: [&str; 2] = ["", "http/protobuf"];
+
 /// What names the spans of the mesh among those of other libraries.
 const SCOPE: &str = "mesh";
 
@@ -36,6 +39,7 @@ const UNEXPORTED: [&str; 8] =
 #[must_use = "spans that wait to be sent are lost unless this is kept and shut down"]
 pub struct Telemetry {
     provider: Option<SdkTracerProvider>,
+    is_over: bool,
 }
 
 /// Sets up the telemetry of this process. Call it once, first of all.
@@ -80,6 +84,13 @@ pub fn init_with_log(service: &str, log: Option<&str>, form: Option<LogForm>) ->
             .with_filter(span_filter())
     });
     let installed = tracing_subscriber::registry().with(logs).with(spans).try_init();
+    if let Some(other) =
+        env::var("OTEL_EXPORTER_OTLP_PROTOCOL").ok().filter(|other| !PROTOCOLS.contains(&other.as_str()))
+    {
+        tracing::warn!(
+            "OTEL_EXPORTER_OTLP_PROTOCOL is {other:?}: only http/protobuf is spoken here, and used"
+        );
+    }
     if let Some(error) = misunderstood.filter(|_| exporting) {
         tracing::warn!("{error}");
     }
@@ -93,24 +104,32 @@ pub fn init_with_log(service: &str, log: Option<&str>, form: Option<LogForm>) ->
     if let Some(provider) = &provider {
         moment::export(provider.tracer(SCOPE), sampling);
     }
-    Telemetry { provider }
+    Telemetry { provider, is_over: false }
 }
 
 impl Telemetry {
     /// Sends the spans that still wait. Blocks the thread until that is done, at most [`SHUTDOWN_TIMEOUT`]; what
     /// is not sent by then is lost.
-    pub fn shutdown(mut self) {
-        self.flush();
+    pub fn shutdown(self) {
+        self.shutdown_within(SHUTDOWN_TIMEOUT);
     }
 
-    fn flush(&mut self) {
+    /// [`Telemetry::shutdown`] within a time of the caller's: for processes that somebody waits for.
+    pub fn shutdown_within(mut self, limit: Duration) {
+        self.flush(limit);
+    }
+
+    fn flush(&mut self, limit: Duration) {
+        if std::mem::replace(&mut self.is_over, true) {
+            return;
+        }
         // Both at once, so that it takes no longer than one of them.
         std::thread::scope(|scope| {
-            scope.spawn(|| metrics::shutdown(SHUTDOWN_TIMEOUT));
+            scope.spawn(|| metrics::shutdown(limit));
             if let Some(provider) = self.provider.take()
-                && let Err(error) = provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT)
+                && let Err(error) = provider.shutdown_with_timeout(limit)
             {
-                tracing::warn!(%error, "the last spans may not have reached the collector");
+                tracing::info!(%error, "the last spans may not have reached the collector");
             }
         });
     }
@@ -119,7 +138,7 @@ impl Telemetry {
 impl Drop for Telemetry {
     /// Does what [`Telemetry::shutdown`] does, for processes that end early.
     fn drop(&mut self) {
-        self.flush();
+        self.flush(SHUTDOWN_TIMEOUT);
     }
 }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use clap::{Parser, Subcommand};
 
 use crate::commands;
@@ -93,6 +95,12 @@ impl Cli {
             }
             _ => "mesh".to_owned(),
         }
+    }
+
+    /// How long the process may take at its end for what it tells: a service is stopped, but somebody waits for a command.
+    pub(crate) fn patience(&self) -> Duration {
+        const SHORT: Duration = Duration::from_millis(500);
+        if self.service() == "mesh" { SHORT } else { mesh_telemetry::SHUTDOWN_TIMEOUT }
     }
 
     /// What to log, if it is not left to the telemetry.

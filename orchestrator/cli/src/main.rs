@@ -77,8 +77,9 @@ fn begin() -> anyhow::Result<Outcome> {
 #[tokio::main]
 async fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let telemetry = mesh_telemetry::init_with_log(&cli.service(), cli.log(), cli.configuration.log_format);
+    let patience = cli.patience();
     let result = cli.command.run(&cli.connection).await;
-    telemetry.shutdown();
+    telemetry.shutdown_within(patience);
     result
 }
 

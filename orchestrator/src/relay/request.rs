@@ -254,7 +254,7 @@ async fn start(
     let started = encode::started(&frame, workflow(&request.target), request.run, &data);
     match store::event(&*shared.bus, lease, &request.run, started).await? {
         store::Outcome::Stored(Stored::Now(_)) => {
-            info!(run = %request.run, target = %request.target, "run started");
+            info!(run = %request.run, requested = %request.target, "run started");
             observe::began(workflow(&request.target).as_ref());
             if let Some(root) = &root {
                 let workflow = workflow(&request.target);

@@ -70,7 +70,7 @@ async fn a_workflow_runs_without_a_server() -> Result<()> {
     let arguments = by("first=cat | cat", &more);
     let said = person.says(&arguments).await?;
     assert_eq!(said.err.matches(NOTHING_IS_DURABLE).count(), 1, "{said:?}");
-    let line = said.err.lines().find(|line| line.contains(r#"line="seen""#)).unwrap_or_default();
+    let line = said.err.lines().find(|line| line.ends_with(r#"seen from="stderr""#)).unwrap_or_default();
     assert!(line.contains("task=b ") && !said.err.contains("ready"), "{said:?}");
     assert_eq!(said.json()?, json!([{"n": 2}, "b"]));
     let yaml = person.says(&[&arguments[..], &["-o", "yaml", "--wait"]].concat()).await?;

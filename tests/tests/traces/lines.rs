@@ -22,7 +22,7 @@ async fn every_line_of_a_handler_says_which_task_it_is_and_none_has_a_payload() 
     ensure!(!text.contains("a payload"), "{text}");
     let lines: Vec<Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let of_handler: Vec<&Value> =
-        lines.iter().filter(|line| line["message"] == "stderr" || line["message"] == "task failed").collect();
+        lines.iter().filter(|line| line["from"] == "stderr" || line["message"] == "task failed").collect();
     ensure!(of_handler.len() == 2, "{text}");
     let uuid = run.uuid().simple().to_string();
     for line in of_handler {

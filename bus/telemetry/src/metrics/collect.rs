@@ -17,7 +17,7 @@ use opentelemetry_sdk::metrics::{
 
 use super::table::ALL;
 use super::text;
-use crate::export::resource;
+use crate::export::{resource, told};
 
 /// What collects the metrics of this process, once something does.
 static COLLECTION: OnceLock<Collection> = OnceLock::new();
@@ -135,7 +135,7 @@ impl PushMetricExporter for Reporting {
         let failed_before = self.failing.swap(result.is_err(), Ordering::Relaxed);
         match &result {
             Err(error) if !failed_before => {
-                tracing::warn!(%error, "the collector does not take metrics; it gets newer ones when it does");
+                tracing::warn!(error = %told(error), "the collector does not take metrics; it gets newer ones when it does");
             }
             Ok(()) if failed_before => tracing::info!("the collector takes metrics again"),
             _ => {}

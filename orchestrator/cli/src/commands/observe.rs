@@ -6,7 +6,7 @@ use clap::Args;
 use mesh_orchestrator::Outlook;
 use mesh_schemas::ErrorCode;
 use mesh_telemetry::{DEFAULT_ADDRESS, Endpoint};
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::failure::Failure;
 
@@ -66,7 +66,7 @@ impl Observe {
                 Err(Failure::new(ErrorCode::NoEndpoint, message))
             }
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-                info!(
+                warn!(
                     "another process has {address}: metrics and health are not told; `--observe` chooses another address"
                 );
                 Ok(None)

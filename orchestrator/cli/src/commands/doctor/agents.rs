@@ -60,7 +60,8 @@ fn served(
     if !is_served(supply) {
         let waiting = supply.unsettled().min(wanted.unwrap_or(u64::MAX));
         if waiting > 0 {
-            let found = format!("nobody serves '{capability}': {} waiting", count(waiting, "task"));
+            let of = if workflows.is_empty() { String::new() } else { format!(", for {workflows}") };
+            let found = format!("nobody serves '{capability}': {} waiting{of}", count(waiting, "task"));
             return Some(Finding::error("agents", found, start()));
         }
         // Work of the past, for workflows that are gone.

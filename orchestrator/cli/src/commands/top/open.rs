@@ -8,7 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use mesh_bus::history::Stage;
 use mesh_bus::topology::Stream;
 use mesh_bus::{Bus, BusError, From, MAX_SHORT_RUN};
-use mesh_schemas::{Capability, RunId, Subject, WorkflowName, WorkflowVerb};
+use mesh_schemas::{AgentId, Capability, RunId, Subject, WorkflowName, WorkflowVerb};
 use serde::Serialize;
 
 use super::flow::{Begun, Passed};
@@ -100,6 +100,7 @@ impl OpenRuns {
         &mut self,
         bus: &dyn Bus,
         is_served: impl Fn(&Capability) -> bool,
+        is_alive: impl Fn(&AgentId) -> bool,
     ) -> Result<Vec<OpenRun>, BusError> {
         let mut oldest: Vec<(RunId, Begun)> =
             self.known.iter().map(|(run, begun)| (*run, begun.clone())).collect();
@@ -117,6 +118,7 @@ impl OpenRuns {
                     let capability = attempt.capability.as_ref();
                     attempt.is_unserved = capability.is_some_and(|needed| !is_served(needed));
                 }
+                story.note_silence(&is_alive);
                 story.settle(bus.now());
                 if story.ended.is_some() {
                     // Its end passed unheard.
@@ -197,7 +199,8 @@ impl OpenRun {
     /// Takes over what the course of the run tells.
     pub(super) fn read(&mut self, story: &Story, now: DateTime<Utc>) {
         let mut attempts = story.tasks.iter().flat_map(|task| &task.attempts);
-        let is_unserved = attempts.any(|attempt| attempt.is_open() && attempt.is_unserved);
+        let is_unserved =
+            attempts.any(|attempt| attempt.is_open() && (attempt.is_unserved || attempt.is_silent));
         self.started = story.started;
         self.last_event = Some(story.last_event);
         self.waiting_for.clone_from(&story.waiting_for);

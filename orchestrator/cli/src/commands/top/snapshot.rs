@@ -1,5 +1,7 @@
 //! What goes on at a moment.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use mesh_bus::Bus;
 use mesh_schemas::{AgentId, Capability, Lane};
@@ -77,6 +79,7 @@ impl Snapshot {
         open.look(bus).await?;
         let agents = alive(bus).await?;
         let health = bus.health().await?;
+        let ids: BTreeSet<AgentId> = agents.iter().map(|alive| alive.agent.agent.clone()).collect();
         let supplies = supply(&health, &agents, &[]);
         let mut queues = Vec::new();
         for (capability, supply) in &supplies {
@@ -96,7 +99,7 @@ impl Snapshot {
             }
         }
         let served = |capability: &Capability| supplies.get(capability).is_none_or(is_served);
-        let slowest = open.slowest(bus, served).await?;
+        let slowest = open.slowest(bus, served, |agent| ids.contains(agent)).await?;
         let rate = |number| Passed::rate(number, window_s);
         Ok(Self {
             time: bus.now(),

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use mesh_bus::Bus;
 use mesh_schemas::payload::child_run;
-use mesh_schemas::{Lane, Namespace, RunId, Shards, TaskId, TaskKey};
+use mesh_schemas::{AgentId, Lane, Namespace, RunId, Shards, TaskId, TaskKey};
 
 use super::story::{AttemptStory, Fact, Outcome, Story, TaskStory};
 use crate::commands::events;
 use crate::commands::runs::{RunReader, RunState, Served, Waiting};
+use crate::supply;
 
 /// Most runs that are told within one: a loop may start thousands.
 const MOST_RUNS: usize = 100;
@@ -19,10 +20,12 @@ pub(super) async fn story(bus: &Arc<dyn Bus>, run: RunId) -> anyhow::Result<Opti
     let mut left = MOST_RUNS;
     let mut seen = BTreeSet::new();
     let story = Box::pin(with_children(bus, run, &mut left, &mut seen)).await?;
-    Ok(story.map(|mut story| {
-        story.settle(bus.now());
-        story
-    }))
+    let Some(mut story) = story else { return Ok(None) };
+    let alive: BTreeSet<AgentId> =
+        supply::alive(&**bus).await?.into_iter().map(|alive| alive.agent.agent).collect();
+    story.note_silence(&|agent| alive.contains(agent));
+    story.settle(bus.now());
+    Ok(Some(story))
 }
 
 async fn with_children(

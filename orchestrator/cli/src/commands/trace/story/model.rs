@@ -131,6 +131,9 @@ pub(crate) struct AttemptStory {
     /// Whether it is known that no agent that is alive could take it.
     #[serde(skip)]
     pub(crate) is_unserved: bool,
+    /// Whether it is known that the agent that has it is not alive any more.
+    #[serde(skip)]
+    pub(crate) is_silent: bool,
 }
 
 /// How an attempt stands.
@@ -241,6 +244,7 @@ impl AttemptStory {
             cause: None,
             was_never_taken: false,
             is_unserved: false,
+            is_silent: false,
         }
     }
 

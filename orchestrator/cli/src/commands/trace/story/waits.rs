@@ -24,6 +24,16 @@ impl Story {
         self.critical_path = path;
     }
 
+    /// Notes which attempts are with agents that are not alive any more.
+    pub(crate) fn note_silence(&mut self, is_alive: &impl Fn(&AgentId) -> bool) {
+        for attempt in self.tasks.iter_mut().flat_map(|task| &mut task.attempts) {
+            attempt.is_silent = attempt.agent.as_ref().is_some_and(|agent| !is_alive(agent));
+            if let Some(story) = &mut attempt.story {
+                story.note_silence(is_alive);
+            }
+        }
+    }
+
     fn measure(&mut self, now: DateTime<Utc>) {
         let until = self.until(now);
         self.duration_ms = text::millis(self.started, until);
@@ -127,7 +137,15 @@ impl AttemptStory {
                 let agent = self.agent.as_ref().map_or("an agent", AgentId::as_str);
                 let delivery = self.deliveries.last().map_or(1, |delivery| delivery.delivery);
                 let again = if delivery > 1 { format!(" (delivery {delivery})") } else { String::new() };
-                Some(format!("with agent {agent} for {}{again}", since(taken.unwrap_or(self.created))))
+                let silent = if self.is_silent {
+                    ", which is not alive any more: another takes it over half a minute after the last sign of life, if there is one"
+                } else {
+                    ""
+                };
+                Some(format!(
+                    "with agent {agent} for {}{again}{silent}",
+                    since(taken.unwrap_or(self.created))
+                ))
             }
             (Outcome::Waiting, None, _) => {
                 let capability = self.capability.as_ref().map_or("-", Capability::as_str);
