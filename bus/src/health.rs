@@ -198,7 +198,7 @@ impl Connection {
     #[must_use]
     pub fn problem(&self, now: BootInstant) -> Option<String> {
         let lost = self.lost?;
-        Some(format!("no connection to NATS since {} s", now.since(lost).as_secs()))
+        Some(format!("no connection to NATS for {} s", now.since(lost).as_secs()))
     }
 }
 

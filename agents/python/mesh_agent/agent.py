@@ -242,6 +242,6 @@ class Agent:
 def problems(identity: Identity) -> list[str]:
     """What is wrong with an agent, one thing each; nothing if all is well."""
     lost = identity.link.lost_at
-    told = [] if lost is None else [f"no connection to NATS since {int(time.monotonic() - lost)} s"]
+    told = [] if lost is None else [f"no connection to NATS for {int(time.monotonic() - lost)} s"]
     workless = sorted(identity.figures.workless.items())
     return told + [f"no source of work for capability {name}: {why}" for name, why in workless]

@@ -96,7 +96,7 @@ mod tests {
         shared.presence.follows(3, Err("no permission".to_owned()));
         server.stop();
         advance(Duration::from_secs(12)).await;
-        let wrong = ["no connection to NATS since 12 s", "shard 3 cannot be followed: no permission"];
+        let wrong = ["no connection to NATS for 12 s", "shard 3 cannot be followed: no permission"];
         assert_eq!(outlook.problems(), wrong);
         server.start();
         shared.presence.follows(3, Ok(()));

@@ -29,7 +29,7 @@ async fn an_orchestrator_tells_when_it_is_cut_off_and_when_it_is_well_again() ->
     assert!(told.contains("# TYPE mesh_dead_letters_total counter\n"), "{told}");
     server.kill9()?;
     let wrong = answers(address, "/readyz", 503).await?;
-    assert!(wrong.starts_with("no connection to NATS since ") && wrong.contains(" s\n"), "{wrong}");
+    assert!(wrong.starts_with("no connection to NATS for ") && wrong.contains(" s\n"), "{wrong}");
     assert_eq!(get(address, "/healthz").await?, (200, "alive\n".to_owned()));
     has(address, "mesh_nats_up 0").await?;
     server.restart()?;

@@ -106,13 +106,8 @@ pub(super) async fn notes(bus: &dyn Bus, runs: &[RunId]) -> anyhow::Result<BTree
     Ok(notes)
 }
 
-/// The course of a run, as it stands now, without that of the runs that it started. `None` if its beginning is gone.
-pub(super) async fn story(
-    bus: &dyn Bus,
-    run: RunId,
-    notes: Vec<Fact>,
-    now: DateTime<Utc>,
-) -> anyhow::Result<Option<Story>> {
+/// The course of a run, to be settled, without that of the runs that it started. `None` if its beginning is gone.
+pub(super) async fn story(bus: &dyn Bus, run: RunId, notes: Vec<Fact>) -> anyhow::Result<Option<Story>> {
     let namespace = bus.namespace();
     let whole = read_whole_run(bus, &run).await?;
     let mut facts = notes;
@@ -127,7 +122,6 @@ pub(super) async fn story(
     }
     let Some(mut story) = Story::of(namespace, facts) else { return Ok(None) };
     find_beginnings(bus, &mut story).await?;
-    story.settle(now);
     Ok(Some(story))
 }
 

@@ -48,6 +48,8 @@ pub(super) struct OpenRun {
     pub(super) run: RunId,
     pub(super) started: DateTime<Utc>,
     pub(super) waiting_for: Vec<String>,
+    /// Whether it waits for what nobody does.
+    pub(super) is_stuck: bool,
 }
 
 /// How the runs stand.
@@ -140,7 +142,7 @@ impl Figures {
         }
         if story.status == RunStatus::Running {
             let (run, started, waiting_for) = (story.run, story.started, story.waiting_for.clone());
-            self.open.push(OpenRun { run, started, waiting_for });
+            self.open.push(OpenRun { run, started, waiting_for, is_stuck: story.is_left_alone() });
             self.open.sort_by_key(|open| open.started);
             self.open.truncate(MOST_OPEN);
         }

@@ -41,6 +41,7 @@ pub(super) struct Insight {
 /// All that stands out, what is worst first.
 pub(super) fn insights(figures: &Figures) -> Vec<Insight> {
     let mut insights: Vec<Insight> = success(figures).into_iter().collect();
+    insights.extend(stuck(figures));
     insights.extend(late(figures));
     let tasks = || figures.tasks.iter();
     insights.extend(tasks().filter_map(|(task, figures)| failing(task, figures)));
@@ -64,6 +65,24 @@ fn success(figures: &Figures) -> Option<Insight> {
             figures.workflow
         ),
     })
+}
+
+/// Runs that wait for what nobody does.
+fn stuck(figures: &Figures) -> Option<Insight> {
+    let stuck: Vec<&OpenRun> = figures.open.iter().filter(|open| open.is_stuck).collect();
+    let first = stuck.first()?;
+    let waits = first.waiting_for.first().map(|waits| one_line(waits)).unwrap_or_default();
+    Some(Insight {
+        about: "stuck_runs",
+        task: None,
+        finding: format!("{} for what nobody does: {}: {waits}", waiting_runs(stuck.len()), first.run),
+        advice: "start an agent that has the capability; `mesh doctor` names those that nobody serves"
+            .to_owned(),
+    })
+}
+
+fn waiting_runs(number: usize) -> String {
+    if number == 1 { "1 run waits".to_owned() } else { format!("{number} runs wait") }
 }
 
 /// Runs that take longer than nine of ten by far.

@@ -13,11 +13,13 @@ use mesh_bus::Bus;
 use mesh_orchestrator::definitions;
 use mesh_schemas::WorkflowName;
 
+use super::doctor::is_served;
 use super::workflow::not_registered;
 use crate::connection::Connection;
 use crate::exit::Outcome;
 use crate::output::Output;
 use crate::select::Since;
+use crate::supply::{alive, supply};
 use figures::Figures;
 
 /// Show figures over the runs of a workflow: how they ended, how long they and their tasks took, what was waited for, and what stands out
@@ -50,13 +52,20 @@ impl Stats {
                 return Err(not_registered(&self.workflow, &all));
             }
         }
+        let agents = alive(&*bus).await?;
+        let supplies = supply(&bus.health().await?, &agents, &[]);
         let mut figures = Figures::new(self.workflow.clone(), since, now);
         figures.runs.left_out = chosen.left_out;
         for runs in chosen.runs.chunks(collect::TOGETHER) {
             let mut notes = collect::notes(&*bus, runs).await?;
             for run in runs {
-                match collect::story(&*bus, *run, notes.remove(run).unwrap_or_default(), now).await? {
-                    Some(story) => figures.add(&story),
+                match collect::story(&*bus, *run, notes.remove(run).unwrap_or_default()).await? {
+                    Some(mut story) => {
+                        story.note_unserved(&|needed| supplies.get(needed).is_none_or(is_served));
+                        story.note_silence(&|agent| agents.iter().any(|alive| alive.agent.agent == *agent));
+                        story.settle(now);
+                        figures.add(&story);
+                    }
                     None => figures.runs.unreadable += 1,
                 }
             }

@@ -55,6 +55,23 @@ fn runs_and_attempts_are_counted() {
 }
 
 #[test]
+fn a_run_that_waits_for_what_nobody_does_stands_out() {
+    let mut events = Events::new();
+    let begin = events.begin();
+    events.created(0, "pay", 1, &begin);
+    let mut story = events.story(5_000);
+    story.note_unserved(&|_| false);
+    story.settle(at(5_000));
+    let mut figures = Figures::new("order".parse().unwrap(), at(0), at(5_000));
+    figures.add(&story);
+    figures.conclude();
+    assert_eq!(about(&figures), [("stuck_runs", None)]);
+    let finding = &figures.insights[0].finding;
+    assert!(finding.starts_with("1 run waits for what nobody does: "), "{finding}");
+    assert!(finding.ends_with("which no agent that is alive has: start one"), "{finding}");
+}
+
+#[test]
 fn items_of_a_loop_are_one_task() {
     let mut events = Events::new();
     let begin = events.begin();

@@ -114,10 +114,7 @@ impl OpenRuns {
             let mut open = OpenRun { run, workflow, started: at, last_event, waiting_for, is_stuck: false };
             let facts = facts.remove(&run).unwrap_or_default();
             if let Some(mut story) = Story::of(bus.namespace(), facts) {
-                for attempt in story.tasks.iter_mut().flat_map(|task| &mut task.attempts) {
-                    let capability = attempt.capability.as_ref();
-                    attempt.is_unserved = capability.is_some_and(|needed| !is_served(needed));
-                }
+                story.note_unserved(&is_served);
                 story.note_silence(&is_alive);
                 story.settle(bus.now());
                 if story.ended.is_some() {
@@ -198,13 +195,10 @@ async fn begun(bus: &dyn Bus, run: &RunId) -> Result<Option<Begun>, BusError> {
 impl OpenRun {
     /// Takes over what the course of the run tells.
     pub(super) fn read(&mut self, story: &Story, now: DateTime<Utc>) {
-        let mut attempts = story.tasks.iter().flat_map(|task| &task.attempts);
-        let is_unserved =
-            attempts.any(|attempt| attempt.is_open() && (attempt.is_unserved || attempt.is_silent));
         self.started = story.started;
         self.last_event = Some(story.last_event);
         self.waiting_for.clone_from(&story.waiting_for);
-        self.is_stuck = is_unserved || now - story.last_event >= STILL;
+        self.is_stuck = story.is_left_alone() || now - story.last_event >= STILL;
     }
 }
 

@@ -132,7 +132,9 @@ impl fmt::Display for Progress {
     /// As in `43%, about 12s left: fetch, load`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}%", self.percent)?;
-        if let Some(left_ms) = self.left_ms {
+        if self.left_ms == Some(0) {
+            write!(f, ", longer than an earlier run took for that")?;
+        } else if let Some(left_ms) = self.left_ms {
             // Nobody knows it more exactly.
             let left_ms =
                 if left_ms < 10_000 { left_ms.div_ceil(100) * 100 } else { left_ms.div_ceil(1_000) * 1_000 };

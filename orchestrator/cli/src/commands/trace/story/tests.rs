@@ -235,6 +235,14 @@ fn what_hangs_is_told_with_what_it_waits_for() {
     events.assigned(20, "fetch", 1, 1);
     let story = events.story(40_020);
     assert_eq!(story.waiting_for, ["task 'fetch': with agent worker-1 for 40s"]);
+    let mut silent = events.story(40_020);
+    silent.note_silence(&|_| false);
+    silent.settle(at(40_020));
+    assert!(
+        silent.waiting_for[0].contains("worker-1 for 40s, which is not alive"),
+        "{:?}",
+        silent.waiting_for
+    );
     assert_eq!(steps(&story), ["fetch Mesh 10", "fetch Wait 10", "fetch Work 40000"]);
 
     events.released(30_000, "fetch", 1, 1);

@@ -24,6 +24,19 @@ impl Story {
         self.critical_path = path;
     }
 
+    /// Notes which attempts wait for a capability that nobody serves.
+    pub(crate) fn note_unserved(&mut self, is_served: &impl Fn(&Capability) -> bool) {
+        for attempt in self.tasks.iter_mut().flat_map(|task| &mut task.attempts) {
+            attempt.is_unserved = attempt.capability.as_ref().is_some_and(|needed| !is_served(needed));
+        }
+    }
+
+    /// Whether something of it waits for what nobody does.
+    pub(crate) fn is_left_alone(&self) -> bool {
+        let mut attempts = self.tasks.iter().flat_map(|task| &task.attempts);
+        attempts.any(|attempt| attempt.is_open() && (attempt.is_unserved || attempt.is_silent))
+    }
+
     /// Notes which attempts are with agents that are not alive any more.
     pub(crate) fn note_silence(&mut self, is_alive: &impl Fn(&AgentId) -> bool) {
         for attempt in self.tasks.iter_mut().flat_map(|task| &mut task.attempts) {
