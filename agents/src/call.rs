@@ -24,16 +24,12 @@ pub(crate) async fn call<I: Serialize, O: DeserializeOwned>(
     let question = format!("{capability}/{}", Digest::of(input.to_string().as_bytes()).hex());
     let times = inner.asked_before(&question);
     let id = format!("{}/{}/{question}/{times}", inner.idempotency_key, inner.key.attempt);
+    let id = RequestId { source: source(&*inner.bus, &inner.type_), id };
     let request = Request {
-        target: Target::Task(capability),
-        id: RequestId { source: source(&*inner.bus, &inner.type_), id },
-        input,
-        config: None,
-        pause_before: Vec::new(),
-        rerun: None,
         correlation_id: Some(inner.correlation_id.clone()),
         causation_id: Some(inner.created_id.clone()),
         trace: inner.hop(),
+        ..Request::new(Target::Task(capability), id, input)
     };
     tokio::select! {
         biased;

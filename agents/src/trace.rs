@@ -20,8 +20,8 @@ use crate::outcome::Outcome;
 pub(crate) struct Trace {
     /// The span of its processing, which lasts until the delivery is settled.
     span: OnceLock<Span>,
-    /// Where it is not sampled, what it stands below in place of that, and when it began.
-    unsampled: OnceLock<(TraceContext, SystemTime)>,
+    /// Where it is not sampled, when it began.
+    unsampled: OnceLock<SystemTime>,
 }
 
 impl Trace {
@@ -52,7 +52,7 @@ impl Trace {
             let _ = self.span.set(span.clone());
         } else if let Some(hop) = hop.as_ref().filter(|_| is_exporting()) {
             let _ = context.processing.set(hop.clone());
-            let _ = self.unsampled.set((hop.clone(), SystemTime::now()));
+            let _ = self.unsampled.set(SystemTime::now());
         }
         let trace = own.or(hop);
         let lines = span::on_log_lines(key, &context.correlation_id, trace.as_ref());
@@ -85,7 +85,8 @@ impl Trace {
 
     /// Tells of a failure all the same where nothing else is told.
     fn ended_unsampled(&self, context: &Inner, outcome: &Outcome) {
-        let (Some((hop, since)), Outcome::Failed(error)) = (self.unsampled.get(), outcome) else { return };
+        let (Some(since), Some(hop)) = (self.unsampled.get(), context.processing.get()) else { return };
+        let Outcome::Failed(error) = outcome else { return };
         let subject = context.key.subject(TaskVerb::Created).render(context.bus.namespace());
         of_task(Moment::messaging(names::OPERATION_PROCESS, &subject), context)
             .with(names::MESSAGING_OPERATION_NAME, names::OPERATION_PROCESS)
@@ -98,15 +99,8 @@ impl Trace {
 
     /// Tells that the task was put aside, with the reason and what is wrong.
     pub(crate) fn put_aside(&self, delivery: &Delivery, reason: &str, error: &str) {
-        let message = &delivery.stored.message;
-        match (self.span.get(), TraceContext::from_headers(&message.headers)) {
-            (Some(span), _) => span::fail(span, reason, error),
-            (None, Some(hop)) => Moment::messaging(names::OPERATION_PROCESS, &message.subject)
-                .with(names::DELIVERY, number(delivery.delivered))
-                .failed(reason, error)
-                .tell(&hop, None),
-            (None, None) => {}
-        }
+        let none = Span::none();
+        span::put_aside(self.span.get().unwrap_or(&none), &delivery.stored, reason, error);
     }
 
     /// Tells that the delivery was acknowledged, which was begun at this time.

@@ -64,6 +64,24 @@ pub struct Request {
     pub trace: Option<TraceContext>,
 }
 
+impl Request {
+    /// A request with an input, and with nothing said beside.
+    #[must_use]
+    pub const fn new(target: Target, id: RequestId, input: Value) -> Self {
+        Self {
+            target,
+            id,
+            input,
+            config: None,
+            pause_before: Vec::new(),
+            rerun: None,
+            correlation_id: None,
+            causation_id: None,
+            trace: None,
+        }
+    }
+}
+
 /// Why a request was not stored.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SubmitError {

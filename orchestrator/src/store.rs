@@ -12,7 +12,8 @@ use mesh_schemas::payload::{
     RunError, TaskError, WorkflowCancelled, WorkflowFailed, WorkflowPaused, child_run, code,
 };
 use mesh_schemas::{DataRef, RunId, Shards, StoredMessage, TraceContext};
-use tracing::{debug, warn};
+use mesh_telemetry::span;
+use tracing::{Span, debug, warn};
 
 use crate::encode;
 use crate::lease::Lease;
@@ -108,27 +109,22 @@ async fn one(
         }
         _ => encode::decision(bus.namespace(), shards, header, &decision, hop),
     };
-    match event(bus, lease, &owner, publish.clone()).await? {
-        Outcome::Stored(Stored::Now(_)) => {
+    let store = async |decision: &Decision, publish: &Publish| {
+        let outcome = event(bus, lease, &owner, publish).await?;
+        if let Outcome::Stored(Stored::Now(_)) = outcome {
             if let Action::Create(key, _) = &decision.action {
                 observe::created(key);
             }
-            trace::decided(header, &decision, origins, &publish, since, processing);
+            trace::decided(header, decision, origins, publish, since, processing);
         }
-        Outcome::Stored(Stored::Already) => {}
-        Outcome::TooLarge(error) => {
-            let Some(smaller) = without_content(decision.clone(), &error) else {
-                return Ok(Some(error));
-            };
-            let hop = trace::hop(header, &smaller, processing);
-            let publish = encode::decision(bus.namespace(), shards, header, &smaller, hop.as_ref());
-            match event(bus, lease, &owner, publish.clone()).await? {
-                Outcome::Stored(Stored::Now(_)) => {
-                    trace::decided(header, &smaller, origins, &publish, since, processing);
-                }
-                Outcome::Stored(Stored::Already) => {}
-                Outcome::TooLarge(error) => return Ok(Some(error)),
-            }
+        Ok(outcome)
+    };
+    if let Outcome::TooLarge(error) = store(&decision, &publish).await? {
+        let Some(smaller) = without_content(decision.clone(), &error) else { return Ok(Some(error)) };
+        let hop = trace::hop(header, &smaller, processing);
+        let publish = encode::decision(bus.namespace(), shards, header, &smaller, hop.as_ref());
+        if let Outcome::TooLarge(error) = store(&smaller, &publish).await? {
+            return Ok(Some(error));
         }
     }
     tell(bus, header, &decision).await;
@@ -184,7 +180,7 @@ pub(crate) async fn event(
     bus: &dyn Bus,
     lease: &Lease,
     run: &RunId,
-    publish: Publish,
+    publish: &Publish,
 ) -> Result<Outcome<Stored>, Lost> {
     noted(until_stored(lease, || publish_event(bus, run, publish.clone())).await)
 }
@@ -222,7 +218,7 @@ pub(crate) async fn letter(
     error: &str,
 ) -> Result<Option<InLetter>, Lost> {
     warn!(subject = stored.message.subject, sequence = stored.sequence, reason = %end.reason(), error, "dead letter");
-    trace::put_aside(stored, end.reason().as_str(), error);
+    span::put_aside(&Span::current(), stored, end.reason().as_str(), error);
     match until_stored(lease, || mesh_bus::dead_letter(bus, end, stored, error)).await? {
         Outcome::Stored(content) => {
             observe::letter(end.reason());

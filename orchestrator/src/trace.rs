@@ -6,8 +6,9 @@ use std::time::SystemTime;
 
 use mesh_bus::Publish;
 use mesh_core::{Action, Decision, End, Event, Header, Origin, Run};
-use mesh_schemas::{RunId, SpanId, StoredMessage, Subject, TaskKey, TraceContext, WorkflowName};
-use mesh_telemetry::{Kind, Moment, is_sampled, names, propagation, span};
+use mesh_schemas::generate::catalogue;
+use mesh_schemas::{RunId, SpanId, Subject, TaskKey, TraceContext, WorkflowName};
+use mesh_telemetry::{Moment, is_sampled, names, propagation, span};
 use tracing::Span;
 
 /// Most spans that one is linked to: what the OpenTelemetry specification keeps.
@@ -65,19 +66,6 @@ pub(crate) fn record_subject(span: &Span, subject: &str, run: Option<RunId>) {
     }
 }
 
-/// Tells that a message was put aside, with the reason and what is wrong.
-pub(crate) fn put_aside(stored: &StoredMessage, reason: &str, error: &str) {
-    let current = Span::current();
-    match TraceContext::from_headers(&stored.message.headers) {
-        Some(hop) if current.is_disabled() && mesh_telemetry::is_exporting() => {
-            Moment::messaging(names::OPERATION_PROCESS, &stored.message.subject)
-                .failed(reason, error)
-                .tell(&hop, None);
-        }
-        _ => span::fail(&current, reason, error),
-    }
-}
-
 /// The trace that what is stored for a decision carries on: that of the span which [`decided`] exports or, of what has none
 /// that others could name, that of the processing.
 pub(crate) fn hop(
@@ -120,7 +108,7 @@ pub(crate) fn began(
         return;
     }
     let name = workflow.map_or("-", WorkflowName::as_str);
-    Moment::new(format!("run {name}"), Kind::Internal)
+    Moment::new(format!("run {name}"))
         .since(since)
         .with(names::RUN_ID, run.to_string())
         .with(names::SHARD, i64::from(run.shard()))
@@ -182,7 +170,7 @@ fn ended(header: &Header, decision: &Decision, end: &End, run: &TraceContext) {
         End::Cancelled(end) => ("cancelled", end.duration_ms, &end.tasks, None),
     };
     let name = header.workflow.as_ref().map_or("-", WorkflowName::as_str);
-    let moment = Moment::new(format!("run {name} {outcome}"), Kind::Internal)
+    let moment = Moment::new(format!("run {name} {outcome}"))
         .with(names::RUN_ID, header.run.to_string())
         .with(names::WORKFLOW_NAME, name.to_owned())
         .with(names::MESSAGING_CONVERSATION_ID, header.correlation_id.clone())
@@ -209,7 +197,7 @@ fn of_attempt(moment: Moment, key: &TaskKey) -> Moment {
 /// The making of a message that was stored.
 fn message(header: &Header, stored: &Publish) -> Moment {
     let message = &stored.message;
-    let type_ = event_type(&message.subject);
+    let type_ = catalogue::event_type(&message.subject);
     Moment::messaging(names::OPERATION_CREATE, &message.subject)
         .with(names::MESSAGING_OPERATION_NAME, "publish")
         .with(names::MESSAGING_MESSAGE_ID, message.subject.clone())
@@ -220,11 +208,4 @@ fn message(header: &Header, stored: &Publish) -> Moment {
         .with(names::CLOUDEVENTS_TYPE, type_)
         .with(names::RUN_ID, header.run.to_string())
         .with_some(names::WORKFLOW_NAME, header.workflow.as_ref().map(ToString::to_string))
-}
-
-/// The type of the event on a subject: its first two words behind the namespace.
-pub(crate) fn event_type(subject: &str) -> String {
-    let mut words = subject.split('.').skip(1);
-    let (kind, verb) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    format!("{kind}.{verb}")
 }

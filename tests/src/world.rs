@@ -136,17 +136,8 @@ impl World {
     /// # Errors
     /// If the name is not valid.
     pub fn request(&self, workflow: &str, id: &str, input: Value) -> Result<Request> {
-        Ok(Request {
-            target: Target::Workflow(workflow.parse()?),
-            id: RequestId { source: "/test".to_owned(), id: id.to_owned() },
-            input,
-            config: None,
-            pause_before: Vec::new(),
-            rerun: None,
-            correlation_id: None,
-            causation_id: None,
-            trace: None,
-        })
+        let id = RequestId { source: "/test".to_owned(), id: id.to_owned() };
+        Ok(Request::new(Target::Workflow(workflow.parse()?), id, input))
     }
 
     /// Starts a run.

@@ -124,10 +124,10 @@ class Agent:
         Logs to stderr unless logging is set up already. An agent that cannot start, or loses its server for good, says
         why and ends the process with the code 1.
         """
-        lines = logging.StreamHandler()
-        lines.setFormatter(LogFormatter())
-        logging.basicConfig(level=logging.INFO, handlers=[lines])
         try:
+            lines = logging.StreamHandler()
+            lines.setFormatter(LogFormatter())
+            logging.basicConfig(level=logging.INFO, handlers=[lines])
             asyncio.run(self._run())
         except MeshError as error:
             raise SystemExit(f"agent {self._type}: {error}") from None

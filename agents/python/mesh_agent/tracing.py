@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from .envelope import Trace
-from .errors import TaskFailure
+from .errors import SettingError, TaskFailure
 from .names import TaskKey
 
 _trace: Any = None
@@ -142,12 +142,18 @@ class LogFormatter(logging.Formatter):
     """
 
     def __init__(self) -> None:
-        """The form is read from the environment."""
+        """The form is read from the environment.
+
+        Raises :class:`SettingError` if `MESH_LOG_FORMAT` is no form that there is.
+        """
+        form = os.environ.get("MESH_LOG_FORMAT") or "text"
+        if form not in ("text", "json"):
+            raise SettingError(f"MESH_LOG_FORMAT is {form!r}: use text or json")
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
         self.converter = time.gmtime
         self.default_time_format = "%Y-%m-%dT%H:%M:%S"
         self.default_msec_format = "%s.%03dZ"
-        self._is_json = os.environ.get("MESH_LOG_FORMAT") == "json"
+        self._is_json = form == "json"
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, or lines where an exception is told of in text."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nats
 
-from mesh_agent import LogFormatter, tracing
+from mesh_agent import LogFormatter, SettingError, tracing
 from mesh_agent.envelope import Trace
 from mesh_agent.names import TaskKey
 
@@ -54,6 +54,11 @@ class TestLogLines(unittest.TestCase):
                 "correlation_id=order-7 trace_id=0af7651916cd43dd8448eb211c80319c"
             )
         )
+
+    def test_unknown_form(self) -> None:
+        """What is no form is said, with those that are."""
+        with self.assertRaisesRegex(SettingError, "MESH_LOG_FORMAT is 'xml': use text or json"):
+            self.line("xml")
 
     def test_json(self) -> None:
         """The line is one object."""

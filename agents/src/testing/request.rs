@@ -82,17 +82,8 @@ impl IntoFuture for Request {
         }
         let id = id.unwrap_or_else(|| mesh.number().to_string());
         let id = RequestId { source: SOURCE.to_owned(), id };
-        let request = mesh_bus::Request {
-            target,
-            id,
-            input,
-            config,
-            pause_before: Vec::new(),
-            rerun: None,
-            correlation_id,
-            causation_id: None,
-            trace: None,
-        };
+        let request =
+            mesh_bus::Request { config, correlation_id, ..mesh_bus::Request::new(target, id, input) };
         Box::pin(make(mesh, request, to_its_end))
     }
 }

@@ -27,7 +27,7 @@ const DELAY: Duration = Duration::from_secs(1);
 /// [`ExporterBuildError`] if an `OTEL_EXPORTER_OTLP_…` variable has a value that cannot be used.
 pub(crate) fn provider(service: &str, sampling: Sampling) -> Result<SdkTracerProvider, ExporterBuildError> {
     let otlp = Otlp::builder().with_http().with_protocol(Protocol::HttpBinary).build()?;
-    let exporter = Reporting { otlp, failing: AtomicBool::new(false) };
+    let exporter = Reporting { otlp, taking: Taking::new("spans", "they are lost until it does") };
     let mut batches = BatchConfigBuilder::default();
     if env::var_os("OTEL_BSP_SCHEDULE_DELAY").is_none() {
         batches = batches.with_scheduled_delay(DELAY);
@@ -51,30 +51,50 @@ pub(crate) fn resource(service: &str) -> Resource {
 }
 
 /// An error with what led to it.
-pub(crate) fn told(error: &dyn std::error::Error) -> String {
+fn told(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
 }
 
-/// Logs when the collector stops taking spans and when it takes them again, once each: a collector that is down
-/// for an hour is one fact, not one for every batch.
+/// Says when the collector stops taking what it is sent and when it takes that again, once each: a collector that is down for an
+/// hour is one fact, not one for every batch.
+#[derive(Debug)]
+pub(crate) struct Taking {
+    what: &'static str,
+    until_it_does: &'static str,
+    failing: AtomicBool,
+}
+
+impl Taking {
+    /// It takes all so far; `until_it_does` is what becomes of the rest.
+    pub(crate) const fn new(what: &'static str, until_it_does: &'static str) -> Self {
+        Self { what, until_it_does, failing: AtomicBool::new(false) }
+    }
+
+    /// Notes what came of sending.
+    pub(crate) fn note(&self, result: &OTelSdkResult) {
+        let (what, until_it_does) = (self.what, self.until_it_does);
+        let failed_before = self.failing.swap(result.is_err(), Ordering::Relaxed);
+        match result {
+            Err(error) if !failed_before => {
+                tracing::warn!(error = %told(error), "the collector does not take {what}; {until_it_does}");
+            }
+            Ok(()) if failed_before => tracing::info!("the collector takes {what} again"),
+            _ => {}
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Reporting {
     otlp: Otlp,
-    failing: AtomicBool,
+    taking: Taking,
 }
 
 impl SpanExporter for Reporting {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let result = self.otlp.export(batch).await;
-        let failed_before = self.failing.swap(result.is_err(), Ordering::Relaxed);
-        match &result {
-            Err(error) if !failed_before => {
-                tracing::warn!(error = %told(error), "the collector does not take spans; they are lost until it does");
-            }
-            Ok(()) if failed_before => tracing::info!("the collector takes spans again"),
-            _ => {}
-        }
+        self.taking.note(&result);
         result
     }
 

@@ -45,17 +45,16 @@ pub struct Telemetry {
 /// Sets up the telemetry of this process. Call it once, first of all.
 ///
 /// Log lines go to stderr, as text (coloured if that is a terminal and `NO_COLOR` is not set) or, with `MESH_LOG_FORMAT=json`,
-/// as one JSON object each. `MESH_LOG`, or else
-/// `RUST_LOG`, chooses what is logged, in the syntax of [`EnvFilter`]; a directive in it that cannot be read is
-/// reported and passed over.
+/// as one JSON object each. `MESH_LOG`, or else `RUST_LOG`, chooses what is logged, in the syntax of [`EnvFilter`]; a directive in
+/// it that cannot be read is reported and passed over.
 ///
-/// If `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set and not empty, spans of level
-/// `debug` and above are sent there in batches by OTLP over HTTP (`http://` only), whatever is logged. The other
-/// `OTEL_…` variables of the OpenTelemetry specification for the resource, sampler, batches and exporter hold.
-/// `OTEL_TRACES_SAMPLER` chooses among traces that no requester has chosen from; of those that are not chosen, spans that tell
-/// of an error are sent all the same. `OTEL_TRACES_EXPORTER=none` sends none. Metrics are sent in the same way to
-/// `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, unless `OTEL_METRICS_EXPORTER` is `none`. `service` is the
-/// `service.name` unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` gives one.
+/// If `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is set and not empty, spans of level `debug` and above
+/// are sent there in batches by OTLP over HTTP (`http://` only), whatever is logged. The other `OTEL_…` variables of the
+/// OpenTelemetry specification for the resource, sampler, batches and exporter hold. `OTEL_TRACES_SAMPLER` chooses among traces
+/// that no requester has chosen from; of those that are not chosen, spans that tell of an error are sent all the same.
+/// `OTEL_TRACES_EXPORTER=none` sends none. Metrics are sent in the same way to `OTEL_EXPORTER_OTLP_ENDPOINT` or
+/// `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, unless `OTEL_METRICS_EXPORTER` is `none`. `service` is the `service.name` unless
+/// `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` gives one.
 ///
 /// Nothing here can fail a process: what cannot be set up is logged and left out. If the process already has a
 /// subscriber for `tracing`, that one stays and nothing is exported.
@@ -65,11 +64,11 @@ pub fn init(service: &str) -> Telemetry {
 
 /// Sets up the telemetry of this process as [`init`] does, with what to log and in which form as the caller says, if it says.
 pub fn init_with_log(service: &str, log: Option<&str>, form: Option<LogForm>) -> Telemetry {
-    let form = form.unwrap_or_else(LogForm::from_env);
+    let (form, unknown_form) = form.map_or_else(LogForm::from_env, |form| (form, None));
     let logs = form.layer().with_filter(log_filter(log));
-    let exporting = is_set("OTEL_EXPORTER_OTLP_ENDPOINT") || is_set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
-    let exporting = exporting && env::var("OTEL_TRACES_EXPORTER").as_deref() != Ok("none");
-    let (sampling, misunderstood) = Sampling::from_env();
+    let (exporting, unknown_exporter) = is_sent("TRACES");
+    let (with_metrics, unknown_metrics_exporter) = is_sent("METRICS");
+    let (sampling, unknown_sampler) = Sampling::from_env();
     let built = exporting.then(|| export::provider(service, sampling)).transpose();
     let (provider, error) = match built {
         Ok(provider) => (provider, None),
@@ -84,21 +83,21 @@ pub fn init_with_log(service: &str, log: Option<&str>, form: Option<LogForm>) ->
             .with_filter(span_filter())
     });
     let installed = tracing_subscriber::registry().with(logs).with(spans).try_init();
-    if let Some(other) =
-        env::var("OTEL_EXPORTER_OTLP_PROTOCOL").ok().filter(|other| !PROTOCOLS.contains(&other.as_str()))
-    {
-        tracing::warn!(
-            "OTEL_EXPORTER_OTLP_PROTOCOL is {other:?}: only http/protobuf is spoken here, and used"
-        );
-    }
-    if let Some(error) = misunderstood.filter(|_| exporting) {
-        tracing::warn!("{error}");
+    let unknown = [
+        unknown_form,
+        unknown_exporter,
+        unknown_metrics_exporter,
+        unknown_sampler.filter(|_| exporting),
+        unknown_protocol().filter(|_| exporting || with_metrics),
+    ];
+    for unknown in unknown.into_iter().flatten() {
+        tracing::warn!("{unknown}");
     }
     if let Some(error) = error {
         tracing::error!(%error, "spans are not exported: the OTEL_EXPORTER_OTLP_… settings cannot be used");
     }
-    if is_set("OTEL_EXPORTER_OTLP_ENDPOINT") || is_set("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT") {
-        export_metrics(service);
+    if with_metrics && let Err(error) = metrics::export(service) {
+        tracing::error!(%error, "metrics are not exported: the OTEL_EXPORTER_OTLP_… settings cannot be used");
     }
     let provider = provider.filter(|_| installed.is_ok());
     if let Some(provider) = &provider {
@@ -142,13 +141,29 @@ impl Drop for Telemetry {
     }
 }
 
-fn export_metrics(service: &str) {
-    if env::var("OTEL_METRICS_EXPORTER").is_ok_and(|exporter| exporter == "none") {
-        return;
+/// Whether `TRACES` or `METRICS` are to be sent, as the environment says; and what is wrong with that, if something is.
+fn is_sent(signal: &str) -> (bool, Option<String>) {
+    let has_endpoint =
+        is_set("OTEL_EXPORTER_OTLP_ENDPOINT") || is_set(&format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"));
+    let variable = format!("OTEL_{signal}_EXPORTER");
+    match env::var(&variable).unwrap_or_default().as_str() {
+        "none" => (false, None),
+        "" | "otlp" => (has_endpoint, None),
+        other => {
+            let error = format!(
+                "{variable} is {other:?}, which is not known here: use otlp or none; otlp is used, and sends to where \
+                 OTEL_EXPORTER_OTLP_ENDPOINT says"
+            );
+            (has_endpoint, Some(error))
+        }
     }
-    if let Err(error) = metrics::export(service) {
-        tracing::error!(%error, "metrics are not exported: the OTEL_EXPORTER_OTLP_… settings cannot be used");
-    }
+}
+
+/// What is wrong with the protocol that the environment asks for, if something is.
+fn unknown_protocol() -> Option<String> {
+    let other =
+        env::var("OTEL_EXPORTER_OTLP_PROTOCOL").ok().filter(|other| !PROTOCOLS.contains(&other.as_str()))?;
+    Some(format!("OTEL_EXPORTER_OTLP_PROTOCOL is {other:?}: only http/protobuf is spoken here, and used"))
 }
 
 pub(crate) fn is_set(variable: &str) -> bool {

@@ -24,5 +24,5 @@ pub mod span;
 
 pub use init::{SHUTDOWN_TIMEOUT, Telemetry, init, init_with_log};
 pub use log_form::LogForm;
-pub use moment::{Kind, Moment, connected_to, first, is_exporting, is_sampled};
+pub use moment::{Moment, connected_to, first, is_exporting, is_sampled};
 pub use serve::{DEFAULT_ADDRESS, Endpoint, Problems, serve};

@@ -20,10 +20,21 @@ pub enum LogForm {
 }
 
 impl LogForm {
-    /// As `MESH_LOG_FORMAT` says; text if it says nothing that is known.
-    #[must_use]
-    pub fn from_env() -> Self {
-        env::var("MESH_LOG_FORMAT").ok().and_then(|form| form.parse().ok()).unwrap_or_default()
+    /// As `MESH_LOG_FORMAT` says, text if it says nothing that is known; and what is wrong with it, if something is.
+    pub(crate) fn from_env() -> (Self, Option<String>) {
+        Self::read(&env::var("MESH_LOG_FORMAT").unwrap_or_default())
+    }
+
+    fn read(form: &str) -> (Self, Option<String>) {
+        if form.is_empty() {
+            return (Self::Text, None);
+        }
+        match form.parse() {
+            Ok(form) => (form, None),
+            Err(error) => {
+                (Self::Text, Some(format!("MESH_LOG_FORMAT is {form:?}: {error}; lines are written as text")))
+            }
+        }
     }
 
     /// What writes lines of this form to stderr.
@@ -48,4 +59,17 @@ impl FromStr for LogForm {
             _ => Err("use text or json".to_owned()),
         }
     }
+}
+
+#[cfg(test)]
+#[test]
+fn a_form_that_is_not_known_is_said() {
+    assert_eq!(LogForm::read(""), (LogForm::Text, None));
+    assert_eq!(LogForm::read("json"), (LogForm::Json, None));
+    let (form, error) = LogForm::read("xml");
+    assert_eq!(form, LogForm::Text);
+    assert_eq!(
+        error.as_deref(),
+        Some(r#"MESH_LOG_FORMAT is "xml": use text or json; lines are written as text"#)
+    );
 }

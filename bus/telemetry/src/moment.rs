@@ -68,19 +68,6 @@ pub fn first(run: &RunId, span: SpanId, parent: Option<&TraceContext>) -> Option
     TraceContext::new(&format!("00-{trace}-{span}-{flags:02x}"), state)
 }
 
-/// What a span does in a conversation of messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// It stands for itself.
-    Internal,
-    /// It makes or sends a message.
-    Producer,
-    /// It asks the bus for something.
-    Client,
-    /// It deals with a message.
-    Consumer,
-}
-
 /// A span of something that is over.
 #[derive(Debug)]
 pub struct Moment {
@@ -93,17 +80,11 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Something that begins and ends now.
+    /// Something that begins and ends now, within the process.
     #[must_use]
-    pub fn new(name: String, kind: Kind) -> Self {
-        let kind = match kind {
-            Kind::Internal => SpanKind::Internal,
-            Kind::Producer => SpanKind::Producer,
-            Kind::Client => SpanKind::Client,
-            Kind::Consumer => SpanKind::Consumer,
-        };
+    pub fn new(name: String) -> Self {
         let now = SystemTime::now();
-        let builder = SpanBuilder::from_name(name).with_kind(kind);
+        let builder = SpanBuilder::from_name(name).with_kind(SpanKind::Internal);
         Self { builder, attributes: Vec::new(), links: Vec::new(), began: now, ended: now, error: None }
     }
 
@@ -112,11 +93,13 @@ impl Moment {
     pub fn messaging(operation: &'static str, subject: &str) -> Self {
         let template = catalogue::template(subject);
         let kind = match operation {
-            names::OPERATION_CREATE | names::OPERATION_SEND => Kind::Producer,
-            names::OPERATION_PROCESS => Kind::Consumer,
-            _ => Kind::Client,
+            names::OPERATION_CREATE | names::OPERATION_SEND => SpanKind::Producer,
+            names::OPERATION_PROCESS => SpanKind::Consumer,
+            _ => SpanKind::Client,
         };
-        Self::new(format!("{operation} {template}"), kind)
+        let mut moment = Self::new(format!("{operation} {template}"));
+        moment.builder.span_kind = Some(kind);
+        moment
             .with(names::MESSAGING_SYSTEM, names::SYSTEM_NATS)
             .with(names::MESSAGING_OPERATION_TYPE, operation)
             .with(names::MESSAGING_DESTINATION_NAME, subject.to_owned())

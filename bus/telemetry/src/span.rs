@@ -109,6 +109,19 @@ pub fn fail(span: &Span, code: &str, message: &str) {
     span.add_event(names::EXCEPTION, attributes);
 }
 
+/// Tells that a message was put aside, with what code and why: on the span of its processing or, where that is left out of what is
+/// exported, by one below the hop that brought the message.
+pub fn put_aside(processing: &Span, stored: &StoredMessage, code: &str, message: &str) {
+    match TraceContext::from_headers(&stored.message.headers) {
+        Some(hop) if processing.is_disabled() => {
+            moment::Moment::messaging(names::OPERATION_PROCESS, &stored.message.subject)
+                .failed(code, message)
+                .tell(&hop, None);
+        }
+        _ => fail(processing, code, message),
+    }
+}
+
 /// Longest text of an error that goes into a span, in bytes: enough to know what is wrong, little beside the thousands of spans
 /// that wait to be sent.
 const MOST_BYTES: usize = 4 * 1024;

@@ -88,6 +88,28 @@ fn an_endpoint_that_is_no_address_is_reported() {
 }
 
 #[test]
+fn a_setting_that_is_not_understood_is_reported() {
+    let output = finish(start(&[
+        ("OTEL_TRACES_EXPORTER", "console"),
+        ("OTEL_METRICS_EXPORTER", "prometheus"),
+        ("MESH_LOG_FORMAT", "xml"),
+    ]));
+    assert!(output.contains("OTEL_TRACES_EXPORTER is \"console\", which is not known here"), "{output}");
+    assert!(output.contains("OTEL_METRICS_EXPORTER is \"prometheus\", which is not known here"), "{output}");
+    assert!(output.contains("MESH_LOG_FORMAT is \"xml\": use text or json"), "{output}");
+    assert!(output.contains("traced: false") && output.contains("measured: false"), "{output}");
+    let output = finish(start(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]));
+    assert!(!output.contains("OTEL_EXPORTER_OTLP_PROTOCOL"), "nothing is sent: {output}");
+    let (listener, endpoint) = collector();
+    drop(listener);
+    let output = finish(start(&[
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &endpoint),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+    ]));
+    assert!(output.contains("OTEL_EXPORTER_OTLP_PROTOCOL is \"grpc\""), "{output}");
+}
+
+#[test]
 fn metrics_reach_the_collector() {
     let (listener, endpoint) = collector();
     let endpoint = format!("{endpoint}/custom");

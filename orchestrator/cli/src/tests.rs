@@ -1,4 +1,6 @@
-use clap::CommandFactory as _;
+use std::time::Duration;
+
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::Cli;
 use crate::commands;
@@ -25,4 +27,15 @@ fn the_contract_has_every_rule() {
     let page = include_str!("../../../schemas/README.md");
     let reference = commands::agent::check::reference();
     assert!(page.contains(&reference), "schemas/README.md must contain this table:\n{reference}");
+}
+
+/// Who waits for a command does not wait for a collector; a service has its time to tell the last of what it did.
+#[test]
+fn only_services_wait_for_a_collector_at_their_end() {
+    let patience = |words: &[&str]| Cli::try_parse_from(words).unwrap().patience();
+    assert_eq!(patience(&["mesh", "runs", "list"]), Duration::from_millis(500));
+    assert_eq!(patience(&["mesh", "up"]), mesh_telemetry::SHUTDOWN_TIMEOUT);
+    assert_eq!(patience(&["mesh", "orchestrator"]), mesh_telemetry::SHUTDOWN_TIMEOUT);
+    let agent = ["mesh", "agent", "exec", "--capability", "echo", "--", "cat"];
+    assert_eq!(patience(&agent), mesh_telemetry::SHUTDOWN_TIMEOUT);
 }

@@ -76,12 +76,10 @@ pub(crate) fn ended(
         return;
     }
     let Ok(Subject::Workflow { verb, .. }) = Subject::parse(namespace, subject) else { return };
-    let outcome = match verb {
-        WorkflowVerb::Completed => "completed",
-        WorkflowVerb::Failed => "failed",
-        WorkflowVerb::Cancelled => "cancelled",
-        _ => return,
-    };
+    if !matches!(verb, WorkflowVerb::Completed | WorkflowVerb::Failed | WorkflowVerb::Cancelled) {
+        return;
+    }
+    let outcome = verb.as_str();
     let workflow = label(header.workflow.as_ref());
     see(workflow);
     RUNS_ENDED.add(1, [workflow, outcome]);

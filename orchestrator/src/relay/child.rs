@@ -164,7 +164,7 @@ async fn tell(
         hop: hop.as_ref(),
     };
     let outcome = Publish::once(frame.report(&key, &result));
-    if let store::Outcome::TooLarge(error) = store::event(&*shared.bus, lease, &key.run, outcome).await? {
+    if let store::Outcome::TooLarge(error) = store::event(&*shared.bus, lease, &key.run, &outcome).await? {
         warn!(run = %parent.run, task = %parent.task, error, "the task cannot be told what became of its run");
     }
     Ok(())

@@ -3,7 +3,8 @@ use mesh_bus::{BusError, DeadEnd, Publish};
 use mesh_core::{Event, Unreadable};
 use mesh_schemas::payload::{RequestRejected, rejection};
 use mesh_schemas::{RequestId, RunId, Shards, StoredMessage, Subject, TraceContext, WorkflowName};
-use tracing::{debug, info, warn};
+use mesh_telemetry::span;
+use tracing::{Span, debug, info, warn};
 use uuid::Uuid;
 
 use super::child;
@@ -13,7 +14,6 @@ use crate::lease::Lease;
 use crate::observe;
 use crate::service::Shared;
 use crate::store::{self, Lost};
-use crate::trace;
 
 /// Reasons that are told where all of them together are too large for one event.
 const MAX_REASONS: usize = 100;
@@ -155,7 +155,7 @@ async fn tell(
     // Reasons quote what was sent, and are for who sent it.
     let count = rejection.reasons.len();
     let told = format!("{count} reasons, which request.rejected gives");
-    trace::put_aside(stored, rejection.code, &told);
+    span::put_aside(&Span::current(), stored, rejection.code, &told);
     info!(request.source, request.id, code = rejection.code, reasons = count, "request rejected");
     debug!(request.source, request.id, reasons = ?rejection.reasons, "why it was rejected");
     observe::rejected(rejection.code);

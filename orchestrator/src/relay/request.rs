@@ -3,6 +3,7 @@ use std::time::{Duration, SystemTime};
 use mesh_bus::topology::Stream;
 use mesh_bus::{DeadEnd, Stored, Target, topology};
 use mesh_core::Content;
+use mesh_schemas::generate::catalogue;
 use mesh_schemas::payload::{Parent, Rerun, rejection};
 use mesh_schemas::{
     DataRef, Decoded, Envelope, EnvelopeError, ObjectOwner, RequestId, RunId, SpanId, StoredMessage, Subject,
@@ -120,7 +121,7 @@ pub(super) async fn relay(
     let hop = TraceContext::from_headers(&stored.message.headers).or_else(|| request.trace.clone());
     let root = mesh_telemetry::first(&run, SpanId::of_run(&run), hop.as_ref());
     let consumer = if caller.is_some() { topology::TIMERS } else { topology::RELAY };
-    let type_ = trace::event_type(&stored.message.subject);
+    let type_ = catalogue::event_type(&stored.message.subject);
     let span = span::process(stored, consumer, hop.as_ref().or(root.as_ref()));
     span.record(names::RUN_ID, tracing::field::display(run))
         .record(names::MESSAGING_CONVERSATION_ID, request.correlation_id())
@@ -252,7 +253,7 @@ async fn start(
         hop: hop.as_ref(),
     };
     let started = encode::started(&frame, workflow(&request.target), request.run, &data);
-    match store::event(&*shared.bus, lease, &request.run, started).await? {
+    match store::event(&*shared.bus, lease, &request.run, &started).await? {
         store::Outcome::Stored(Stored::Now(_)) => {
             info!(run = %request.run, requested = %request.target, "run started");
             observe::began(workflow(&request.target).as_ref());

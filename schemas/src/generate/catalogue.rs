@@ -100,12 +100,20 @@ fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
+/// The type of the event on a subject, as [`Subject::event_type`](crate::Subject::event_type), but of any subject: its first two
+/// words behind the namespace.
+#[must_use]
+pub fn event_type(subject: &str) -> String {
+    let words: Vec<&str> = subject.split('.').skip(1).take(2).collect();
+    words.join(".")
+}
+
 /// The form of a subject, without the namespace: with the names of the workflow, capability and lane, of which there are few,
 /// and `{parameter}` for what else varies. Its first two words, if there is no type of event on it.
 #[must_use]
 pub fn template(subject: &str) -> String {
     let tokens: Vec<&str> = subject.split('.').skip(1).collect();
-    let type_ = tokens.get(..2).unwrap_or(&tokens).join(".");
+    let type_ = event_type(subject);
     let Some(event) = EVENTS.iter().find(|event| event.name == type_) else { return type_ };
     let form = event.subject.split('.').enumerate().map(|(place, form)| match form {
         "{workflow}" | "{capability}" | "{lane}" => tokens.get(place).copied().unwrap_or(form),

@@ -21,16 +21,11 @@ on_every_bus!(
 );
 
 fn request(id: &str, input: Value) -> Result<Request> {
+    let id = RequestId { source: "test".to_owned(), id: id.to_owned() };
     Ok(Request {
-        target: Target::Workflow("onboarding".parse()?),
-        id: RequestId { source: "test".to_owned(), id: id.to_owned() },
-        input,
-        config: None,
-        pause_before: Vec::new(),
-        rerun: None,
         correlation_id: Some("order-7".to_owned()),
-        causation_id: None,
         trace: TraceContext::new("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", None),
+        ..Request::new(Target::Workflow("onboarding".parse()?), id, input)
     })
 }
 

@@ -84,17 +84,8 @@ async fn many_runs_of_unruly_programs_end_as_they_should() -> Result<()> {
 async fn run(bus: Arc<dyn Bus>, number: usize) -> Result<()> {
     let place = number % 20;
     let (how, expected) = KINDS[if place < KINDS.len() { place } else { place % 2 }];
-    let request = Request {
-        target: Target::Workflow("crowd".parse()?),
-        id: RequestId { source: "test".to_owned(), id: number.to_string() },
-        input: json!(how),
-        config: None,
-        pause_before: Vec::new(),
-        rerun: None,
-        correlation_id: None,
-        causation_id: None,
-        trace: None,
-    };
+    let id = RequestId { source: "test".to_owned(), id: number.to_string() };
+    let request = Request::new(Target::Workflow("crowd".parse()?), id, json!(how));
     let run = submit(&*bus, &request).await?;
     let outcome = RunWaiter::new(bus, run).await?.wait().await?;
     let RunOutcome::Completed(completed) = outcome else { bail!("{how}: {outcome:?}") };

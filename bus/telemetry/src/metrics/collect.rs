@@ -1,6 +1,5 @@
 //! Where metrics go: to a collector by OTLP, and to whoever asks.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use opentelemetry_sdk::metrics::{
 
 use super::table::ALL;
 use super::text;
-use crate::export::{resource, told};
+use crate::export::{Taking, resource};
 
 /// What collects the metrics of this process, once something does.
 static COLLECTION: OnceLock<Collection> = OnceLock::new();
@@ -46,7 +45,10 @@ pub fn collect(service: &str) {
 /// [`ExporterBuildError`] if an `OTEL_EXPORTER_OTLP_…` variable has a value that cannot be used.
 pub(crate) fn export(service: &str) -> Result<(), ExporterBuildError> {
     let otlp = MetricExporter::builder().with_http().with_protocol(Protocol::HttpBinary).build()?;
-    begin(service, Some(Reporting { otlp, failing: AtomicBool::new(false) }));
+    begin(
+        service,
+        Some(Reporting { otlp, taking: Taking::new("metrics", "it gets newer ones when it does") }),
+    );
     Ok(())
 }
 
@@ -123,23 +125,15 @@ impl MetricReader for Pull {
     }
 }
 
-/// Logs when the collector stops taking metrics and when it takes them again, once each.
 struct Reporting {
     otlp: MetricExporter,
-    failing: AtomicBool,
+    taking: Taking,
 }
 
 impl PushMetricExporter for Reporting {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let result = self.otlp.export(metrics).await;
-        let failed_before = self.failing.swap(result.is_err(), Ordering::Relaxed);
-        match &result {
-            Err(error) if !failed_before => {
-                tracing::warn!(error = %told(error), "the collector does not take metrics; it gets newer ones when it does");
-            }
-            Ok(()) if failed_before => tracing::info!("the collector takes metrics again"),
-            _ => {}
-        }
+        self.taking.note(&result);
         result
     }
 

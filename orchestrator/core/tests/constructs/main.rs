@@ -8,6 +8,7 @@ mod groups;
 mod joins;
 mod loops;
 mod merges;
+mod origins;
 mod outputs;
 mod pauses;
 mod plans;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mesh_core::{
-    Action, Child, Decision, End, Event, Fact, NotRerun, Plan, Replay, Route, Run, Started, check,
+    Action, Child, Decision, End, Event, Fact, NotRerun, Origin, Plan, Replay, Route, Run, Started, check,
 };
 use mesh_schemas::document::Format;
 use mesh_schemas::payload::{Parent, TaskCompleted, TaskError, WorkflowStarted};
@@ -19,6 +19,8 @@ pub(crate) struct Story {
     step: Vec<Decision>,
     /// Everything that was decided.
     pub(crate) decided: Vec<Decision>,
+    /// The items of a loop that the last event was the end of.
+    gathered: Vec<Origin>,
 }
 
 impl Story {
@@ -86,7 +88,13 @@ impl Story {
         };
         let event = event(1, Fact::Started(Box::new(started.clone())));
         let (run, step) = Run::start(&event, &started, plan);
-        let mut story = Self { run, log: vec![event], step: step.decisions.clone(), decided: step.decisions };
+        let mut story = Self {
+            run,
+            log: vec![event],
+            step: step.decisions.clone(),
+            decided: step.decisions,
+            gathered: Vec::new(),
+        };
         story.check();
         story
     }
@@ -127,6 +135,7 @@ impl Story {
 
     pub(crate) fn push(&mut self, fact: Fact) -> &mut Self {
         let event = event(self.log.len() as u64 + 1, fact);
+        self.gathered = self.run.gathered(&event);
         let step = self.run.apply(&event);
         assert_eq!(step.stray, None);
         self.log.push(event);
@@ -227,6 +236,17 @@ impl Story {
         found.unwrap_or_else(|| panic!("nothing is to be chosen for {task}"))
     }
 
+    /// What the last attempt of a task has waited for.
+    pub(crate) fn origins(&self, task: &str) -> Vec<String> {
+        let (key, _) = self.created(task);
+        names(self.run.origins(&key.task, key.attempt))
+    }
+
+    /// The other items of the loop that the last event was the end of.
+    pub(crate) fn gathered(&self) -> Vec<String> {
+        names(self.gathered.clone())
+    }
+
     pub(crate) fn timers(&self) -> Vec<Timer> {
         let set = self.decided.iter().filter_map(|decision| match &decision.action {
             Action::SetTimer(timer, _) => Some(timer.clone()),
@@ -303,6 +323,11 @@ impl Story {
         let outcome = TaskCompleted { output: json!(1), quality: None, usage: None, agent: None };
         self.run.stray(&event(99, Fact::Completed(key, Box::new(outcome)))).is_some()
     }
+}
+
+fn names(mut origins: Vec<Origin>) -> Vec<String> {
+    origins.sort();
+    origins.into_iter().map(|(task, attempt)| format!("{task}.{attempt}")).collect()
 }
 
 pub(crate) fn task(id: &str) -> TaskId {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mesh_core::Event;
+use mesh_schemas::generate::catalogue;
 use mesh_schemas::{RunId, StoredMessage, TraceContext};
 use mesh_telemetry::{names, span};
 use tracing::Span;
@@ -28,7 +29,7 @@ impl Hand {
             span.record(names::DELIVERY, span::number(self.lease.delivered))
                 .record(names::MESSAGING_MESSAGE_ID, &*message.subject)
                 .record(names::CLOUDEVENTS_ID, &*message.subject)
-                .record(names::CLOUDEVENTS_TYPE, trace::event_type(&message.subject));
+                .record(names::CLOUDEVENTS_TYPE, catalogue::event_type(&message.subject));
             trace::record_subject(&span, &message.subject, run);
         }
         (span, hop)

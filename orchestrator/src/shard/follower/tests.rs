@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use mesh_bus::memory::MemoryServer;
-use mesh_bus::topology::{Stream, Topology, shard_consumer};
+use mesh_bus::topology::{SHARD_MAX_ACK_PENDING, Stream, Topology, shard_consumer};
 use mesh_bus::{Bus, Deliveries, Fill, Flow, Publish, Share};
 use mesh_core::Run;
 use mesh_schemas::document::Format;
@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 use super::leave::MOST_LEFT;
 use super::*;
 use crate::definitions;
-use mesh_bus::topology::SHARD_MAX_ACK_PENDING;
 
 const THREE: &str = "{mesh: v1, name: three, tasks: {a: {agent: work}, b: {agent: work}, c: {agent: work}}}";
 

@@ -64,20 +64,12 @@ pub(super) async fn again(world: Arc<World>, place: usize) {
 
 /// A request for what a run is of.
 fn blank(run: &Run) -> Request {
-    Request {
-        target: match &run.target {
-            workload::Target::Workflow(name) => Target::Workflow(name.clone()),
-            workload::Target::Task(capability) => Target::Task(capability.clone()),
-        },
-        id: run.request.clone(),
-        input: Value::Null,
-        config: None,
-        pause_before: Vec::new(),
-        rerun: None,
-        correlation_id: run.correlation_id.clone(),
-        causation_id: None,
-        trace: None,
-    }
+    let target = match &run.target {
+        workload::Target::Workflow(name) => Target::Workflow(name.clone()),
+        workload::Target::Task(capability) => Target::Task(capability.clone()),
+    };
+    let correlation_id = run.correlation_id.clone();
+    Request { correlation_id, ..Request::new(target, run.request.clone(), Value::Null) }
 }
 
 async fn ask(world: &World, link: &Link, request: Request) {

@@ -90,17 +90,9 @@ impl Load {
 
     /// Asks for one more run.
     pub(super) fn ask(&mut self) {
-        let request = Request {
-            target: Target::Workflow(self.workflow.clone()),
-            id: RequestId { source: "/bench".to_owned(), id: Uuid::new_v4().to_string() },
-            input: self.input.clone(),
-            config: None,
-            pause_before: Vec::new(),
-            rerun: None,
-            correlation_id: None,
-            causation_id: None,
-            trace: None,
-        };
+        let target = Target::Workflow(self.workflow.clone());
+        let id = RequestId { source: "/bench".to_owned(), id: Uuid::new_v4().to_string() };
+        let request = Request::new(target, id, self.input.clone());
         self.open.insert(run_id(&request, self.shards), Instant::now());
         let bus = Arc::clone(&self.bus);
         self.sent.spawn(async move { submit(&*bus, &request).await });

@@ -163,20 +163,11 @@ pub(crate) fn request_id(text: &str) -> Result<String, String> {
 
 /// A request from this command line, under an id of the caller's or a new one.
 pub(crate) fn request(bus: &dyn Bus, target: Target, id: Option<String>, input: Value) -> Request {
-    Request {
-        target,
-        id: RequestId {
-            source: format!("/{}/cli", bus.namespace()),
-            id: id.unwrap_or_else(|| Uuid::new_v4().to_string()),
-        },
-        input,
-        config: None,
-        pause_before: Vec::new(),
-        rerun: None,
-        correlation_id: None,
-        causation_id: None,
-        trace: trace::inherited(),
-    }
+    let id = RequestId {
+        source: format!("/{}/cli", bus.namespace()),
+        id: id.unwrap_or_else(|| Uuid::new_v4().to_string()),
+    };
+    Request { trace: trace::inherited(), ..Request::new(target, id, input) }
 }
 
 /// Submits a request and prints which run it is, unless it is rejected at once.

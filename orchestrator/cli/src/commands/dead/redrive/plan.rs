@@ -150,17 +150,7 @@ impl Planner {
             Ok(Decoded::Bare(input)) => {
                 let id = self.place(letter);
                 let causation_id = Some(letter.id(self.bus.namespace()));
-                let request = Request {
-                    target,
-                    id,
-                    input,
-                    config: None,
-                    pause_before: Vec::new(),
-                    rerun: None,
-                    correlation_id: None,
-                    causation_id,
-                    trace,
-                };
+                let request = Request { causation_id, trace, ..Request::new(target, id, input) };
                 let run = run_id(&request, shards);
                 (Parcel::Request(Box::new(request)), run)
             }
@@ -299,16 +289,14 @@ impl Planner {
         // What went well is not done twice. A run that goes on has nothing yet that could be taken over.
         let is_rerun = matches!(target, Target::Workflow(_)) && !state.status.is_open();
         let rerun = is_rerun.then_some(Rerun { of: run, from: failed });
+        let id = RequestId { source: format!("/{}/dead", self.bus.namespace()), id: run.to_string() };
+        let (input, config) = if is_rerun { (Value::Null, None) } else { (state.input, state.config) };
         let request = Request {
-            target,
-            id: RequestId { source: format!("/{}/dead", self.bus.namespace()), id: run.to_string() },
-            input: if is_rerun { Value::Null } else { state.input },
-            config: if is_rerun { None } else { state.config },
-            pause_before: Vec::new(),
+            config,
             rerun,
             correlation_id: Some(state.correlation_id),
             causation_id: Some(letter.id(self.bus.namespace())),
-            trace: None,
+            ..Request::new(target, id, input)
         };
         let again = run_id(&request, self.bus.shards().await?);
         send(Parcel::Request(Box::new(request)), again, BEGIN, format!("run {run} again, as run {again}"))

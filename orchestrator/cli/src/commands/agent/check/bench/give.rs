@@ -84,17 +84,12 @@ impl Stage<'_> {
     /// Has an orchestrator make the task.
     async fn request(&self, work: &Work) -> anyhow::Result<Task> {
         let namespace = self.bus.namespace().clone();
-        let id = uuid::Uuid::new_v4().to_string();
+        let target = Target::Task(self.settings.capability.clone());
+        let id = RequestId { source: format!("/{namespace}/check"), id: uuid::Uuid::new_v4().to_string() };
         let request = Request {
-            target: Target::Task(self.settings.capability.clone()),
-            id: RequestId { source: format!("/{namespace}/check"), id },
-            input: work.input.clone(),
-            config: None,
-            pause_before: Vec::new(),
-            rerun: None,
             correlation_id: Some(CORRELATION.to_owned()),
-            causation_id: None,
             trace: TraceContext::new(TRACEPARENT, None),
+            ..Request::new(target, id, work.input.clone())
         };
         let run = submit(&*self.bus, &request).await?;
         let find = |seen: &[Seen]| {
