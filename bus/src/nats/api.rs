@@ -62,6 +62,11 @@ impl Failure {
         }
     }
 
+    /// The answer of an operation cannot be read.
+    pub(super) fn unreadable(error: &dyn std::fmt::Display) -> Self {
+        Self::Invalid(format!("the answer cannot be read: {error}"))
+    }
+
     /// The failure of an operation of ours.
     pub(super) fn during(self, operation: impl Into<String>) -> BusError {
         let operation = operation.into();
@@ -220,7 +225,7 @@ pub(super) fn answer_of<T: DeserializeOwned>(answer: &async_nats::Message) -> Re
     match serde_json::from_slice(&answer.payload) {
         Ok(Response::Ok(value)) => Ok(value),
         Ok(Response::Err { error }) => Err(Failure::Server(error)),
-        Err(error) => Err(Failure::Invalid(format!("the answer cannot be read: {error}"))),
+        Err(error) => Err(Failure::unreadable(&error)),
     }
 }
 

@@ -6,6 +6,7 @@ mod batch;
 mod bus;
 mod connect;
 mod consumer;
+pub mod floor;
 mod follow;
 mod health;
 mod kv;

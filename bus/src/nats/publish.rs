@@ -1,12 +1,13 @@
 use std::time::Duration;
 
-use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::publish::PublishAck;
+use async_nats::HeaderMap;
+use async_nats::jetstream::{Error as ServerError, ErrorCode};
 use bytes::Bytes;
 use chrono::SecondsFormat;
 use mesh_schemas::{Headers, Message};
+use serde::Deserialize;
 
-use super::api::{Failure, answer_of};
+use super::api::Failure;
 use super::bus::NatsBus;
 use super::wire;
 use crate::bus::{Publish, Stored};
@@ -28,6 +29,28 @@ const TTL: &str = "Nats-TTL";
 /// How long a cancellation is kept, which has done its work when it is stored: the shortest that the server takes.
 const CANCELLATION_TTL: Duration = Duration::from_secs(1);
 
+/// What the server answers to a message for a stream, as far as it counts. Read with every write, so in one go: an enum of
+/// answers and errors is read twice.
+#[derive(Deserialize)]
+struct Acknowledged {
+    #[serde(default)]
+    error: Option<ServerError>,
+    #[serde(default, rename = "seq")]
+    sequence: u64,
+    #[serde(default)]
+    duplicate: bool,
+}
+
+fn acknowledged(answer: &async_nats::Message) -> Result<Acknowledged, Failure> {
+    let read = serde_json::from_slice::<Acknowledged>(&answer.payload);
+    let acknowledged = read.map_err(|error| Failure::unreadable(&error))?;
+    match acknowledged.error {
+        Some(error) => Err(Failure::Server(error)),
+        None if acknowledged.sequence == 0 => Err(Failure::unreadable(&"it has no sequence")),
+        None => Ok(acknowledged),
+    }
+}
+
 /// Why a message is not stored.
 #[derive(Debug)]
 pub(super) enum NotStored {
@@ -40,17 +63,16 @@ pub(super) enum NotStored {
 impl NatsBus {
     pub(super) async fn store(&self, publish: Publish) -> Result<Stored, NotStored> {
         let conditional = publish.once || publish.follows.is_some();
-        let headers = headers(&publish);
+        let headers = headers(&publish).map_err(|error| NotStored::Failed(Failure::Invalid(error)))?;
         let Message { subject, payload, .. } = publish.message;
-        let headers = wire::to_nats(&headers).map_err(|error| NotStored::Failed(Failure::Invalid(error)))?;
         let headers = (!headers.is_empty()).then_some(headers);
         let answer = match self.api.request(subject.clone(), headers, payload).await {
             Err(Failure::NoResponders) => return Err(self.why_nobody_stores(subject).await),
             answer => answer.map_err(NotStored::Failed)?,
         };
-        match answer_of::<PublishAck>(&answer) {
-            Ok(ack) if ack.duplicate => Ok(Stored::Already),
-            Ok(ack) => Ok(Stored::Now(ack.sequence)),
+        match acknowledged(&answer) {
+            Ok(Acknowledged { duplicate: true, .. }) => Ok(Stored::Already),
+            Ok(Acknowledged { sequence, .. }) => Ok(Stored::Now(sequence)),
             Err(failure) if conditional && failure.code() == Some(ErrorCode::STREAM_WRONG_LAST_SEQUENCE) => {
                 Ok(Stored::Already)
             }
@@ -98,20 +120,21 @@ impl NatsBus {
     }
 }
 
-fn headers(publish: &Publish) -> Headers {
-    let mut headers = publish.message.headers.clone();
+/// The headers of the message, and those that say how to store it.
+fn headers(publish: &Publish) -> Result<HeaderMap, String> {
+    let mut headers = wire::to_nats(&publish.message.headers)?;
     if let Some(last) = publish.follows.or_else(|| publish.once.then_some(0)) {
-        headers.set(EXPECTED_LAST_SUBJECT_SEQUENCE, last.to_string());
+        headers.insert(EXPECTED_LAST_SUBJECT_SEQUENCE, last.to_string());
     }
     if let Some((due, target)) = &publish.schedule {
-        headers.set(SCHEDULE, format!("@at {}", due.to_rfc3339_opts(SecondsFormat::Nanos, true)));
-        headers.set(SCHEDULE_TARGET, target);
+        headers.insert(SCHEDULE, format!("@at {}", due.to_rfc3339_opts(SecondsFormat::Nanos, true)));
+        headers.insert(SCHEDULE_TARGET, target.as_str());
     }
     if let Some(ttl) = publish.ttl {
         let whole = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
-        headers.set(TTL, format!("{}s", whole.max(1)));
+        headers.insert(TTL, format!("{}s", whole.max(1)));
     }
-    headers
+    Ok(headers)
 }
 
 impl NotStored {
@@ -169,20 +192,21 @@ mod tests {
     #[test]
     fn a_schedule_keeps_the_headers_of_its_message() {
         let due = "2026-01-02T03:04:05.678901234Z".parse().expect("time");
-        let headers = headers(&Publish::at(message(), due, "mesh.timer.due".to_owned()));
-        assert_eq!(headers.get(SCHEDULE), Some("@at 2026-01-02T03:04:05.678901234Z"));
-        assert_eq!(headers.get(SCHEDULE_TARGET), Some("mesh.timer.due"));
-        assert_eq!(headers.get("traceparent"), Some("00"));
-        assert_eq!(headers.get(EXPECTED_LAST_SUBJECT_SEQUENCE), None);
+        let headers = headers(&Publish::at(message(), due, "mesh.timer.due".to_owned())).expect("headers");
+        let get = |name: &str| headers.get(name).map(|value| value.as_str());
+        assert_eq!(get(SCHEDULE), Some("@at 2026-01-02T03:04:05.678901234Z"));
+        assert_eq!(get(SCHEDULE_TARGET), Some("mesh.timer.due"));
+        assert_eq!(get("traceparent"), Some("00"));
+        assert_eq!(get(EXPECTED_LAST_SUBJECT_SEQUENCE), None);
     }
 
     #[test]
     fn a_time_to_live_is_whole_seconds_from_one() {
         for (millis, text) in [(0, "1s"), (1, "1s"), (1_000, "1s"), (1_001, "2s"), (15_000, "15s")] {
             let ttl = Some(Duration::from_millis(millis));
-            let headers = headers(&Publish { ttl, ..Publish::once(message()) });
-            assert_eq!(headers.get(TTL), Some(text));
-            assert_eq!(headers.get(EXPECTED_LAST_SUBJECT_SEQUENCE), Some("0"));
+            let headers = headers(&Publish { ttl, ..Publish::once(message()) }).expect("headers");
+            assert_eq!(headers.get(TTL).map(|value| value.as_str()), Some(text));
+            assert_eq!(headers.get(EXPECTED_LAST_SUBJECT_SEQUENCE).map(|value| value.as_str()), Some("0"));
         }
     }
 

@@ -23,13 +23,14 @@ impl Window {
         self.wanted += more;
     }
 
-    /// How many to ask the server for now. A continuous receiver is topped up when half is used: in few requests,
-    /// and without running dry.
+    /// How many to ask the server for now. A receiver is topped up when half of what it may be sent is used: in few
+    /// requests, each of which costs the server more than a message, and without running dry.
     pub(super) fn to_ask(&self) -> usize {
+        let outstanding = self.outstanding();
         match self.flow {
-            Flow::Continuous(size) if self.outstanding() <= size / 2 => size.max(1) - self.outstanding(),
-            Flow::Continuous(_) => 0,
-            Flow::OnRequest => self.wanted,
+            Flow::Continuous(size) if outstanding <= size / 2 => size.max(1) - outstanding,
+            Flow::OnRequest if outstanding <= self.wanted => self.wanted,
+            Flow::Continuous(_) | Flow::OnRequest => 0,
         }
     }
 
@@ -116,6 +117,19 @@ mod tests {
         window.received();
         window.returned(30);
         assert_eq!(window.to_ask(), 1);
+    }
+
+    #[test]
+    fn a_receiver_that_has_asked_for_more_than_it_lacks_does_not_ask_again() {
+        let now = BootInstant::now();
+        let mut window = Window::new(Flow::OnRequest);
+        window.allow(10);
+        window.asked(10, now);
+        for left in (5..10).rev() {
+            window.received();
+            window.allow(1);
+            assert_eq!(window.to_ask(), if left == 5 { 5 } else { 0 });
+        }
     }
 
     #[test]

@@ -87,15 +87,21 @@ pub(crate) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) ->
 
 /// Rows under a heading, each column as wide as its widest cell.
 pub(crate) fn columns<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([heading[column].len()]).max().unwrap_or_default()
+    laid_out(&heading, rows)
+}
+
+/// Rows under a heading that both have as many cells as the other.
+pub(crate) fn laid_out(heading: &[&str], rows: &[impl AsRef<[String]>]) -> String {
+    let width = |(column, title): (usize, &&str)| {
+        let cells = rows.iter().filter_map(|row| row.as_ref().get(column));
+        cells.map(|cell| cell.chars().count()).chain([title.len()]).max().unwrap_or_default()
     };
-    let widths: [usize; N] = std::array::from_fn(width);
-    let line = |cells: [&str; N]| {
-        let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+    let widths: Vec<usize> = heading.iter().enumerate().map(width).collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let padded = cells.zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
     };
-    let rows = rows.iter().map(|row| line(std::array::from_fn(|column| row[column].as_str())));
-    std::iter::once(line(heading)).chain(rows).collect()
+    let heading = line(&mut heading.iter().copied());
+    let rows = rows.iter().map(|row| line(&mut row.as_ref().iter().map(String::as_str)));
+    std::iter::once(heading).chain(rows).collect()
 }

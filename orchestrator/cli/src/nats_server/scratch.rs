@@ -24,16 +24,17 @@ pub(crate) struct ScratchServer {
     running: Option<NatsServers>,
     data: PathBuf,
     port: u16,
+    is_durable: bool,
 }
 
 impl ScratchServer {
-    /// Starts a server and waits until it takes clients.
-    pub(crate) async fn start(data: &Path) -> anyhow::Result<Self> {
+    /// Starts a server and waits until it takes clients. A durable one forces each write onto the disk.
+    pub(crate) async fn start(data: &Path, is_durable: bool) -> anyhow::Result<Self> {
         let mut last = None;
         for _ in 0..PORTS {
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
             let port = free.context("finding a free port")?.port();
-            let mut server = Self { running: None, data: data.to_owned(), port };
+            let mut server = Self { running: None, data: data.to_owned(), port, is_durable };
             match server.start_again().await {
                 Ok(()) => return Ok(server),
                 Err(error) => last = Some(error),
@@ -62,7 +63,7 @@ impl ScratchServer {
 
     /// Starts it with what it had stored, on the same port.
     pub(crate) async fn start_again(&mut self) -> anyhow::Result<()> {
-        let mut server = NatsServers::one(&self.data, self.port, false).await?;
+        let mut server = NatsServers::one(&self.data, self.port, self.is_durable).await?;
         let namespace = Namespace::default();
         tokio::select! {
             connected = self.connect(&namespace) => drop(connected?),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::telemetry::Telemetry;
+use super::report::Setting;
 
 /// One thing that is measured, in the order in which it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -18,7 +18,11 @@ pub(super) enum Measure {
     RunMsP99,
     #[serde(rename = "run_ms_p99_9")]
     RunMsP999,
+    #[serde(rename = "run_p99_to_p50")]
+    Tail,
     TaskMs,
+    WritesPerTask,
+    BytesPerTask,
     #[serde(rename = "cpu_s_per_1000_tasks_server")]
     ServerCpu,
     #[serde(rename = "cpu_s_per_1000_tasks_orchestrator")]
@@ -35,6 +39,8 @@ pub(super) enum Measure {
     OrchestratorMemory,
     #[serde(rename = "peak_bytes_agents")]
     AgentsMemory,
+    #[serde(rename = "orchestrator_bytes_per_idle_run")]
+    IdleRunMemory,
 }
 
 /// A figure over several rounds.
@@ -48,41 +54,52 @@ pub(super) struct Spread {
 /// What was measured of one thing.
 #[derive(Debug, Serialize)]
 pub(super) struct Variant {
-    pub(super) telemetry: Telemetry,
+    pub(super) name: String,
+    pub(super) setting: Setting,
     pub(super) figures: BTreeMap<Measure, Spread>,
-    /// Compared with the first variant, round by round.
+    /// Compared with another variant, round by round.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ratio: Option<Ratio>,
 }
 
 /// How a variant stands to another; 1 is the same.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Ratio {
+    /// The name of the other.
+    pub(super) to: String,
     pub(super) throughput: Spread,
     pub(super) run_ms_p50: Spread,
+    /// Of the p99 to the p50.
+    pub(super) run_p99_to_p50: Spread,
 }
 
-impl Variant {
-    /// What follows from the rounds of a variant, compared with those of another if there is one.
-    pub(super) fn new(
-        telemetry: Telemetry,
-        rounds: &[BTreeMap<Measure, f64>],
-        other: Option<&[BTreeMap<Measure, f64>]>,
-    ) -> Self {
-        let known = rounds.iter().flat_map(BTreeMap::keys).copied();
+/// What was measured of one thing in each round.
+pub(super) type Rounds = Vec<BTreeMap<Measure, f64>>;
+
+/// What follows from all rounds of a variant.
+pub(super) fn over(rounds: &Rounds) -> BTreeMap<Measure, Spread> {
+    let known = rounds.iter().flat_map(BTreeMap::keys).copied();
+    let of = |measure| {
+        let values = rounds.iter().filter_map(|round| round.get(&measure).copied()).collect();
+        Some((measure, spread(values)?))
+    };
+    known.filter_map(of).collect()
+}
+
+impl Ratio {
+    /// Rounds beside those of another.
+    pub(super) fn new(own: &Rounds, to: &str, other: &Rounds) -> Option<Self> {
         let of = |measure| {
-            let values = rounds.iter().filter_map(|round| round.get(&measure).copied()).collect();
-            Some((measure, spread(values)?))
-        };
-        let figures = known.filter_map(of).collect();
-        let ratio_of = |measure| {
-            let pairs = rounds.iter().zip(other?);
+            let pairs = own.iter().zip(other);
             let ratios = pairs.filter_map(|(own, other)| Some(own.get(&measure)? / other.get(&measure)?));
             spread(ratios.filter(|ratio| ratio.is_finite()).collect())
         };
-        let ratio = ratio_of(Measure::RunsPerSecond).zip(ratio_of(Measure::RunMsP50));
-        let ratio = ratio.map(|(throughput, run_ms_p50)| Ratio { throughput, run_ms_p50 });
-        Self { telemetry, figures, ratio }
+        Some(Self {
+            to: to.to_owned(),
+            throughput: of(Measure::TasksPerSecond)?,
+            run_ms_p50: of(Measure::RunMsP50)?,
+            run_p99_to_p50: of(Measure::Tail)?,
+        })
     }
 }
 
@@ -133,16 +150,15 @@ mod tests {
 
     #[test]
     fn variants_are_compared_round_by_round() {
-        let round = |runs, ms| BTreeMap::from([(Measure::RunsPerSecond, runs), (Measure::RunMsP50, ms)]);
+        let round = |tasks, ms| {
+            BTreeMap::from([(Measure::TasksPerSecond, tasks), (Measure::RunMsP50, ms), (Measure::Tail, 2.0)])
+        };
         // The machine became half as quick: the variant is a tenth slower all the same.
-        let (off, own) = ([round(100.0, 10.0), round(50.0, 20.0)], [round(90.0, 11.0), round(45.0, 22.0)]);
-        let variant = Variant::new(Telemetry::Metrics, &own, Some(&off));
-        let ratio = variant.ratio.expect("a ratio");
+        let off = vec![round(100.0, 10.0), round(50.0, 20.0)];
+        let own = vec![round(90.0, 11.0), round(45.0, 22.0)];
+        let ratio = Ratio::new(&own, "off", &off).expect("a ratio");
         assert!((ratio.throughput.median - 0.9).abs() < 1e-9 && (ratio.run_ms_p50.most - 1.1).abs() < 1e-9);
-        assert_eq!(
-            variant.figures[&Measure::RunsPerSecond],
-            Spread { median: 67.5, least: 45.0, most: 90.0 }
-        );
-        assert!(Variant::new(Telemetry::Off, &own, None).ratio.is_none());
+        assert_eq!(over(&own)[&Measure::TasksPerSecond], Spread { median: 67.5, least: 45.0, most: 90.0 });
+        assert_eq!(Ratio::new(&own, "none", &Vec::new()), None);
     }
 }

@@ -1,4 +1,4 @@
-//! A mesh for the time of one round: server, orchestrator, agents and what takes their telemetry, each a process of its own.
+//! A mesh for the time of one round: server, orchestrators, agents and what takes their telemetry.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -15,8 +15,12 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
-use super::round::Plan;
+use super::part::Part;
+use super::parts::{Loop, Serve};
+use super::plan::{Plan, Subject};
+use super::usage::{self, Usage};
 use crate::connection::Connection;
 use crate::nats_server::ScratchServer;
 use crate::process::{Process, without};
@@ -30,11 +34,11 @@ const KNOCK: Duration = Duration::from_millis(50);
 /// Everything that a round is measured with. What is still there when this is dropped is killed.
 pub(super) struct Mesh {
     pub(super) bus: Arc<NatsBus>,
-    pub(super) orchestrator: Process,
-    pub(super) agents: Vec<Process>,
+    pub(super) agents: Vec<Part>,
     pub(super) collector: Option<Process>,
     /// Where metrics are told.
     pub(super) endpoints: Vec<SocketAddr>,
+    orchestrators: Vec<Part>,
     /// The server, if it is ours.
     server: Option<ScratchServer>,
     // After all that has its data in it.
@@ -47,7 +51,7 @@ impl Mesh {
         let folder = Folder::new("bench")?;
         let server = match given {
             Some(_) => None,
-            None => Some(ScratchServer::start(&folder.path().join("nats")).await?),
+            None => Some(ScratchServer::start(&folder.path().join("nats"), plan.is_durable).await?),
         };
         let namespace = match server {
             Some(_) => Namespace::new("bench")?,
@@ -58,39 +62,27 @@ impl Mesh {
             (None, Some(given)) => given.options()?,
             (None, None) => bail!("there is no server"),
         };
-        let bus = NatsBus::connect(options.namespace(namespace.clone()).name("mesh-bench")).await?;
+        let options = options.namespace(namespace.clone());
+        let bus = NatsBus::connect(options.clone().name("mesh-bench")).await?;
         bus.set_up(&Topology::default()).await?;
         let collector = if plan.telemetry.is_sent() { Some(collector(&folder).await?) } else { None };
-        let starter = Starter {
+        let mut starter = Starter {
             plan,
             given,
             url: server.as_ref().map(ScratchServer::url),
+            options,
             namespace,
             collector: collector.as_ref().map(|(_, address)| *address),
             folder: folder.path(),
+            endpoints: Vec::new(),
         };
-        let mut endpoints = Vec::new();
-        let mut arguments = vec!["orchestrator".to_owned(), "--observe".to_owned()];
-        arguments.push(match starter.endpoint()? {
-            Some(endpoint) => {
-                endpoints.push(endpoint);
-                endpoint.to_string()
-            }
-            None => "off".to_owned(),
-        });
-        let orchestrator = starter.start("orchestrator", &arguments)?;
-        let mut agents = Vec::new();
-        for number in 1..=plan.agents {
-            let tasks = plan.agent_capacity.to_string();
-            let mut arguments = ["bench-part", "agent", "--tasks", &tasks].map(ToOwned::to_owned).to_vec();
-            if let Some(endpoint) = starter.endpoint()? {
-                endpoints.push(endpoint);
-                arguments.extend(["--at".to_owned(), endpoint.to_string()]);
-            }
-            agents.push(starter.start(&format!("agent-{number}"), &arguments)?);
-        }
+        let orchestrators = (1..=plan.orchestrators).map(|number| starter.orchestrator(number));
+        let orchestrators = orchestrators.collect::<anyhow::Result<_>>()?;
+        let agents = (1..=plan.agents).map(|number| starter.agent(number));
+        let agents = agents.collect::<anyhow::Result<_>>()?;
+        let endpoints = starter.endpoints;
         let collector = collector.map(|(process, _)| process);
-        Ok(Self { bus: Arc::new(bus), orchestrator, agents, collector, endpoints, server, _folder: folder })
+        Ok(Self { bus: Arc::new(bus), orchestrators, agents, collector, endpoints, server, _folder: folder })
     }
 
     /// Process id of the server, if it is ours.
@@ -98,58 +90,115 @@ impl Mesh {
         self.server.as_ref().and_then(ScratchServer::pid)
     }
 
-    /// Waits until one of the processes ends, and says which.
+    /// What all orchestrators took so far.
+    pub(super) fn orchestrators(&self) -> Option<Usage> {
+        usage_of(&self.orchestrators)
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.agents.iter().chain(&self.orchestrators)
+    }
+
+    /// Waits until one of the parts ends, and says which.
     pub(super) async fn ended(&self) -> anyhow::Error {
-        let agent = futures::future::select_all(self.agents.iter().map(|agent| Box::pin(agent.ended())));
-        let (what, process) = tokio::select! {
-            _ = self.orchestrator.ended() => ("the orchestrator", &self.orchestrator),
-            (_, place, _) = agent => ("an agent", &self.agents[place]),
-        };
-        anyhow::anyhow!("{what} ended; it printed last: {}", process.last_words())
+        let ends = self.parts().map(|part| Box::pin(part.ended()));
+        let (words, place, _) = futures::future::select_all(ends).await;
+        let what = if place < self.agents.len() { "an agent" } else { "an orchestrator" };
+        anyhow::anyhow!("{what} ended; it said last: {words}")
     }
 
     /// Stops all of it, and removes the namespace from a server that was there.
-    pub(super) async fn stop(self) -> anyhow::Result<()> {
-        let Self { bus, orchestrator, agents, collector, server, _folder, .. } = self;
-        let processes = || agents.iter().chain([&orchestrator]);
-        for process in processes() {
-            process.terminate()?;
+    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
+        for part in self.parts() {
+            part.terminate()?;
         }
-        for process in processes() {
-            if timeout(START, process.ended()).await.is_err() {
-                process.kill().await?;
-            }
+        for part in self.parts() {
+            part.gone(START).await?;
         }
-        if let Some(collector) = collector {
+        if let Some(collector) = self.collector.take() {
             collector.kill().await?;
         }
-        match server {
+        match self.server.take() {
             Some(mut server) => {
                 // First, so that it does not tell that it lost the server.
-                drop(bus);
+                drop(self.bus);
                 server.stop().await
             }
             None => {
-                remove(&bus).await;
+                remove(&self.bus).await;
                 Ok(())
             }
         }
     }
 }
 
-/// How the processes of a mesh are started.
+/// What parts took together, where they are processes.
+pub(super) fn usage_of(parts: &[Part]) -> Option<Usage> {
+    let pids: Option<Vec<u32>> = parts.iter().map(Part::pid).collect();
+    usage::of_all(&pids?)
+}
+
+/// How the parts of a mesh are started.
 struct Starter<'a> {
     plan: &'a Plan,
     given: Option<&'a Connection>,
     url: Option<String>,
+    options: ConnectOptions,
     namespace: Namespace,
     collector: Option<SocketAddr>,
     folder: &'a Path,
+    /// Where those that were started tell their metrics.
+    endpoints: Vec<SocketAddr>,
 }
 
 impl Starter<'_> {
+    fn orchestrator(&mut self, number: u32) -> anyhow::Result<Part> {
+        let name = format!("orchestrator-{number}");
+        let endpoint = self.endpoint()?;
+        let course = self.course();
+        let options = self.options.clone().name(&name);
+        let stop = CancellationToken::new();
+        match (self.plan.subject, self.plan.in_process) {
+            (Subject::Mesh, false) => {
+                let endpoint = endpoint.map_or_else(|| "off".to_owned(), |endpoint| endpoint.to_string());
+                self.start(&name, &["orchestrator", "--observe", &endpoint].map(ToOwned::to_owned))
+            }
+            (Subject::Floor, false) => self.start(&name, &course.arguments("floor-orchestrator")),
+            (Subject::Mesh, true) => Ok(Part::here(orchestrate(options, stop.clone()), stop)),
+            (Subject::Floor, true) => Ok(Part::here(until(stop.clone(), course.orchestrate(options)), stop)),
+        }
+    }
+
+    fn agent(&mut self, number: u32) -> anyhow::Result<Part> {
+        let name = format!("agent-{number}");
+        let course = self.course();
+        let serve = Serve {
+            tasks: self.plan.agent_capacity,
+            capabilities: self.plan.capabilities,
+            one_in_fails: self.plan.workload.one_in_fails(),
+            endpoint: self.endpoint()?,
+        };
+        let options = self.options.clone().name(&name);
+        let stop = CancellationToken::new();
+        match (self.plan.subject, self.plan.in_process) {
+            (Subject::Mesh, false) => self.start(&name, &serve.arguments()),
+            (Subject::Floor, false) => self.start(&name, &course.arguments("floor-agent")),
+            (Subject::Mesh, true) => Ok(Part::here(serve.run(options, stop.clone()), stop)),
+            (Subject::Floor, true) => Ok(Part::here(until(stop.clone(), course.work(options)), stop)),
+        }
+    }
+
+    fn course(&self) -> Loop {
+        Loop {
+            workload: self.plan.workload,
+            payload: self.plan.payload,
+            capabilities: self.plan.capabilities,
+            tasks: self.plan.agent_capacity,
+        }
+    }
+
     /// Starts this program once more. Nothing that the environment or a configuration file says of a mesh reaches it.
-    fn start(&self, name: &str, arguments: &[String]) -> anyhow::Result<Process> {
+    fn start(&self, name: &str, arguments: &[String]) -> anyhow::Result<Part> {
         let configuration = self.folder.join("config.yaml");
         std::fs::write(&configuration, "{}\n").context("writing an empty configuration")?;
         let mut command = vec![program()?];
@@ -165,12 +214,28 @@ impl Starter<'_> {
             started.env(variable::NAMESPACE, self.namespace.as_str()).env("MESH_CONFIG", configuration);
             self.plan.telemetry.prepare(started, self.collector);
         };
-        Process::start(&command, prepare, &self.folder.join(format!("{name}.log")))
+        Process::start(&command, prepare, &self.folder.join(format!("{name}.log"))).map(Part::Process)
     }
 
-    /// Where the next process is to tell its metrics, if it is to.
-    fn endpoint(&self) -> anyhow::Result<Option<SocketAddr>> {
-        self.plan.telemetry.has_endpoint().then(free_address).transpose()
+    /// Where the next part is to tell its metrics, if it is to.
+    fn endpoint(&mut self) -> anyhow::Result<Option<SocketAddr>> {
+        let endpoint = self.plan.telemetry.has_endpoint().then(free_address).transpose()?;
+        self.endpoints.extend(endpoint);
+        Ok(endpoint)
+    }
+}
+
+/// Is an orchestrator until it is to stop.
+async fn orchestrate(options: ConnectOptions, stop: CancellationToken) -> anyhow::Result<()> {
+    let bus = Arc::new(NatsBus::connect(options).await?);
+    Ok(mesh_orchestrator::run(bus, mesh_orchestrator::Options::default(), stop).await?)
+}
+
+/// Does something that has no end until it is to stop.
+async fn until(stop: CancellationToken, work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        result = work => result,
     }
 }
 

@@ -12,12 +12,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::figures::{Measure, quantile_ms};
+use super::idle;
 use super::load::Load;
 use super::machine::{Clock, Disturbance};
-use super::mesh::Mesh;
-use super::telemetry::Telemetry;
+use super::mesh::{Mesh, usage_of};
+use super::plan::{Length, Plan};
 use super::usage::{self, Usage};
-use super::workload::Workload;
+use super::writes::Written;
 use crate::connection::Connection;
 
 /// Part of a round that is run before it, not measured: caches fill, connections and consumers are made.
@@ -26,34 +27,6 @@ const WARM_UP: u32 = 4;
 const LEAST_WARM_UP: Duration = Duration::from_secs(1);
 /// How often metrics are asked for, where they are told: more often than collectors do by default.
 const SCRAPE: Duration = Duration::from_secs(5);
-
-/// What is to be measured.
-pub(super) struct Plan {
-    pub(super) workload: Workload,
-    pub(super) payload: usize,
-    pub(super) in_flight: usize,
-    pub(super) length: Length,
-    pub(super) agents: u32,
-    pub(super) agent_capacity: u32,
-    pub(super) telemetry: Telemetry,
-}
-
-/// How long a round is.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Length {
-    Time(Duration),
-    Runs(usize),
-}
-
-impl Plan {
-    /// Runs under way at a time: no more than there are.
-    pub(super) fn in_flight(&self) -> usize {
-        match self.length {
-            Length::Runs(runs) => self.in_flight.min(runs),
-            Length::Time(_) => self.in_flight,
-        }
-    }
-}
 
 /// What came out of a round.
 pub(super) struct Measured {
@@ -68,24 +41,25 @@ pub(super) struct Measured {
 #[derive(Clone, Copy)]
 struct Taken {
     server: Option<Usage>,
-    orchestrator: Option<Usage>,
+    orchestrators: Option<Usage>,
     agents: Option<Usage>,
     collector: Option<Usage>,
     load: Option<Usage>,
     machine: Option<Clock>,
+    written: Written,
 }
 
 impl Taken {
-    fn by(mesh: &Mesh) -> Self {
-        let agents: Vec<u32> = mesh.agents.iter().map(|agent| agent.pid()).collect();
-        Self {
+    async fn by(mesh: &Mesh) -> anyhow::Result<Self> {
+        Ok(Self {
             server: mesh.server_pid().and_then(usage::of),
-            orchestrator: usage::of(mesh.orchestrator.pid()),
-            agents: usage::of_all(&agents),
+            orchestrators: mesh.orchestrators(),
+            agents: usage_of(&mesh.agents),
             collector: mesh.collector.as_ref().and_then(|collector| usage::of(collector.pid())),
             load: usage::of(std::process::id()),
             machine: Clock::now(),
-        }
+            written: Written::by(&mesh.bus).await?,
+        })
     }
 }
 
@@ -108,41 +82,52 @@ pub(super) async fn measure(
 }
 
 async fn within(plan: &Plan, mesh: &Mesh) -> anyhow::Result<Measured> {
-    definitions::apply(&*mesh.bus, &plan.workload.definition()?).await?;
+    for capability in 0..plan.capabilities {
+        definitions::apply(&*mesh.bus, &plan.workload.definition(capability)?).await?;
+    }
     let nats = mesh.bus.health().await?.server.version;
     let _scrapes: Vec<_> =
         mesh.endpoints.iter().map(|at| AbortOnDropHandle::new(tokio::spawn(scrape(*at)))).collect();
+    let idle = if plan.idle_runs > 0 { idle(plan, mesh).await? } else { None };
     let mut load = Load::begin(&mesh.bus, plan).await?;
     let warm_up = match plan.length {
         Length::Time(time) => Length::Time((time / WARM_UP).max(LEAST_WARM_UP)),
         Length::Runs(runs) => Length::Runs(runs.div_ceil(WARM_UP as usize)),
     };
-    go_on(&mut load, warm_up).await?;
-    let (before, began) = (Taken::by(mesh), Instant::now());
-    let mut latencies = go_on(&mut load, plan.length).await?;
-    let (after, took) = (Taken::by(mesh), began.elapsed());
+    let began = Instant::now();
+    let warm = load.keep(plan.in_flight(), warm_up).await?;
+    let pace = plan.pace(per_second(warm.len(), began.elapsed()));
+    if pace.is_some() {
+        load.drain().await?;
+    }
+    let (before, began) = (Taken::by(mesh).await?, Instant::now());
+    let mut latencies = match pace {
+        Some(pace) => load.pace(pace, plan.length).await?,
+        None => load.keep(plan.in_flight(), plan.length).await?,
+    };
+    let took = began.elapsed();
+    let after = Taken::by(mesh).await?;
     load.drain().await?;
     latencies.sort_unstable();
-    let (figures, own_cpu) = figures(plan, &latencies, took, &before, &after);
+    let (mut figures, own_cpu) = figures(plan, &latencies, took, &before, &after);
+    figures.extend(idle.map(|bytes| (Measure::IdleRunMemory, bytes)));
     // A server that was there may be on this machine, and is not one of the others then.
     let clocks = before.machine.zip(after.machine).filter(|_| after.server.is_some());
     let disturbance = clocks.and_then(|(before, after)| after.since(before, own_cpu));
     Ok(Measured { figures, nats, disturbance })
 }
 
-/// Has runs take the place of those that end, for so long; returns how long those took that ended.
-async fn go_on(load: &mut Load, length: Length) -> anyhow::Result<Vec<Duration>> {
-    let mut latencies = Vec::new();
-    let began = Instant::now();
-    let is_over = |ended: usize| match length {
-        Length::Time(time) => began.elapsed() >= time && ended > 0,
-        Length::Runs(runs) => ended >= runs,
-    };
-    while !is_over(latencies.len()) {
-        latencies.push(load.next().await?);
-        load.ask();
-    }
-    Ok(latencies)
+/// Has runs begin that wait, and says how many bytes of the orchestrators' memory each takes, where that is known.
+async fn idle(plan: &Plan, mesh: &Mesh) -> anyhow::Result<Option<f64>> {
+    let before = mesh.orchestrators();
+    idle::begin(&mesh.bus, plan.idle_runs).await?;
+    let both = before.zip(mesh.orchestrators());
+    Ok(both.map(|(before, after)| (after.bytes - before.bytes).max(0.0) / f64::from(plan.idle_runs)))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "numbers of runs are far from 2⁵²")]
+fn per_second(runs: usize, took: Duration) -> f64 {
+    runs as f64 / took.as_secs_f64()
 }
 
 /// What follows from the runs that ended within a time, and the seconds of CPU time that all parts took together.
@@ -154,27 +139,26 @@ fn figures(
     before: &Taken,
     after: &Taken,
 ) -> (BTreeMap<Measure, f64>, f64) {
-    let runs = latencies.len() as f64;
-    let tasks = runs * plan.workload.tasks() as f64;
-    let median = quantile_ms(latencies, 0.5);
+    let runs_per_second = per_second(latencies.len(), took);
+    let tasks = (latencies.len() * plan.workload.tasks()) as f64;
+    let [median, p99] = [0.5, 0.99].map(|part| quantile_ms(latencies, part));
     let mut figures = BTreeMap::from([
-        (Measure::RunsPerSecond, runs / took.as_secs_f64()),
-        (Measure::TasksPerSecond, tasks / took.as_secs_f64()),
+        (Measure::RunsPerSecond, runs_per_second),
+        (Measure::TasksPerSecond, runs_per_second * plan.workload.tasks() as f64),
         (Measure::RunMsP50, median),
         (Measure::RunMsP90, quantile_ms(latencies, 0.9)),
-        (Measure::RunMsP99, quantile_ms(latencies, 0.99)),
+        (Measure::RunMsP99, p99),
         (Measure::RunMsP999, quantile_ms(latencies, 0.999)),
+        (Measure::Tail, p99 / median),
         (Measure::TaskMs, median / plan.workload.depth() as f64),
+        (Measure::WritesPerTask, (after.written.messages - before.written.messages) / tasks),
+        (Measure::BytesPerTask, (after.written.bytes - before.written.bytes) / tasks),
     ]);
+    let (orchestrator, agents) = (Measure::OrchestratorCpu, Measure::AgentsCpu);
     let parts = [
         (before.server, after.server, Measure::ServerCpu, Some(Measure::ServerMemory)),
-        (
-            before.orchestrator,
-            after.orchestrator,
-            Measure::OrchestratorCpu,
-            Some(Measure::OrchestratorMemory),
-        ),
-        (before.agents, after.agents, Measure::AgentsCpu, Some(Measure::AgentsMemory)),
+        (before.orchestrators, after.orchestrators, orchestrator, Some(Measure::OrchestratorMemory)),
+        (before.agents, after.agents, agents, Some(Measure::AgentsMemory)),
         (before.load, after.load, Measure::LoadCpu, None),
         (before.collector, after.collector, Measure::CollectorCpu, None),
     ];

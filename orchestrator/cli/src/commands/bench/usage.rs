@@ -9,6 +9,8 @@ pub(super) struct Usage {
     pub(super) cpu_seconds: f64,
     /// Most bytes of memory that it had at a time.
     pub(super) peak_bytes: f64,
+    /// Bytes of memory that it has.
+    pub(super) bytes: f64,
 }
 
 /// Whether the system tells.
@@ -22,7 +24,8 @@ pub(super) fn of(pid: u32) -> Option<Usage> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     Some(Usage {
         cpu_seconds: ticks(&stat)? / ticks_per_second(),
-        peak_bytes: peak_kilobytes(&status)? * 1_024.0,
+        peak_bytes: kilobytes(&status, "VmHWM:")? * 1_024.0,
+        bytes: kilobytes(&status, "VmRSS:")? * 1_024.0,
     })
 }
 
@@ -33,6 +36,7 @@ pub(super) fn of_all(pids: &[u32]) -> Option<Usage> {
         Some(Usage {
             cpu_seconds: sum.cpu_seconds + usage.cpu_seconds,
             peak_bytes: sum.peak_bytes + usage.peak_bytes,
+            bytes: sum.bytes + usage.bytes,
         })
     })
 }
@@ -51,9 +55,9 @@ fn ticks(stat: &str) -> Option<f64> {
     Some(fields.next()?? + fields.next()??)
 }
 
-/// The most that was resident, from `/proc/PID/status`.
-fn peak_kilobytes(status: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+/// What is resident (`VmRSS:`), or was at most (`VmHWM:`), from `/proc/PID/status`.
+fn kilobytes(status: &str, name: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
@@ -65,8 +69,8 @@ mod tests {
     fn what_the_system_says_is_read() {
         let stat = "42 (a (strange) name) S 1 42 42 0 -1 4194560 9 8 7 6 250 50 3 4 20 0 1 0 5 6 7";
         assert_eq!(ticks(stat), Some(300.0));
-        assert_eq!(peak_kilobytes("Name:\tmesh\nVmHWM:\t  2048 kB\n"), Some(2048.0));
-        assert_eq!((ticks("42 (mesh"), peak_kilobytes("VmPeak: 1 kB")), (None, None));
+        assert_eq!(kilobytes("Name:\tmesh\nVmHWM:\t  2048 kB\n", "VmHWM:"), Some(2048.0));
+        assert_eq!((ticks("42 (mesh"), kilobytes("VmPeak: 1 kB", "VmHWM:")), (None, None));
         if is_there() {
             assert!(of(std::process::id()).is_some_and(|usage| usage.peak_bytes > 0.0));
         }

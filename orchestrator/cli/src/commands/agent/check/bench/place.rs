@@ -31,13 +31,13 @@ pub(in super::super) struct Bench {
 impl Bench {
     pub(in super::super) async fn new(command: Vec<String>) -> anyhow::Result<Self> {
         let folder = Folder::new("check")?;
-        let server = ScratchServer::start(&folder.path().join("shared")).await?;
+        let server = ScratchServer::start(&folder.path().join("shared"), false).await?;
         Ok(Self { server, command, folder })
     }
 
     /// Another server, for a trial that stops it.
     pub(in super::super) async fn another_server(&self, name: &str) -> anyhow::Result<ScratchServer> {
-        ScratchServer::start(&self.folder.path().join(name)).await
+        ScratchServer::start(&self.folder.path().join(name), false).await
     }
 
     async fn stage<'a>(
