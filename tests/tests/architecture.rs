@@ -23,7 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that are nothing but tests, and may use anything.
-const TESTS: &[&str] = &["mesh-tests", "mesh-simulation"];
+const TESTS: &[&str] = &["mesh-tests", "mesh-simulation", "mesh-instructions"];
 
 /// What a crate may use besides, if it is optional and only this feature, which is not a default, brings it: the test kit
 /// of agents runs an orchestrator, which agents in production know nothing of.
