@@ -10,6 +10,7 @@ use mesh_schemas::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::call;
@@ -171,14 +172,13 @@ impl Inner {
     /// An event of this attempt.
     pub(crate) fn event(&self, subject: &Subject, data: &impl Serialize) -> Message {
         let id = subject.render(self.bus.namespace());
-        let data = serde_json::to_value(data).unwrap_or_default();
-        let mut event =
-            Envelope::new(id.clone(), source(&*self.bus, &self.type_), subject.event_type(), data);
+        let source = source(&*self.bus, &self.type_);
+        let mut event = Envelope::new(&*id, source, subject.event_type(), Value::Null);
         event.time = Some(self.bus.now());
         event.correlationid = Some(self.correlation_id.clone());
         event.causationid = Some(self.created_id.clone());
         event.set_trace(self.trace.as_ref());
-        let (mut headers, body) = event.encode().unwrap_or_default();
+        let (mut headers, body) = event.encode_with(data).unwrap_or_default();
         if let Some(hop) = self.hop() {
             hop.write(&mut headers);
         }

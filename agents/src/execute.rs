@@ -182,6 +182,9 @@ impl Execution {
         delivery: &Delivery,
     ) -> Result<(Option<Envelope>, TaskCreated), Unreadable> {
         let message = &delivery.stored.message;
+        if let Some((event, task)) = Envelope::decode_with(&message.headers, &message.payload) {
+            return Ok((Some(event), task));
+        }
         let malformed = |error: &dyn std::fmt::Display| Unreadable::Malformed(error.to_string());
         match Envelope::decode(&message.headers, &message.payload).map_err(|error| malformed(&error))? {
             Decoded::Event(mut event) => {

@@ -1,10 +1,12 @@
 //! Definitions as they are kept on the bus: by name and content digest.
 
+mod flights;
 mod registry;
 mod stored;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flights::Flights;
 use jsonschema::Validator;
 use lru::LruCache;
 use mesh_bus::topology::Bucket;
@@ -82,6 +84,8 @@ enum Key {
 pub struct Definitions {
     bus: Arc<dyn Bus>,
     known: Mutex<Kept>,
+    /// What is being read of the digests that new runs follow.
+    latest: Flights<WorkflowName, Option<Digest>>,
 }
 
 /// Compiled definitions, those that were used last.
@@ -110,7 +114,8 @@ impl Definitions {
     /// The definitions on a bus.
     #[must_use]
     pub fn new(bus: Arc<dyn Bus>) -> Self {
-        Self { bus, known: Mutex::new(Kept { known: LruCache::unbounded(), tasks: 0 }) }
+        let known = Mutex::new(Kept { known: LruCache::unbounded(), tasks: 0 });
+        Self { bus, known, latest: Flights::default() }
     }
 
     /// The digest that new runs of a workflow follow.
@@ -118,8 +123,12 @@ impl Definitions {
     /// # Errors
     /// [`BusError`] if the bus did not answer.
     pub async fn latest(&self, name: &WorkflowName) -> Result<Option<Digest>, BusError> {
-        let entry = self.bus.get(Bucket::Workflows, name.as_str()).await?;
-        Ok(entry.as_ref().and_then(digest_in))
+        let (bus, key) = (Arc::clone(&self.bus), name.to_string());
+        let read = || async move {
+            let entry = bus.get(Bucket::Workflows, &key).await?;
+            Ok(entry.as_ref().and_then(digest_in))
+        };
+        self.latest.read(name, read).await
     }
 
     /// Whether a workflow has a version of that digest.

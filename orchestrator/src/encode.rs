@@ -14,6 +14,7 @@ use mesh_schemas::{
     TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
 };
 use serde::Serialize;
+use serde_json::Value;
 
 /// `source` of every event that an orchestrator writes.
 #[must_use]
@@ -31,11 +32,7 @@ pub(crate) fn decision(
 ) -> Publish {
     let run = header.run;
     let frame = frame(namespace, header, decision, hop);
-    let end = |verb, data: serde_json::Value| {
-        Publish::once(
-            frame.message(&Subject::Workflow { verb, workflow: header.workflow.clone(), run }, &data),
-        )
-    };
+    let life = |verb| Subject::Workflow { verb, workflow: header.workflow.clone(), run };
     match &decision.action {
         Action::Create(key, data) => Publish::once(frame.message(&key.subject(TaskVerb::Created), data)),
         Action::Route(..) => unreachable!("a choice is made before it is written: see `routed`"),
@@ -68,9 +65,13 @@ pub(crate) fn decision(
             let data = WorkflowResumed::default();
             Publish::once(frame.message(&pause(header, PauseVerb::Resumed, *number), &data))
         }
-        Action::End(End::Completed(data)) => end(WorkflowVerb::Completed, json(data)),
-        Action::End(End::Failed(data)) => end(WorkflowVerb::Failed, json(data)),
-        Action::End(End::Cancelled(data)) => end(WorkflowVerb::Cancelled, json(data)),
+        Action::End(End::Completed(data)) => {
+            Publish::once(frame.message(&life(WorkflowVerb::Completed), data))
+        }
+        Action::End(End::Failed(data)) => Publish::once(frame.message(&life(WorkflowVerb::Failed), data)),
+        Action::End(End::Cancelled(data)) => {
+            Publish::once(frame.message(&life(WorkflowVerb::Cancelled), data))
+        }
     }
 }
 
@@ -164,13 +165,13 @@ impl Frame<'_> {
     /// An event of the orchestrator on a subject.
     pub(crate) fn message(&self, subject: &Subject, data: &impl Serialize) -> Message {
         let id = subject.render(self.namespace);
-        let mut event = Envelope::new(id.clone(), source(self.namespace), subject.event_type(), json(data));
+        let mut event = Envelope::new(&*id, source(self.namespace), subject.event_type(), Value::Null);
         event.time = Some(self.time);
         event.correlationid = Some(self.correlation_id.to_owned());
         event.causationid = Some(self.cause.to_owned());
         event.set_trace(self.trace);
         // Payloads are built from JSON and names, so encoding cannot fail; an empty body would be dead-lettered.
-        let (mut headers, body) = event.encode().unwrap_or_default();
+        let (mut headers, body) = event.encode_with(data).unwrap_or_default();
         if let Some(hop) = self.hop {
             hop.write(&mut headers);
         }
@@ -178,7 +179,7 @@ impl Frame<'_> {
     }
 
     /// The outcome of an attempt that a run was started for.
-    pub(crate) fn report(&self, key: &TaskKey, result: &Result<serde_json::Value, TaskError>) -> Message {
+    pub(crate) fn report(&self, key: &TaskKey, result: &Result<Value, TaskError>) -> Message {
         match result {
             Ok(output) => {
                 let data = TaskCompleted { output: output.clone(), quality: None, usage: None, agent: None };
@@ -190,8 +191,4 @@ impl Frame<'_> {
             }
         }
     }
-}
-
-fn json(data: &impl Serialize) -> serde_json::Value {
-    serde_json::to_value(data).unwrap_or_default()
 }

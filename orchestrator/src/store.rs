@@ -33,15 +33,26 @@ const MAX_SHORT_BYTES: usize = 4 * 1024;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Lost;
 
+/// What decisions are of.
+#[derive(Clone, Copy)]
+pub(crate) struct Of<'a> {
+    /// Their run.
+    pub(crate) header: &'a Header,
+    /// What the attempts that are created have waited for.
+    pub(crate) origins: &'a Origins,
+    /// The trace of the processing that led to them.
+    pub(crate) hop: Option<&'a TraceContext>,
+    /// Whether the deadline of the run may be set, so that it is to be taken back when the run ends.
+    pub(crate) has_deadline: bool,
+}
+
 /// Stores decisions of a run, in any order: none depends on another, but the end of the run stands for that other runs were
 /// told of it. Returns what is wrong with one that is too large, however little is said in it.
 pub(crate) async fn decisions(
     bus: &dyn Bus,
     lease: &Lease,
-    header: &Header,
     decisions: Vec<Decision>,
-    origins: &Origins,
-    hop: Option<&TraceContext>,
+    of: Of<'_>,
 ) -> Result<Option<String>, Lost> {
     let (shards, last, first) = if decisions.iter().any(is_for_others) {
         let (last, first) =
@@ -54,7 +65,7 @@ pub(crate) async fn decisions(
     let mut too_large = None;
     for decisions in [first, last] {
         let stored = futures::stream::iter(decisions)
-            .map(|decision| one(bus, shards, lease, header, decision, origins, hop))
+            .map(|decision| one(bus, shards, lease, decision, of))
             .buffer_unordered(AT_ONCE);
         let all = stored.fold(Ok(None), |all, one| async move { Ok(all?.or(one?)) });
         let told = lease.hold(all).await.unwrap_or(Err(Lost))?;
@@ -92,10 +103,8 @@ async fn one(
     bus: &dyn Bus,
     shards: Shards,
     lease: &Lease,
-    header: &Header,
     decision: Decision,
-    origins: &Origins,
-    processing: Option<&TraceContext>,
+    Of { header, origins, hop: processing, has_deadline }: Of<'_>,
 ) -> Result<Option<String>, Lost> {
     let owner = owner(bus, shards, header, &decision);
     let since = SystemTime::now();
@@ -127,7 +136,10 @@ async fn one(
             return Ok(Some(error));
         }
     }
-    tell(bus, header, &decision).await;
+    match &decision.action {
+        Action::End(_) if !has_deadline => {}
+        _ => tell(bus, header, &decision).await,
+    }
     Ok(None)
 }
 

@@ -3,6 +3,7 @@
 mod attributes;
 mod binary;
 mod config;
+mod quick;
 mod rerun;
 
 use std::collections::BTreeMap;
@@ -57,7 +58,7 @@ pub enum EnvelopeError {
 }
 
 /// A CloudEvent. Field names are those of the specification.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, JsonSchema)]
 pub struct Envelope {
     /// Version of CloudEvents: `1.0`.
     #[schemars(extend("const" = SPEC_VERSION))]
@@ -176,9 +177,29 @@ impl Envelope {
     /// # Errors
     /// [`EnvelopeError::NotCloudEvent`] if an attribute is not allowed, such as an empty id.
     pub fn encode(&self) -> Result<(Headers, Vec<u8>), EnvelopeError> {
+        self.encode_with(&self.data)
+    }
+
+    /// As [`Envelope::encode`], with other data than its own.
+    ///
+    /// # Errors
+    /// As [`Envelope::encode`]; also if the data cannot be written as JSON.
+    pub fn encode_with(&self, data: &impl Serialize) -> Result<(Headers, Vec<u8>), EnvelopeError> {
         attributes::check(self)?;
-        let body = serde_json::to_vec(self).map_err(|error| EnvelopeError::NotJson(error.to_string()))?;
+        let body = serde_json::to_vec(&quick::Written { event: self, data });
+        let body = body.map_err(|error| EnvelopeError::NotJson(error.to_string()))?;
         Ok((Headers::new().with(CONTENT_TYPE, STRUCTURED), body))
+    }
+
+    /// Reads an event in structured mode that carries its data itself, of a type, and of no newer schema than ours, all in one
+    /// go: an envelope without its data, and the data. `None` for everything else, also for what is no event, or has any
+    /// extension: see [`Envelope::decode`].
+    #[must_use]
+    pub fn decode_with<T: serde::de::DeserializeOwned>(
+        headers: &Headers,
+        payload: &[u8],
+    ) -> Option<(Self, T)> {
+        quick::read(headers, payload)
     }
 
     /// The data as the payload type that belongs to the event's type.

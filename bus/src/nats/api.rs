@@ -1,5 +1,7 @@
 //! Requests to the JetStream API, all with one time limit and one view of errors.
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::client::{Client, PublishErrorKind, Request, RequestErrorKind};
@@ -9,7 +11,7 @@ use async_nats::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
 use crate::clock::BootInstant;
 use crate::error::BusError;
@@ -29,12 +31,72 @@ pub(super) struct Link {
     pub(super) lost: Option<BootInstant>,
 }
 
-/// Subjects that this user turned out not to be allowed to publish on, as the server says so. It says it beside the
-/// answers: whoever waits for one would wait in vain.
-pub(super) type Denials = broadcast::Sender<String>;
-
 /// How many denials are kept for a request that is slow to look; one that missed its own runs into the time limit.
-pub(super) const DENIALS: usize = 64;
+const DENIALS: usize = 64;
+
+/// What ends the hope of requests for their answers: one thing to wait for, as most of them wait for it in vain.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Troubles {
+    changed: watch::Sender<Trouble>,
+    /// Subjects that this user turned out not to be allowed to publish on, as the server says so, the last ones with their
+    /// numbers. It says it beside the answers: whoever waits for one would wait in vain.
+    denied: Arc<Mutex<VecDeque<(u64, String)>>>,
+}
+
+/// What happened so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Trouble {
+    /// How often the connection was lost.
+    losses: u64,
+    /// How often the server said that this user may not publish on a subject.
+    denials: u64,
+}
+
+impl Troubles {
+    /// Notes how often the connection was lost so far.
+    pub(super) fn lost(&self, losses: u64) {
+        self.changed.send_if_modified(|trouble| std::mem::replace(&mut trouble.losses, losses) != losses);
+    }
+
+    /// Notes that this user may not publish on a subject.
+    pub(super) fn denied(&self, subject: &str) {
+        self.changed.send_modify(|trouble| {
+            trouble.denials += 1;
+            let mut last = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
+            last.truncate(DENIALS - 1);
+            last.push_front((trouble.denials, subject.to_owned()));
+        });
+    }
+
+    /// Whether a subject was denied after the denial with this number.
+    fn has_denied(&self, subject: &str, after: u64) -> bool {
+        let last = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
+        last.iter().take_while(|(number, _)| *number > after).any(|(_, denied)| denied == subject)
+    }
+
+    /// Waits until there is nothing more to hope for of a request on a subject that is made now.
+    async fn of_request(&self, subject: String) -> Failure {
+        let mut changed = self.changed.subscribe();
+        let Trouble { losses, denials: mut seen } = *changed.borrow_and_update();
+        loop {
+            let now = changed.wait_for(|now| now.losses != losses || now.denials != seen).await;
+            match now.map(|now| *now) {
+                Ok(now) if now.losses != losses => {
+                    return Failure::Unavailable("the connection was lost".to_owned());
+                }
+                Ok(_) if self.has_denied(&subject, seen) => {
+                    return Failure::Denied(format!(
+                        "this user may not publish on {subject}: give the user that permission on the NATS server, or \
+                         connect as another"
+                    ));
+                }
+                Ok(now) => seen = now.denials,
+                // The client is gone, which others tell.
+                Err(_) => std::future::pending().await,
+            }
+        }
+    }
+}
 
 /// Why a request has no answer, or not the one that was hoped for.
 #[derive(Debug, Clone)]
@@ -107,12 +169,12 @@ impl Failure {
 pub(super) struct Api {
     pub(super) client: Client,
     link: watch::Receiver<Link>,
-    denials: Denials,
+    troubles: Troubles,
 }
 
 impl Api {
-    pub(super) fn new(client: Client, link: watch::Receiver<Link>, denials: Denials) -> Self {
-        Self { client, link, denials }
+    pub(super) fn new(client: Client, link: watch::Receiver<Link>, troubles: Troubles) -> Self {
+        Self { client, link, troubles }
     }
 
     /// Tells of every loss and return of the connection from now on.
@@ -141,11 +203,9 @@ impl Api {
         if let Some(headers) = headers {
             request = request.headers(headers);
         }
-        let mut link = self.link.clone();
-        let losses = link.borrow_and_update().losses;
-        let denied = denied(self.denials.subscribe(), subject.clone());
+        let hopeless = self.troubles.of_request(subject.clone());
         tokio::select! {
-            failure = denied => Err(failure),
+            biased;
             answer = tokio::time::timeout(TIME_LIMIT, self.client.send_request(subject, request)) => match answer {
                 Ok(answer) => answer.map_err(|error| match error.kind() {
                     RequestErrorKind::NoResponders => Failure::NoResponders,
@@ -155,9 +215,7 @@ impl Api {
                 }),
                 Err(_) => Err(Failure::Unavailable(format!("no answer within {} s", TIME_LIMIT.as_secs()))),
             },
-            Ok(_) = link.wait_for(|link| link.losses != losses) => {
-                Err(Failure::Unavailable("the connection was lost".to_owned()))
-            }
+            failure = hopeless => Err(failure),
         }
     }
 
@@ -199,23 +257,6 @@ impl Api {
                 PublishErrorKind::Send => Failure::Unavailable(error.to_string()),
             }),
             Err(_) => Err(Failure::Unavailable("the connection is down".to_owned())),
-        }
-    }
-}
-
-/// Waits until the server says that this user may not publish on a subject.
-async fn denied(mut denials: broadcast::Receiver<String>, subject: String) -> Failure {
-    loop {
-        match denials.recv().await {
-            Ok(denied) if denied == subject => {
-                return Failure::Denied(format!(
-                    "this user may not publish on {subject}: give the user that permission on the NATS server, or \
-                     connect as another"
-                ));
-            }
-            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
-            // The connection is gone for good, which others tell.
-            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
     }
 }

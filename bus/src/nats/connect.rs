@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectErrorKind, Event, ServerAddr};
 use percent_encoding::percent_decode_str;
-use tokio::sync::{OnceCell, broadcast, watch};
+use tokio::sync::{OnceCell, watch};
 
-use super::api::{Api, DENIALS, Denials, Link};
+use super::api::{Api, Link, Troubles};
 use super::bus::NatsBus;
 use super::options::{Auth, ConnectOptions};
 use crate::clock::BootInstant;
@@ -51,8 +51,8 @@ impl NatsBus {
             options.auth = servers.iter().find_map(auth_in).unwrap_or_default();
         }
         let (sender, link) = watch::channel(Link::default());
-        let (denials, _) = broadcast::channel(DENIALS);
-        let client = client_options(&options, sender, denials.clone())
+        let troubles = Troubles::default();
+        let client = client_options(&options, sender, troubles.clone())
             .await
             .map_err(|e| error(e.to_string()))?
             .connect(servers)
@@ -68,7 +68,7 @@ impl NatsBus {
         check_server(&client)?;
         let max_inline = options.max_inline.min(client.server_info().max_payload.saturating_sub(HEADERS));
         Ok(Self {
-            api: Api::new(client, link, denials),
+            api: Api::new(client, link, troubles),
             namespace: options.namespace,
             max_inline,
             shards: OnceCell::new(),
@@ -104,7 +104,7 @@ fn without_secret(url: &str) -> String {
 async fn client_options(
     options: &ConnectOptions,
     link: watch::Sender<Link>,
-    denials: Denials,
+    troubles: Troubles,
 ) -> std::io::Result<async_nats::ConnectOptions> {
     let client = async_nats::ConnectOptions::new()
         .name(&options.name)
@@ -115,9 +115,9 @@ async fn client_options(
         .require_tls(options.require_tls)
         .event_callback(move |event| {
             note(&link, &event);
+            troubles.lost(link.borrow().losses);
             if let Some(subject) = denied(&event) {
-                // Nobody may be waiting for an answer.
-                let _ = denials.send(subject.to_owned());
+                troubles.denied(subject);
             }
             std::future::ready(())
         });

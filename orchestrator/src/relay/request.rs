@@ -212,9 +212,12 @@ async fn start(
     mut request: Request,
     Traced { since, hop: requester, root }: Traced,
 ) -> Result<(), Lost> {
-    if request.may_come_again
-        && is_archived(shared, lease, workflow(&request.target).as_ref(), &request.run).await?
-    {
+    let looked = shared.bus.moment();
+    let (name, run, may_come_again) = (workflow(&request.target), request.run, request.may_come_again);
+    let archived = async { Ok(may_come_again && is_archived(shared, lease, name.as_ref(), &run).await?) };
+    // Two reads that do not depend on each other, of a request that waits for both.
+    let (archived, data) = tokio::join!(archived, beginning(shared, lease, &mut request));
+    if archived? {
         info!(run = %request.run, "a request that comes again: its run is archived");
         return child::has_started(shared, lease, stored, &request).await;
     }
@@ -224,8 +227,7 @@ async fn start(
         info!(run = %request.run, "a run that nobody waits for any more is not started");
         return Ok(());
     }
-    let looked = shared.bus.moment();
-    let data = match beginning(shared, lease, &mut request).await? {
+    let data = match data? {
         Ok(data) => data,
         // Another orchestrator may know what this one does not.
         Err(rejection) if rejection.code == rejection::UNUSABLE_WORKFLOW && shared.presence.has_newer() => {

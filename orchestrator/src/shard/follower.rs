@@ -1,5 +1,6 @@
 //! What happens with one event of a shard.
 
+mod deadline;
 mod hand;
 mod leave;
 #[cfg(test)]
@@ -14,13 +15,14 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use mesh_bus::topology::SHARD_ACK_WAIT;
 use mesh_bus::{ConsumerSpec, DeadEnd, Delivery};
-use mesh_core::{Content, Event, Fact, Plan, Started, Unreadable};
+use mesh_core::{Action, Content, Decision, Event, Fact, Plan, Started, Unreadable};
 use mesh_schemas::{DataRef, ObjectOwner, RunId, StoredMessage, Subject};
 use mesh_telemetry::metrics::table::{CACHE_LOOKUPS, REDELIVERED};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use deadline::{Begun, PutOff};
 use hand::{Hand, Held, Weight};
 use waiting::{Loaded, Loading};
 
@@ -28,7 +30,7 @@ use super::cache::{Cache, Memory, Standing};
 use super::checkpoint::{self, Place};
 use super::load::{begin, is_new, spared};
 use super::read::newer_rules;
-use super::settle::{Verdict, objection, settle};
+use super::settle::{Decided, Verdict, objection, settle};
 use crate::lease::Lease;
 use crate::observe::{self, Open};
 use crate::service::Shared;
@@ -49,6 +51,8 @@ pub(super) type Work = BoxFuture<'static, Settled>;
 pub(super) enum Settled {
     /// Everything that follows from an event is stored.
     Stored(Option<(RunId, u64)>),
+    /// Everything that follows from the beginning of a run is stored, but for its deadline.
+    Begun(RunId, Box<Begun>),
     /// The event may be with another orchestrator by now.
     Lost(RunId),
     /// A run was read, and this is to become of the event for which it was.
@@ -72,6 +76,7 @@ pub(super) struct Follower {
     shard: u32,
     consumer: ConsumerSpec,
     cache: Cache,
+    put_off: PutOff,
     /// Events that were left to others and may come again, by their sequences.
     left: BTreeSet<u64>,
     /// Runs that are being read.
@@ -97,6 +102,7 @@ impl Follower {
             shard,
             consumer,
             cache: Cache::new(memory),
+            put_off: PutOff::default(),
             left: BTreeSet::new(),
             loading: BTreeMap::new(),
             taken_over: Arc::default(),
@@ -127,9 +133,10 @@ impl Follower {
         }
     }
 
-    /// Events that wait are left to be delivered again.
+    /// Events that wait, and beginnings in hand, are left to be delivered again.
     fn begin_era(&mut self) {
         self.loading.clear();
+        self.put_off.clear();
         self.taken_over = Arc::default();
         self.given = 0;
         self.era += 1;
@@ -148,6 +155,7 @@ impl Follower {
                 let ready = self.cache.get(&run).and_then(|cached| cached.pace.stored(sequence));
                 ready.map(|(saved, older)| self.write(run, saved, older)).into_iter().collect()
             }
+            Settled::Begun(run, begun) => self.begun(run, *begun),
             Settled::Lost(run) => {
                 self.forget(&run);
                 Vec::new()
@@ -345,7 +353,9 @@ impl Follower {
         if had_ended && decisions.is_empty() {
             return Verdict::Ended(letter);
         }
-        Verdict::Store { header, decisions, origins, letter }
+        let is_end = |decision: &Decision| matches!(decision.action, Action::End(_));
+        let beginning = if decisions.iter().any(is_end) { self.put_off.take(&event.run) } else { None };
+        Verdict::Store(Decided { header, decisions, origins, letter }, beginning)
     }
 
     /// The plan of a run that begins, if it is in memory.
@@ -360,14 +370,18 @@ impl Follower {
         plan.filter(|plan| plan.digest == started.data.digest)
     }
 
-    fn work(&self, hand: Hand, run: Option<RunId>, verdict: Verdict) -> Work {
+    fn work(&self, hand: Hand, run: Option<RunId>, mut verdict: Verdict) -> Work {
         let shared = Arc::clone(&self.shared);
         let (span, hop) = hand.span(run, &self.consumer.name);
+        let deadline = deadline::far_off(&mut verdict, &hand.stored);
         Box::pin(
             async move {
                 let Hand { lease, stored, weight: _weight } = hand;
                 // What is put off is not settled yet.
                 let is_put_off = matches!(verdict, Verdict::Later | Verdict::Beyond(_));
+                if let Some((run, deadline)) = run.zip(deadline) {
+                    return deadline::begin(&shared, lease, &stored, verdict, (run, deadline), hop).await;
+                }
                 let settled = settle(&shared, &lease, &stored, verdict, hop).await;
                 if settled.is_ok() && !is_put_off && lease.delivered == 1 {
                     observe::settled(shared.bus.now() - stored.time);

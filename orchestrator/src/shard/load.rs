@@ -15,12 +15,12 @@ use tracing::debug;
 use super::cache::Cached;
 use super::checkpoint::{Grown, Pace};
 use super::read::{BEHIND_PAUSE, Log, Reading, plan};
-use super::settle::{Verdict, no_room, objection};
+use super::settle::{Decided, Verdict, no_room, objection};
 use crate::lease::Lease;
 use crate::log::{self, Events};
 use crate::observe::{self, Out, Outcomes};
 use crate::service::Shared;
-use crate::store;
+use crate::store::{self, Of};
 use crate::trace::Origins;
 
 /// An older `started` may be that of a run which has ended and was archived.
@@ -140,7 +140,8 @@ impl Loader {
         let decisions = self.missing(&run.header.run, decisions).await;
         let origins = Origins::of(&run, &decisions, &[]);
         // Stored before the run is cached: events up to `end` are then acknowledged without storing anything.
-        let stored = store::decisions(bus, lease, &header, decisions, &origins, None).await;
+        let of = Of { header: &header, origins: &origins, hop: None, has_deadline: true };
+        let stored = store::decisions(bus, lease, decisions, of).await;
         let Ok(too_large) = stored else { return (None, Verdict::Later) };
         let letter = letter.or_else(|| no_room(too_large));
         (self.shared.folded)(&run, end);
@@ -152,7 +153,8 @@ impl Loader {
         let out = Out::of(&run, outcomes);
         let cached = Cached { run, begin, upto: end, covered: end, pace, ended, bytes, out };
         let none = Origins::default();
-        (Some(Box::new(cached)), Verdict::Store { header, decisions: Vec::new(), origins: none, letter })
+        let decided = Decided { header, decisions: Vec::new(), origins: none, letter };
+        (Some(Box::new(cached)), Verdict::Store(decided, None))
     }
 
     /// Without the tasks of a wide run that are there: asking once is cheaper than being refused ten thousand times.
@@ -215,7 +217,7 @@ pub(super) fn begin(
     let mut out = Out::default();
     out.decided(&step.decisions);
     let cached = Cached { run, begin: sequence, upto: sequence, covered: 0, pace, ended: None, bytes, out };
-    (cached, Verdict::Store { header, decisions: step.decisions, origins, letter: None })
+    (cached, Verdict::Store(Decided { header, decisions: step.decisions, origins, letter: None }, None))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use mesh_bus::topology::{SHARD_MAX_ACK_PENDING, shard_consumer};
 use mesh_schemas::MAX_DATA_BYTES;
 use mesh_telemetry::metrics::is_collected;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -62,6 +62,7 @@ pub(crate) async fn run(
                     break;
                 },
                 () = sleep_until(follower.renewal()), if follower.has_waiting() => follower.renew_waiting().await,
+                () = until(follower.next_deadline()) => storing.extend(follower.set_deadlines()),
                 _ = figures.tick(), if is_collected() => shared.figures.tell(shard, follower.figures()),
                 Some(settled) = storing.next(), if !storing.is_empty() => {
                     storing.extend(follower.settled(settled));
@@ -75,6 +76,7 @@ pub(crate) async fn run(
                 },
             }
         }
+        storing.extend(follower.set_all_deadlines());
         follower.hand_back().await;
         events.stop().await;
         shared.presence.lets_go(shard);
@@ -82,6 +84,14 @@ pub(crate) async fn run(
         while let Some(settled) = storing.next().await {
             storing.extend(follower.settled(settled));
         }
+    }
+}
+
+/// Waits until this moment; for ever if there is none.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

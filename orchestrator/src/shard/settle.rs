@@ -15,22 +15,26 @@ use super::read::BEHIND_PAUSE;
 use crate::janitor::{self, NotDone};
 use crate::lease::Lease;
 use crate::service::Shared;
-use crate::store::{self, Lost};
+use crate::store::{self, Lost, Of};
 use crate::trace::Origins;
 
 /// Pause before an event is delivered again whose run this instance does not know (yet): first, and at most. It grows
 /// by the first with each delivery, so that a run which nobody here knows costs little.
 const UNKNOWN_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
+/// What an event led to in its run, and what is wrong with it.
+pub(super) struct Decided {
+    pub(super) header: Box<Header>,
+    pub(super) decisions: Vec<Decision>,
+    pub(super) origins: Origins,
+    pub(super) letter: Option<(DeadEnd, String)>,
+}
+
 /// What an event is to lead to.
 pub(super) enum Verdict {
-    /// Store these, then acknowledge.
-    Store {
-        header: Box<Header>,
-        decisions: Vec<Decision>,
-        origins: Origins,
-        letter: Option<(DeadEnd, String)>,
-    },
+    /// Store this, then acknowledge; also the beginning of the run, if it is in hand and the run has ended before its deadline
+    /// was set.
+    Store(Decided, Option<Lease>),
     /// The run has ended and nothing follows: store a dead letter, if there is one, then acknowledge, provided that the end
     /// still stands in the log. Else the run was archived and forgotten, and what is known of it is of no use.
     Ended(Option<(DeadEnd, String)>),
@@ -74,14 +78,10 @@ pub(super) async fn settle(
 ) -> Result<(), Lost> {
     let bus = &*shared.bus;
     match verdict {
-        Verdict::Store { header, decisions, origins, letter } => {
-            let span = Span::current();
-            span.record(names::DECISIONS, span::number(decisions.len() as u64))
-                .record(names::MESSAGING_CONVERSATION_ID, &header.correlation_id);
-            let hop = propagation::current(&span).or(hop);
-            let too_large = store::decisions(bus, lease, &header, decisions, &origins, hop.as_ref()).await?;
-            if let Some((end, error)) = letter.or_else(|| no_room(too_large)) {
-                store::letter(bus, lease, end, stored, &error).await?;
+        Verdict::Store(decided, beginning) => {
+            store(bus, lease, stored, decided, beginning.is_none(), hop).await?;
+            if let Some(beginning) = beginning {
+                beginning.ack().await;
             }
         }
         Verdict::Ended(letter) => {
@@ -129,6 +129,27 @@ pub(super) async fn settle(
         Verdict::Done => {}
     }
     lease.ack().await;
+    Ok(())
+}
+
+/// Stores what an event led to, in a run whose deadline is set or not.
+pub(super) async fn store(
+    bus: &dyn Bus,
+    lease: &Lease,
+    stored: &StoredMessage,
+    Decided { header, decisions, origins, letter }: Decided,
+    has_deadline: bool,
+    hop: Option<TraceContext>,
+) -> Result<(), Lost> {
+    let span = Span::current();
+    span.record(names::DECISIONS, span::number(decisions.len() as u64))
+        .record(names::MESSAGING_CONVERSATION_ID, &header.correlation_id);
+    let hop = propagation::current(&span).or(hop);
+    let of = Of { header: &header, origins: &origins, hop: hop.as_ref(), has_deadline };
+    let too_large = store::decisions(bus, lease, decisions, of).await?;
+    if let Some((end, error)) = letter.or_else(|| no_room(too_large)) {
+        store::letter(bus, lease, end, stored, &error).await?;
+    }
     Ok(())
 }
 

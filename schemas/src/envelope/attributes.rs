@@ -125,14 +125,20 @@ fn required(name: &str, value: Option<String>) -> Result<String, EnvelopeError> 
 fn check_text(name: &str, text: &str) -> Result<(), EnvelopeError> {
     if text.is_empty() {
         Err(not_event(format!("{name} is empty")))
-    } else if text.chars().any(char::is_control) {
+    } else if has_control(text) {
         Err(not_event(format!("{name} has a control character")))
     } else {
         Ok(())
     }
 }
 
-fn time(text: &str) -> Result<DateTime<Utc>, EnvelopeError> {
+/// Almost all texts are ASCII, which needs no decoding.
+fn has_control(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_control())
+        || (!text.is_ascii() && text.chars().any(char::is_control))
+}
+
+pub(super) fn time(text: &str) -> Result<DateTime<Utc>, EnvelopeError> {
     DateTime::parse_from_rfc3339(text)
         .map(|time| time.to_utc())
         .map_err(|error| not_event(format!("time {text:?} is not as in RFC 3339: {error}")))

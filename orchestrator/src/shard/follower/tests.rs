@@ -1,4 +1,5 @@
 mod checkpoints;
+mod deadlines;
 mod forgotten;
 
 use std::sync::{Mutex, PoisonError};
@@ -17,12 +18,16 @@ use super::leave::MOST_LEFT;
 use super::*;
 use crate::definitions;
 
-const THREE: &str = "{mesh: v1, name: three, tasks: {a: {agent: work}, b: {agent: work}, c: {agent: work}}}";
+/// Its deadline is so near that it is set at once.
+const THREE: &str =
+    "{mesh: v1, name: three, timeout: 5s, tasks: {a: {agent: work}, b: {agent: work}, c: {agent: work}}}";
 
 /// A follower of the only shard that keeps a single run in memory, and what it is shown.
 struct Desk {
     server: MemoryServer,
     bus: Arc<dyn Bus>,
+    /// What is started.
+    workflow: &'static str,
     digest: Digest,
     deliveries: Box<dyn Deliveries>,
     follower: Follower,
@@ -71,7 +76,8 @@ impl Desk {
             .await
             .expect("a receiver");
         let follower = Follower::new(Arc::new(shared), 0, consumer, memory);
-        Self { server, bus, digest: definition.digest(), deliveries, follower, folded, runs }
+        let (workflow, digest) = ("three", definition.digest());
+        Self { server, bus, workflow, digest, deliveries, follower, folded, runs }
     }
 
     /// Stores an event of a run.
@@ -84,7 +90,7 @@ impl Desk {
     async fn start(&self, run: RunId) {
         let request = json!({"source": "test", "id": "1"});
         let data = json!({"digest": self.digest, "rules": 1, "input": {}, "request": request});
-        self.store(&format!("workflow.started.three.-.{run}"), data).await;
+        self.store(&format!("workflow.started.{}.-.{run}", self.workflow), data).await;
     }
 
     async fn complete(&self, run: RunId, task: &str) {

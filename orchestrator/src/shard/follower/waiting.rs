@@ -93,6 +93,8 @@ impl Follower {
     pub(super) fn load(&mut self, hand: Hand, event: Event) -> Work {
         let (run, era) = (event.run, self.era);
         self.loading.insert(run, Loading::default());
+        // All that may be missing is stored when it was read, the deadline, too.
+        drop(self.put_off.take(&run));
         let loader = Loader {
             shared: Arc::clone(&self.shared),
             consumer: self.consumer.clone(),

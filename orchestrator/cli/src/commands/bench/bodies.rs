@@ -10,7 +10,8 @@ use super::workload::{CAPABILITY, Workload};
 
 /// Bodies with so many bytes of text in what tasks are given and make.
 pub(super) fn bodies(namespace: &Namespace, payload: u32) -> anyhow::Result<Bodies> {
-    let request = RequestId { source: "/bench".to_owned(), id: "00000000-0000-0000-0000-000000000000".to_owned() };
+    let request =
+        RequestId { source: "/bench".to_owned(), id: "00000000-0000-0000-0000-000000000000".to_owned() };
     let run = RunId::for_request(CAPABILITY, &request, Shards::default());
     let (digest, now) = (Digest::of(b""), DateTime::<Utc>::UNIX_EPOCH);
     let input = Workload::input(payload);

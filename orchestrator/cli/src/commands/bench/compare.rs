@@ -79,9 +79,7 @@ impl Compare {
             Self::InFlight => of(&[1, 16, 64, 256, 1_000], "in flight", |plan, n| plan.in_flight = n),
             Self::Payload => of(&[256, 4_096, 16_384, 65_536], "bytes", |plan, n| plan.payload = n),
             Self::Width => [Workload::Foreach100, Workload::Foreach1000, Workload::Foreach10000]
-                .map(|workload| {
-                    (workload.name(), Plan { workload, in_flight: 1, ..base.clone() })
-                })
+                .map(|workload| (workload.name(), Plan { workload, in_flight: 1, ..base.clone() }))
                 .to_vec(),
             Self::Orchestrators => of(&[1, 2, 4], "orchestrators", |plan, n| plan.orchestrators = n),
             Self::Agents => of(&[1, 8, 64], "agents", |plan, n| plan.agents = n),

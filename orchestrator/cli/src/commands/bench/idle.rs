@@ -48,7 +48,10 @@ pub(super) async fn begin(bus: &Arc<NatsBus>, runs: u32) -> anyhow::Result<()> {
         if now > waiting {
             (waiting, changed) = (now, Instant::now());
         } else if changed.elapsed() > STANDSTILL {
-            bail!("of {runs} runs that are to wait, {waiting} do, and no more for {} s", STANDSTILL.as_secs());
+            bail!(
+                "of {runs} runs that are to wait, {waiting} do, and no more for {} s",
+                STANDSTILL.as_secs()
+            );
         }
         sleep(LOOK).await;
     }

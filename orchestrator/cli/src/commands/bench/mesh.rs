@@ -232,7 +232,10 @@ async fn orchestrate(options: ConnectOptions, stop: CancellationToken) -> anyhow
 }
 
 /// Does something that has no end until it is to stop.
-async fn until(stop: CancellationToken, work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+async fn until(
+    stop: CancellationToken,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
     tokio::select! {
         () = stop.cancelled() => Ok(()),
         result = work => result,

@@ -184,7 +184,9 @@ impl Bench {
             name: candidate.name.clone(),
             setting: Setting::of(&candidate.plan),
             figures: over(own),
-            ratio: candidate.against.and_then(|place| Ratio::new(own, &candidates[place].name, &rounds[place])),
+            ratio: candidate
+                .against
+                .and_then(|place| Ratio::new(own, &candidates[place].name, &rounds[place])),
         };
         let variants = candidates.iter().zip(&rounds).map(variant).collect();
         let machine = Machine::look();

@@ -10,12 +10,19 @@ use crate::process::Process;
 
 pub(super) enum Part {
     Process(Process),
-    Here { stop: CancellationToken, ended: Shared<BoxFuture<'static, String>>, abort: tokio::task::AbortHandle },
+    Here {
+        stop: CancellationToken,
+        ended: Shared<BoxFuture<'static, String>>,
+        abort: tokio::task::AbortHandle,
+    },
 }
 
 impl Part {
     /// Has it done by a task of this process.
-    pub(super) fn here(work: impl Future<Output = anyhow::Result<()>> + Send + 'static, stop: CancellationToken) -> Self {
+    pub(super) fn here(
+        work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+        stop: CancellationToken,
+    ) -> Self {
         let task: JoinHandle<anyhow::Result<()>> = tokio::spawn(work);
         let abort = task.abort_handle();
         let ended = async move {

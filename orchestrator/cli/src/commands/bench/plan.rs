@@ -80,7 +80,8 @@ impl std::str::FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
+        let number =
+            |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
         let rate = match text.strip_suffix('%') {
             Some(part) => number(part).filter(|part| *part <= 100.0).map(|part| Self::OfMost(part / 100.0)),
             None => number(text).map(Self::PerSecond),
