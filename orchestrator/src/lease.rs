@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mesh_bus::{Acker, BootInstant, Bus, BusError, Delivery};
+use mesh_schemas::StoredMessage;
 use tracing::debug;
 
 /// A delivery in hand.
@@ -18,9 +19,10 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    pub(crate) fn new(bus: Arc<dyn Bus>, delivery: Delivery) -> Self {
-        let Delivery { acker, delivered, received, ack_wait, .. } = delivery;
-        Self { bus, acker, ack_wait, delivered, renewed: Mutex::new(received) }
+    /// The lease of a delivery, and what was delivered.
+    pub(crate) fn new(bus: Arc<dyn Bus>, delivery: Delivery) -> (Self, StoredMessage) {
+        let Delivery { stored, acker, delivered, received, ack_wait, .. } = delivery;
+        (Self { bus, acker, ack_wait, delivered, renewed: Mutex::new(received) }, stored)
     }
 
     /// Whether the bus may have given the delivery to another by now. The clock also runs while the process or
@@ -68,17 +70,11 @@ impl Lease {
     /// Does something while telling the bus that we are at it; `None` if the lease was lost meanwhile.
     pub(crate) async fn hold<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = std::pin::pin!(work);
-        let period = self.ack_wait / 3;
-        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
         loop {
-            tokio::select! {
-                biased;
-                result = &mut work => return Some(result),
-                _ = ticks.tick() => {
-                    if !self.renew().await {
-                        return None;
-                    }
-                }
+            match tokio::time::timeout(self.ack_wait / 3, &mut work).await {
+                Ok(result) => return Some(result),
+                Err(_) if self.renew().await => {}
+                Err(_) => return None,
             }
         }
     }

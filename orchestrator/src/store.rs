@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use mesh_bus::{
     Bus, Content as InLetter, DeadEnd, Persisted, Publish, PublishError, Stored, persist, publish_event,
 };
@@ -63,12 +63,18 @@ pub(crate) async fn decisions(
         (Shards::default(), Vec::new(), decisions)
     };
     let mut too_large = None;
-    for decisions in [first, last] {
-        let stored = futures::stream::iter(decisions)
-            .map(|decision| one(bus, shards, lease, decision, of))
-            .buffer_unordered(AT_ONCE);
-        let all = stored.fold(Ok(None), |all, one| async move { Ok(all?.or(one?)) });
-        let told = lease.hold(all).await.unwrap_or(Err(Lost))?;
+    for mut decisions in [first, last] {
+        let Some(decision) = decisions.pop() else { continue };
+        let store = |decision| one(bus, shards, lease, decision, of);
+        // Most events lead to one decision.
+        let stored = if decisions.is_empty() {
+            store(decision).boxed()
+        } else {
+            decisions.push(decision);
+            let stored = futures::stream::iter(decisions).map(store).buffer_unordered(AT_ONCE);
+            stored.fold(Ok(None), |all, one| async move { Ok(all?.or(one?)) }).boxed()
+        };
+        let told = lease.hold(stored).await.unwrap_or(Err(Lost))?;
         too_large = too_large.or(told);
     }
     Ok(too_large)
@@ -113,7 +119,8 @@ async fn one(
     let publish = match &decision.action {
         Action::Route(task, route) => {
             let choose = || route::choose(bus, route);
-            let routed = lease.until_read("what agents there are", FETCH_PAUSE, choose).await.ok_or(Lost)?;
+            let routed = lease.until_read("what agents there are", FETCH_PAUSE, choose);
+            let routed = Box::pin(routed).await.ok_or(Lost)?;
             encode::routed(bus.namespace(), header, &decision, task, &routed, hop)
         }
         _ => encode::decision(bus.namespace(), shards, header, &decision, hop),
@@ -132,7 +139,7 @@ async fn one(
         let Some(smaller) = without_content(decision.clone(), &error) else { return Ok(Some(error)) };
         let hop = trace::hop(header, &smaller, processing);
         let publish = encode::decision(bus.namespace(), shards, header, &smaller, hop.as_ref());
-        if let Outcome::TooLarge(error) = store(&smaller, &publish).await? {
+        if let Outcome::TooLarge(error) = Box::pin(store(&smaller, &publish)).await? {
             return Ok(Some(error));
         }
     }

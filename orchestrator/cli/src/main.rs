@@ -75,10 +75,20 @@ fn begin() -> anyhow::Result<Outcome> {
         }
         _ => {}
     }
-    run(cli)
+    runtime()?.block_on(run(cli))
 }
 
-#[tokio::main]
+/// A thread for every two processors: messages that go from one thread to another cost more than they gain where the NATS
+/// server wants its share, too. `TOKIO_WORKER_THREADS` says otherwise.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        builder.worker_threads((processors / 2).max(1));
+    }
+    builder.enable_all().build()
+}
+
 async fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let telemetry = mesh_telemetry::init_with_log(&cli.service(), cli.log(), cli.configuration.log_format);
     let patience = cli.patience();

@@ -62,8 +62,7 @@ pub(crate) async fn run(shared: Arc<Shared>, tidying: Tidying, stop: Cancellatio
 }
 
 async fn handle(shared: Arc<Shared>, tidying: Tidying, delivery: Delivery, stop: CancellationToken) {
-    let end = delivery.stored.clone();
-    let lease = Lease::new(Arc::clone(&shared.bus), delivery);
+    let (lease, end) = Lease::new(Arc::clone(&shared.bus), delivery);
     let subject = Subject::parse(shared.bus.namespace(), &end.message.subject);
     let Ok(Subject::Workflow { run, .. }) = subject else {
         // The follower of the shard sees to what cannot be read.

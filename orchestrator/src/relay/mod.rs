@@ -109,11 +109,10 @@ async fn changed(gate: Option<&mut Pressure>) -> u64 {
 }
 
 async fn handle(shared: Arc<Shared>, delivery: Delivery) {
-    let stored = delivery.stored.clone();
-    if delivery.delivered > 1 {
+    let (lease, stored) = Lease::new(Arc::clone(&shared.bus), delivery);
+    if lease.delivered > 1 {
         REDELIVERED.add(1, ["inbox"]);
     }
-    let lease = Lease::new(Arc::clone(&shared.bus), delivery);
     match lease.hold(relay(&shared, &lease, &stored)).await {
         Some(Ok(())) => lease.ack().await,
         Some(Err(Lost)) | None => {
@@ -150,7 +149,15 @@ async fn relay(shared: &Shared, lease: &Lease, stored: &StoredMessage) -> Result
             store::letter(&*shared.bus, lease, DeadEnd::InboxType, stored, error).await.map(drop)
         }
         Err(error) => {
-            reject::unreadable(shared, lease, DeadEnd::InboxSubject, stored, None, &error.to_string()).await
+            Box::pin(reject::unreadable(
+                shared,
+                lease,
+                DeadEnd::InboxSubject,
+                stored,
+                None,
+                &error.to_string(),
+            ))
+            .await
         }
     }
 }

@@ -48,8 +48,8 @@ async fn a_run_is_not_started_for_one_that_is_archived() {
         let mut inbox = bus.consume(&spec, Flow::Continuous(1)).await.expect("a receiver");
         let mut delivery = inbox.next().await.expect("a delivery");
         delivery.delivered = 2;
-        let (stored, shared) = (delivery.stored.clone(), Shared::of(&bus, None));
-        relay(&shared, &Lease::new(Arc::clone(&bus), delivery), &stored).await.expect("done");
+        let (lease, stored) = Lease::new(Arc::clone(&bus), delivery);
+        relay(&Shared::of(&bus, None), &lease, &stored).await.expect("done");
         let started = bus.last(Stream::Events, "mesh.workflow.started.one.>").await.expect("read");
         assert_eq!(started.is_none(), is_archived);
     }

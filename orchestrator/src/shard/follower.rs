@@ -177,13 +177,13 @@ impl Follower {
             self.begin_era();
             self.shared.presence.pinned(self.shard, delivery.pin.clone());
         }
-        let stored = delivery.stored.clone();
         if delivery.delivered > 1 {
             REDELIVERED.add(1, ["events"]);
         }
-        self.given = stored.sequence.max(self.given);
+        self.given = delivery.stored.sequence.max(self.given);
         self.renewal = delivery.ack_wait / 3;
-        let lease = self.unless_late(Lease::new(Arc::clone(&self.shared.bus), delivery))?;
+        let (lease, stored) = Lease::new(Arc::clone(&self.shared.bus), delivery);
+        let lease = self.unless_late(lease)?;
         let mut weight = Weight::new(stored.message.payload.len(), &self.in_hand);
         let mut read = Event::read(self.shared.bus.namespace(), &stored);
         if let Err(Unreadable::Elsewhere(reference)) = &read {

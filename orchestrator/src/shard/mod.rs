@@ -9,6 +9,7 @@ mod settle;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -17,7 +18,7 @@ use mesh_bus::topology::{SHARD_MAX_ACK_PENDING, shard_consumer};
 use mesh_schemas::MAX_DATA_BYTES;
 use mesh_telemetry::metrics::is_collected;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, sleep_until};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -31,6 +32,9 @@ pub(crate) use read::{Reads, newer_rules};
 /// Bytes of events, with what they refer to, that wait for their runs or whose decisions are being stored before no more
 /// are taken: there is room for one of the largest while another is stored.
 const MAX_IN_HAND: usize = 2 * MAX_DATA_BYTES;
+
+/// How often it is looked which deadlines are to be set by now.
+const DEADLINES: Duration = Duration::from_millis(250);
 
 /// Follows the shard whenever it is among `mine`, until `stop`. What is in hand is finished before it is let go of for good.
 pub(crate) async fn run(
@@ -52,8 +56,7 @@ pub(crate) async fn run(
         };
         let Some(mut events) = until_it_works("following a shard", &stop, consume).await else { break };
         follower.forget_all();
-        let mut figures = tokio::time::interval(FIGURES);
-        figures.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut figures, mut deadlines) = (every(FIGURES), every(DEADLINES));
         loop {
             tokio::select! {
                 biased;
@@ -62,7 +65,7 @@ pub(crate) async fn run(
                     break;
                 },
                 () = sleep_until(follower.renewal()), if follower.has_waiting() => follower.renew_waiting().await,
-                () = until(follower.next_deadline()) => storing.extend(follower.set_deadlines()),
+                _ = deadlines.tick(), if follower.has_put_off() => storing.extend(follower.set_deadlines()),
                 _ = figures.tick(), if is_collected() => shared.figures.tell(shard, follower.figures()),
                 Some(settled) = storing.next(), if !storing.is_empty() => {
                     storing.extend(follower.settled(settled));
@@ -87,12 +90,11 @@ pub(crate) async fn run(
     }
 }
 
-/// Waits until this moment; for ever if there is none.
-async fn until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => std::future::pending().await,
-    }
+/// Ticks that are not made up for.
+fn every(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Waits until the shard is among those of this orchestrator; `false` when the service is to stop.

@@ -21,7 +21,7 @@ use crate::store::{self, Lost, Of};
 use crate::trace::Origins;
 
 /// How long a run goes on before its deadline is set: well below the time in which its beginning comes again.
-const PUT_OFF_FOR: Duration = Duration::from_secs(1);
+pub(super) const PUT_OFF_FOR: Duration = Duration::from_secs(1);
 /// A deadline that is nearer than this is set at once: what is late by the former is not to matter.
 const FAR_OFF: TimeDelta = TimeDelta::seconds(10);
 /// Deadlines of a shard that are put off at a time: the beginnings are in hand meanwhile, and others must have room there.
@@ -104,9 +104,9 @@ pub(super) async fn begin(
 }
 
 impl Follower {
-    /// When the next deadline is to be set, if there is one.
-    pub(in crate::shard) fn next_deadline(&self) -> Option<Instant> {
-        self.put_off.due.front().map(|(due, _)| *due)
+    /// Whether a deadline is put off.
+    pub(in crate::shard) fn has_put_off(&self) -> bool {
+        !self.put_off.due.is_empty()
     }
 
     /// Sets the deadlines whose time has come.

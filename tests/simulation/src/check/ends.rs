@@ -50,7 +50,9 @@ pub(super) fn judge(
     }
     // A deadline is set when a run goes on for a while.
     if expected.end.is_some() {
-        expected.timers.retain(|timer, _| *timer != Timer::Deadline || record.found.timers.contains_key(timer));
+        expected
+            .timers
+            .retain(|timer, _| *timer != Timer::Deadline || record.found.timers.contains_key(timer));
     }
     let differences = expected.differences(&record.log, &record.found);
     if !differences.is_empty() {
