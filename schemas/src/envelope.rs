@@ -152,6 +152,9 @@ impl Envelope {
     /// # Errors
     /// [`EnvelopeError`] says what is wrong; none of them can be mended by reading again.
     pub fn decode(headers: &Headers, payload: &[u8]) -> Result<Decoded, EnvelopeError> {
+        if let Some((event, data)) = quick::read(headers, payload) {
+            return Ok(Decoded::Event(Self { data, ..event }));
+        }
         if binary::is_binary(headers) {
             return binary::read(headers, payload).map(Decoded::Event);
         }
@@ -199,7 +202,7 @@ impl Envelope {
         headers: &Headers,
         payload: &[u8],
     ) -> Option<(Self, T)> {
-        quick::read(headers, payload)
+        quick::read(headers, payload).filter(|(event, _)| quick::is_plain(event))
     }
 
     /// The data as the payload type that belongs to the event's type.

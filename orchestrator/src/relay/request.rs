@@ -11,7 +11,7 @@ use mesh_schemas::{
 };
 use mesh_telemetry::{names, propagation, span};
 use serde_json::{Map, Value};
-use tracing::{Instrument, Span, info};
+use tracing::{Instrument, Span, debug, info};
 
 use super::beginning::beginning;
 use super::child::{self, Caller};
@@ -260,7 +260,7 @@ async fn start(
     let started = encode::started(&frame, workflow(&request.target), request.run, &data);
     match store::event(&*shared.bus, lease, &request.run, &started).await? {
         store::Outcome::Stored(Stored::Now(_)) => {
-            info!(run = %request.run, requested = %request.target, "run started");
+            debug!(run = %request.run, requested = %request.target, "run started");
             observe::began(workflow(&request.target).as_ref());
             if let Some(root) = &root {
                 let workflow = workflow(&request.target);

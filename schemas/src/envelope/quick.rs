@@ -1,5 +1,5 @@
-//! Events as almost all of them are: structured, with known attributes once each, no extensions, and data of a known type.
-//! They are read and written in one go, without a tree of values in between; whatever is otherwise is read the general way.
+//! Events as almost all of them are: structured, with every attribute once and data. They are read and written in one go,
+//! without a tree of values in between; whatever is otherwise is read the general way.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,9 +24,14 @@ pub(super) fn read<T: DeserializeOwned>(headers: &Headers, payload: &[u8]) -> Op
     let (event, data) = deserializer.deserialize_map(Members(PhantomData)).ok()?;
     deserializer.end().ok()?;
     attributes::check(&event).ok()?;
+    Some((event, data?))
+}
+
+/// Whether an event carries its data itself, and is of no newer schema than ours.
+pub(super) fn is_plain(event: &Envelope) -> bool {
     let is_newer = event.mesh_schema().is_some_and(|(_, version)| version > SCHEMA_VERSION);
     // An extension may say that the data is elsewhere.
-    (event.extensions.is_empty() && !is_newer).then_some((event, data?))
+    event.extensions.is_empty() && !is_newer
 }
 
 struct Members<T>(PhantomData<T>);
@@ -201,16 +206,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::envelope::{Decoded, SPEC_VERSION};
+    use crate::envelope::SPEC_VERSION;
 
     fn read_both_ways(event: &Value) -> (Option<(Envelope, Value)>, Option<Envelope>) {
         let headers = Headers::new().with(CONTENT_TYPE, STRUCTURED);
-        let payload = event.to_string();
-        let general = match Envelope::decode(&headers, payload.as_bytes()) {
-            Ok(Decoded::Event(event)) => Some(event),
-            _ => None,
-        };
-        (read(&headers, payload.as_bytes()), general)
+        let general = event.as_object().and_then(|members| attributes::read(members.clone()).ok());
+        (read(&headers, event.to_string().as_bytes()), general)
     }
 
     #[test]
@@ -220,12 +221,21 @@ mod tests {
             "time": "2026-01-02T03:04:05.678Z", "datacontenttype": "application/json",
             "dataschema": "urn:mesh:schema:task.completed:1", "correlationid": "c", "causationid": "d",
             "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "x=1",
-            "data": {"output": [1.5, {"a": null}]},
+            "dataref": "nats-object:b/o", "data": {"output": [1.5, {"a": null}]},
         });
         let (quick, general) = read_both_ways(&event);
         let ((quick, data), general) = quick.zip(general).expect("both read it");
         assert_eq!(Envelope { data, ..quick }, general);
         assert_eq!(serde_json::to_value(&general).expect("JSON"), event);
+    }
+
+    #[test]
+    fn what_is_elsewhere_or_newer_is_not_plain() {
+        let event = Envelope::new("i", "s", "t", Value::Null);
+        assert!(is_plain(&event));
+        let newer = Envelope { dataschema: Some("urn:mesh:schema:t:2".to_owned()), ..event.clone() };
+        let elsewhere = BTreeMap::from([("dataref".to_owned(), json!("nats-object:b/o"))]);
+        assert!(!is_plain(&newer) && !is_plain(&Envelope { extensions: elsewhere, ..event }));
     }
 
     #[test]
@@ -242,8 +252,6 @@ mod tests {
             ("data_base64", json!("MQ==")),
             ("datacontenttype", json!("text/plain")),
             ("Upper", json!("x")),
-            ("dataref", json!("nats-object:b/o")),
-            ("dataschema", json!("urn:mesh:schema:t:2")),
         ];
         for (name, value) in unusual {
             let mut event = least.clone();

@@ -30,31 +30,92 @@ fn arguments<'a>(more: &[&'a str]) -> Vec<&'a str> {
 async fn figures_are_printed_for_people_and_programs() -> Result<()> {
     let person = Person::new()?;
     let shown = person.says(&arguments(&["8"])).await?;
-    assert!(shown.err.contains("round 1 of 1, telemetry off: "), "{}", shown.err);
+    assert!(shown.err.contains("round 1 of 1, mesh: "), "{}", shown.err);
     let shown = shown.well()?;
-    let setting = "setting   chain-3 (3 tasks), 512 bytes of text, 8 in flight, 1 agent for 100 tasks at once each, \
-                   1 round of 20 runs\n\nFIGURE ";
+    let setting = "setting   chain-3 (3 tasks), 512 bytes of text, 8 in flight, 1 orchestrator, 1 agent for 100 tasks at once of \
+                   each of 1 capability, sync by default, 1 round of 20 runs\n\nFIGURE ";
     assert!(shown.starts_with("machine   ") && shown.contains(setting), "{shown}");
-    for figure in ["runs/s  ", "tasks/s  ", "run p50 ms  ", "run p99.9 ms  ", "task ms "] {
+    for figure in ["runs/s  ", "tasks/s  ", "run p50 ms  ", "run p99.9 ms  ", "task ms ", "JetStream writes per task "] {
         assert!(shown.contains(&format!("\n{figure}")), "{figure}: {shown}");
     }
 
-    let told = person.says(&arguments(&["8", "--workload", "fan-out-100", "-o", "json"])).await?.json()?;
-    assert_eq!(told["setting"]["workload"], "fan-out-100");
-    assert_eq!((&told["setting"]["tasks"], &told["setting"]["runs"]), (&json!(101), &json!(20)));
+    let told = person.says(&arguments(&["2", "--workload", "foreach-100", "-o", "json"])).await?.json()?;
     assert!(told["machine"]["processors"].is_u64() && told["warnings"].is_array(), "{told:#}");
     let variants = told["variants"].as_array().context("variants")?;
-    assert!(variants.len() == 1 && variants[0]["telemetry"] == "off", "{told:#}");
-    let figures = &variants[0]["figures"];
+    assert!(variants.len() == 1 && variants[0]["name"] == "mesh", "{told:#}");
+    let (setting, figures) = (&variants[0]["setting"], &variants[0]["figures"]);
+    assert_eq!((&setting["subject"], &setting["workload"]), (&json!("mesh"), &json!("foreach-100")));
+    assert_eq!((&setting["tasks"], &setting["runs"]), (&json!(101), &json!(20)));
     has_figures(figures)?;
     let rate = |name: &str| figures[name]["median"].as_f64().unwrap_or_default();
     assert!((rate("tasks_per_second") / rate("runs_per_second") - 101.0).abs() < 1e-6, "{figures:#}");
     assert!(rate("run_ms_p50") <= rate("run_ms_p99_9"), "{figures:#}");
+    // Work, outcome and that it was assigned; a few more for each run.
+    assert!((2.5..4.0).contains(&rate("writes_per_task")), "{figures:#}");
     if cfg!(target_os = "linux") {
         for part in ["server", "orchestrator", "agents"] {
             assert!(rate(&format!("peak_bytes_{part}")) > 1e6, "{figures:#}");
             assert!(figures[format!("cpu_s_per_1000_tasks_{part}")].is_object(), "{figures:#}");
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_bare_loop_goes_through_the_same_runs() -> Result<()> {
+    let person = Person::new()?;
+    for workload in ["diamond", "mixed"] {
+        let told =
+            person.says(&arguments(&["4", "--floor", "--workload", workload, "-o", "json"])).await?.json()?;
+        let variants = told["variants"].as_array().context("variants")?;
+        let names: Vec<&Value> = variants.iter().map(|variant| &variant["name"]).collect();
+        assert_eq!(names, ["floor", "mesh"]);
+        for variant in variants {
+            has_figures(&variant["figures"])?;
+        }
+        assert_eq!((&variants[1]["ratio"]["to"], &variants[0]["ratio"]), (&json!("floor"), &Value::Null));
+        assert!(variants[1]["ratio"]["throughput"]["median"].as_f64().is_some_and(|ratio| ratio > 0.0));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn runs_are_asked_for_at_a_rate_in_one_process() -> Result<()> {
+    let person = Person::new()?;
+    let told = person.says(&arguments(&["4", "--rate", "50%", "--in-process", "-o", "json"])).await?.json()?;
+    let variant = &told["variants"][0];
+    assert_eq!(variant["setting"]["rate"], "50% of the most runs/s");
+    has_figures(&variant["figures"])?;
+    // What it takes is that of the load, with which it is one process.
+    assert!(variant["figures"]["cpu_s_per_1000_tasks_agents"].is_null(), "{variant:#}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn several_capabilities_and_orchestrators_share_runs_that_wait_beside_others() -> Result<()> {
+    let person = Person::new()?;
+    let more = ["4", "--capabilities", "3", "--orchestrators", "2", "--idle-runs", "50", "-o", "json"];
+    let told = person.says(&arguments(&more)).await?.json()?;
+    let setting = &told["variants"][0]["setting"];
+    assert_eq!([&setting["capabilities"], &setting["orchestrators"], &setting["idle_runs"]], [3, 2, 50]);
+    has_figures(&told["variants"][0]["figures"])
+}
+
+#[tokio::test]
+async fn what_cannot_be_had_together_is_refused() -> Result<()> {
+    let person = Person::new()?;
+    let wrong = [
+        (["--floor", "--idle-runs", "5"].as_slice(), "keeps nothing of runs"),
+        (&["--floor", "--compare", "telemetry"], "tells nothing"),
+        (&["--floor", "--orchestrators", "2"], "does not share runs out"),
+        (&["--in-process", "--compare", "telemetry"], "told by processes"),
+        (&["--durable", "--nats-url", "nats://127.0.0.1:1"], "a setting of the server"),
+        (&["--rate", "half"], "such as 500, or a part such as 50%"),
+    ];
+    for (arguments, reason) in wrong {
+        let all: Vec<&str> = ["bench"].iter().chain(arguments).copied().collect();
+        let said = person.says(&all).await?;
+        assert!(said.err.contains(reason), "{arguments:?}: {}", said.err);
     }
     Ok(())
 }
@@ -74,13 +135,13 @@ async fn telemetry_is_compared_with_none() -> Result<()> {
     let person = Person::new()?.with("MESH_NATS_URL", "nats://127.0.0.1:1").with("MESH_OBSERVE", "wrong");
     let told = person.says(&arguments(&["8", "--compare", "telemetry", "-o", "json"])).await?.json()?;
     let variants = told["variants"].as_array().context("variants")?;
-    let names: Vec<&Value> = variants.iter().map(|variant| &variant["telemetry"]).collect();
+    let names: Vec<&Value> = variants.iter().map(|variant| &variant["setting"]["telemetry"]).collect();
     assert_eq!(names, ["off", "metrics", "tenth", "everything"]);
     assert_eq!(variants[0]["ratio"]["throughput"], json!({"median": 1.0, "least": 1.0, "most": 1.0}));
     for variant in variants {
         has_figures(&variant["figures"])?;
         assert!(variant["ratio"]["run_ms_p50"]["median"].as_f64().is_some_and(|ratio| ratio > 0.0));
-        let is_sent = variant["telemetry"] == "tenth" || variant["telemetry"] == "everything";
+        let is_sent = ["tenth", "everything"].iter().any(|sent| variant["setting"]["telemetry"] == *sent);
         let has_collector = variant["figures"]["cpu_s_per_1000_tasks_collector"].is_object();
         assert_eq!(has_collector, is_sent && cfg!(target_os = "linux"), "{variant:#}");
     }
@@ -97,7 +158,7 @@ async fn a_server_that_is_there_is_left_as_it_was() -> Result<()> {
     let person = Person::new()?;
     let url = server.url();
     let told = person.says(&arguments(&["8", "--nats-url", &url, "-o", "json"])).await?.json()?;
-    assert_eq!(told["setting"]["own_server"], false);
+    assert_eq!(told["own_server"], false);
     let figures = &told["variants"][0]["figures"];
     has_figures(figures)?;
     assert!(figures["peak_bytes_server"].is_null(), "{figures:#}");

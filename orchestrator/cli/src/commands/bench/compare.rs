@@ -54,6 +54,7 @@ pub(super) fn candidates(base: &Plan, compare: Option<Compare>, with_floor: bool
             candidates.push(Candidate { name, plan: floor, against: None });
             Some(candidates.len() - 1)
         } else {
+            // The first with itself, so that its own noise is seen.
             (!is_alone).then_some(0)
         };
         let name = if name.is_empty() { "mesh".to_owned() } else { name };
