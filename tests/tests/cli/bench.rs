@@ -39,7 +39,13 @@ async fn figures_are_printed_for_people_and_programs() -> Result<()> {
         assert!(shown.contains(&format!("\n{figure}")), "{figure}: {shown}");
     }
 
-    let told = person.says(&arguments(&["8", "--workload", "fan-out-100", "-o", "json"])).await?.json()?;
+    let nowhere = person.says(&["bench", "--plot", "nowhere/plot.svg"]).await?;
+    assert!(nowhere.code != 0 && nowhere.err.contains("there is no folder nowhere"), "{nowhere:?}");
+    let drawn = arguments(&["8", "--workload", "fan-out-100", "--plot", "plot.svg", "-o", "json"]);
+    let told = person.says(&drawn).await?.json()?;
+    let plot = std::fs::read_to_string(person.home().join("plot.svg"))?;
+    assert!(plot.starts_with("<svg ") && plot.ends_with("</svg>\n"), "{plot}");
+    assert!(plot.contains("fan-out-100") && plot.contains("Tasks per second"), "{plot}");
     assert_eq!(told["setting"]["workload"], "fan-out-100");
     assert_eq!((&told["setting"]["tasks"], &told["setting"]["runs"]), (&json!(101), &json!(20)));
     assert!(told["machine"]["processors"].is_u64() && told["warnings"].is_array(), "{told:#}");
