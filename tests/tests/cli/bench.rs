@@ -39,7 +39,13 @@ async fn figures_are_printed_for_people_and_programs() -> Result<()> {
         assert!(shown.contains(&format!("\n{figure}")), "{figure}: {shown}");
     }
 
-    let told = person.says(&arguments(&["2", "--workload", "foreach-100", "-o", "json"])).await?.json()?;
+    let nowhere = person.says(&["bench", "--plot", "nowhere/plot.svg"]).await?;
+    assert!(nowhere.code != 0 && nowhere.err.contains("there is no folder nowhere"), "{nowhere:?}");
+    let drawn = arguments(&["2", "--workload", "foreach-100", "--plot", "plot.svg", "-o", "json"]);
+    let told = person.says(&drawn).await?.json()?;
+    let plot = std::fs::read_to_string(person.home().join("plot.svg"))?;
+    assert!(plot.starts_with("<svg ") && plot.ends_with("</svg>\n"), "{plot}");
+    assert!(plot.contains("foreach-100") && plot.contains("Tasks per second"), "{plot}");
     assert!(told["machine"]["processors"].is_u64() && told["warnings"].is_array(), "{told:#}");
     let variants = told["variants"].as_array().context("variants")?;
     assert!(variants.len() == 1 && variants[0]["name"] == "mesh", "{told:#}");

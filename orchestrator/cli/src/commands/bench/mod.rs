@@ -10,6 +10,7 @@ mod mesh;
 mod part;
 mod parts;
 mod plan;
+mod plot;
 mod print;
 mod report;
 mod round;
@@ -18,6 +19,7 @@ mod usage;
 mod workload;
 mod writes;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgMatches, Args};
@@ -50,7 +52,8 @@ pub(crate) use parts::BenchPart;
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  mesh bench --floor\n  mesh bench --floor --workload one --in-flight 1\n  mesh bench --floor --rate 50%\n  \
-                  mesh bench --compare agents --rounds 5 -o json"
+                  mesh bench --compare agents --rounds 5 -o json\n  \
+                  mesh bench --compare in-flight --floor --plot bench.svg"
 )]
 pub(crate) struct Bench {
     /// What is run
@@ -101,6 +104,9 @@ pub(crate) struct Bench {
     /// Measure several things in turn, round by round, and compare them with the first
     #[arg(long, value_name = "WHAT")]
     compare: Option<Compare>,
+    /// Draw what was measured as SVG into a file, too, which a page can show: tasks per second, the time of a run, CPU time
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
     /// Whether the server to use is said on the command line.
@@ -117,14 +123,18 @@ impl Bench {
 
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
         self.check()?;
+        self.plot.as_deref().map(plot::check).transpose()?;
         let stop = mesh_agents::stop_signal()?;
         let given = self.is_given.then_some(connection);
         let Some(report) = self.measure(given, &stop).await? else {
             eprintln!("stopped before all was measured");
             return Ok(Outcome::Interrupted);
         };
+        // First, as a reader of the table that goes away ends the command. The table is printed whatever becomes of the picture.
+        let plotted = self.plot.as_deref().map(|file| plot::write(&report, file)).transpose();
         self.output.document(&report, || print::print(&report))?;
         report.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        plotted?;
         Ok(Outcome::Done)
     }
 
@@ -138,7 +148,7 @@ impl Bench {
                  --durable",
             );
         }
-        if self.floor && self.idle_runs > 0 || self.floor && self.compare == Some(Compare::IdleRuns) {
+        if self.floor && (self.idle_runs > 0 || self.compare == Some(Compare::IdleRuns)) {
             return refuse("the bare loop keeps nothing of runs: leave --floor out, or the idle runs");
         }
         if self.floor && self.compare == Some(Compare::Telemetry) {

@@ -23,26 +23,29 @@ pub(super) fn print(report: &Report) -> anyhow::Result<()> {
 }
 
 fn head(report: &Report) -> Vec<String> {
-    let machine = &report.machine;
-    let memory = machine.memory_bytes.map(|memory| format!(", {} of memory", bytes(memory)));
     let is_mesh = |variant: &&Variant| variant.setting.subject == Subject::Mesh;
-    let mut lines = vec![
-        format!(
-            "machine   {}, {}{}, {}",
-            machine.processor,
-            count(machine.processors, "processor"),
-            memory.unwrap_or_default(),
-            machine.system
-        ),
-        format!(
-            "versions  mesh {}{}, nats-server {}",
-            report.mesh,
-            if report.is_optimised { "" } else { " (not optimised)" },
-            report.nats
-        ),
-    ];
+    let mut lines = vec![format!("machine   {}", machine(report)), format!("versions  {}", versions(report))];
     lines.extend(report.variants.iter().find(is_mesh).map(|variant| setting(variant, report.rounds)));
     lines
+}
+
+/// The machine that was measured on.
+pub(super) fn machine(report: &Report) -> String {
+    let machine = &report.machine;
+    let memory = machine.memory_bytes.map(|memory| format!(", {} of memory", bytes(memory)));
+    format!(
+        "{}, {}{}, {}",
+        machine.processor,
+        count(machine.processors, "processor"),
+        memory.unwrap_or_default(),
+        machine.system
+    )
+}
+
+/// What was measured, in which versions.
+pub(super) fn versions(report: &Report) -> String {
+    let optimised = if report.is_optimised { "" } else { " (not optimised)" };
+    format!("mesh {}{optimised}, nats-server {}", report.mesh, report.nats)
 }
 
 /// What a variant was measured with. Where several are compared, their names say how they differ from it.
@@ -84,6 +87,9 @@ fn alone(variant: &Variant) -> anyhow::Result<()> {
     output::table(["FIGURE", "MEDIAN", "LEAST", "MOST"], &rows)
 }
 
+/// One of the figures of a ratio.
+type Of = fn(&Ratio) -> Spread;
+
 /// Variants side by side, each with how far its rounds are apart.
 fn side_by_side(variants: &[Variant]) -> anyhow::Result<()> {
     let are_many = variants.len() >= MANY;
@@ -100,7 +106,7 @@ fn side_by_side(variants: &[Variant]) -> anyhow::Result<()> {
         row(measure.name(), &shown)
     };
     let mut rows: Vec<_> = known.into_iter().map(figure).collect();
-    let ratios: [(&str, fn(&Ratio) -> Spread); 3] = [
+    let ratios: [(&str, Of); 3] = [
         ("tasks/s, of those of", |ratio| ratio.throughput),
         ("run p50, of that of", |ratio| ratio.run_ms_p50),
         ("run p99 to p50, of that of", |ratio| ratio.run_p99_to_p50),
