@@ -133,10 +133,11 @@ impl Worker {
                     Ok(delivery) => {
                         let in_hand = InHand::new(&self.capability);
                         let execution = self.execution(abandon).run(delivery);
-                        running.spawn(async move {
+                        // Boxed, as it is large and moved some times while it becomes a task.
+                        running.spawn(Box::pin(async move {
                             execution.await;
                             drop(in_hand);
-                        });
+                        }));
                     }
                     Err(error) => {
                         warn!(capability = %self.capability, %error, "lost the source of work: asking anew");

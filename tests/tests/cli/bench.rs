@@ -35,7 +35,9 @@ async fn figures_are_printed_for_people_and_programs() -> Result<()> {
     let setting = "setting   chain-3 (3 tasks), 512 bytes of text, 8 in flight, 1 orchestrator, 1 agent for 100 tasks at once of \
                    each of 1 capability, sync by default, 1 round of 20 runs\n\nFIGURE ";
     assert!(shown.starts_with("machine   ") && shown.contains(setting), "{shown}");
-    for figure in ["runs/s  ", "tasks/s  ", "run p50 ms  ", "run p99.9 ms  ", "task ms ", "JetStream writes per task "] {
+    for figure in
+        ["runs/s  ", "tasks/s  ", "run p50 ms  ", "run p99.9 ms  ", "task ms ", "JetStream writes per task "]
+    {
         assert!(shown.contains(&format!("\n{figure}")), "{figure}: {shown}");
     }
 
@@ -88,7 +90,8 @@ async fn the_bare_loop_goes_through_the_same_runs() -> Result<()> {
 #[tokio::test]
 async fn runs_are_asked_for_at_a_rate_in_one_process() -> Result<()> {
     let person = Person::new()?;
-    let told = person.says(&arguments(&["4", "--rate", "50%", "--in-process", "-o", "json"])).await?.json()?;
+    let told =
+        person.says(&arguments(&["4", "--rate", "50%", "--in-process", "-o", "json"])).await?.json()?;
     let variant = &told["variants"][0];
     assert_eq!(variant["setting"]["rate"], "50% of the most runs/s");
     has_figures(&variant["figures"])?;

@@ -51,7 +51,7 @@ pub(super) struct Open(HashMap<String, usize>);
 impl Course {
     /// Whether the task with this number fails at its first attempt.
     pub(super) fn fails(&self, number: u64) -> bool {
-        self.one_in_fails > 0 && number % self.one_in_fails == 0
+        self.one_in_fails > 0 && number.is_multiple_of(self.one_in_fails)
     }
 
     /// The tasks of the first stage.

@@ -109,7 +109,7 @@ impl Serve {
                 let number = if self.one_in_fails == 0 { 1 } else { taken.fetch_add(1, Ordering::Relaxed) };
                 async move {
                     if self.one_in_fails > 0
-                        && number % self.one_in_fails == 0
+                        && number.is_multiple_of(self.one_in_fails)
                         && task.attempt == Attempt::FIRST
                     {
                         return Err(TaskFailure::retryable("bench_failure", "one of those that are to fail"));

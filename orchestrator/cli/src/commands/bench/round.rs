@@ -88,12 +88,18 @@ async fn within(plan: &Plan, mesh: &Mesh) -> anyhow::Result<Measured> {
     let nats = mesh.bus.health().await?.server.version;
     let _scrapes: Vec<_> =
         mesh.endpoints.iter().map(|at| AbortOnDropHandle::new(tokio::spawn(scrape(*at)))).collect();
-    let idle = if plan.idle_runs > 0 { idle(plan, mesh).await? } else { None };
-    let mut load = Load::begin(&mesh.bus, plan).await?;
     let warm_up = match plan.length {
         Length::Time(time) => Length::Time((time / WARM_UP).max(LEAST_WARM_UP)),
         Length::Runs(runs) => Length::Runs(runs.div_ceil(WARM_UP as usize)),
     };
+    let mut load = Load::begin(&mesh.bus, plan).await?;
+    let mut idle_run = None;
+    if plan.idle_runs > 0 {
+        // What any load takes of memory is not that of the runs that wait.
+        load.keep(plan.in_flight(), warm_up).await?;
+        load.drain().await?;
+        idle_run = idle(plan, mesh).await?;
+    }
     let began = Instant::now();
     let warm = load.keep(plan.in_flight(), warm_up).await?;
     let pace = plan.pace(per_second(warm.len(), began.elapsed()));
@@ -110,7 +116,7 @@ async fn within(plan: &Plan, mesh: &Mesh) -> anyhow::Result<Measured> {
     load.drain().await?;
     latencies.sort_unstable();
     let (mut figures, own_cpu) = figures(plan, &latencies, took, &before, &after);
-    figures.extend(idle.map(|bytes| (Measure::IdleRunMemory, bytes)));
+    figures.extend(idle_run.map(|bytes| (Measure::IdleRunMemory, bytes)));
     // A server that was there may be on this machine, and is not one of the others then.
     let clocks = before.machine.zip(after.machine).filter(|_| after.server.is_some());
     let disturbance = clocks.and_then(|(before, after)| after.since(before, own_cpu));
