@@ -122,7 +122,11 @@ async fn each_subject_that_is_denied_is_named_and_missed_no_longer_than_that() -
     for (number, (user, denied)) in (1..).zip(rows.chain(AGENT.map(|denied| ("agent", denied)))) {
         let denied = users.own(denied);
         configured.reload(&configuration(user, &denied))?;
-        let run = mesh.start(number).await?;
+        // A deadline that is far off is not set for a run that ends at once.
+        let run = match denied.contains(".timer.set.") {
+            true => mesh.start_near(number).await?,
+            false => mesh.start(number).await?,
+        };
         let subject = denied.trim_end_matches('>');
         let said = users.says(user, &["Permissions Violation", subject]).await;
         said.with_context(|| format!("{user} without {denied}"))?;

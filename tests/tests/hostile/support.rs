@@ -19,6 +19,16 @@ tasks:
   b: {agent: work, needs: [a], retry: {max_attempts: 2, initial: 100ms, jitter: 0}}
 ";
 
+/// One whose deadline is so near that it is set at once.
+const NEAR: &str = "
+mesh: v1
+name: near
+timeout: 9s
+output: '${tasks.a.output}'
+tasks:
+  a: {agent: work}
+";
+
 /// A folder that is removed with the test.
 pub(crate) struct Folder(PathBuf);
 
@@ -88,7 +98,8 @@ impl Mesh {
     async fn apply(&self) -> Result<()> {
         let mesh = self;
         let applied = async { while mesh.world.apply(ONE).await.is_err() {} };
-        patiently("the namespace", applied).await
+        patiently("the namespace", applied).await?;
+        mesh.world.apply(NEAR).await.map(drop)
     }
 
     /// Starts `mesh` with what it says in a file.
@@ -104,6 +115,11 @@ impl Mesh {
     /// Starts a run with a number.
     pub(crate) async fn start(&self, number: u64) -> Result<RunId> {
         self.world.start("one", json!({ "n": number })).await
+    }
+
+    /// Starts a run with a number, whose deadline is near.
+    pub(crate) async fn start_near(&self, number: u64) -> Result<RunId> {
+        self.world.start("near", json!({ "n": number })).await
     }
 
     /// Waits until a run has completed with its number.
