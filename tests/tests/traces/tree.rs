@@ -79,6 +79,9 @@ fn label(span: &Span) -> String {
 
 /// Whether a span is, or stands below, the coming due of a timer that may or may not come due.
 fn is_uncertain(span: &Span, spans: &BTreeMap<&str, &Span>) -> bool {
+    if is_deadline(span) {
+        return true;
+    }
     let mut above = spans.get(span.parent.as_str());
     while let Some(parent) = above {
         let timer = parent.text("mesh.timer");
@@ -91,11 +94,15 @@ fn is_uncertain(span: &Span, spans: &BTreeMap<&str, &Span>) -> bool {
     span.name == "read run"
 }
 
+/// A deadline that is far off is set for a run that goes on for a while, which depends on the speed of the machine, too.
+fn is_deadline(span: &Span) -> bool {
+    span.text("mesh.timer") == "deadline"
+}
+
 fn attributes(spans: &[Span]) -> BTreeMap<(&str, &str), BTreeSet<&str>> {
     let mut found: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
-    for span in
-        spans.iter().filter(|span| !span.name.contains("timer.due") && !span.name.contains("timer.fired"))
-    {
+    let comes_due = |span: &Span| span.name.contains("timer.due") || span.name.contains("timer.fired");
+    for span in spans.iter().filter(|span| !comes_due(span) && !is_deadline(span)) {
         let of_name = found.entry((span.short_name(), &span.kind)).or_default();
         of_name.extend(span.attributes.keys().map(String::as_str).filter(|name| !is_of_library(name)));
     }
