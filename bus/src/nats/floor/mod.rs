@@ -33,6 +33,9 @@ pub use course::Course;
 /// Messages that a consumer is asked for at a time.
 const BATCH: usize = 512;
 
+/// Messages that may be on their way at once.
+const IN_FLIGHT: usize = 100_000;
+
 /// Bodies of the events of a run. The subjects in them do not count.
 #[derive(Debug, Clone)]
 pub struct Bodies {
@@ -79,8 +82,8 @@ impl Floor {
     /// # Errors
     /// [`BusError::Refused`] for headers that NATS cannot carry.
     pub fn new(bus: Arc<NatsBus>, course: Course, bodies: Bodies) -> Result<Self, BusError> {
-        // As many acknowledgements may be outstanding as the mesh's own publisher has: without a limit of the client's.
-        let jetstream = ContextBuilder::new().backpressure_on_inflight(false).build(bus.api.client.clone());
+        // A loop over 10 000 items stores all of its tasks at once.
+        let jetstream = ContextBuilder::new().max_ack_inflight(IN_FLIGHT).build(bus.api.client.clone());
         Ok(Self {
             bus,
             jetstream,
