@@ -78,7 +78,7 @@ impl Execution {
             tokio::select! {
                 biased;
                 // First of all: what a handler says on being told that its agent stops is no outcome.
-                () = abandon.cancelled() => return Box::pin(self.release(&delivery, Duration::ZERO)).await,
+                () = abandon.cancelled() => return self.release(&delivery, Duration::ZERO).await,
                 settled = &mut work => {
                     let failed = self.failed.get().map_or("", String::as_str);
                     PROCESS_DURATION.record(begun.elapsed(), [TEMPLATE, failed]);
@@ -88,7 +88,7 @@ impl Execution {
                             delivery.acker.ack().await;
                             self.trace.settled(&delivery, since);
                         }
-                        Settled::Release(pause) => Box::pin(self.release(&delivery, pause)).await,
+                        Settled::Release(pause) => self.release(&delivery, pause).await,
                     }
                     return;
                 }
@@ -127,14 +127,13 @@ impl Execution {
             }
             Err(Unreadable::Lost(error)) => {
                 // Of a run that is gone, the data is gone, too.
-                if !Box::pin(until_answered(|| look::is_wanted(bus, &key, None))).await {
+                if !until_answered(|| look::is_wanted(bus, &key, None)).await {
                     return Settled::Ack;
                 }
                 let message = format!("the input of the task is lost: {error}");
                 let context = self.context(&key, None, None, delivery, None);
                 let failed = Outcome::Failed(fatal(code::LOST_INPUT, &message));
-                let stored = Box::pin(self.store(&context, failed)).await;
-                return Box::pin(self.settle(delivery, stored)).await;
+                return self.settle(delivery, self.store(&context, failed).await).await;
             }
             Err(Unreadable::Newer(schema)) => {
                 warn!(%schema, "a task of a newer schema is left to newer agents");
@@ -144,7 +143,7 @@ impl Execution {
                 let failure = TaskFailure::retryable(code::MALFORMED_TASK, &error);
                 let context = self.context(&key, None, None, delivery, None);
                 // If there is no room for that, the letter says enough.
-                let _ = Box::pin(self.store(&context, Outcome::Failed(failure.0))).await;
+                let _ = self.store(&context, Outcome::Failed(failure.0)).await;
                 return self.bury(delivery, DeadEnd::UnreadableTask, &error).await;
             }
         };
@@ -156,7 +155,7 @@ impl Execution {
         let context = self.context(&key, envelope.as_ref(), Some(&task), delivery, deadline);
         if self.is_poison(&key, delivery.delivered).await {
             let message = format!("{MAX_LOST} deliveries ended without an outcome");
-            let _ = Box::pin(self.store(&context, Outcome::Failed(fatal(code::POISON, &message)))).await;
+            let _ = self.store(&context, Outcome::Failed(fatal(code::POISON, &message))).await;
             return self.bury(delivery, DeadEnd::PoisonTask, &message).await;
         }
         let capability = key.capability.as_str();
@@ -207,7 +206,7 @@ impl Execution {
                             Err(ReferenceError::Bus(error)) => Ok(Err(Unreadable::OutOfReach(error))),
                         }
                     });
-                    event.put_large(&reference, Box::pin(input).await?).map_err(|error| malformed(&error))?;
+                    event.put_large(&reference, input.await?).map_err(|error| malformed(&error))?;
                 }
                 let task = event.data().map_err(|error| malformed(&error))?;
                 Ok((Some(event), task))
@@ -266,12 +265,12 @@ impl Execution {
         if !look::is_needed(&*self.bus, task, delivered) {
             return true;
         }
-        Box::pin(until_answered(|| look::is_wanted(&*self.bus, key, Some(task)))).await
+        until_answered(|| look::is_wanted(&*self.bus, key, Some(task))).await
     }
 
     async fn is_poison(&self, key: &TaskKey, delivered: u64) -> bool {
         delivered > MAX_LOST
-            && Box::pin(until_answered(|| release::lost_before(&*self.bus, key, delivered))).await >= MAX_LOST
+            && until_answered(|| release::lost_before(&*self.bus, key, delivered)).await >= MAX_LOST
     }
 
     fn context(
@@ -308,7 +307,7 @@ impl Execution {
 
     async fn bury(&self, delivery: &Delivery, end: DeadEnd, error: &str) -> Settled {
         self.trace.put_aside(delivery, end.reason().as_str(), error);
-        Box::pin(outcome::letter(&*self.bus, end, &delivery.stored, error)).await;
+        outcome::letter(&*self.bus, end, &delivery.stored, error).await;
         Settled::Ack
     }
 }

@@ -53,7 +53,7 @@ pub(crate) async fn store(context: &Inner, outcome: Outcome) -> Result<Option<St
     };
     let failed = TaskFailed { error, agent: Some(context.agent.clone()) };
     let smaller = context.event(&context.key.subject(TaskVerb::Failed), &failed);
-    let stored = Box::pin(publish(context, TaskVerb::Failed, smaller)).await?;
+    let stored = publish(context, TaskVerb::Failed, smaller).await?;
     Ok(told(capability, TaskVerb::Failed, stored, Some(failed.error.code)))
 }
 

@@ -47,7 +47,8 @@ pub trait Deliveries: Send {
     async fn next(&mut self) -> Result<Delivery, BusError>;
 
     /// Allows this many more messages; only for [`Flow::OnRequest`]. What was asked for stays asked for until it
-    /// is delivered. The request is sent by the next call of [`Deliveries::next`].
+    /// is delivered. Requests are sent by calls of [`Deliveries::next`], the next one if nothing else is asked for, and at the
+    /// latest when what is asked for and not delivered is no more than what was allowed since.
     fn request(&mut self, more: usize);
 
     /// Asks for nothing more, and returns what is here or on its way, for the caller to settle. Nothing comes after

@@ -35,7 +35,7 @@ pub enum ReferenceError {
 /// As [`Bus::publish`]; [`PublishError::TooLarge`] also if the data is larger than [`MAX_DATA_BYTES`].
 pub async fn publish_event(bus: &dyn Bus, run: &RunId, mut publish: Publish) -> Result<Stored, PublishError> {
     if publish.message.payload.len() > bus.max_inline() {
-        publish.message = Box::pin(by_reference(bus, run, publish.message)).await?;
+        publish.message = by_reference(bus, run, publish.message).await?;
     }
     bus.publish(publish).await
 }

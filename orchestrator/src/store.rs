@@ -63,16 +63,15 @@ pub(crate) async fn decisions(
         (Shards::default(), Vec::new(), decisions)
     };
     let mut too_large = None;
-    for mut decisions in [first, last] {
-        let Some(decision) = decisions.pop() else { continue };
+    for decisions in [first, last].into_iter().filter(|decisions| !decisions.is_empty()) {
         let store = |decision| one(bus, shards, lease, decision, of);
-        // Most events lead to one decision.
-        let stored = if decisions.is_empty() {
-            store(decision).boxed()
-        } else {
-            decisions.push(decision);
-            let stored = futures::stream::iter(decisions).map(store).buffer_unordered(AT_ONCE);
-            stored.fold(Ok(None), |all, one| async move { Ok(all?.or(one?)) }).boxed()
+        let stored = match <[Decision; 1]>::try_from(decisions) {
+            // Most events lead to one decision.
+            Ok([decision]) => store(decision).boxed(),
+            Err(decisions) => {
+                let stored = futures::stream::iter(decisions).map(store).buffer_unordered(AT_ONCE);
+                stored.fold(Ok(None), |all, one| async move { Ok(all?.or(one?)) }).boxed()
+            }
         };
         let told = lease.hold(stored).await.unwrap_or(Err(Lost))?;
         too_large = too_large.or(told);
@@ -119,8 +118,7 @@ async fn one(
     let publish = match &decision.action {
         Action::Route(task, route) => {
             let choose = || route::choose(bus, route);
-            let routed = lease.until_read("what agents there are", FETCH_PAUSE, choose);
-            let routed = Box::pin(routed).await.ok_or(Lost)?;
+            let routed = lease.until_read("what agents there are", FETCH_PAUSE, choose).await.ok_or(Lost)?;
             encode::routed(bus.namespace(), header, &decision, task, &routed, hop)
         }
         _ => encode::decision(bus.namespace(), shards, header, &decision, hop),
@@ -139,7 +137,7 @@ async fn one(
         let Some(smaller) = without_content(decision.clone(), &error) else { return Ok(Some(error)) };
         let hop = trace::hop(header, &smaller, processing);
         let publish = encode::decision(bus.namespace(), shards, header, &smaller, hop.as_ref());
-        if let Outcome::TooLarge(error) = Box::pin(store(&smaller, &publish)).await? {
+        if let Outcome::TooLarge(error) = store(&smaller, &publish).await? {
             return Ok(Some(error));
         }
     }

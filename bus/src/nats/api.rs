@@ -74,25 +74,28 @@ impl Troubles {
         last.iter().take_while(|(number, _)| *number > after).any(|(_, denied)| denied == subject)
     }
 
-    /// Waits until there is nothing more to hope for of a request on a subject that is made now.
-    async fn of_request(&self, subject: String) -> Failure {
+    /// Waits until there is nothing more to hope for of a request on a subject that is made after this call, whenever it is
+    /// first polled.
+    fn of_request(&self, subject: String) -> impl Future<Output = Failure> {
         let mut changed = self.changed.subscribe();
         let Trouble { losses, denials: mut seen } = *changed.borrow_and_update();
-        loop {
-            let now = changed.wait_for(|now| now.losses != losses || now.denials != seen).await;
-            match now.map(|now| *now) {
-                Ok(now) if now.losses != losses => {
-                    return Failure::Unavailable("the connection was lost".to_owned());
+        async move {
+            loop {
+                let now = changed.wait_for(|now| now.losses != losses || now.denials != seen).await;
+                match now.map(|now| *now) {
+                    Ok(now) if now.losses != losses => {
+                        return Failure::Unavailable("the connection was lost".to_owned());
+                    }
+                    Ok(_) if self.has_denied(&subject, seen) => {
+                        return Failure::Denied(format!(
+                            "this user may not publish on {subject}: give the user that permission on the NATS server, \
+                             or connect as another"
+                        ));
+                    }
+                    Ok(now) => seen = now.denials,
+                    // The client is gone, which others tell.
+                    Err(_) => std::future::pending().await,
                 }
-                Ok(_) if self.has_denied(&subject, seen) => {
-                    return Failure::Denied(format!(
-                        "this user may not publish on {subject}: give the user that permission on the NATS server, or \
-                         connect as another"
-                    ));
-                }
-                Ok(now) => seen = now.denials,
-                // The client is gone, which others tell.
-                Err(_) => std::future::pending().await,
             }
         }
     }

@@ -1,14 +1,15 @@
 //! One entry of a run's log, read from the stored message.
 
+mod quick;
+
 use chrono::{DateTime, Utc};
 use mesh_schemas::payload::{
     CancelSignal, RetrySignal, TaskCompleted, TaskError, TaskFailed, TaskRouted, TimerFired,
     WorkflowCancelled, WorkflowCompleted, WorkflowFailed, WorkflowStarted, code,
 };
 use mesh_schemas::{
-    DataRef, Decoded, Envelope, Message, Namespace, ObjectOwner, RunId, SCHEMA_VERSION, StoredMessage,
-    Subject, SubjectError, TAKEN_OVER, TaskId, TaskKey, TaskVerb, Timer, TraceContext, WorkflowName,
-    WorkflowVerb,
+    DataRef, Decoded, Envelope, Namespace, ObjectOwner, RunId, SCHEMA_VERSION, StoredMessage, Subject,
+    SubjectError, TAKEN_OVER, TaskId, TaskKey, TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
 };
 use serde_json::Value;
 
@@ -137,7 +138,7 @@ impl Event {
     ) -> Result<Self, Unreadable> {
         let StoredMessage { message, sequence, time } = stored;
         if content.is_none()
-            && let Some((run, fact)) = quick(namespace, stored)
+            && let Some((run, fact)) = quick::read(namespace, &stored.message)
         {
             let (id, defect) = (message.subject.clone(), None);
             return Ok(Self { run, id, sequence: *sequence, time: *time, fact, defect });
@@ -176,28 +177,6 @@ impl Event {
             Unreadable::UnknownType(error) if is_of_mesh => Unreadable::Newer(error),
             unreadable => unreadable,
         })
-    }
-}
-
-/// What most events say, if there is nothing unusual about them, without a tree of values in between.
-fn quick(namespace: &Namespace, stored: &StoredMessage) -> Option<(RunId, Fact)> {
-    let StoredMessage { message: Message { subject, headers, payload }, .. } = stored;
-    match Subject::parse(namespace, subject).ok()? {
-        Subject::Task { verb: TaskVerb::Completed, key } => {
-            let (_, data) = Envelope::decode_with(headers, payload)?;
-            Some((key.run, Fact::Completed(key, Box::new(data))))
-        }
-        Subject::Workflow { verb: WorkflowVerb::Started, workflow: workflow @ Some(_), run } => {
-            let (event, data) = Envelope::decode_with(headers, payload)?;
-            let (trace, correlation_id) = (event.trace(), event.correlationid);
-            let started = Started { workflow, data, lost: None, correlation_id, trace };
-            Some((run, Fact::Started(Box::new(started))))
-        }
-        Subject::Workflow { verb: WorkflowVerb::Completed, run, .. } => {
-            Envelope::decode_with::<WorkflowCompleted>(headers, payload)?;
-            Some((run, Fact::Ended))
-        }
-        _ => None,
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) async fn beginning(
     let mut taken_over = None;
     let mut version = request.parent.as_ref().and_then(|parent| parent.version.clone());
     if let Some(rerun) = &request.rerun {
-        match Box::pin(rerun::prepare(shared, lease, &request.target, rerun)).await? {
+        match rerun::prepare(shared, lease, &request.target, rerun).await? {
             Ok(again) => {
                 version = Some(again.digest.clone());
                 taken_over = Some(again.complete(request));
@@ -102,7 +102,7 @@ pub(super) async fn definition(
     version: Option<&Digest>,
 ) -> Result<Result<Arc<Known>, Rejection>, BusError> {
     let Some(latest) = shared.definitions.latest(name).await? else {
-        return Box::pin(reject::unknown_workflow(shared, name)).await.map(Err);
+        return reject::unknown_workflow(shared, name).await.map(Err);
     };
     let digest = match version {
         None => latest,

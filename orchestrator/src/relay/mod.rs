@@ -113,7 +113,8 @@ async fn handle(shared: Arc<Shared>, delivery: Delivery) {
     if lease.delivered > 1 {
         REDELIVERED.add(1, ["inbox"]);
     }
-    match lease.hold(relay(&shared, &lease, &stored)).await {
+    // Boxed, as it is large for all that a request may turn out to be.
+    match lease.hold(Box::pin(relay(&shared, &lease, &stored))).await {
         Some(Ok(())) => lease.ack().await,
         Some(Err(Lost)) | None => {
             debug!(subject = stored.message.subject, "not dealt with: another delivery will see to it");
@@ -149,15 +150,7 @@ async fn relay(shared: &Shared, lease: &Lease, stored: &StoredMessage) -> Result
             store::letter(&*shared.bus, lease, DeadEnd::InboxType, stored, error).await.map(drop)
         }
         Err(error) => {
-            Box::pin(reject::unreadable(
-                shared,
-                lease,
-                DeadEnd::InboxSubject,
-                stored,
-                None,
-                &error.to_string(),
-            ))
-            .await
+            reject::unreadable(shared, lease, DeadEnd::InboxSubject, stored, None, &error.to_string()).await
         }
     }
 }

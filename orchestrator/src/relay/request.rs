@@ -87,8 +87,7 @@ pub(super) async fn relay(
         Err(error) => {
             let target = workflow_or_capability(&target);
             let end = DeadEnd::UnreadableRequest;
-            return Box::pin(reject::unreadable(shared, lease, end, stored, target, &error.to_string()))
-                .await;
+            return reject::unreadable(shared, lease, end, stored, target, &error.to_string()).await;
         }
     };
     let id = match &caller {
@@ -135,15 +134,15 @@ pub(super) async fn relay(
             && let Err(error) = child::read(caller, &mut request)
         {
             let rejection = Rejection::new(rejection::MALFORMED, error);
-            return Box::pin(reject::request(shared, lease, stored, &request, rejection)).await;
+            return reject::request(shared, lease, stored, &request, rejection).await;
         }
         if let Err(error) = config {
             let rejection = Rejection::new(rejection::INVALID_CONFIG, error.to_string());
-            return Box::pin(reject::request(shared, lease, stored, &request, rejection)).await;
+            return reject::request(shared, lease, stored, &request, rejection).await;
         }
         if let Err(error) = wishes {
             let rejection = Rejection::new(rejection::MALFORMED, error.to_string());
-            return Box::pin(reject::request(shared, lease, stored, &request, rejection)).await;
+            return reject::request(shared, lease, stored, &request, rejection).await;
         }
         // Kept until the run is started.
         let _room = match reference {
@@ -156,7 +155,7 @@ pub(super) async fn relay(
             Ok(None) => {}
             Ok(Some(input)) => request.input = input,
             Err(rejection) => {
-                return Box::pin(reject::request(shared, lease, stored, &request, rejection)).await;
+                return reject::request(shared, lease, stored, &request, rejection).await;
             }
         }
         start(shared, lease, stored, request, Traced { since, hop, root }).await
@@ -236,7 +235,7 @@ async fn start(
         Err(rejection) if rejection.code == rejection::UNUSABLE_WORKFLOW && shared.presence.has_newer() => {
             return super::leave(lease).await;
         }
-        Err(rejection) => return Box::pin(reject::request(shared, lease, stored, &request, rejection)).await,
+        Err(rejection) => return reject::request(shared, lease, stored, &request, rejection).await,
     };
     // Reading a run that is done again may take long.
     if request.may_come_again
@@ -276,11 +275,9 @@ async fn start(
             child::has_started(shared, lease, stored, &request).await
         }
         store::Outcome::Stored(Stored::Already) => {
-            Box::pin(reject::if_not_started(shared, lease, stored, &request)).await
+            reject::if_not_started(shared, lease, stored, &request).await
         }
-        store::Outcome::TooLarge(error) => {
-            Box::pin(reject::too_large(shared, lease, stored, &request, &error)).await
-        }
+        store::Outcome::TooLarge(error) => reject::too_large(shared, lease, stored, &request, &error).await,
     }
 }
 

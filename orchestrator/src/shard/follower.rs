@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use mesh_bus::topology::SHARD_ACK_WAIT;
 use mesh_bus::{ConsumerSpec, DeadEnd, Delivery};
-use mesh_core::{Action, Content, Decision, Event, Fact, Plan, Started, Unreadable};
+use mesh_core::{Content, Event, Fact, Plan, Started, Unreadable};
 use mesh_schemas::{DataRef, ObjectOwner, RunId, StoredMessage, Subject};
 use mesh_telemetry::metrics::table::{CACHE_LOOKUPS, REDELIVERED};
 use tokio::sync::OnceCell;
@@ -52,7 +52,7 @@ pub(super) enum Settled {
     /// Everything that follows from an event is stored.
     Stored(Option<(RunId, u64)>),
     /// Everything that follows from the beginning of a run is stored, but for its deadline.
-    Begun(RunId, Box<Begun>),
+    Begun(Box<Begun>),
     /// The event may be with another orchestrator by now.
     Lost(RunId),
     /// A run was read, and this is to become of the event for which it was.
@@ -155,7 +155,7 @@ impl Follower {
                 let ready = self.cache.get(&run).and_then(|cached| cached.pace.stored(sequence));
                 ready.map(|(saved, older)| self.write(run, saved, older)).into_iter().collect()
             }
-            Settled::Begun(run, begun) => self.begun(run, *begun),
+            Settled::Begun(begun) => self.begun(*begun),
             Settled::Lost(run) => {
                 self.forget(&run);
                 Vec::new()
@@ -336,7 +336,7 @@ impl Follower {
         cached.upto = event.sequence;
         cached.pace.folded(&event, bytes, &cached.run);
         (self.shared.folded)(&cached.run, cached.upto);
-        let header = Box::new(cached.run.header.clone());
+        let (header, is_over) = (Box::new(cached.run.header.clone()), cached.run.has_ended());
         // More may come of a long run that has ended, and reading it again would take long.
         if event.fact == Fact::Ended {
             if !had_ended {
@@ -353,8 +353,7 @@ impl Follower {
         if had_ended && decisions.is_empty() {
             return Verdict::Ended(letter);
         }
-        let is_end = |decision: &Decision| matches!(decision.action, Action::End(_));
-        let beginning = if decisions.iter().any(is_end) { self.put_off.take(&event.run) } else { None };
+        let beginning = if is_over { self.put_off.take(&event.run) } else { None };
         Verdict::Store(Decided { header, decisions, origins, letter }, beginning)
     }
 
@@ -373,15 +372,18 @@ impl Follower {
     fn work(&self, hand: Hand, run: Option<RunId>, mut verdict: Verdict) -> Work {
         let shared = Arc::clone(&self.shared);
         let (span, hop) = hand.span(run, &self.consumer.name);
-        let deadline = deadline::far_off(&mut verdict, &hand.stored);
         Box::pin(
             async move {
                 let Hand { lease, stored, weight: _weight } = hand;
+                let deadline = deadline::far_off(&mut verdict, &stored);
+                let verdict = match (verdict, deadline) {
+                    (Verdict::Store(decided, _), Some(deadline)) => {
+                        return deadline::begin(&shared, lease, &stored, decided, deadline, hop).await;
+                    }
+                    (verdict, _) => verdict,
+                };
                 // What is put off is not settled yet.
                 let is_put_off = matches!(verdict, Verdict::Later | Verdict::Beyond(_));
-                if let Some((run, deadline)) = run.zip(deadline) {
-                    return deadline::begin(&shared, lease, &stored, verdict, (run, deadline), hop).await;
-                }
                 let settled = settle(&shared, &lease, &stored, verdict, hop).await;
                 if settled.is_ok() && !is_put_off && lease.delivered == 1 {
                     observe::settled(shared.bus.now() - stored.time);

@@ -78,7 +78,19 @@ pub(super) fn check(event: &Envelope) -> Result<(), EnvelopeError> {
     for (name, value) in [("id", &event.id), ("source", &event.source), ("type", &event.type_)] {
         check_text(name, value)?;
     }
-    let optional = [
+    optional(event).try_for_each(|(name, value)| check_text(name, value))?;
+    check_content_type(event)?;
+    event.extensions.iter().try_for_each(|(name, value)| {
+        if RESERVED.contains(&name.as_str()) {
+            return Err(not_event(format!("{name} is no extension")));
+        }
+        check_extension(name, value)
+    })
+}
+
+/// The texts among the attributes that an event may have and has, by their names.
+pub(super) fn optional(event: &Envelope) -> impl Iterator<Item = (&'static str, &str)> {
+    let all = [
         ("subject", &event.subject),
         ("datacontenttype", &event.datacontenttype),
         ("dataschema", &event.dataschema),
@@ -87,16 +99,7 @@ pub(super) fn check(event: &Envelope) -> Result<(), EnvelopeError> {
         ("traceparent", &event.traceparent),
         ("tracestate", &event.tracestate),
     ];
-    for (name, value) in optional {
-        value.as_deref().map_or(Ok(()), |value| check_text(name, value))?;
-    }
-    check_content_type(event)?;
-    event.extensions.iter().try_for_each(|(name, value)| {
-        if RESERVED.contains(&name.as_str()) {
-            return Err(not_event(format!("{name} is no extension")));
-        }
-        check_extension(name, value)
-    })
+    all.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)))
 }
 
 fn check_version(version: Option<&Value>) -> Result<(), EnvelopeError> {

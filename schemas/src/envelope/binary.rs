@@ -47,22 +47,10 @@ pub(super) fn headers(event: &Envelope) -> Headers {
     set("id", &event.id);
     set("source", &event.source);
     set("type", &event.type_);
-    let time = event.time.map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true));
-    let optional = [
-        ("subject", &event.subject),
-        ("time", &time),
-        ("datacontenttype", &event.datacontenttype),
-        ("dataschema", &event.dataschema),
-        ("correlationid", &event.correlationid),
-        ("causationid", &event.causationid),
-        ("traceparent", &event.traceparent),
-        ("tracestate", &event.tracestate),
-    ];
-    for (name, value) in optional {
-        if let Some(value) = value {
-            set(name, value);
-        }
+    if let Some(time) = event.time {
+        set("time", &time.to_rfc3339_opts(SecondsFormat::AutoSi, true));
     }
+    attributes::optional(event).for_each(|(name, value)| set(name, value));
     for (name, value) in &event.extensions {
         match value {
             Value::String(text) => set(name, text),

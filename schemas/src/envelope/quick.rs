@@ -174,25 +174,10 @@ impl<T: Serialize> Serialize for Written<'_, T> {
         map.serialize_entry("id", &event.id)?;
         map.serialize_entry("source", &event.source)?;
         map.serialize_entry("type", &event.type_)?;
-        if let Some(subject) = &event.subject {
-            map.serialize_entry("subject", subject)?;
-        }
         if let Some(time) = &event.time {
             map.serialize_entry("time", time)?;
         }
-        let optional = [
-            ("datacontenttype", &event.datacontenttype),
-            ("dataschema", &event.dataschema),
-            ("correlationid", &event.correlationid),
-            ("causationid", &event.causationid),
-            ("traceparent", &event.traceparent),
-            ("tracestate", &event.tracestate),
-        ];
-        for (name, value) in optional {
-            if let Some(value) = value {
-                map.serialize_entry(name, value)?;
-            }
-        }
+        attributes::optional(event).try_for_each(|(name, value)| map.serialize_entry(name, value))?;
         for (name, value) in &event.extensions {
             map.serialize_entry(name, value)?;
         }

@@ -119,6 +119,7 @@ async fn what_cannot_be_had_together_is_refused() -> Result<()> {
         (&["--floor", "--orchestrators", "2"], "does not share runs out"),
         (&["--in-process", "--compare", "telemetry"], "told by processes"),
         (&["--durable", "--nats-url", "nats://127.0.0.1:1"], "a setting of the server"),
+        (&["--compare", "agents", "--agents", "5"], "gives --agents several values"),
         (&["--rate", "half"], "such as 500, or a part such as 50%"),
     ];
     for (arguments, reason) in wrong {

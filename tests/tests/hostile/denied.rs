@@ -123,10 +123,8 @@ async fn each_subject_that_is_denied_is_named_and_missed_no_longer_than_that() -
         let denied = users.own(denied);
         configured.reload(&configuration(user, &denied))?;
         // A deadline that is far off is not set for a run that ends at once.
-        let run = match denied.contains(".timer.set.") {
-            true => mesh.start_near(number).await?,
-            false => mesh.start(number).await?,
-        };
+        let is_near = denied.contains(".timer.set.");
+        let run = if is_near { mesh.start_near(number).await? } else { mesh.start(number).await? };
         let subject = denied.trim_end_matches('>');
         let said = users.says(user, &["Permissions Violation", subject]).await;
         said.with_context(|| format!("{user} without {denied}"))?;

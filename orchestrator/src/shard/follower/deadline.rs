@@ -45,9 +45,9 @@ pub(super) struct PutOff {
 }
 
 impl PutOff {
-    fn add(&mut self, run: RunId, begun: Begun) {
-        self.due.push_back((Instant::now() + PUT_OFF_FOR, run));
-        self.begun.insert(run, begun);
+    fn add(&mut self, begun: Begun) {
+        self.due.push_back((Instant::now() + PUT_OFF_FOR, begun.header.run));
+        self.begun.insert(begun.header.run, begun);
     }
 
     /// The beginning of a run that has ended before its deadline was set.
@@ -56,16 +56,21 @@ impl PutOff {
     }
 
     /// Those whose time has come, and those that are too many.
-    fn ready(&mut self) -> Vec<(RunId, Begun)> {
+    fn ready(&mut self) -> Vec<Begun> {
         let now = Instant::now();
         let mut ready = Vec::new();
         while let Some((due, run)) = self.due.front()
             && (*due <= now || self.begun.len() > MOST || !self.begun.contains_key(run))
         {
-            ready.extend(self.begun.remove_entry(run));
+            ready.extend(self.begun.remove(run));
             self.due.pop_front();
         }
         ready
+    }
+
+    /// All, in the order in which they were put off.
+    fn all(&mut self) -> Vec<Begun> {
+        self.due.drain(..).filter_map(|(_, run)| self.begun.remove(&run)).collect()
     }
 
     /// Forgets all: each beginning comes again.
@@ -78,7 +83,10 @@ impl PutOff {
 /// Takes the deadline of a run that begins out of what is to be stored, if it may be put off.
 pub(super) fn far_off(verdict: &mut Verdict, beginning: &StoredMessage) -> Option<Decision> {
     let Verdict::Store(Decided { decisions, .. }, None) = verdict else { return None };
-    let is_far_off = |decision: &Decision| matches!(&decision.action, Action::SetTimer(Timer::Deadline, due) if *due - beginning.time >= FAR_OFF);
+    let is_far_off = |decision: &Decision| match &decision.action {
+        Action::SetTimer(Timer::Deadline, due) => *due - beginning.time >= FAR_OFF,
+        _ => false,
+    };
     decisions.iter().position(is_far_off).map(|place| decisions.remove(place))
 }
 
@@ -87,19 +95,18 @@ pub(super) async fn begin(
     shared: &Shared,
     lease: Lease,
     stored: &StoredMessage,
-    verdict: Verdict,
-    (run, deadline): (RunId, Decision),
+    decided: Decided,
+    deadline: Decision,
     hop: Option<TraceContext>,
 ) -> Settled {
-    let Verdict::Store(decided, _) = verdict else { return Settled::Lost(run) };
     let header = decided.header.clone();
     match settle::store(&*shared.bus, &lease, stored, decided, true, hop.clone()).await {
         Ok(()) => {
             observe::settled(shared.bus.now() - stored.time);
             let sequence = stored.sequence;
-            Settled::Begun(run, Box::new(Begun { lease, sequence, header, deadline, hop }))
+            Settled::Begun(Box::new(Begun { lease, sequence, header, deadline, hop }))
         }
-        Err(Lost) => Settled::Lost(run),
+        Err(Lost) => Settled::Lost(header.run),
     }
 }
 
@@ -111,39 +118,35 @@ impl Follower {
 
     /// Sets the deadlines whose time has come.
     pub(in crate::shard) fn set_deadlines(&mut self) -> Vec<Work> {
-        let ready = self.put_off.ready();
-        ready.into_iter().map(|(run, begun)| self.set_deadline(run, begun)).collect()
+        self.put_off.ready().into_iter().map(|begun| self.set_deadline(begun)).collect()
     }
 
     /// Sets all deadlines that are put off.
     pub(in crate::shard) fn set_all_deadlines(&mut self) -> Vec<Work> {
-        self.put_off.due.clear();
-        let begun = std::mem::take(&mut self.put_off.begun);
-        begun.into_iter().map(|(run, begun)| self.set_deadline(run, begun)).collect()
+        self.put_off.all().into_iter().map(|begun| self.set_deadline(begun)).collect()
     }
 
     /// All that followed from the beginning of a run is stored, but for its deadline.
-    pub(super) fn begun(&mut self, run: RunId, begun: Begun) -> Vec<Work> {
+    pub(super) fn begun(&mut self, begun: Begun) -> Vec<Work> {
+        let run = begun.header.run;
         match self.cache.get(&run) {
-            Some(cached) if cached.run.has_ended() => {
-                let Begun { lease, sequence, .. } = begun;
-                vec![Box::pin(async move {
-                    lease.ack().await;
-                    Settled::Stored(Some((run, sequence)))
-                })]
-            }
+            Some(cached) if cached.run.has_ended() => vec![Box::pin(async move {
+                begun.lease.ack().await;
+                Settled::Stored(Some((run, begun.sequence)))
+            })],
             Some(_) => {
-                self.put_off.add(run, begun);
+                self.put_off.add(begun);
                 self.set_deadlines()
             }
-            None => vec![self.set_deadline(run, begun)],
+            None => vec![self.set_deadline(begun)],
         }
     }
 
-    fn set_deadline(&self, run: RunId, begun: Begun) -> Work {
+    fn set_deadline(&self, begun: Begun) -> Work {
         let bus = Arc::clone(&self.shared.bus);
         Box::pin(async move {
             let Begun { lease, sequence, header, deadline, hop } = begun;
+            let run = header.run;
             let of =
                 Of { header: &header, origins: &Origins::default(), hop: hop.as_ref(), has_deadline: true };
             match store::decisions(&*bus, &lease, vec![deadline], of).await {

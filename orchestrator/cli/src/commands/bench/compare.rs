@@ -54,7 +54,6 @@ pub(super) fn candidates(base: &Plan, compare: Option<Compare>, with_floor: bool
             candidates.push(Candidate { name, plan: floor, against: None });
             Some(candidates.len() - 1)
         } else {
-            // The first with itself, so that its own noise is seen.
             (!is_alone).then_some(0)
         };
         let name = if name.is_empty() { "mesh".to_owned() } else { name };
@@ -89,6 +88,21 @@ impl Compare {
                 .map(|(name, is_durable)| (name.to_owned(), Plan { is_durable, ..base.clone() }))
                 .to_vec(),
             Self::IdleRuns => of(&[0, 10_000, 100_000], "idle runs", |plan, n| plan.idle_runs = n),
+        }
+    }
+
+    /// The options whose values it sets itself, by their names on the command line.
+    pub(super) fn sets(self) -> &'static [&'static str] {
+        match self {
+            Self::Telemetry => &[],
+            Self::InFlight => &["in-flight"],
+            Self::Payload => &["payload"],
+            Self::Width => &["workload", "in-flight"],
+            Self::Orchestrators => &["orchestrators"],
+            Self::Agents => &["agents"],
+            Self::Capabilities => &["capabilities"],
+            Self::Durable => &["durable"],
+            Self::IdleRuns => &["idle-runs"],
         }
     }
 

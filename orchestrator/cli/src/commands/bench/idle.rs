@@ -15,15 +15,14 @@ use mesh_schemas::{RequestId, WorkflowName};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
+use super::load::STANDSTILL;
+
 /// What nobody does, and the workflow that asks for it.
 const NAME: &str = "bench-idle";
 /// Requests that are on their way at a time.
 const AT_ONCE: usize = 512;
 /// Pause before it is looked again how many runs wait.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long no run more may begin to wait before the mesh is taken to stand still.
-const STANDSTILL: Duration = Duration::from_secs(60);
-
 /// Has so many runs begin, and returns when all of them wait.
 pub(super) async fn begin(bus: &Arc<NatsBus>, runs: u32) -> anyhow::Result<()> {
     let document = json!({

@@ -18,8 +18,8 @@ use uuid::Uuid;
 use super::plan::{Length, Plan};
 use super::workload::{self, Workload};
 
-/// How long no run may end before the mesh is taken to stand still.
-const STANDSTILL: Duration = Duration::from_secs(60);
+/// How long no run may begin or end before the mesh is taken to stand still.
+pub(super) const STANDSTILL: Duration = Duration::from_secs(60);
 
 /// Runs under way.
 pub(super) struct Load {

@@ -22,6 +22,7 @@ mod writes;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use mesh_schemas::ErrorCode;
 use tokio_util::sync::CancellationToken;
@@ -112,13 +113,20 @@ pub(crate) struct Bench {
     /// Whether the server to use is said on the command line.
     #[arg(skip)]
     is_given: bool,
+    /// What is typed although `--compare` sets it.
+    #[arg(skip)]
+    set_twice: Option<&'static str>,
 }
 
 impl Bench {
-    /// Notes whether a server is typed: what the environment and the configuration file name is a mesh in use, and that is
+    /// Notes what is typed twice, and whether a server is: what the environment and the configuration file name is a mesh in use, and that is
     /// not to be measured by mistake.
     pub(crate) fn note(&mut self, matches: &ArgMatches) {
         self.is_given = connection::typed(matches).is_some();
+        let is_typed =
+            |name: &&&str| matches.value_source(&name.replace('-', "_")) == Some(ValueSource::CommandLine);
+        let sets = self.compare.map_or(&[] as &[_], Compare::sets);
+        self.set_twice = sets.iter().find(is_typed).copied();
     }
 
     pub(crate) async fn run(self, connection: &Connection) -> anyhow::Result<Outcome> {
@@ -141,6 +149,11 @@ impl Bench {
     /// Refuses what cannot be had together.
     fn check(&self) -> Result<(), Failure> {
         let refuse = |message: &str| Err(Failure::new(ErrorCode::Combination, message.to_owned()));
+        if let Some(name) = self.set_twice {
+            return refuse(&format!(
+                "--compare gives --{name} several values in turn: leave one of them out"
+            ));
+        }
         let sync = self.durable || self.compare.is_some_and(Compare::needs_own_server);
         if self.is_given && sync {
             return refuse(

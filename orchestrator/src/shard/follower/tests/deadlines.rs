@@ -21,6 +21,11 @@ impl Desk {
         set.into_iter().collect()
     }
 
+    /// The last event up to which all is acknowledged.
+    async fn settled(&self) -> u64 {
+        self.bus.settled(&self.follower.consumer).await.expect("read")
+    }
+
     /// Sets what is due.
     async fn set_deadlines(&mut self) {
         assert!(self.follower.has_put_off());
@@ -50,8 +55,7 @@ async fn a_run_that_ends_soon_sets_none() {
     assert!(desk.deadlines().await.is_empty());
     assert!(desk.follower.set_all_deadlines().is_empty(), "nothing is put off any more");
     // The beginning is acknowledged with the end: it does not come again.
-    let last = desk.bus.settled(&desk.follower.consumer).await.expect("read");
-    assert_eq!(last, 3);
+    assert_eq!(desk.settled().await, 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -63,12 +67,10 @@ async fn a_run_that_goes_on_sets_it_after_a_while() {
     desk.complete(one, "a").await;
     desk.settle().await;
     assert!(desk.deadlines().await.is_empty());
-    let settled = desk.bus.settled(&desk.follower.consumer).await.expect("read");
-    assert_eq!(settled, 0, "its beginning is in hand");
+    assert_eq!(desk.settled().await, 0, "its beginning is in hand");
     desk.set_deadlines().await;
     assert_eq!(desk.deadlines().await, [deadline_of(one)]);
-    let settled = desk.bus.settled(&desk.follower.consumer).await.expect("read");
-    assert_eq!(settled, 2);
+    assert_eq!(desk.settled().await, 2);
 }
 
 /// Whoever takes a shard over has its beginnings again, and sets what nobody has set.
@@ -100,6 +102,7 @@ async fn who_lets_go_of_a_shard_sets_all() {
     let mut all = [one, other].map(deadline_of);
     all.sort();
     assert_eq!(desk.deadlines().await, all);
+    assert!(!desk.follower.has_put_off());
 }
 
 /// Others of the shard must not wait for room in hand.
