@@ -17,6 +17,7 @@ use crate::builder::AgentBuilder;
 use crate::cancel::Cancellations;
 #[cfg(unix)]
 use crate::exec::ExecError;
+use crate::execute::Common;
 use crate::handler::Handler;
 use crate::http::HttpError;
 use crate::observe::{Outlook, Served};
@@ -143,15 +144,10 @@ impl Agent {
         let mut served = Vec::new();
         for (capability, handler) in &prepared.handlers {
             let worker = Worker {
-                bus: Arc::clone(&bus),
-                agent: prepared.id.clone(),
-                type_: prepared.type_.clone(),
+                common: Common::new(&bus, &prepared, (capability, handler), &cancellations),
                 capability: capability.clone(),
-                handler: Arc::clone(handler),
                 capacity: prepared.capacity,
                 drain: prepared.drain,
-                secrets: prepared.secrets.clone(),
-                cancellations: cancellations.clone(),
                 outlook: outlook.clone(),
             };
             served.push(Served::new(capability, prepared.capacity));

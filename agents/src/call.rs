@@ -10,7 +10,6 @@ use serde::de::DeserializeOwned;
 
 use crate::context::Inner;
 use crate::failure::{TaskFailure, timeout};
-use crate::registry::source;
 
 pub(crate) async fn call<I: Serialize, O: DeserializeOwned>(
     inner: &Arc<Inner>,
@@ -24,7 +23,7 @@ pub(crate) async fn call<I: Serialize, O: DeserializeOwned>(
     let question = format!("{capability}/{}", Digest::of(input.to_string().as_bytes()).hex());
     let times = inner.asked_before(&question);
     let id = format!("{}/{}/{question}/{times}", inner.idempotency_key, inner.key.attempt);
-    let id = RequestId { source: source(&*inner.bus, &inner.type_), id };
+    let id = RequestId { source: inner.common.source.clone(), id };
     let request = Request {
         correlation_id: Some(inner.correlation_id.clone()),
         causation_id: Some(inner.created_id.clone()),
@@ -51,9 +50,9 @@ pub(crate) async fn call<I: Serialize, O: DeserializeOwned>(
 }
 
 async fn ask(inner: &Arc<Inner>, request: &Request) -> Result<RunOutcome, TaskFailure> {
-    let run = run_of(&*inner.bus, request).await?;
-    let mut waiter = RunWaiter::before_submit(Arc::clone(&inner.bus), run).await?;
-    submit(&*inner.bus, request).await?;
+    let run = run_of(&*inner.common.bus, request).await?;
+    let mut waiter = RunWaiter::before_submit(Arc::clone(&inner.common.bus), run).await?;
+    submit(&*inner.common.bus, request).await?;
     Ok(waiter.wait().await?)
 }
 

@@ -1,21 +1,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use mesh_bus::Bus;
 use mesh_schemas::payload::TaskProgress;
 use mesh_schemas::{
-    AgentId, Attempt, Envelope, Message, RunId, Subject, TaskId, TaskKey, TaskVerb, TraceContext,
+    AgentId, Attempt, Message, RunEvent, RunId, Subject, TaskId, TaskKey, TaskVerb, TraceContext,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::call;
+use crate::execute::Common;
 use crate::failure::TaskFailure;
-use crate::registry::source;
 use crate::secret::Redactor;
 
 /// What a handler knows of the task that it does, and what it can ask of the mesh meanwhile.
@@ -23,9 +20,7 @@ use crate::secret::Redactor;
 pub struct Context(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
-    pub(crate) bus: Arc<dyn Bus>,
-    pub(crate) agent: AgentId,
-    pub(crate) type_: String,
+    pub(crate) common: Arc<Common>,
     pub(crate) key: TaskKey,
     pub(crate) workflow: String,
     pub(crate) action: Option<String>,
@@ -103,7 +98,7 @@ impl Context {
     /// This process.
     #[must_use]
     pub fn agent(&self) -> &AgentId {
-        &self.0.agent
+        &self.0.common.agent
     }
 
     /// The trace that the task belongs to, to pass on to services that are called.
@@ -124,11 +119,11 @@ impl Context {
     pub async fn progress(&self, progress: f64, message: Option<&str>) {
         let inner = &*self.0;
         let data = TaskProgress {
-            agent: inner.agent.clone(),
+            agent: inner.common.agent.clone(),
             progress: progress.clamp(0.0, 1.0),
             message: message.map(|message| inner.redacted(message)),
         };
-        let _ = inner.bus.notify(inner.event(&inner.key.subject(TaskVerb::Progress), &data)).await;
+        let _ = inner.common.bus.notify(inner.event(&inner.key.subject(TaskVerb::Progress), &data)).await;
     }
 
     /// Asks another agent to do one task and waits for its output. The task runs with the same guarantees as any
@@ -171,17 +166,16 @@ impl Inner {
 
     /// An event of this attempt.
     pub(crate) fn event(&self, subject: &Subject, data: &impl Serialize) -> Message {
-        let id = subject.render(self.bus.namespace());
-        let source = source(&*self.bus, &self.type_);
-        let mut event = Envelope::new(&*id, source, subject.event_type(), Value::Null);
-        event.time = Some(self.bus.now());
-        event.correlationid = Some(self.correlation_id.clone());
-        event.causationid = Some(self.created_id.clone());
-        event.set_trace(self.trace.as_ref());
-        let (mut headers, body) = event.encode_with(data).unwrap_or_default();
-        if let Some(hop) = self.hop() {
-            hop.write(&mut headers);
-        }
-        Message { subject: id, headers, payload: Bytes::from(body) }
+        let (bus, hop) = (&*self.common.bus, self.hop());
+        let event = RunEvent {
+            namespace: bus.namespace(),
+            source: &self.common.source,
+            time: bus.now(),
+            correlation_id: &self.correlation_id,
+            cause: &self.created_id,
+            trace: self.trace.as_ref(),
+            hop: hop.as_ref(),
+        };
+        event.message(subject, data)
     }
 }

@@ -7,23 +7,26 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use mesh_bus::{Bus, BusError, DeadEnd, Delivery, ReferenceError, fetch};
+use mesh_bus::topology::agent_consumer;
+use mesh_bus::{Bus, BusError, ConsumerSpec, DeadEnd, Delivery, ReferenceError, fetch};
 use mesh_schemas::payload::{TaskAssigned, TaskCreated, TaskError, code};
 use mesh_schemas::{
-    AgentId, Decoded, Envelope, ObjectOwner, SCHEMA_VERSION, Subject, SubjectError, TaskKey, TaskVerb,
-    TraceContext,
+    AgentId, Capability, Decoded, Envelope, Lane, ObjectOwner, SCHEMA_VERSION, Subject, SubjectError,
+    TaskKey, TaskVerb, TraceContext,
 };
 use mesh_telemetry::metrics::elapsed;
 use mesh_telemetry::metrics::table::{AGENT_REDELIVERED, AGENT_START, CONSUMED, PROCESS_DURATION};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, warn};
 
+use crate::agent::Prepared;
 use crate::cancel::Cancellations;
 use crate::context::{Context, Inner};
 use crate::failure::{TaskFailure, timeout};
 use crate::handler::{Handler, Output};
 use crate::look;
 use crate::outcome::{self, Outcome};
+use crate::registry::source;
 use crate::release;
 use crate::secret::Secrets;
 use crate::trace::Trace;
@@ -40,24 +43,58 @@ const NEWER_PAUSE: Duration = Duration::from_secs(30);
 /// Pause before the bus is asked again.
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
 
-pub(crate) struct Execution {
+/// What all executions of a capability have in common.
+pub(crate) struct Common {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) agent: AgentId,
     pub(crate) type_: String,
+    /// `source` of the events of the agent.
+    pub(crate) source: String,
+    /// The consumer that its tasks come from.
+    pub(crate) consumer: ConsumerSpec,
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) cancellations: Cancellations,
     /// Cancelled when the agent must end at once.
     pub(crate) abandon: CancellationToken,
     pub(crate) secrets: Secrets,
-    pub(crate) trace: Trace,
+}
+
+impl Common {
+    pub(crate) fn new(
+        bus: &Arc<dyn Bus>,
+        agent: &Prepared,
+        (capability, handler): (&Capability, &Arc<dyn Handler>),
+        cancellations: &Cancellations,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            bus: Arc::clone(bus),
+            agent: agent.id.clone(),
+            type_: agent.type_.clone(),
+            source: source(&**bus, &agent.type_),
+            consumer: agent_consumer(bus.namespace(), capability, &Lane::Normal),
+            handler: Arc::clone(handler),
+            cancellations: cancellations.clone(),
+            abandon: CancellationToken::new(),
+            secrets: agent.secrets.clone(),
+        })
+    }
+}
+
+pub(crate) struct Execution {
+    common: Arc<Common>,
+    trace: Trace,
     /// The code of the error of the task that failed.
-    pub(crate) failed: OnceLock<String>,
+    failed: OnceLock<String>,
 }
 
 impl Execution {
+    pub(crate) fn new(common: &Arc<Common>) -> Self {
+        Self { common: Arc::clone(common), trace: Trace::default(), failed: OnceLock::new() }
+    }
+
     /// Sees one delivery through, marking it in progress all the while.
     pub(crate) async fn run(self, delivery: Delivery) {
-        let age = self.bus.moment().since(delivery.received);
+        let age = self.common.bus.moment().since(delivery.received);
         if age >= delivery.ack_wait {
             // This process was stopped for a while: by now another has it, or it comes again.
             debug!(subject = delivery.stored.message.subject, ?age, "a delivery of the past");
@@ -65,7 +102,7 @@ impl Execution {
         }
         CONSUMED.add(1, [TEMPLATE]);
         let begun = tokio::time::Instant::now();
-        let abandon = self.abandon.clone();
+        let abandon = self.common.abandon.clone();
         let work = self.handle(&delivery);
         let mut work = std::pin::pin!(work);
         let period = delivery.ack_wait / 3;
@@ -100,7 +137,7 @@ impl Execution {
     /// Gives a delivery back for others to do, which is not to die with it.
     pub(crate) async fn release(&self, delivery: &Delivery, pause: Duration) {
         let message = &delivery.stored.message;
-        if let Ok(Subject::Task { key, .. }) = Subject::parse(self.bus.namespace(), &message.subject) {
+        if let Ok(Subject::Task { key, .. }) = Subject::parse(self.common.bus.namespace(), &message.subject) {
             let decoded = Envelope::decode(&message.headers, &message.payload).ok();
             let envelope = decoded.as_ref().and_then(Decoded::envelope);
             release::note(&self.context(&key, envelope, None, delivery, None)).await;
@@ -109,7 +146,7 @@ impl Execution {
     }
 
     async fn handle(&self, delivery: &Delivery) -> Settled {
-        let bus = &*self.bus;
+        let bus = &*self.common.bus;
         let stored = &delivery.stored;
         let key = match Subject::parse(bus.namespace(), &stored.message.subject) {
             Ok(Subject::Task { verb: TaskVerb::Created, key }) => key,
@@ -193,13 +230,14 @@ impl Execution {
                 {
                     return Err(Unreadable::Newer(format!("{schema}:{version}")));
                 }
-                let reference = event.dataref(self.bus.namespace()).map_err(|error| malformed(&error))?;
+                let reference =
+                    event.dataref(self.common.bus.namespace()).map_err(|error| malformed(&error))?;
                 if let Some(reference) = reference {
                     if *reference.object.owner() != ObjectOwner::Run(key.run) {
                         return Err(malformed(&"dataref: the object belongs to another run"));
                     }
                     let input = until_answered(|| async {
-                        match fetch(&*self.bus, &reference).await {
+                        match fetch(&*self.common.bus, &reference).await {
                             Ok((input, _)) => Ok(Ok(input)),
                             Err(ReferenceError::Lost(error)) => Ok(Err(Unreadable::Lost(error))),
                             Err(ReferenceError::Bus(error)) if error.is_retryable() => Err(error),
@@ -220,12 +258,12 @@ impl Execution {
 
     /// Runs the handler and stores the outcome; the error is that there is no room for any.
     async fn execute(&self, context: Arc<Inner>, mut task: TaskCreated) -> Result<(), String> {
-        let _listed = self.cancellations.list(&context.key, context.cancelled.clone());
+        let _listed = self.common.cancellations.list(&context.key, context.cancelled.clone());
         self.assign(&context).await;
-        let result = match self.secrets.put_into(&mut task).await {
+        let result = match self.common.secrets.put_into(&mut task).await {
             Ok(redactor) => {
                 let redactor = context.redactor.get_or_init(|| redactor);
-                let result = run_handler(&*self.handler, &context, task).await;
+                let result = run_handler(&*self.common.handler, &context, task).await;
                 result.map(|output| output.redacted(redactor)).map_err(|failure| failure.redacted(redactor))
             }
             Err(missing) => Err(missing),
@@ -256,21 +294,21 @@ impl Execution {
 
     /// Tells that the agent has taken the task. Advisory: sent, not awaited.
     async fn assign(&self, context: &Inner) {
-        let data = TaskAssigned { agent: self.agent.clone(), delivery: context.delivery };
+        let data = TaskAssigned { agent: self.common.agent.clone(), delivery: context.delivery };
         let subject = Subject::TaskAssigned { key: context.key.clone(), delivery: context.delivery };
-        let _ = self.bus.notify(context.event(&subject, &data)).await;
+        let _ = self.common.bus.notify(context.event(&subject, &data)).await;
     }
 
     async fn is_wanted(&self, key: &TaskKey, task: &TaskCreated, delivered: u64) -> bool {
-        if !look::is_needed(&*self.bus, task, delivered) {
+        if !look::is_needed(&*self.common.bus, task, delivered) {
             return true;
         }
-        until_answered(|| look::is_wanted(&*self.bus, key, Some(task))).await
+        until_answered(|| look::is_wanted(&*self.common.bus, key, Some(task))).await
     }
 
     async fn is_poison(&self, key: &TaskKey, delivered: u64) -> bool {
         delivered > MAX_LOST
-            && until_answered(|| release::lost_before(&*self.bus, key, delivered)).await >= MAX_LOST
+            && until_answered(|| release::lost_before(&*self.common.bus, key, delivered)).await >= MAX_LOST
     }
 
     fn context(
@@ -283,9 +321,7 @@ impl Execution {
     ) -> Arc<Inner> {
         let header_trace = TraceContext::from_headers(&delivery.stored.message.headers);
         Arc::new(Inner {
-            bus: Arc::clone(&self.bus),
-            agent: self.agent.clone(),
-            type_: self.type_.clone(),
+            common: Arc::clone(&self.common),
             key: key.clone(),
             workflow: task.map_or_else(|| "-".to_owned(), |task| task.workflow.clone()),
             action: task.and_then(|task| task.action.clone()),
@@ -297,7 +333,7 @@ impl Execution {
             created_id: delivery.stored.message.subject.clone(),
             deadline,
             delivery: delivery.delivered,
-            cancelled: self.abandon.child_token(),
+            cancelled: self.common.abandon.child_token(),
             trace: envelope.and_then(Envelope::trace).or(header_trace),
             processing: OnceLock::new(),
             asked: Mutex::new(BTreeMap::new()),
@@ -307,7 +343,7 @@ impl Execution {
 
     async fn bury(&self, delivery: &Delivery, end: DeadEnd, error: &str) -> Settled {
         self.trace.put_aside(delivery, end.reason().as_str(), error);
-        outcome::letter(&*self.bus, end, &delivery.stored, error).await;
+        outcome::letter(&*self.common.bus, end, &delivery.stored, error).await;
         Settled::Ack
     }
 }
@@ -356,7 +392,8 @@ async fn run_handler(
     context: &Arc<Inner>,
     task: TaskCreated,
 ) -> Result<Output, TaskFailure> {
-    let left = context.deadline.map(|deadline| (deadline - context.bus.now()).to_std().unwrap_or_default());
+    let left =
+        context.deadline.map(|deadline| (deadline - context.common.bus.now()).to_std().unwrap_or_default());
     if left == Some(Duration::ZERO) {
         return Err(timeout("the time for the task was over before it could begin"));
     }

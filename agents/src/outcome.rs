@@ -27,7 +27,7 @@ pub(crate) enum Outcome {
 /// # Errors
 /// What is wrong if there is no room for it, however little is said in it.
 pub(crate) async fn store(context: &Inner, outcome: Outcome) -> Result<Option<String>, String> {
-    let agent = Some(context.agent.clone());
+    let agent = Some(context.common.agent.clone());
     let capability = context.key.capability.as_str();
     let (verb, message, code) = match outcome {
         Outcome::Completed(Output { output, quality, usage }) => {
@@ -51,7 +51,7 @@ pub(crate) async fn store(context: &Inner, outcome: Outcome) -> Result<Option<St
         retryable: false,
         retry_after: None,
     };
-    let failed = TaskFailed { error, agent: Some(context.agent.clone()) };
+    let failed = TaskFailed { error, agent: Some(context.common.agent.clone()) };
     let smaller = context.event(&context.key.subject(TaskVerb::Failed), &failed);
     let stored = publish(context, TaskVerb::Failed, smaller).await?;
     Ok(told(capability, TaskVerb::Failed, stored, Some(failed.error.code)))
@@ -75,7 +75,7 @@ pub(crate) async fn letter(bus: &dyn Bus, end: DeadEnd, stored: &StoredMessage, 
 }
 
 async fn publish(context: &Inner, verb: TaskVerb, mut message: Message) -> Result<Option<Stored>, String> {
-    let (bus, run) = (&*context.bus, &context.key.run);
+    let (bus, run) = (&*context.common.bus, &context.key.run);
     let sending = Sending::begin(context, verb, &mut message);
     let publish = Publish::once(message);
     let begun = Instant::now();

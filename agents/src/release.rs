@@ -46,9 +46,9 @@ pub(crate) async fn note(context: &Inner) {
 }
 
 async fn try_note(context: &Inner) -> Result<(), String> {
-    let (bus, key, delivery) = (&*context.bus, &context.key, context.delivery);
+    let (bus, key, delivery) = (&*context.common.bus, &context.key, context.delivery);
     let lost = lost_before(bus, key, delivery).await.map_err(|error| error.to_string())?;
-    let data = TaskReleased { agent: context.agent.clone(), delivery, lost };
+    let data = TaskReleased { agent: context.common.agent.clone(), delivery, lost };
     let note = context.event(&Subject::TaskReleased { key: key.clone(), delivery }, &data);
     bus.publish(Publish::plain(note)).await.map(drop).map_err(|error| error.to_string())
 }

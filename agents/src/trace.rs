@@ -5,7 +5,6 @@ use std::time::SystemTime;
 
 use chrono::Utc;
 use mesh_bus::Delivery;
-use mesh_bus::topology::agent_consumer;
 use mesh_schemas::payload::TaskError;
 use mesh_schemas::{Message, SpanId, TaskVerb, TraceContext};
 use mesh_telemetry::span::{self, number};
@@ -29,7 +28,7 @@ impl Trace {
     /// span that says on log lines which task it is.
     pub(crate) fn begin(&self, context: &Inner, delivery: &Delivery) -> (Span, Span) {
         let (stored, key) = (&delivery.stored, &context.key);
-        let consumer = agent_consumer(context.bus.namespace(), &key.capability, &key.lane).name;
+        let consumer = &context.common.consumer.name;
         let hop = TraceContext::from_headers(&stored.message.headers).or_else(|| context.trace.clone());
         if let Some(hop) = hop.as_ref().filter(|hop| is_sampled(Some(hop))) {
             let waited = (Utc::now() - stored.time).as_seconds_f64().max(0.0);
@@ -41,12 +40,13 @@ impl Trace {
                 .with(names::SCHEDULE_TO_START, waited)
                 .tell(hop, None);
         }
-        let span = span::process(stored, &consumer, hop.as_ref());
-        if !span.is_disabled() {
+        let span = span::process(stored, consumer, hop.as_ref());
+        let own = if span.is_disabled() {
+            None
+        } else {
             describe(&span, context);
-        }
-        let id = SpanId::of_work(&key.run, &key.task, key.attempt, context.delivery);
-        let own = span::begin(&span, id);
+            span::begin(&span, SpanId::of_work(&key.run, &key.task, key.attempt, context.delivery))
+        };
         if let Some(own) = &own {
             let _ = context.processing.set(own.clone());
             let _ = self.span.set(span.clone());
@@ -73,8 +73,8 @@ impl Trace {
                     return;
                 }
                 span.record(names::GEN_AI_OPERATION_NAME, names::GEN_AI_INVOKE_AGENT)
-                    .record(names::GEN_AI_AGENT_ID, tracing::field::display(&context.agent))
-                    .record(names::GEN_AI_AGENT_NAME, &context.type_)
+                    .record(names::GEN_AI_AGENT_ID, tracing::field::display(&context.common.agent))
+                    .record(names::GEN_AI_AGENT_NAME, &context.common.type_)
                     .record(names::GEN_AI_CONVERSATION_ID, &context.correlation_id)
                     .record(names::GEN_AI_WORKFLOW_NAME, &context.workflow)
                     .record(names::GEN_AI_INPUT_TOKENS, input)
@@ -87,7 +87,7 @@ impl Trace {
     fn ended_unsampled(&self, context: &Inner, outcome: &Outcome) {
         let (Some(since), Some(hop)) = (self.unsampled.get(), context.processing.get()) else { return };
         let Outcome::Failed(error) = outcome else { return };
-        let subject = context.key.subject(TaskVerb::Created).render(context.bus.namespace());
+        let subject = context.key.subject(TaskVerb::Created).render(context.common.bus.namespace());
         of_task(Moment::messaging(names::OPERATION_PROCESS, &subject), context)
             .with(names::MESSAGING_OPERATION_NAME, names::OPERATION_PROCESS)
             .with(names::MESSAGING_MESSAGE_ID, context.created_id.clone())
@@ -163,7 +163,7 @@ fn describe(span: &Span, context: &Inner) {
         .record(names::ATTEMPT, i64::from(key.attempt.get()))
         .record(names::DELIVERY, number(context.delivery))
         .record(names::CAPABILITY, tracing::field::display(&key.capability))
-        .record(names::AGENT_ID, tracing::field::display(&context.agent));
+        .record(names::AGENT_ID, tracing::field::display(&context.common.agent));
     if let Some(action) = &context.action {
         span.record(names::ACTION, action);
     }
@@ -178,5 +178,5 @@ fn of_task(moment: Moment, context: &Inner) -> Moment {
         .with(names::ATTEMPT, i64::from(key.attempt.get()))
         .with(names::DELIVERY, number(context.delivery))
         .with(names::CAPABILITY, key.capability.to_string())
-        .with(names::AGENT_ID, context.agent.to_string())
+        .with(names::AGENT_ID, context.common.agent.to_string())
 }

@@ -1,22 +1,17 @@
 //! Takes work of one capability when there is room for it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use mesh_bus::topology::agent_consumer;
-use mesh_bus::{Bus, Deliveries, Delivery, Flow};
-use mesh_schemas::{AgentId, Capability, Lane};
+use mesh_bus::{Deliveries, Delivery, Flow};
+use mesh_schemas::Capability;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use crate::cancel::Cancellations;
-use crate::execute::Execution;
-use crate::handler::Handler;
+use crate::execute::{Common, Execution};
 use crate::observe::{InHand, Outlook};
-use crate::secret::Secrets;
-use crate::trace::Trace;
 
 /// Pause before the consumer is asked for again, when it could not be had.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -25,32 +20,25 @@ const LAST_MOMENT: Duration = Duration::from_secs(2);
 
 /// One capability of an agent.
 pub(crate) struct Worker {
-    pub(crate) bus: Arc<dyn Bus>,
-    pub(crate) agent: AgentId,
-    pub(crate) type_: String,
+    pub(crate) common: Arc<Common>,
     pub(crate) capability: Capability,
-    pub(crate) handler: Arc<dyn Handler>,
     pub(crate) capacity: usize,
     pub(crate) drain: Duration,
-    pub(crate) cancellations: Cancellations,
-    pub(crate) secrets: Secrets,
     pub(crate) outlook: Outlook,
 }
 
 impl Worker {
     /// Works until `stop`, then lets what is running end.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let listening =
-            tokio::spawn(self.cancellations.clone().listen(Arc::clone(&self.bus), self.capability.clone()));
-        // Cancelled when the time for draining is over.
-        let abandon = CancellationToken::new();
+        let (bus, cancellations) = (Arc::clone(&self.common.bus), self.common.cancellations.clone());
+        let listening = tokio::spawn(cancellations.listen(bus, self.capability.clone()));
         let mut running = JoinSet::new();
         while !stop.is_cancelled() {
             let Some(mut deliveries) = self.consume(&stop).await else { break };
             deliveries.request(self.capacity - running.len());
-            self.take(&mut *deliveries, &mut running, &stop, &abandon).await;
+            self.take(&mut *deliveries, &mut running, &stop).await;
             let untouched = deliveries.drain().await;
-            join_all(untouched.into_iter().map(|delivery| self.release(delivery, &abandon))).await;
+            join_all(untouched.into_iter().map(|delivery| self.release(delivery))).await;
         }
         let all = async {
             while let Some(ended) = running.join_next().await {
@@ -60,39 +48,24 @@ impl Worker {
         let mut all = std::pin::pin!(all);
         if tokio::time::timeout(self.drain, &mut all).await.is_err() {
             warn!(capability = %self.capability, "handing running tasks to other agents: their time to end is over");
-            abandon.cancel();
+            self.common.abandon.cancel();
             let _ = tokio::time::timeout(LAST_MOMENT, &mut all).await;
         }
-        self.handler.settled().await;
+        self.common.handler.settled().await;
         listening.abort();
     }
 
-    fn execution(&self, abandon: &CancellationToken) -> Execution {
-        Execution {
-            bus: Arc::clone(&self.bus),
-            agent: self.agent.clone(),
-            type_: self.type_.clone(),
-            handler: Arc::clone(&self.handler),
-            cancellations: self.cancellations.clone(),
-            abandon: abandon.clone(),
-            secrets: self.secrets.clone(),
-            trace: Trace::default(),
-            failed: OnceLock::new(),
-        }
-    }
-
-    async fn release(&self, untouched: Delivery, abandon: &CancellationToken) {
-        self.execution(abandon).release(&untouched, Duration::ZERO).await;
+    async fn release(&self, untouched: Delivery) {
+        Execution::new(&self.common).release(&untouched, Duration::ZERO).await;
     }
 
     async fn consume(&self, stop: &CancellationToken) -> Option<Box<dyn Deliveries>> {
-        let spec = agent_consumer(self.bus.namespace(), &self.capability, &Lane::Normal);
         let mut said = false;
         loop {
             let consumed = tokio::select! {
                 biased;
                 () = stop.cancelled() => return None,
-                consumed = self.bus.consume(&spec, Flow::OnRequest) => consumed,
+                consumed = self.common.bus.consume(&self.common.consumer, Flow::OnRequest) => consumed,
             };
             match consumed {
                 Ok(deliveries) => {
@@ -119,7 +92,6 @@ impl Worker {
         deliveries: &mut dyn Deliveries,
         running: &mut JoinSet<()>,
         stop: &CancellationToken,
-        abandon: &CancellationToken,
     ) {
         loop {
             tokio::select! {
@@ -132,7 +104,7 @@ impl Worker {
                 delivery = deliveries.next() => match delivery {
                     Ok(delivery) => {
                         let in_hand = InHand::new(&self.capability);
-                        let execution = self.execution(abandon).run(delivery);
+                        let execution = Execution::new(&self.common).run(delivery);
                         // Boxed, as it is large and moved some times while it becomes a task.
                         running.spawn(Box::pin(async move {
                             execution.await;

@@ -257,6 +257,13 @@ pub trait Bus: Send + Sync + 'static {
     /// The last message on a subject, which may have wildcards.
     async fn last(&self, stream: Stream, subject: &str) -> Result<Option<StoredMessage>, BusError>;
 
+    /// The last message on each subject that passes one of these filters, which may have wildcards, in stream order: many
+    /// questions for little more than the price of one.
+    ///
+    /// # Errors
+    /// [`BusError::Refused`] if more than [`MAX_SHORT_RUN`] subjects pass; and as for every read.
+    async fn last_on_each(&self, stream: Stream, filters: &[String]) -> Result<Vec<StoredMessage>, BusError>;
+
     /// The message at a sequence of a stream, if it is still there.
     async fn at(&self, stream: Stream, sequence: u64) -> Result<Option<StoredMessage>, BusError>;
 

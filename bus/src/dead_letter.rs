@@ -92,9 +92,9 @@ fn keep_own(original: &Headers, letter: &mut Headers) {
     for (name, value) in original.iter() {
         let lower = name.to_ascii_lowercase();
         if lower.starts_with("ce-") {
-            letter.append(format!("{ORIGINAL}{lower}"), value);
+            letter.append(format!("{ORIGINAL}{lower}"), value.to_owned());
         } else if !lower.starts_with("nats-") && letter.get(name).is_none() {
-            letter.append(name, value);
+            letter.append(name.to_owned(), value.to_owned());
         }
     }
 }
@@ -107,9 +107,9 @@ pub fn original(letter: &Message, subject: String) -> Message {
     for (name, value) in letter.headers.iter() {
         let lower = name.to_ascii_lowercase();
         if let Some(attribute) = lower.strip_prefix(ORIGINAL).filter(|name| name.starts_with("ce-")) {
-            headers.append(attribute, value);
+            headers.append(attribute.to_owned(), value.to_owned());
         } else if !lower.starts_with("nats-") && !lower.starts_with("ce-") {
-            headers.append(name, value);
+            headers.append(name.to_owned(), value.to_owned());
         }
     }
     Message { subject, headers, payload: letter.payload.clone() }

@@ -125,7 +125,7 @@ pub fn without_large(namespace: &Namespace, stored: &StoredMessage) -> StoredMes
 fn encode(event: &Envelope, message: &Message) -> Result<Message, EnvelopeError> {
     let (mut headers, body) = event.encode()?;
     for (name, value) in message.headers.iter().filter(|(name, _)| !is_of_event(name)) {
-        headers.append(name, value);
+        headers.append(name.to_owned(), value.to_owned());
     }
     Ok(Message { subject: message.subject.clone(), headers, payload: Bytes::from(body) })
 }

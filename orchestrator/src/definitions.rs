@@ -1,12 +1,10 @@
 //! Definitions as they are kept on the bus: by name and content digest.
 
-mod flights;
 mod registry;
 mod stored;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flights::Flights;
 use jsonschema::Validator;
 use lru::LruCache;
 use mesh_bus::topology::Bucket;
@@ -15,6 +13,8 @@ use mesh_core::Plan;
 use mesh_schemas::document::{Format, Problem, Problems};
 use mesh_schemas::{Capability, Definition, Digest, ErrorCode, MAX_DATA_DEPTH, WorkflowName, is_too_deep};
 use serde_json::{Map, Value};
+
+use crate::flights::Flights;
 
 pub(crate) use stored::agents;
 
@@ -85,7 +85,7 @@ pub struct Definitions {
     bus: Arc<dyn Bus>,
     known: Mutex<Kept>,
     /// What is being read of the digests that new runs follow.
-    latest: Flights<WorkflowName, Option<Digest>>,
+    latest: Flights<WorkflowName, (), Option<Digest>>,
 }
 
 /// Compiled definitions, those that were used last.
@@ -124,11 +124,11 @@ impl Definitions {
     /// [`BusError`] if the bus did not answer.
     pub async fn latest(&self, name: &WorkflowName) -> Result<Option<Digest>, BusError> {
         let (bus, key) = (Arc::clone(&self.bus), name.to_string());
-        let read = || async move {
+        let read = |_| async move {
             let entry = bus.get(Bucket::Workflows, &key).await?;
             Ok(entry.as_ref().and_then(digest_in))
         };
-        self.latest.read(name, read).await
+        self.latest.read(name, (), read).await
     }
 
     /// Whether a workflow has a version of that digest.

@@ -1,7 +1,6 @@
 //! Decisions as messages. Everything in a message but the trace of its hop is a function of the log, so that
 //! orchestrators that decide the same write the same.
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use mesh_bus::Publish;
 use mesh_core::{Action, Child, Decision, End, Header};
@@ -10,7 +9,7 @@ use mesh_schemas::payload::{
     WorkflowCheckpointed, WorkflowResumed, WorkflowStarted, child_run, parent_signal,
 };
 use mesh_schemas::{
-    Attempt, Envelope, Message, Namespace, PauseVerb, RunId, Shards, SignalId, Subject, TaskId, TaskKey,
+    Attempt, Message, Namespace, PauseVerb, RunEvent, RunId, Shards, SignalId, Subject, TaskId, TaskKey,
     TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
 };
 use serde::Serialize;
@@ -164,18 +163,10 @@ pub(crate) struct Frame<'a> {
 impl Frame<'_> {
     /// An event of the orchestrator on a subject.
     pub(crate) fn message(&self, subject: &Subject, data: &impl Serialize) -> Message {
-        let id = subject.render(self.namespace);
-        let mut event = Envelope::new(&*id, source(self.namespace), subject.event_type(), Value::Null);
-        event.time = Some(self.time);
-        event.correlationid = Some(self.correlation_id.to_owned());
-        event.causationid = Some(self.cause.to_owned());
-        event.set_trace(self.trace);
-        // Payloads are built from JSON and names, so encoding cannot fail; an empty body would be dead-lettered.
-        let (mut headers, body) = event.encode_with(data).unwrap_or_default();
-        if let Some(hop) = self.hop {
-            hop.write(&mut headers);
-        }
-        Message { subject: id, headers, payload: Bytes::from(body) }
+        let Self { namespace, correlation_id, cause, time, trace, hop } = *self;
+        let source = source(namespace);
+        RunEvent { namespace, source: &source, time, correlation_id, cause, trace, hop }
+            .message(subject, data)
     }
 
     /// The outcome of an attempt that a run was started for.

@@ -6,6 +6,7 @@
 mod capabilities;
 pub mod definitions;
 mod encode;
+mod flights;
 mod janitor;
 mod lease;
 pub mod log;

@@ -16,7 +16,7 @@ use crate::janitor::{self, Patience, Troubles};
 use crate::observe::{self, Figures, Outlook};
 use crate::peers::{self, OrchestratorReport, Presence};
 use crate::pressure::{self, Pressure};
-use crate::relay;
+use crate::relay::{self, Looks};
 use crate::shard::{self, Memory, Reads};
 
 /// The name that orchestrators answer to on `$SRV`.
@@ -124,6 +124,7 @@ pub(crate) struct Shared {
     /// See [`Options::checkpoint_after`].
     pub(crate) checkpoint_after: usize,
     pub(crate) reads: Reads,
+    pub(crate) looks: Looks,
     pub(crate) retention: Retention,
     pub(crate) pressure: Pressure,
     pub(crate) patience: Patience,
@@ -148,6 +149,7 @@ impl Shared {
             folded: Arc::new(|_, _| {}),
             checkpoint_after: usize::MAX,
             reads: Reads::default(),
+            looks: Looks::default(),
             retention: Retention::default(),
             pressure,
             patience: Patience::default(),
@@ -241,6 +243,7 @@ async fn serve(
         folded,
         checkpoint_after: options.checkpoint_after.clamp(1, MAX_SHORT_RUN),
         reads: Reads::default(),
+        looks: Looks::default(),
         large_requests: Semaphore::new(LARGE_REQUESTS),
         rules: options.rules,
         retention: options.retention,

@@ -5,21 +5,23 @@ mod binary;
 mod config;
 mod quick;
 mod rerun;
+mod run_event;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::message::{CONTENT_TYPE, Headers};
 use crate::trace::TraceContext;
 
 pub use binary::{percent_decode, percent_encode};
+pub use run_event::RunEvent;
 
 /// Content type of an event in structured mode.
-const STRUCTURED: &str = "application/cloudevents+json";
+pub const STRUCTURED: &str = "application/cloudevents+json";
 /// Content types that begin so mean structured mode, in one format or another.
 const CLOUDEVENTS: &str = "application/cloudevents";
 /// What the schemas of the mesh begin with; the type and the major version of the schema follow.
@@ -180,16 +182,8 @@ impl Envelope {
     /// # Errors
     /// [`EnvelopeError::NotCloudEvent`] if an attribute is not allowed, such as an empty id.
     pub fn encode(&self) -> Result<(Headers, Vec<u8>), EnvelopeError> {
-        self.encode_with(&self.data)
-    }
-
-    /// As [`Envelope::encode`], with other data than its own.
-    ///
-    /// # Errors
-    /// As [`Envelope::encode`]; also if the data cannot be written as JSON.
-    pub fn encode_with(&self, data: &impl Serialize) -> Result<(Headers, Vec<u8>), EnvelopeError> {
         attributes::check(self)?;
-        let body = serde_json::to_vec(&quick::Written { event: self, data });
+        let body = serde_json::to_vec(self);
         let body = body.map_err(|error| EnvelopeError::NotJson(error.to_string()))?;
         Ok((Headers::new().with(CONTENT_TYPE, STRUCTURED), body))
     }

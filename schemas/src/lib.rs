@@ -24,7 +24,9 @@ mod trace;
 pub use dataref::{DATAREF, DataRef, LargePart, TAKEN_OVER};
 pub use definition::Definition;
 pub use depth::{MAX_DATA_DEPTH, is_too_deep};
-pub use envelope::{Decoded, Envelope, EnvelopeError, SCHEMA_VERSION, percent_decode, percent_encode};
+pub use envelope::{
+    Decoded, Envelope, EnvelopeError, RunEvent, SCHEMA_VERSION, STRUCTURED, percent_decode, percent_encode,
+};
 pub use error_code::ErrorCode;
 pub use id::{Attempt, Digest, RequestId, RunId, Shards};
 pub use message::{CONTENT_TYPE, Headers, Message, StoredMessage};

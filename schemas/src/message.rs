@@ -1,5 +1,7 @@
 //! A message as NATS carries it: subject, headers, bytes.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
@@ -8,7 +10,10 @@ pub const CONTENT_TYPE: &str = "content-type";
 
 /// Headers of a message, in order; names are compared without case, as CloudEvents asks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(String, String)>);
+pub struct Headers(Vec<(Text, Text)>);
+
+/// Most names, and some values, are always the same.
+type Text = Cow<'static, str>;
 
 impl Headers {
     /// No headers.
@@ -20,11 +25,11 @@ impl Headers {
     /// The first value of the header of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
     }
 
     /// Sets a header, in place of every one of that name.
-    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+    pub fn set(&mut self, name: impl Into<Text>, value: impl Into<Text>) {
         let name = name.into();
         self.0.retain(|(key, _)| !key.eq_ignore_ascii_case(&name));
         self.0.push((name, value.into()));
@@ -32,19 +37,24 @@ impl Headers {
 
     /// The same headers with one more.
     #[must_use]
-    pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+    pub fn with(mut self, name: impl Into<Text>, value: impl Into<Text>) -> Self {
         self.set(name, value);
         self
     }
 
     /// Adds a value without looking for others of that name.
-    pub fn append(&mut self, name: impl Into<String>, value: impl Into<String>) {
+    pub fn append(&mut self, name: impl Into<Text>, value: impl Into<Text>) {
         self.0.push((name.into(), value.into()));
     }
 
     /// Every header in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+        self.0.iter().map(|(key, value)| (&**key, &**value))
+    }
+
+    /// Puts them in the order of their names; values of one name stay in order.
+    pub fn sort(&mut self) {
+        self.0.sort_by(|(one, _), (other, _)| one.cmp(other));
     }
 
     /// Whether there are none.

@@ -195,6 +195,14 @@ impl Subject {
         if verb.is_empty() { kind.to_owned() } else { format!("{kind}.{verb}") }
     }
 
+    /// The same out of the subject as text in its namespace.
+    pub(crate) fn type_in<'a>(&self, namespace: &Namespace, rendered: &'a str) -> &'a str {
+        let (kind, verb) = self.words();
+        let begin = namespace.as_str().len() + 1;
+        let length = if verb.is_empty() { kind.len() } else { kind.len() + 1 + verb.len() };
+        &rendered[begin..begin + length]
+    }
+
     /// The run that the subject belongs to, if it belongs to one.
     #[must_use]
     pub fn run(&self) -> Option<RunId> {

@@ -36,9 +36,9 @@ impl TraceContext {
 
     /// Writes the context of this hop.
     pub fn write(&self, headers: &mut Headers) {
-        headers.set(Self::TRACEPARENT, &self.traceparent);
+        headers.set(Self::TRACEPARENT, self.traceparent.clone());
         if let Some(state) = &self.tracestate {
-            headers.set(Self::TRACESTATE, state);
+            headers.set(Self::TRACESTATE, state.clone());
         }
     }
 }

@@ -143,7 +143,7 @@ fn a_dead_letter_is_an_event_in_binary_mode() {
     let example = example("dead");
     let mut headers = Headers::new();
     for (name, value) in example["headers"].as_object().expect("headers") {
-        headers.set(name, value.as_str().expect("text"));
+        headers.set(name.clone(), value.as_str().expect("text").to_owned());
     }
     let body = example["body"].as_str().expect("text");
     let decoded = Envelope::decode(&headers, body.as_bytes()).expect("this one's body is JSON");

@@ -61,7 +61,7 @@ impl Service {
         request.headers_mut().clone_from(&self.headers);
         headers::tell(request.headers_mut(), runner::facts(context));
         let response = self.client.request(request).await.map_err(|error| self.unanswered(&error))?;
-        answer::read(response, self.output_limit, context.0.bus.now().into()).await
+        answer::read(response, self.output_limit, context.0.common.bus.now().into()).await
     }
 
     fn unanswered(&self, error: &legacy::Error) -> TaskFailure {

@@ -24,8 +24,7 @@ use super::single::{Interruption, TestTask};
 use super::story::Story;
 use super::time::{passed_on_the_wall, spoken};
 use crate::cancel::Cancellations;
-use crate::execute::Execution;
-use crate::trace::Trace;
+use crate::execute::{Common, Execution};
 
 /// Who asks for what tests ask for.
 pub(super) const SOURCE: &str = "/test";
@@ -40,24 +39,15 @@ pub(super) async fn run(task: TestTask) -> TaskOutcome {
     let stage = Stage::new(&server, &task).await;
     let delivery = stage.delivery(&task).await;
     let settled = Arc::clone(&stage.settled);
-    let abandon = CancellationToken::new();
     let cancellations = Cancellations::default();
     let bus: Arc<dyn Bus> = stage.bus.clone();
-    let execution = Execution {
-        bus,
-        agent: task.agent.id.clone(),
-        type_: task.agent.type_.clone(),
-        handler: Arc::clone(&task.agent.handlers[&task.capability]),
-        cancellations: cancellations.clone(),
-        abandon: abandon.clone(),
-        secrets: task.agent.secrets.clone(),
-        trace: Trace::default(),
-        failed: std::sync::OnceLock::new(),
-    };
+    let served = (&task.capability, &task.agent.handlers[&task.capability]);
+    let common = Common::new(&bus, &task.agent, served, &cancellations);
+    let execution = Execution::new(&common);
     let begun = tokio::time::Instant::now();
     tokio::select! {
         () = execution.run(delivery) => {}
-        () = stage.interrupt(&task, &cancellations, &abandon) => {}
+        () = stage.interrupt(&task, &cancellations, &common.abandon) => {}
         called = stage.recorder.await_request(|_| false) => stage.story().fail(format!(
             "the handler called for the capability '{called}', and there is no mesh around it here: give it a TestMesh, \
              with a mock of '{called}'"

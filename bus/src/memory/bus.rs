@@ -115,6 +115,10 @@ impl Bus for MemoryBus {
         self.last_on(stream, subject).await
     }
 
+    async fn last_on_each(&self, stream: Stream, filters: &[String]) -> Result<Vec<StoredMessage>, BusError> {
+        self.each_last(stream, filters).await
+    }
+
     async fn at(&self, stream: Stream, sequence: u64) -> Result<Option<StoredMessage>, BusError> {
         self.message_at(stream, sequence).await
     }

@@ -1,6 +1,6 @@
 //! Reading what is stored.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::StreamExt as _;
@@ -11,7 +11,7 @@ use super::connection::{Line, MemoryBus, sleep_until_due};
 use super::filter::{Filter, any_matches};
 use super::place::Place;
 use super::server::MemoryServer;
-use crate::bus::{Follow, From, RunLog};
+use crate::bus::{Follow, From, MAX_SHORT_RUN, RunLog};
 use crate::error::BusError;
 use crate::topology::Stream;
 
@@ -78,6 +78,31 @@ impl MemoryBus {
     ) -> Result<Option<StoredMessage>, BusError> {
         let operation = || format!("read the last message on {subject}");
         self.ask(operation, |state| Ok(self.there(state)?.log(stream).last_on(subject).cloned())).await
+    }
+
+    pub(super) async fn each_last(
+        &self,
+        stream: Stream,
+        filters: &[String],
+    ) -> Result<Vec<StoredMessage>, BusError> {
+        let operation = || format!("read the last messages on {} subjects", filters.len());
+        self.ask(operation, |state| {
+            let filters = Filter::all(filters);
+            let log = self.there(state)?.log(stream);
+            let passing = log.all_after(0).filter(|stored| any_matches(&filters, &stored.message.subject));
+            let mut last: BTreeMap<&str, &StoredMessage> = BTreeMap::new();
+            for stored in passing {
+                last.insert(&stored.message.subject, stored);
+            }
+            if last.len() > MAX_SHORT_RUN {
+                let error = format!("more than {MAX_SHORT_RUN} subjects pass");
+                return Err(BusError::Refused { operation: operation(), error });
+            }
+            let mut last: Vec<StoredMessage> = last.into_values().cloned().collect();
+            last.sort_unstable_by_key(|stored| stored.sequence);
+            Ok(last)
+        })
+        .await
     }
 
     pub(super) async fn message_at(

@@ -265,7 +265,7 @@ impl State {
         let Some(schedule) = self.schedules.remove(subject) else { return };
         self.agenda.remove(&(schedule.due, schedule.sequence));
         let Some(stored) = self.remove(Place::Inbox, schedule.sequence) else { return };
-        let headers = stored.message.headers.with(SCHEDULER, subject).with(SCHEDULE_NEXT, "purge");
+        let headers = stored.message.headers.with(SCHEDULER, subject.to_owned()).with(SCHEDULE_NEXT, "purge");
         let message = Message { subject: schedule.target, headers, payload: stored.message.payload };
         // Those who listen to what passes hear nothing of it, as with NATS.
         self.append(Place::Inbox, message, None);

@@ -123,6 +123,10 @@ impl Bus for NatsBus {
         self.last_on(&stream.name(&self.namespace), subject, &operation).await
     }
 
+    async fn last_on_each(&self, stream: Stream, filters: &[String]) -> Result<Vec<StoredMessage>, BusError> {
+        self.each_last(stream, filters).await
+    }
+
     async fn at(&self, stream: Stream, sequence: u64) -> Result<Option<StoredMessage>, BusError> {
         self.message_at(&stream.name(&self.namespace), sequence).await
     }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use async_nats::jetstream::{Error as ServerError, ErrorCode};
+use async_nats::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use chrono::SecondsFormat;
 use mesh_schemas::{Headers, Message};
@@ -9,13 +9,11 @@ use serde::Deserialize;
 
 use super::api::Failure;
 use super::bus::NatsBus;
-use super::wire;
+use super::wire::{self, EXPECTED_LAST_SUBJECT_SEQUENCE};
 use crate::bus::{Publish, Stored};
 use crate::error::{BusError, PublishError};
 use crate::topology::cancelled_timers;
 
-/// Store only if the last message on the subject is at this sequence; with 0, if it holds none.
-const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
 /// When a scheduled message is due.
 const SCHEDULE: &str = "Nats-Schedule";
 /// The subject that a scheduled message appears on.
@@ -112,7 +110,7 @@ impl NatsBus {
     /// long, and far longer while a consumer of the stream lags. The message is dropped soon after.
     pub(super) async fn cancel_schedule(&self, schedule: &str) -> Result<(), BusError> {
         let headers = Headers::new()
-            .with(SCHEDULER, schedule)
+            .with(SCHEDULER, schedule.to_owned())
             .with(SCHEDULE_NEXT, "purge")
             .with(TTL, format!("{}s", CANCELLATION_TTL.as_secs()));
         let subject = cancelled_timers(&self.namespace);
@@ -124,7 +122,7 @@ impl NatsBus {
 fn headers(publish: &Publish) -> Result<HeaderMap, String> {
     let mut headers = wire::to_nats(&publish.message.headers)?;
     if let Some(last) = publish.follows.or_else(|| publish.once.then_some(0)) {
-        headers.insert(EXPECTED_LAST_SUBJECT_SEQUENCE, last.to_string());
+        headers.insert(HeaderName::from_static(EXPECTED_LAST_SUBJECT_SEQUENCE), last.to_string());
     }
     if let Some((due, target)) = &publish.schedule {
         headers.insert(SCHEDULE, format!("@at {}", due.to_rfc3339_opts(SecondsFormat::Nanos, true)));

@@ -13,14 +13,14 @@ use super::batch::{Batch, unexpected, unreadable};
 use super::bus::NatsBus;
 use super::reader::Reader;
 use super::wire;
-use crate::bus::RunLog;
+use crate::bus::{MAX_SHORT_RUN, RunLog};
 use crate::error::BusError;
 use crate::history;
 use crate::topology::Stream;
 
 /// That something is not there is only known from the leader of a stream: whoever answers may have a copy that is behind.
-fn refuse_if_behind(leader_holds: Result<bool, Failure>, operation: &str) -> Result<(), BusError> {
-    match leader_holds {
+fn refuse_if_behind(is_behind: Result<bool, Failure>, operation: &str) -> Result<(), BusError> {
+    match is_behind {
         Ok(false) => Ok(()),
         Ok(true) => {
             Err(Failure::Unavailable("the server that answered is behind".to_owned()).during(operation))
@@ -61,6 +61,26 @@ impl NatsBus {
             refuse_if_behind(last.map(|last| last.is_some()), operation)?;
         }
         Ok(found)
+    }
+
+    pub(super) async fn each_last(
+        &self,
+        stream: Stream,
+        filters: &[String],
+    ) -> Result<Vec<StoredMessage>, BusError> {
+        let operation = || format!("read the last messages on {} subjects", filters.len());
+        let last = match self.direct(stream, filters, operation).await? {
+            Read::All(log) => log.events,
+            Read::None => Vec::new(),
+            Read::TooMany => {
+                let error = format!("more than {MAX_SHORT_RUN} subjects pass");
+                return Err(BusError::Refused { operation: operation(), error });
+            }
+        };
+        let newest = last.last().map(|message| message.sequence);
+        let is_behind = self.is_behind(&stream.name(&self.namespace), filters, newest).await;
+        refuse_if_behind(is_behind, &operation())?;
+        Ok(last)
     }
 
     pub(super) async fn message_at(

@@ -4,10 +4,13 @@ use std::str::FromStr as _;
 
 use async_nats::{HeaderMap, HeaderName, HeaderValue, Subject};
 use chrono::{DateTime, Utc};
-use mesh_schemas::{Headers, Message, StoredMessage};
+use mesh_schemas::{CONTENT_TYPE, Headers, Message, STRUCTURED, StoredMessage, TraceContext};
 
 /// Tells which pinning of a consumer a delivery belongs to.
 pub(super) const PIN_ID: &str = "Nats-Pin-Id";
+
+/// Store only if the last message on the subject is at this sequence; with 0, if it holds none.
+pub(super) const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
 
 /// Headers that the server adds when it hands out a stored message; they are no part of the message.
 const ADDED_BY_SERVER: [&str; 8] = [
@@ -29,10 +32,20 @@ pub(super) fn to_nats(headers: &Headers) -> Result<HeaderMap, String> {
     let mut map = HeaderMap::new();
     for (name, value) in headers.iter() {
         let error = || format!("header {name:?} has a character that NATS cannot carry");
-        let key = HeaderName::from_str(name).map_err(|_| error())?;
+        let key = match known(name) {
+            Some(name) => HeaderName::from_static(name),
+            None => HeaderName::from_str(name).map_err(|_| error())?,
+        };
         map.append(key, HeaderValue::from_str(value).map_err(|_| error())?);
     }
     Ok(map)
+}
+
+/// The name, if it is one that most messages have.
+fn known(name: &str) -> Option<&'static str> {
+    let names =
+        [CONTENT_TYPE, TraceContext::TRACEPARENT, TraceContext::TRACESTATE, EXPECTED_LAST_SUBJECT_SEQUENCE];
+    names.into_iter().find(|known| *known == name)
 }
 
 /// A message as it passed by.
@@ -54,17 +67,17 @@ fn stored(
 
 /// The client keeps headers in a hash map: sorting them makes the order the same everywhere.
 fn from_headers(map: Option<&HeaderMap>, keep: impl Fn(&str) -> bool) -> Headers {
-    let mut named: Vec<(&str, &HeaderValue)> = map
-        .into_iter()
-        .flat_map(HeaderMap::iter)
-        .flat_map(|(name, values)| values.iter().map(move |value| (name.as_ref(), value)))
-        .filter(|(name, _)| keep(name))
-        .collect();
-    named.sort_by_key(|(name, _)| *name);
     let mut headers = Headers::new();
-    for (name, value) in named {
-        headers.append(name, value.as_str());
+    let all = map.into_iter().flat_map(HeaderMap::iter).filter(|(name, _)| keep(name.as_ref()));
+    for (name, value) in all.flat_map(|(name, values)| values.iter().map(move |value| (name.as_ref(), value)))
+    {
+        match (known(name), value.as_str()) {
+            (Some(CONTENT_TYPE), STRUCTURED) => headers.append(CONTENT_TYPE, STRUCTURED),
+            (Some(name), value) => headers.append(name, value.to_owned()),
+            (None, value) => headers.append(name.to_owned(), value.to_owned()),
+        }
     }
+    headers.sort();
     headers
 }
 
@@ -100,7 +113,7 @@ pub(super) fn from_consumer(message: async_nats::Message) -> Option<Received> {
     let reply = message.reply.clone()?;
     let place = Place::parse(&reply)?;
     let pin = server_header(&message, PIN_ID).map(ToOwned::to_owned);
-    let subject = message.subject.to_string();
+    let subject = message.subject.as_str().to_owned();
     Some(Received { stored: stored(subject, message, place.stream_sequence, place.time), place, pin, reply })
 }
 
@@ -117,20 +130,20 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn parse(reply: &str) -> Option<Self> {
-        let tokens: Vec<&str> = reply.strip_prefix("$JS.ACK.")?.split('.').collect();
+        let tokens = reply.strip_prefix("$JS.ACK.")?;
         // Old form: stream, consumer and five numbers. New form: domain and account before, more behind.
-        let numbers = match tokens.len() {
-            7 => &tokens[2..],
-            9.. => &tokens[4..],
+        let before = match tokens.bytes().filter(|byte| *byte == b'.').count() + 1 {
+            7 => 2,
+            9.. => 4,
             _ => return None,
         };
-        let [delivered, stream, consumer, nanos, pending, ..] = numbers else { return None };
+        let mut numbers = tokens.split('.').skip(before);
         Some(Self {
-            delivered: delivered.parse().ok()?,
-            stream_sequence: stream.parse().ok()?,
-            consumer_sequence: consumer.parse().ok()?,
-            time: DateTime::from_timestamp_nanos(nanos.parse().ok()?),
-            pending: pending.parse().ok()?,
+            delivered: numbers.next()?.parse().ok()?,
+            stream_sequence: numbers.next()?.parse().ok()?,
+            consumer_sequence: numbers.next()?.parse().ok()?,
+            time: DateTime::from_timestamp_nanos(numbers.next()?.parse().ok()?),
+            pending: numbers.next()?.parse().ok()?,
         })
     }
 }

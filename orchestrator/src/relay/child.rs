@@ -13,8 +13,9 @@ use mesh_schemas::{
 use serde_json::{Value, json};
 use tracing::warn;
 
+use super::archived::is_archived;
 use super::reject::Rejection;
-use super::request::{Request, is_archived, started_subject};
+use super::request::{Request, started_subject};
 use crate::encode::Frame;
 use crate::lease::Lease;
 use crate::service::Shared;

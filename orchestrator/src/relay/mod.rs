@@ -1,5 +1,6 @@
 //! Brings requests and due timers from the inbox into the log.
 
+mod archived;
 mod beginning;
 mod child;
 mod reject;
@@ -21,6 +22,7 @@ use mesh_telemetry::metrics::table::REDELIVERED;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+pub(crate) use archived::Looks;
 use child::Caller;
 
 use crate::lease::Lease;

@@ -13,6 +13,7 @@ use mesh_telemetry::{names, propagation, span};
 use serde_json::{Map, Value};
 use tracing::{Instrument, Span, debug, info};
 
+use super::archived::is_archived;
 use super::beginning::beginning;
 use super::child::{self, Caller};
 use super::reject::{self, Rejection};
@@ -279,20 +280,6 @@ async fn start(
         }
         store::Outcome::TooLarge(error) => reject::too_large(shared, lease, stored, &request, &error).await,
     }
-}
-
-/// Whether a run is over so long that all that is left of it is its history.
-pub(super) async fn is_archived(
-    shared: &Shared,
-    lease: &Lease,
-    workflow: Option<&WorkflowName>,
-    run: &RunId,
-) -> Result<bool, Lost> {
-    let name = workflow.map_or("-", WorkflowName::as_str);
-    let histories = format!("{}.history.{name}.*.{run}", shared.bus.namespace());
-    let last = || shared.bus.last(Stream::History, &histories);
-    let last = lease.until_read("the histories", RETRY_PAUSE, last).await;
-    last.map(|last| last.is_some()).ok_or(Lost)
 }
 
 /// What makes the request the same request: the envelope's source and id or, for bare JSON, its place in the

@@ -58,7 +58,7 @@ pub(super) fn headers(event: &Envelope) -> Headers {
         }
     }
     if let Some(datacontenttype) = &event.datacontenttype {
-        headers.set(CONTENT_TYPE, datacontenttype);
+        headers.set(CONTENT_TYPE, datacontenttype.clone());
     }
     headers
 }

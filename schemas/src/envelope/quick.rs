@@ -156,32 +156,19 @@ impl Visitor<'_> for Name {
 
 impl Serialize for Envelope {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Written { event: self, data: &self.data }.serialize(serializer)
-    }
-}
-
-/// An event with other data than its own.
-pub(super) struct Written<'a, T> {
-    pub(super) event: &'a Envelope,
-    pub(super) data: &'a T,
-}
-
-impl<T: Serialize> Serialize for Written<'_, T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let event = self.event;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("specversion", &event.specversion)?;
-        map.serialize_entry("id", &event.id)?;
-        map.serialize_entry("source", &event.source)?;
-        map.serialize_entry("type", &event.type_)?;
-        if let Some(time) = &event.time {
+        map.serialize_entry("specversion", &self.specversion)?;
+        map.serialize_entry("id", &self.id)?;
+        map.serialize_entry("source", &self.source)?;
+        map.serialize_entry("type", &self.type_)?;
+        if let Some(time) = &self.time {
             map.serialize_entry("time", time)?;
         }
-        attributes::optional(event).try_for_each(|(name, value)| map.serialize_entry(name, value))?;
-        for (name, value) in &event.extensions {
+        attributes::optional(self).try_for_each(|(name, value)| map.serialize_entry(name, value))?;
+        for (name, value) in &self.extensions {
             map.serialize_entry(name, value)?;
         }
-        map.serialize_entry("data", self.data)?;
+        map.serialize_entry("data", &self.data)?;
         map.end()
     }
 }

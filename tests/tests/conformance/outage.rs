@@ -146,6 +146,8 @@ async fn what_is_asked_of_a_server_that_is_away_may_be_tried_again(server: &impl
         async { fails("fill", bus.fill().await) }.boxed_local(),
         async { fails("limit", bus.limit(Stream::History).await) }.boxed_local(),
         async { fails("last", bus.last(Stream::Events, "mesh.>").await) }.boxed_local(),
+        async { fails("last_on_each", bus.last_on_each(Stream::Events, &["mesh.>".into()]).await) }
+            .boxed_local(),
         async { fails("at", bus.at(Stream::Events, 1).await) }.boxed_local(),
         async { fails("delivered", bus.delivered(&spec).await) }.boxed_local(),
         async { fails("ensure_consumer", bus.ensure_consumer(&spec).await) }.boxed_local(),

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use futures::{StreamExt as _, TryStreamExt as _};
 use mesh_bus::topology::Stream;
-use mesh_bus::{MAX_SHORT_RUN, Publish};
+use mesh_bus::{BusError, MAX_SHORT_RUN, Publish};
 use mesh_schemas::RunId;
 
 use crate::server::Server;
@@ -20,6 +20,8 @@ on_every_bus!(
     what_tells_of_a_run_as_a_whole_is_read,
     the_subjects_that_hold_a_message_are_listed,
     the_last_message_on_a_subject_is_read,
+    the_last_messages_on_many_subjects_are_read_at_once,
+    no_more_subjects_are_read_at_once_than_can_be,
     a_message_is_read_by_its_place,
 );
 
@@ -198,6 +200,45 @@ async fn the_last_message_on_a_subject_is_read(server: &impl Server) -> Result<(
     let texts = texts.map(|last| last.map(|last| text(&last.message)));
     assert_eq!(texts, [Some("two".to_owned()), Some("three".to_owned()), None, None]);
     assert_eq!(bus.last(Stream::Dead, "mesh.agent.registered.a1").await?, None, "another stream");
+    Ok(())
+}
+
+async fn the_last_messages_on_many_subjects_are_read_at_once(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    let each = async |filters: &[&str]| -> Result<Vec<_>> {
+        let filters: Vec<String> = filters.iter().map(|filter| (*filter).to_owned()).collect();
+        let last = bus.last_on_each(Stream::Notes, &filters).await?;
+        Ok(last.iter().map(|last| (last.sequence, text(&last.message))).collect())
+    };
+    assert_eq!(each(&["mesh.agent.registered.a1", "mesh.>"]).await?, []);
+    for (subject, content) in [
+        ("registered.a1", "one"),
+        ("registered.a1", "two"),
+        ("deregistered.b2", "three"),
+        ("registered.a3", "four"),
+    ] {
+        bus.publish(Publish::plain(message(format!("mesh.agent.{subject}"), content))).await?;
+    }
+    let [two, three, four] = [(2, "two"), (3, "three"), (4, "four")].map(|(at, text)| (at, text.to_owned()));
+    let named = each(&["mesh.agent.registered.a3", "mesh.agent.registered.none", "mesh.agent.registered.a1"]);
+    assert_eq!(named.await?, [two.clone(), four.clone()]);
+    // What passes several filters is there once.
+    let wild = each(&["mesh.agent.registered.*", "mesh.agent.registered.a1", "mesh.agent.*.b2"]);
+    assert_eq!(wild.await?, [two, three, four]);
+    Ok(())
+}
+
+async fn no_more_subjects_are_read_at_once_than_can_be(server: &impl Server) -> Result<()> {
+    let bus = server.set_up().await?;
+    let note = |number: usize| Publish::plain(message(format!("mesh.agent.registered.a{number}"), "x"));
+    let filters = ["mesh.agent.>".to_owned()];
+    for number in 0..MAX_SHORT_RUN {
+        bus.publish(note(number)).await?;
+    }
+    assert_eq!(bus.last_on_each(Stream::Notes, &filters).await?.len(), MAX_SHORT_RUN);
+    bus.publish(note(MAX_SHORT_RUN)).await?;
+    let error = bus.last_on_each(Stream::Notes, &filters).await.expect_err("too many");
+    assert!(matches!(error, BusError::Refused { .. }), "{error}");
     Ok(())
 }
 

@@ -125,6 +125,7 @@ async fn before_it_is_set_up_everything_says_so(server: &impl Server) -> Result<
     not_set_up("limit", bus.limit(Stream::History).await);
     not_set_up("follow", bus.follow(Stream::Notes, filters, From::Begin).await.map(drop));
     not_set_up("last", bus.last(Stream::Notes, "mesh.>").await);
+    not_set_up("last_on_each", bus.last_on_each(Stream::Notes, &["mesh.>".into()]).await);
     not_set_up("at", bus.at(Stream::Notes, 1).await);
     not_set_up("remove", bus.remove(Stream::Notes, 1).await);
     not_set_up("get", bus.get(bucket, "a").await);

@@ -166,7 +166,7 @@ pub(crate) fn own(message: &Message) -> Message {
     named.sort_by_key(|(name, _)| *name);
     let mut headers = Headers::new();
     for (name, value) in named {
-        headers.append(name, value);
+        headers.append(name.to_owned(), value.to_owned());
     }
     Message { headers, ..message.clone() }
 }

@@ -280,6 +280,11 @@ impl Bus for Link {
         Ok(reads::last(self.party(), subject, last))
     }
 
+    async fn last_on_each(&self, stream: Stream, filters: &[String]) -> Result<Vec<StoredMessage>, BusError> {
+        self.read("read subjects").await?;
+        self.party().bus.last_on_each(stream, filters).await
+    }
+
     async fn at(&self, stream: Stream, sequence: u64) -> Result<Option<StoredMessage>, BusError> {
         self.read("read a message").await?;
         self.party().bus.at(stream, sequence).await

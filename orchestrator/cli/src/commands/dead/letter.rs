@@ -99,7 +99,7 @@ impl Letter {
             let mut headers = Headers::new();
             let own =
                 message.headers.iter().filter(|(name, _)| !name.to_ascii_lowercase().starts_with("nats-"));
-            own.for_each(|(name, value)| headers.append(name, value));
+            own.for_each(|(name, value)| headers.append(name.to_owned(), value.to_owned()));
             Message { headers, ..message }
         }))
     }
