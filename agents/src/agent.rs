@@ -15,9 +15,9 @@ use tracing::{info, warn};
 
 use crate::builder::AgentBuilder;
 use crate::cancel::Cancellations;
+use crate::common::Common;
 #[cfg(unix)]
 use crate::exec::ExecError;
-use crate::execute::Common;
 use crate::handler::Handler;
 use crate::http::HttpError;
 use crate::observe::{Outlook, Served};

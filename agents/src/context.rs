@@ -4,14 +4,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use chrono::{DateTime, Utc};
 use mesh_schemas::payload::TaskProgress;
 use mesh_schemas::{
-    AgentId, Attempt, Message, RunEvent, RunId, Subject, TaskId, TaskKey, TaskVerb, TraceContext,
+    AgentId, Attempt, Frame, Message, RunId, Subject, TaskId, TaskKey, TaskVerb, TraceContext,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::call;
-use crate::execute::Common;
+use crate::common::Common;
 use crate::failure::TaskFailure;
 use crate::secret::Redactor;
 
@@ -167,15 +167,14 @@ impl Inner {
     /// An event of this attempt.
     pub(crate) fn event(&self, subject: &Subject, data: &impl Serialize) -> Message {
         let (bus, hop) = (&*self.common.bus, self.hop());
-        let event = RunEvent {
+        let frame = Frame {
             namespace: bus.namespace(),
-            source: &self.common.source,
             time: bus.now(),
             correlation_id: &self.correlation_id,
             cause: &self.created_id,
             trace: self.trace.as_ref(),
             hop: hop.as_ref(),
         };
-        event.message(subject, data)
+        frame.message(&self.common.source, subject, data)
     }
 }

@@ -7,28 +7,22 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use mesh_bus::topology::agent_consumer;
-use mesh_bus::{Bus, BusError, ConsumerSpec, DeadEnd, Delivery, ReferenceError, fetch};
+use mesh_bus::{BusError, DeadEnd, Delivery, ReferenceError, fetch};
 use mesh_schemas::payload::{TaskAssigned, TaskCreated, TaskError, code};
 use mesh_schemas::{
-    AgentId, Capability, Decoded, Envelope, Lane, ObjectOwner, SCHEMA_VERSION, Subject, SubjectError,
-    TaskKey, TaskVerb, TraceContext,
+    Decoded, Envelope, ObjectOwner, SCHEMA_VERSION, Subject, SubjectError, TaskKey, TaskVerb, TraceContext,
 };
 use mesh_telemetry::metrics::elapsed;
 use mesh_telemetry::metrics::table::{AGENT_REDELIVERED, AGENT_START, CONSUMED, PROCESS_DURATION};
-use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, warn};
 
-use crate::agent::Prepared;
-use crate::cancel::Cancellations;
+use crate::common::Common;
 use crate::context::{Context, Inner};
 use crate::failure::{TaskFailure, timeout};
 use crate::handler::{Handler, Output};
 use crate::look;
 use crate::outcome::{self, Outcome};
-use crate::registry::source;
 use crate::release;
-use crate::secret::Secrets;
 use crate::trace::Trace;
 
 /// Deliveries of one attempt that may be lost: neither brought to an outcome nor given back. An attempt that comes
@@ -42,43 +36,6 @@ const TEMPLATE: &str = "task.created.{capability}.{lane}.{shard}.{run}.{task}.{a
 const NEWER_PAUSE: Duration = Duration::from_secs(30);
 /// Pause before the bus is asked again.
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
-
-/// What all executions of a capability have in common.
-pub(crate) struct Common {
-    pub(crate) bus: Arc<dyn Bus>,
-    pub(crate) agent: AgentId,
-    pub(crate) type_: String,
-    /// `source` of the events of the agent.
-    pub(crate) source: String,
-    /// The consumer that its tasks come from.
-    pub(crate) consumer: ConsumerSpec,
-    pub(crate) handler: Arc<dyn Handler>,
-    pub(crate) cancellations: Cancellations,
-    /// Cancelled when the agent must end at once.
-    pub(crate) abandon: CancellationToken,
-    pub(crate) secrets: Secrets,
-}
-
-impl Common {
-    pub(crate) fn new(
-        bus: &Arc<dyn Bus>,
-        agent: &Prepared,
-        (capability, handler): (&Capability, &Arc<dyn Handler>),
-        cancellations: &Cancellations,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            bus: Arc::clone(bus),
-            agent: agent.id.clone(),
-            type_: agent.type_.clone(),
-            source: source(&**bus, &agent.type_),
-            consumer: agent_consumer(bus.namespace(), capability, &Lane::Normal),
-            handler: Arc::clone(handler),
-            cancellations: cancellations.clone(),
-            abandon: CancellationToken::new(),
-            secrets: agent.secrets.clone(),
-        })
-    }
-}
 
 pub(crate) struct Execution {
     common: Arc<Common>,

@@ -23,6 +23,7 @@ mod agent;
 mod builder;
 mod call;
 mod cancel;
+mod common;
 mod context;
 #[cfg(unix)]
 mod exec;

@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use crate::execute::{Common, Execution};
+use crate::common::Common;
+use crate::execute::Execution;
 use crate::observe::{InHand, Outlook};
 
 /// Pause before the consumer is asked for again, when it could not be had.

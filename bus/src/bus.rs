@@ -81,6 +81,12 @@ pub struct RunLog {
 /// Most events that [`Bus::read_short_run`] can be asked for: NATS hands out the messages of so many subjects in one go.
 pub const MAX_SHORT_RUN: usize = 1_024;
 
+/// Why [`Bus::last_on_each`] does not read.
+pub(crate) fn too_many_subjects(operation: String) -> BusError {
+    let error = format!("more than {MAX_SHORT_RUN} subjects pass: ask for fewer at a time");
+    BusError::Refused { operation, error }
+}
+
 /// A value in a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {

@@ -9,7 +9,7 @@ use mesh_schemas::payload::{
     WorkflowCheckpointed, WorkflowResumed, WorkflowStarted, child_run, parent_signal,
 };
 use mesh_schemas::{
-    Attempt, Message, Namespace, PauseVerb, RunEvent, RunId, Shards, SignalId, Subject, TaskId, TaskKey,
+    Attempt, Frame, Message, Namespace, PauseVerb, RunId, Shards, SignalId, Subject, TaskId, TaskKey,
     TaskVerb, Timer, TraceContext, WorkflowName, WorkflowVerb,
 };
 use serde::Serialize;
@@ -33,43 +33,43 @@ pub(crate) fn decision(
     let frame = frame(namespace, header, decision, hop);
     let life = |verb| Subject::Workflow { verb, workflow: header.workflow.clone(), run };
     match &decision.action {
-        Action::Create(key, data) => Publish::once(frame.message(&key.subject(TaskVerb::Created), data)),
+        Action::Create(key, data) => Publish::once(message(&frame, &key.subject(TaskVerb::Created), data)),
         Action::Route(..) => unreachable!("a choice is made before it is written: see `routed`"),
         Action::GiveUp(key, error) => {
             let data = TaskFailed { error: error.clone(), agent: None };
-            Publish::once(frame.message(&key.subject(TaskVerb::Failed), &data))
+            Publish::once(message(&frame, &key.subject(TaskVerb::Failed), &data))
         }
         Action::StartChild(key, child) => {
             let Child { workflow, input, parent } = (**child).clone();
             let subject = Subject::Called { workflow, run, task: key.task.clone(), attempt: key.attempt };
-            Publish::plain(frame.message(&subject, &WorkflowCalled { input, parent }))
+            Publish::plain(message(&frame, &subject, &WorkflowCalled { input, parent }))
         }
         Action::CancelChild(key, reason) => {
             let run = child_run(namespace, shards, key);
             let workflow = key.capability.as_str().parse().ok();
             let signal = SignalId::new("cancel").unwrap_or_else(|_| unreachable!("a valid signal"));
             let subject = Subject::Signalled { workflow, run, signal, id: parent_signal() };
-            Publish::once(frame.message(&subject, &CancelSignal { reason: Some(reason.clone()) }))
+            Publish::once(message(&frame, &subject, &CancelSignal { reason: Some(reason.clone()) }))
         }
-        Action::Report(key, result) => Publish::once(frame.report(key, result)),
+        Action::Report(key, result) => Publish::once(report(&frame, key, result)),
         Action::SetTimer(timer, due) => {
             let set = Subject::TimerSet { run, timer: timer.clone() };
             let target = Subject::TimerDue { run, timer: timer.clone() }.render(namespace);
-            Publish::at(frame.message(&set, &TimerFired { due: *due }), *due, target)
+            Publish::at(message(&frame, &set, &TimerFired { due: *due }), *due, target)
         }
         Action::Pause(number, data) => {
-            Publish::once(frame.message(&pause(header, PauseVerb::Paused, *number), data))
+            Publish::once(message(&frame, &pause(header, PauseVerb::Paused, *number), data))
         }
         Action::Resume(number) => {
             let data = WorkflowResumed::default();
-            Publish::once(frame.message(&pause(header, PauseVerb::Resumed, *number), &data))
+            Publish::once(message(&frame, &pause(header, PauseVerb::Resumed, *number), &data))
         }
         Action::End(End::Completed(data)) => {
-            Publish::once(frame.message(&life(WorkflowVerb::Completed), data))
+            Publish::once(message(&frame, &life(WorkflowVerb::Completed), data))
         }
-        Action::End(End::Failed(data)) => Publish::once(frame.message(&life(WorkflowVerb::Failed), data)),
+        Action::End(End::Failed(data)) => Publish::once(message(&frame, &life(WorkflowVerb::Failed), data)),
         Action::End(End::Cancelled(data)) => {
-            Publish::once(frame.message(&life(WorkflowVerb::Cancelled), data))
+            Publish::once(message(&frame, &life(WorkflowVerb::Cancelled), data))
         }
     }
 }
@@ -88,7 +88,7 @@ pub(crate) fn routed(
     hop: Option<&TraceContext>,
 ) -> Publish {
     let subject = Subject::TaskRouted { run: header.run, task: task.clone(), attempt: Attempt::FIRST };
-    Publish::once(frame(namespace, header, decision, hop).message(&subject, routed))
+    Publish::once(message(&frame(namespace, header, decision, hop), &subject, routed))
 }
 
 /// Tells the agent at work on an attempt that nobody waits for it any more.
@@ -100,7 +100,7 @@ pub(crate) fn cancelled(
     error: &TaskError,
 ) -> Message {
     let data = TaskFailed { error: error.clone(), agent: None };
-    frame(namespace, header, decision, None).message(&key.subject(TaskVerb::Cancelled), &data)
+    message(&frame(namespace, header, decision, None), &key.subject(TaskVerb::Cancelled), &data)
 }
 
 /// How a run stood after an event that has this id and time. It belongs to no hop: nobody waits for it.
@@ -114,7 +114,7 @@ pub(crate) fn checkpoint(
     let (correlation_id, trace) = (header.correlation_id.as_str(), header.trace.as_ref());
     let frame = Frame { namespace, correlation_id, cause, time, trace, hop: None };
     let (workflow, run) = (header.workflow.clone(), header.run);
-    Publish::once(frame.message(&Subject::Checkpointed { workflow, run, upto: data.upto }, data))
+    Publish::once(message(&frame, &Subject::Checkpointed { workflow, run, upto: data.upto }, data))
 }
 
 fn frame<'a>(
@@ -145,41 +145,24 @@ pub(crate) fn started(
     run: RunId,
     data: &WorkflowStarted,
 ) -> Publish {
-    Publish::once(frame.message(&Subject::Workflow { verb: WorkflowVerb::Started, workflow, run }, data))
+    Publish::once(message(frame, &Subject::Workflow { verb: WorkflowVerb::Started, workflow, run }, data))
 }
 
-/// What an event carries besides its subject and data.
-pub(crate) struct Frame<'a> {
-    pub(crate) namespace: &'a Namespace,
-    pub(crate) correlation_id: &'a str,
-    pub(crate) cause: &'a str,
-    pub(crate) time: DateTime<Utc>,
-    /// The trace that the work began in.
-    pub(crate) trace: Option<&'a TraceContext>,
-    /// The trace of this hop.
-    pub(crate) hop: Option<&'a TraceContext>,
+/// An event of the orchestrator on a subject.
+pub(crate) fn message(frame: &Frame<'_>, subject: &Subject, data: &impl Serialize) -> Message {
+    frame.message(&source(frame.namespace), subject, data)
 }
 
-impl Frame<'_> {
-    /// An event of the orchestrator on a subject.
-    pub(crate) fn message(&self, subject: &Subject, data: &impl Serialize) -> Message {
-        let Self { namespace, correlation_id, cause, time, trace, hop } = *self;
-        let source = source(namespace);
-        RunEvent { namespace, source: &source, time, correlation_id, cause, trace, hop }
-            .message(subject, data)
-    }
-
-    /// The outcome of an attempt that a run was started for.
-    pub(crate) fn report(&self, key: &TaskKey, result: &Result<Value, TaskError>) -> Message {
-        match result {
-            Ok(output) => {
-                let data = TaskCompleted { output: output.clone(), quality: None, usage: None, agent: None };
-                self.message(&key.subject(TaskVerb::Completed), &data)
-            }
-            Err(error) => {
-                let data = TaskFailed { error: error.clone(), agent: None };
-                self.message(&key.subject(TaskVerb::Failed), &data)
-            }
+/// The outcome of an attempt that a run was started for.
+pub(crate) fn report(frame: &Frame<'_>, key: &TaskKey, result: &Result<Value, TaskError>) -> Message {
+    match result {
+        Ok(output) => {
+            let data = TaskCompleted { output: output.clone(), quality: None, usage: None, agent: None };
+            message(frame, &key.subject(TaskVerb::Completed), &data)
+        }
+        Err(error) => {
+            let data = TaskFailed { error: error.clone(), agent: None };
+            message(frame, &key.subject(TaskVerb::Failed), &data)
         }
     }
 }

@@ -3,9 +3,9 @@
 mod attributes;
 mod binary;
 mod config;
+mod frame;
 mod quick;
 mod rerun;
-mod run_event;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::message::{CONTENT_TYPE, Headers};
 use crate::trace::TraceContext;
 
 pub use binary::{percent_decode, percent_encode};
-pub use run_event::RunEvent;
+pub use frame::Frame;
 
 /// Content type of an event in structured mode.
 pub const STRUCTURED: &str = "application/cloudevents+json";

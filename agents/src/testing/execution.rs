@@ -24,7 +24,8 @@ use super::single::{Interruption, TestTask};
 use super::story::Story;
 use super::time::{passed_on_the_wall, spoken};
 use crate::cancel::Cancellations;
-use crate::execute::{Common, Execution};
+use crate::common::Common;
+use crate::execute::Execution;
 
 /// Who asks for what tests ask for.
 pub(super) const SOURCE: &str = "/test";

@@ -11,7 +11,7 @@ use super::connection::{Line, MemoryBus, sleep_until_due};
 use super::filter::{Filter, any_matches};
 use super::place::Place;
 use super::server::MemoryServer;
-use crate::bus::{Follow, From, MAX_SHORT_RUN, RunLog};
+use crate::bus::{Follow, From, MAX_SHORT_RUN, RunLog, too_many_subjects};
 use crate::error::BusError;
 use crate::topology::Stream;
 
@@ -95,8 +95,7 @@ impl MemoryBus {
                 last.insert(&stored.message.subject, stored);
             }
             if last.len() > MAX_SHORT_RUN {
-                let error = format!("more than {MAX_SHORT_RUN} subjects pass");
-                return Err(BusError::Refused { operation: operation(), error });
+                return Err(too_many_subjects(operation()));
             }
             let mut last: Vec<StoredMessage> = last.into_values().cloned().collect();
             last.sort_unstable_by_key(|stored| stored.sequence);

@@ -13,7 +13,7 @@ use super::batch::{Batch, unexpected, unreadable};
 use super::bus::NatsBus;
 use super::reader::Reader;
 use super::wire;
-use crate::bus::{MAX_SHORT_RUN, RunLog};
+use crate::bus::{RunLog, too_many_subjects};
 use crate::error::BusError;
 use crate::history;
 use crate::topology::Stream;
@@ -73,8 +73,7 @@ impl NatsBus {
             Read::All(log) => log.events,
             Read::None => Vec::new(),
             Read::TooMany => {
-                let error = format!("more than {MAX_SHORT_RUN} subjects pass");
-                return Err(BusError::Refused { operation: operation(), error });
+                return Err(too_many_subjects(operation()));
             }
         };
         let newest = last.last().map(|message| message.sequence);

@@ -10,15 +10,15 @@ use mesh_schemas::payload::{
     WorkflowStarted, rejection,
 };
 use mesh_schemas::{
-    Envelope, Message, Namespace, RULES_VERSION, RequestId, RunId, Shards, SignalId, StoredMessage, Subject,
-    TaskId, TaskKey, TaskVerb, Timer, TraceContext,
+    Envelope, Frame, Message, Namespace, RULES_VERSION, RequestId, RunId, Shards, SignalId, StoredMessage,
+    Subject, TaskId, TaskKey, TaskVerb, Timer, TraceContext,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::course::{Course, Work};
 use crate::definitions::{self, Known};
-use crate::encode::{self, Frame};
+use crate::encode;
 use crate::relay::timer;
 use crate::route;
 

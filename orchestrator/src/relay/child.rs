@@ -7,8 +7,8 @@ use mesh_bus::topology::Stream;
 use mesh_bus::{Publish, Target};
 use mesh_schemas::payload::{MAX_RUN_DEPTH, Parent, TaskError, child_request, rejection};
 use mesh_schemas::{
-    Attempt, Digest, Namespace, RequestId, RunId, StoredMessage, TaskId, TaskKey, TaskVerb, TraceContext,
-    WorkflowName,
+    Attempt, Digest, Frame, Namespace, RequestId, RunId, StoredMessage, TaskId, TaskKey, TaskVerb,
+    TraceContext, WorkflowName,
 };
 use serde_json::{Value, json};
 use tracing::warn;
@@ -16,7 +16,7 @@ use tracing::warn;
 use super::archived::is_archived;
 use super::reject::Rejection;
 use super::request::{Request, started_subject};
-use crate::encode::Frame;
+use crate::encode;
 use crate::lease::Lease;
 use crate::service::Shared;
 use crate::store::{self, Lost};
@@ -164,7 +164,7 @@ async fn tell(
         trace: request.trace.as_ref(),
         hop: hop.as_ref(),
     };
-    let outcome = Publish::once(frame.report(&key, &result));
+    let outcome = Publish::once(encode::report(&frame, &key, &result));
     if let store::Outcome::TooLarge(error) = store::event(&*shared.bus, lease, &key.run, &outcome).await? {
         warn!(run = %parent.run, task = %parent.task, error, "the task cannot be told what became of its run");
     }

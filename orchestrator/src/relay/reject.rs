@@ -2,14 +2,14 @@ use mesh_bus::topology::{Bucket, Stream};
 use mesh_bus::{BusError, DeadEnd, Publish};
 use mesh_core::{Event, Unreadable};
 use mesh_schemas::payload::{RequestRejected, rejection};
-use mesh_schemas::{RequestId, RunId, Shards, StoredMessage, Subject, TraceContext, WorkflowName};
+use mesh_schemas::{Frame, RequestId, RunId, Shards, StoredMessage, Subject, TraceContext, WorkflowName};
 use mesh_telemetry::span;
 use tracing::{Span, debug, info, warn};
 use uuid::Uuid;
 
 use super::child;
 use super::request::{Request, request_id, started_subject, workflow_or_capability};
-use crate::encode::Frame;
+use crate::encode;
 use crate::lease::Lease;
 use crate::observe;
 use crate::service::Shared;
@@ -175,7 +175,7 @@ async fn tell(
         hop: trace.as_ref(),
     };
     let subject = Subject::RequestRejected { name, id };
-    let message = Publish::plain(frame.message(&subject, &data));
+    let message = Publish::plain(encode::message(&frame, &subject, &data));
     if let store::Outcome::TooLarge(_) = store::message(&*shared.bus, lease, message).await? {
         // Reasons quote the input, and what the requester calls the work may be as long as it likes.
         let more = data.reasons.len().saturating_sub(MAX_REASONS);
@@ -185,7 +185,7 @@ async fn tell(
         }
         let id = id.to_string();
         let frame = Frame { correlation_id: &id, ..frame };
-        let message = Publish::plain(frame.message(&subject, &data));
+        let message = Publish::plain(encode::message(&frame, &subject, &data));
         if let store::Outcome::TooLarge(error) = store::message(&*shared.bus, lease, message).await? {
             warn!(error, "the requester cannot be told");
         }

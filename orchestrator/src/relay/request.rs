@@ -6,8 +6,8 @@ use mesh_core::Content;
 use mesh_schemas::generate::catalogue;
 use mesh_schemas::payload::{Parent, Rerun, rejection};
 use mesh_schemas::{
-    DataRef, Decoded, Envelope, EnvelopeError, ObjectOwner, RequestId, RunId, SpanId, StoredMessage, Subject,
-    TaskId, TraceContext, WorkflowName, WorkflowVerb,
+    DataRef, Decoded, Envelope, EnvelopeError, Frame, ObjectOwner, RequestId, RunId, SpanId, StoredMessage,
+    Subject, TaskId, TraceContext, WorkflowName, WorkflowVerb,
 };
 use mesh_telemetry::{names, propagation, span};
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ use super::archived::is_archived;
 use super::beginning::beginning;
 use super::child::{self, Caller};
 use super::reject::{self, Rejection};
-use crate::encode::{self, Frame};
+use crate::encode;
 use crate::lease::Lease;
 use crate::observe;
 use crate::service::Shared;

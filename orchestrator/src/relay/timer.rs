@@ -1,12 +1,13 @@
 use mesh_bus::{DeadEnd, Publish, topology};
 use mesh_schemas::payload::TimerFired;
 use mesh_schemas::{
-    Decoded, Envelope, EnvelopeError, Message, Namespace, RunId, StoredMessage, Subject, Timer, TraceContext,
+    Decoded, Envelope, EnvelopeError, Frame, Message, Namespace, RunId, StoredMessage, Subject, Timer,
+    TraceContext,
 };
 use mesh_telemetry::{names, propagation, span};
 use tracing::Instrument as _;
 
-use crate::encode::Frame;
+use crate::encode;
 use crate::lease::Lease;
 use crate::service::Shared;
 use crate::store::{self, Lost};
@@ -57,5 +58,5 @@ pub(crate) fn fired(
         trace: trace.as_ref(),
         hop,
     };
-    Ok(frame.message(&Subject::TimerFired { run, timer }, &data))
+    Ok(encode::message(&frame, &Subject::TimerFired { run, timer }, &data))
 }

@@ -23,6 +23,7 @@ const NAME: &str = "bench-idle";
 const AT_ONCE: usize = 512;
 /// Pause before it is looked again how many runs wait.
 const LOOK: Duration = Duration::from_millis(100);
+
 /// Has so many runs begin, and returns when all of them wait.
 pub(super) async fn begin(bus: &Arc<NatsBus>, runs: u32) -> anyhow::Result<()> {
     let document = json!({

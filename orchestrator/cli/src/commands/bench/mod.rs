@@ -119,8 +119,8 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// Notes what is typed twice, and whether a server is: what the environment and the configuration file name is a mesh in use, and that is
-    /// not to be measured by mistake.
+    /// Notes what is typed twice, and whether a server is: what the environment and the configuration file name is a mesh in
+    /// use, and that is not to be measured by mistake.
     pub(crate) fn note(&mut self, matches: &ArgMatches) {
         self.is_given = connection::typed(matches).is_some();
         let is_typed =

@@ -1,4 +1,5 @@
-//! Events as agents and orchestrators write them: the envelopes are all alike, so they are written without being made first.
+//! Events of runs, as agents and orchestrators write them: the envelopes are all alike, so they are written without being
+//! made first.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -13,14 +14,12 @@ use crate::trace::TraceContext;
 /// Bytes of room for an event, which most do not exceed.
 const USUAL_BYTES: usize = 2 * 1024;
 
-/// What the envelope of an event of a run says, besides what its subject says. The texts are those of events that were read,
-/// or names: none is empty or has a control character.
+/// What the envelope of an event of a run says besides who makes the event, its subject and its data. The texts are those of
+/// events that were read, or names: none is empty or has a control character.
 #[derive(Debug, Clone, Copy)]
-pub struct RunEvent<'a> {
+pub struct Frame<'a> {
     /// The namespace that the event is for.
     pub namespace: &'a Namespace,
-    /// Who makes the event, as a URI reference.
-    pub source: &'a str,
     /// When it happened.
     pub time: DateTime<Utc>,
     /// What the requester calls the whole piece of work.
@@ -33,15 +32,15 @@ pub struct RunEvent<'a> {
     pub hop: Option<&'a TraceContext>,
 }
 
-impl RunEvent<'_> {
-    /// The event on a subject, which is its id, in structured mode. Data that cannot be written as JSON, of which there is none
+impl Frame<'_> {
+    /// The event on a subject, which is its id, in structured mode; `source` says who makes it, as a URI reference. Data that cannot be written as JSON, of which there is none
     /// among the payloads of the mesh, would be left out with everything else, and the message put aside by whoever reads it.
     #[must_use]
-    pub fn message(&self, subject: &Subject, data: &impl Serialize) -> Message {
+    pub fn message(&self, source: &str, subject: &Subject, data: &impl Serialize) -> Message {
         let id = subject.render(self.namespace);
         let type_ = subject.type_in(self.namespace, &id);
         let mut body = Vec::with_capacity(USUAL_BYTES);
-        if serde_json::to_writer(&mut body, &Body { event: self, id: &id, type_, data }).is_err() {
+        if serde_json::to_writer(&mut body, &Body { frame: self, source, id: &id, type_, data }).is_err() {
             body.clear();
         }
         let mut headers = Headers::new().with(CONTENT_TYPE, STRUCTURED);
@@ -53,7 +52,8 @@ impl RunEvent<'_> {
 }
 
 struct Body<'a, T> {
-    event: &'a RunEvent<'a>,
+    frame: &'a Frame<'a>,
+    source: &'a str,
     id: &'a str,
     type_: &'a str,
     data: &'a T,
@@ -61,11 +61,11 @@ struct Body<'a, T> {
 
 impl<T: Serialize> Serialize for Body<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let RunEvent { source, time, correlation_id, cause, trace, .. } = self.event;
+        let Frame { time, correlation_id, cause, trace, .. } = self.frame;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("specversion", SPEC_VERSION)?;
         map.serialize_entry("id", self.id)?;
-        map.serialize_entry("source", source)?;
+        map.serialize_entry("source", self.source)?;
         map.serialize_entry("type", self.type_)?;
         map.serialize_entry("time", time)?;
         map.serialize_entry("datacontenttype", "application/json")?;
@@ -91,15 +91,15 @@ mod tests {
     use crate::{Envelope, TaskVerb};
 
     /// As it is written when it is made first.
-    fn made(event: &RunEvent<'_>, subject: &Subject, data: &Value) -> Message {
-        let id = subject.render(event.namespace);
-        let mut envelope = Envelope::new(&*id, event.source, subject.event_type(), data.clone());
-        envelope.time = Some(event.time);
-        envelope.correlationid = Some(event.correlation_id.to_owned());
-        envelope.causationid = Some(event.cause.to_owned());
-        envelope.set_trace(event.trace);
+    fn made(frame: &Frame<'_>, source: &str, subject: &Subject, data: &Value) -> Message {
+        let id = subject.render(frame.namespace);
+        let mut envelope = Envelope::new(&*id, source, subject.event_type(), data.clone());
+        envelope.time = Some(frame.time);
+        envelope.correlationid = Some(frame.correlation_id.to_owned());
+        envelope.causationid = Some(frame.cause.to_owned());
+        envelope.set_trace(frame.trace);
         let (mut headers, body) = envelope.encode().expect("an event");
-        if let Some(hop) = event.hop {
+        if let Some(hop) = frame.hop {
             hop.write(&mut headers);
         }
         Message { subject: id, headers, payload: body.into() }
@@ -125,9 +125,8 @@ mod tests {
         ];
         for subject in &subjects {
             for (trace, hop) in [(None, None), (Some(&plain), Some(&with_state)), (Some(&with_state), None)] {
-                let event = RunEvent {
+                let frame = Frame {
                     namespace: &namespace,
-                    source: "/shop/agents/a\"b",
                     time: "2026-01-02T03:04:05.678901234Z".parse().expect("a time"),
                     correlation_id: "order ü",
                     cause: "the \\ cause",
@@ -135,7 +134,8 @@ mod tests {
                     hop,
                 };
                 let data = json!({ "output": [1.5, { "a": null }] });
-                assert_eq!(event.message(subject, &data), made(&event, subject, &data));
+                let source = "/shop/agents/a\"b";
+                assert_eq!(frame.message(source, subject, &data), made(&frame, source, subject, &data));
             }
         }
     }
