@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use mesh_tests::chaos::{Campaign, Servers, run};
 
 /// Enough runs for about a minute on two cores.
-const RUNS: u64 = 5_000;
+const RUNS: u64 = 2_500;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_and_nothing_is_doubled() -> Result<()> {
