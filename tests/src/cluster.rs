@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use async_nats::jetstream;
+use async_nats::jetstream::{self, stream::Config};
 
 use crate::gate::Gate;
 use crate::server::{TestServer, free_port};
@@ -25,7 +25,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the servers, and waits until they have found each other and chosen who leads.
+    /// Starts the servers, and waits until all of them have found each other and keep copies.
     ///
     /// # Errors
     /// If they do not start, or do not find each other in time.
@@ -50,7 +50,7 @@ impl Cluster {
             servers.push(tokio::task::block_in_place(|| TestServer::start_with(&["--config", path]))?);
         }
         let cluster = Self { servers, gates, folder };
-        cluster.until_led().await?;
+        cluster.until_formed().await?;
         Ok(cluster)
     }
 
@@ -126,19 +126,25 @@ impl Cluster {
         }))
     }
 
-    async fn until_led(&self) -> Result<()> {
-        let led = async {
-            loop {
-                if let Ok(addresses) = self.addresses()
-                    && let Ok(client) = async_nats::connect(addresses).await
-                    && jetstream::new(client).query_account().await.is_ok()
-                {
-                    return;
-                }
+    /// Who leads may have been chosen by two of three, with the third unknown to them: only a stream with a copy on each
+    /// shows that all are there.
+    async fn until_formed(&self) -> Result<()> {
+        let formed = async {
+            while self.keep_copies().await.is_err() {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        patiently("the servers to choose who leads", led).await
+        patiently("the servers to find each other", formed).await
+    }
+
+    async fn keep_copies(&self) -> Result<()> {
+        let context = jetstream::new(async_nats::connect(self.addresses()?).await?);
+        let name = "FORMED".to_owned();
+        context
+            .get_or_create_stream(Config { name: name.clone(), num_replicas: SERVERS, ..Config::default() })
+            .await?;
+        context.delete_stream(name).await?;
+        Ok(())
     }
 
     fn addresses(&self) -> Result<Vec<async_nats::ServerAddr>> {
