@@ -239,7 +239,6 @@ impl Deliveries for NatsDeliveries {
 
     async fn drain(&mut self) -> Vec<Delivery> {
         let messages = self.pull.stop().await;
-        self.pull.unpin().await;
         messages.into_iter().map(|(message, received)| self.delivery(message, received)).collect()
     }
 }

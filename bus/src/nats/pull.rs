@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::api::{Api, Failure, Link, status, to_json};
 use super::consumer::{PIN_GROUP, is_gone, pin_of};
@@ -163,23 +163,48 @@ impl Pull {
 
     /// Tells the server to send nothing more, and takes what it had sent by then.
     pub(super) async fn stop(&mut self) -> Vec<(Received, BootInstant)> {
+        self.let_go().await;
         let tell = async { self.subscriber.drain().await.is_ok() && self.api.client.flush().await.is_ok() };
         if timeout(STOP_TIME, tell).await == Ok(true) {
-            // The subscription ends once everything that was sent before is here.
             while let Ok(Some(message)) = timeout(STOP_TIME, self.subscriber.next()).await {
                 if status(&message).is_none() {
                     self.take(message);
                 }
             }
         }
+        // It may have become the pinned one with the last of them.
+        self.let_go().await;
         self.leftovers()
     }
 
-    /// Lets go of a pinned consumer, unless another has it already: without this, others get it only when the server has
-    /// not heard of this receiver for its time.
-    pub(super) async fn unpin(&mut self) {
-        let Some(pin) = self.pin.take() else { return };
-        if self.pinned_now().await.is_ok_and(|now| now.as_ref() == Some(&pin)) {
+    /// Lets go of a pinned consumer, if this receiver has it: without this, others get it only when the server has not heard of
+    /// this receiver for its time. The server then answers what was asked for as the pinned one by a refusal, behind the last
+    /// message, which is waited for: the client library forgets a subscription when it has written that it ends, not when the
+    /// server has read it, and what is on its way then is lost until it comes again.
+    async fn let_go(&mut self) {
+        let until = Instant::now() + self.expires + STOP_TIME;
+        let mut former = None;
+        while self.trouble.is_none() {
+            let pin = self.pin.take().filter(|pin| former.as_ref() != Some(pin));
+            match pin {
+                Some(pin) => {
+                    self.unpin(&pin).await;
+                    former = Some(pin);
+                }
+                None if former.is_none() => return,
+                None => {}
+            }
+            if !self.window.is_waiting() {
+                return;
+            }
+            let Ok(Some(message)) = timeout_at(until, self.subscriber.next()).await else { return };
+            self.sort(message);
+        }
+    }
+
+    /// Ends a pinning, unless another receiver has the consumer already.
+    async fn unpin(&self, pin: &str) {
+        if self.pinned_now().await.is_ok_and(|now| now.as_deref() == Some(pin)) {
             let unpin = format!("CONSUMER.UNPIN.{}.{}", self.stream, self.consumer);
             let unpinned = self.api.call::<IgnoredAny>(&unpin, &json!({ "group": PIN_GROUP })).await;
             if let Err(failure) = unpinned {

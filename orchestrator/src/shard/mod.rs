@@ -79,14 +79,13 @@ pub(crate) async fn run(
                 },
             }
         }
-        storing.extend(follower.set_all_deadlines());
         follower.hand_back().await;
-        events.stop().await;
-        shared.presence.lets_go(shard);
-        shared.figures.forget(shard);
-        while let Some(settled) = storing.next().await {
-            storing.extend(follower.settled(settled));
-        }
+        let let_go = async {
+            events.stop().await;
+            shared.presence.lets_go(shard);
+            shared.figures.forget(shard);
+        };
+        tokio::join!(let_go, follower.finish(&mut storing));
     }
 }
 

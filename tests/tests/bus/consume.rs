@@ -1,12 +1,16 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result, ensure};
 use async_nats::Subject;
-use futures::StreamExt as _;
-use mesh_bus::{Bus, Flow};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use mesh_bus::topology::shard_consumer;
+use mesh_bus::{Bus, ConsumerSpec, Flow};
 use mesh_tests::{TestServer, patiently};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
-use crate::support::{World, agents, body, next, nothing_comes, task};
+use crate::support::{LONG, World, agents, body, connect, event, next, nothing_comes, run, task};
 
 #[tokio::test]
 async fn a_deleted_consumer_is_an_error_and_can_be_made_anew() -> Result<()> {
@@ -67,4 +71,42 @@ async fn refuse(server: &TestServer, inbox: &Subject) -> Result<()> {
         ensure!(stream.read_line(&mut line).await? > 0, "the server closed the connection");
     }
     Ok(())
+}
+
+/// Also beside other things that its process asks for: it must not forget what it receives on before the server does.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_on_its_way_to_an_owner_that_stops_is_with_the_next_at_once() -> Result<()> {
+    const EVENTS: u32 = 4_000;
+    let World { server, bus } = World::new().await?;
+    let bus = Arc::new(bus);
+    let shard = run(0).shard();
+    // Far longer than a test waits.
+    let waiting = ConsumerSpec { ack_wait: LONG * 4, ..shard_consumer(bus.namespace(), shard) };
+    let spec = ConsumerSpec { name: "patient".to_owned(), pinned: Some(LONG * 4), ..waiting };
+    let (publisher, standby) = (connect(&server).await?, connect(&server).await?);
+    let mut owner = bus.consume(&spec, Flow::Continuous(EVENTS as usize)).await?;
+    bus.publish(event(run(0), 0)).await?;
+    next(&mut owner).await?.acker.ack().await;
+    let mut standby = standby.consume(&spec, Flow::Continuous(64)).await?;
+    assert!(nothing_comes(&mut standby).await);
+    let publishing = tokio::spawn(async move {
+        let events = (1..=EVENTS).map(|number| publisher.publish(event(run(0), number)));
+        stream::iter(events).buffer_unordered(256).try_for_each(|_| async { Ok(()) }).await
+    });
+    let (asker, asked) = (Arc::clone(&bus), spec.clone());
+    let asking = tokio::spawn(async move { while asker.delivered(&asked).await.is_ok() {} });
+    let mut missing: BTreeSet<String> = (1..=EVENTS).map(|number| number.to_string()).collect();
+    while missing.len() > EVENTS as usize / 2 {
+        let delivery = next(&mut owner).await?;
+        missing.remove(&body(&delivery));
+        delivery.acker.ack().await;
+    }
+    owner.stop().await;
+    asking.abort();
+    while !missing.is_empty() {
+        let delivery = next(&mut standby).await.with_context(|| format!("{} are missing", missing.len()))?;
+        missing.remove(&body(&delivery));
+        delivery.acker.ack().await;
+    }
+    Ok(publishing.await??)
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use mesh_core::{Action, Decision, Header};
 use mesh_schemas::{RunId, StoredMessage, Timer, TraceContext};
 use tokio::time::Instant;
@@ -121,8 +123,16 @@ impl Follower {
         self.put_off.ready().into_iter().map(|begun| self.set_deadline(begun)).collect()
     }
 
-    /// Sets all deadlines that are put off.
-    pub(in crate::shard) fn set_all_deadlines(&mut self) -> Vec<Work> {
+    /// Sees through all that is in hand, and sets the deadlines that are put off, also of runs whose beginnings are among it.
+    pub(in crate::shard) async fn finish(&mut self, in_hand: &mut FuturesUnordered<Work>) {
+        loop {
+            in_hand.extend(self.set_all_deadlines());
+            let Some(settled) = in_hand.next().await else { return };
+            in_hand.extend(self.settled(settled));
+        }
+    }
+
+    fn set_all_deadlines(&mut self) -> Vec<Work> {
         self.put_off.all().into_iter().map(|begun| self.set_deadline(begun)).collect()
     }
 

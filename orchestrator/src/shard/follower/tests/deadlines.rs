@@ -1,5 +1,7 @@
 //! Deadlines that are far off.
 
+use futures::stream::FuturesUnordered;
+
 use super::*;
 
 const LONG: &str = "{mesh: v1, name: long, tasks: {a: {agent: work}, b: {agent: work}}}";
@@ -53,9 +55,9 @@ async fn a_run_that_ends_soon_sets_none() {
     let end = format!("mesh.workflow.completed.long.-.{one}");
     assert!(desk.bus.last(Stream::Events, &end).await.expect("read").is_some());
     assert!(desk.deadlines().await.is_empty());
-    assert!(desk.follower.set_all_deadlines().is_empty(), "nothing is put off any more");
-    // The beginning is acknowledged with the end: it does not come again.
-    assert_eq!(desk.settled().await, 3);
+    assert_eq!(desk.settled().await, 3, "its beginning is acknowledged with its end: it does not come again");
+    desk.follower.finish(&mut FuturesUnordered::new()).await;
+    assert!(desk.deadlines().await.is_empty(), "nothing is put off any more");
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,21 +90,23 @@ async fn what_is_put_off_outlives_who_put_it_off() {
     assert_eq!(desk.deadlines().await, [deadline_of(one)]);
 }
 
+/// Also of a run whose first tasks are just being stored.
 #[tokio::test(start_paused = true)]
 async fn who_lets_go_of_a_shard_sets_all() {
     let mut desk = Desk::of_long_runs().await;
-    let (one, other) = (run("1"), run("2"));
-    for run in [one, other] {
-        desk.start(run).await;
+    let runs = [run("1"), run("2"), run("3")];
+    for run in &runs[..2] {
+        desk.start(*run).await;
         desk.settle().await;
     }
-    for work in desk.follower.set_all_deadlines() {
-        desk.work(work).await;
-    }
-    let mut all = [one, other].map(deadline_of);
+    desk.start(runs[2]).await;
+    let mut in_hand: FuturesUnordered<Work> = desk.take().await.into_iter().collect();
+    desk.follower.finish(&mut in_hand).await;
+    let mut all = runs.map(deadline_of);
     all.sort();
     assert_eq!(desk.deadlines().await, all);
     assert!(!desk.follower.has_put_off());
+    assert_eq!(desk.settled().await, 3, "nothing comes again");
 }
 
 /// Others of the shard must not wait for room in hand.
