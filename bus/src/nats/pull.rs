@@ -173,7 +173,9 @@ impl Pull {
             }
         }
         // It may have become the pinned one with the last of them.
-        self.let_go().await;
+        if let Some(pin) = self.pin.take() {
+            self.unpin(&pin).await;
+        }
         self.leftovers()
     }
 
@@ -183,22 +185,16 @@ impl Pull {
     /// server has read it, and what is on its way then is lost until it comes again.
     async fn let_go(&mut self) {
         let until = Instant::now() + self.expires + STOP_TIME;
-        let mut former = None;
-        while self.trouble.is_none() {
-            let pin = self.pin.take().filter(|pin| former.as_ref() != Some(pin));
-            match pin {
-                Some(pin) => {
-                    self.unpin(&pin).await;
-                    former = Some(pin);
-                }
-                None if former.is_none() => return,
-                None => {}
-            }
-            if !self.window.is_waiting() {
-                return;
-            }
+        let Some(mut former) = self.pin.take() else { return };
+        self.unpin(&former).await;
+        while self.window.is_waiting() && self.trouble.is_none() {
             let Ok(Some(message)) = timeout_at(until, self.subscriber.next()).await else { return };
             self.sort(message);
+            // What was asked for before it was known to have the consumer may give it back to it.
+            if let Some(pin) = self.pin.take().filter(|pin| *pin != former) {
+                self.unpin(&pin).await;
+                former = pin;
+            }
         }
     }
 
