@@ -34,10 +34,16 @@ async fn stored(world: &World, run: RunId, content: &str) -> Result<()> {
     let name = ObjectName::of(ObjectOwner::Run(run), content.as_bytes());
     let mut looks = tokio::time::interval(Duration::from_millis(20));
     let looking = async {
-        while world.bus.object(&name).await?.is_none() {
+        loop {
+            match world.bus.object(&name).await {
+                Ok(Some(_)) => return Ok(()),
+                Ok(None) => {}
+                // It is being stored just now.
+                Err(error) if error.is_retryable() => {}
+                Err(error) => return Err(error.into()),
+            }
             looks.tick().await;
         }
-        anyhow::Ok(())
     };
     patiently("the object", looking).await?
 }
