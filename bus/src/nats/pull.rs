@@ -163,7 +163,9 @@ impl Pull {
 
     /// Tells the server to send nothing more, and takes what it had sent by then.
     pub(super) async fn stop(&mut self) -> Vec<(Received, BootInstant)> {
-        self.let_go().await;
+        if self.pinned {
+            self.let_go().await;
+        }
         let tell = async { self.subscriber.drain().await.is_ok() && self.api.client.flush().await.is_ok() };
         if timeout(STOP_TIME, tell).await == Ok(true) {
             while let Ok(Some(message)) = timeout(STOP_TIME, self.subscriber.next()).await {
@@ -179,22 +181,25 @@ impl Pull {
         self.leftovers()
     }
 
-    /// Lets go of a pinned consumer, if this receiver has it: without this, others get it only when the server has not heard of
-    /// this receiver for its time. The server then answers what was asked for as the pinned one by a refusal, behind the last
-    /// message, which is waited for: the client library forgets a subscription when it has written that it ends, not when the
-    /// server has read it, and what is on its way then is lost until it comes again.
+    /// Lets go of a pinned consumer: without this, others get it only when the server has not heard of this receiver for its
+    /// time. The server then answers what was asked for as the pinned one by a refusal, behind the last message. That is waited
+    /// for, or else the end of the request, as the server may choose this receiver as long as that stands: the client library
+    /// forgets a subscription when it has written that it ends, not when the server has read it, and what is on its way then is
+    /// lost until it comes again.
     async fn let_go(&mut self) {
         let until = Instant::now() + self.expires + STOP_TIME;
-        let Some(mut former) = self.pin.take() else { return };
-        self.unpin(&former).await;
-        while self.window.is_waiting() && self.trouble.is_none() {
+        let mut former = None;
+        loop {
+            // What was asked for before it was known to have the consumer may give it back to it.
+            if let Some(pin) = self.pin.take().filter(|pin| former.as_ref() != Some(pin)) {
+                self.unpin(&pin).await;
+                former = Some(pin);
+            }
+            if !self.window.is_waiting() || self.trouble.is_some() {
+                return;
+            }
             let Ok(Some(message)) = timeout_at(until, self.subscriber.next()).await else { return };
             self.sort(message);
-            // What was asked for before it was known to have the consumer may give it back to it.
-            if let Some(pin) = self.pin.take().filter(|pin| *pin != former) {
-                self.unpin(&pin).await;
-                former = pin;
-            }
         }
     }
 

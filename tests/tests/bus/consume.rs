@@ -3,14 +3,15 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use async_nats::Subject;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use mesh_bus::topology::shard_consumer;
 use mesh_bus::{Bus, ConsumerSpec, Flow};
 use mesh_tests::{TestServer, patiently};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
-use crate::support::{LONG, World, agents, body, connect, event, next, nothing_comes, run, task};
+use crate::support::{LONG, World, agents, body, connect, event, next, nothing_comes, progress, run, task};
 
 #[tokio::test]
 async fn a_deleted_consumer_is_an_error_and_can_be_made_anew() -> Result<()> {
@@ -109,4 +110,41 @@ async fn what_is_on_its_way_to_an_owner_that_stops_is_with_the_next_at_once() ->
         delivery.acker.ack().await;
     }
     Ok(publishing.await??)
+}
+
+/// It may become the owner behind its back: with a message that comes when it has stopped listening.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_leaves_as_the_owner_does_is_not_waited_for() -> Result<()> {
+    let World { server, bus } = World::new().await?;
+    let (leaver, stayer) = (connect(&server).await?, connect(&server).await?);
+    // Far longer than a test waits.
+    let waiting = ConsumerSpec { ack_wait: LONG * 4, ..shard_consumer(bus.namespace(), run(0).shard()) };
+    for number in 0..2 {
+        bus.publish(event(run(0), number)).await?;
+    }
+    let mut successions = JoinSet::new();
+    // It happens in one of some ten.
+    for round in 0..40 {
+        let name = format!("patient-{round}");
+        let spec = ConsumerSpec { name, pinned: Some(LONG * 4), ..waiting.clone() };
+        let mut owner = bus.consume(&spec, Flow::Continuous(1)).await?;
+        next(&mut owner).await?.acker.ack().await;
+        let mut leaving = leaver.consume(&spec, Flow::Continuous(8)).await?;
+        let mut staying = stayer.consume(&spec, Flow::Continuous(8)).await?;
+        // The first that asks is the next owner.
+        for (standby, bus) in [(&mut leaving, &leaver), (&mut staying, &stayer)] {
+            assert!(standby.next().now_or_never().is_none());
+            bus.delivered(&spec).await?;
+        }
+        // The server reads all this before it reads that nobody listens any more.
+        for _ in 0..5 {
+            leaver.notify(progress(500_000)).await?;
+        }
+        successions.spawn(async move { tokio::join!(leaving.stop(), next(&mut staying)).1 });
+        owner.stop().await;
+    }
+    while let Some(delivery) = successions.join_next().await {
+        assert_eq!(body(&delivery??), "1");
+    }
+    Ok(())
 }

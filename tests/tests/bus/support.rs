@@ -62,6 +62,11 @@ pub(crate) fn task(number: u32) -> Publish {
     Publish::once(message(subject, &number.to_string()))
 }
 
+/// What nobody listens to, of so many bytes.
+pub(crate) fn progress(bytes: usize) -> Message {
+    message(format!("mesh.task.progress.risk.normal.{}.t.1", run(0)), &" ".repeat(bytes))
+}
+
 /// The consumer of agents of the capability `risk`.
 pub(crate) fn agents() -> ConsumerSpec {
     agent_consumer(&Namespace::default(), &"risk".parse().expect("a capability"), &Lane::Normal)

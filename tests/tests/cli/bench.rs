@@ -81,6 +81,9 @@ async fn the_bare_loop_goes_through_the_same_runs() -> Result<()> {
         for variant in variants {
             has_figures(&variant["figures"])?;
         }
+        let writes = |variant: usize| variants[variant]["figures"]["writes_per_task"]["median"].as_f64();
+        let ratio = writes(0).zip(writes(1)).map(|(floor, mesh)| floor / mesh);
+        assert!(ratio.is_some_and(|ratio| (0.85..1.15).contains(&ratio)), "the same writes: {told:#}");
         assert_eq!((&variants[1]["ratio"]["to"], &variants[0]["ratio"]), (&json!("floor"), &Value::Null));
         assert!(variants[1]["ratio"]["throughput"]["median"].as_f64().is_some_and(|ratio| ratio > 0.0));
     }

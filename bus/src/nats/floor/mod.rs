@@ -1,8 +1,8 @@
 //! The least that NATS has to do for runs: what benchmarks compare the mesh with.
 //!
 //! The same streams, consumers, subjects, conditions, deliveries and acknowledgements as a run has (its request, its
-//! beginning, its tasks with their outcomes, and its end), by the client library alone. Nothing is read, decided or kept:
-//! bodies are the same bytes each time. It survives no failure, and is no part of the mesh.
+//! beginning, its tasks, who takes them, their outcomes, and its end), by the client library alone. Nothing is read,
+//! decided or kept: bodies are the same bytes each time. It survives no failure, and is no part of the mesh.
 
 mod course;
 mod orchestrator;
@@ -43,6 +43,8 @@ pub struct Bodies {
     pub started: Message,
     /// Of `task.created`.
     pub created: Message,
+    /// Of `task.assigned`.
+    pub assigned: Message,
     /// Of `task.completed`, and of `task.failed` where tasks fail.
     pub outcome: Message,
     /// Of `workflow.completed`.
@@ -57,6 +59,7 @@ pub struct Floor {
     course: Course,
     started: Body,
     created: Body,
+    assigned: Body,
     outcome: Body,
     ended: Body,
 }
@@ -90,6 +93,7 @@ impl Floor {
             course,
             started: Body::new(bodies.started)?,
             created: Body::new(bodies.created)?,
+            assigned: Body::new(bodies.assigned)?,
             outcome: Body::new(bodies.outcome)?,
             ended: Body::new(bodies.ended)?,
         })
@@ -104,6 +108,14 @@ impl Floor {
             .expected_last_subject_sequence(0);
         let sent = self.jetstream.send_publish(subject.clone(), message).await;
         sent.map_err(|error| failed(&error))?.await.map_err(|error| failed(&error))
+    }
+
+    /// Sends an event that nobody waits for.
+    async fn send(&self, subject: String, body: &Body) -> Result<(), BusError> {
+        let client = &self.bus.api.client;
+        let operation = format!("send {subject}");
+        let sent = client.publish_with_headers(subject, body.headers.clone(), body.payload.clone()).await;
+        sent.map_err(|error| failed(&operation, &error))
     }
 
     /// Messages of a durable consumer, which is made if it is not there.

@@ -36,6 +36,8 @@ impl Floor {
             .filter_map(async |task| task.ok())
             .map(Ok)
             .try_for_each_concurrent(at_once, |task| async move {
+                let assigned = task.subject.replacen(".task.created.", ".task.assigned.", 1) + ".1";
+                floor.send(assigned, &floor.assigned).await?;
                 let number = taken.fetch_add(1, Ordering::Relaxed);
                 let fails = floor.course.fails(number) && task.subject.ends_with(".1");
                 let verb = if fails { ".task.failed." } else { ".task.completed." };

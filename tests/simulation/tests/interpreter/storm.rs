@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::world::World;
 
 /// Of how many seeds logs are made. A build with optimisations can do more in the same time.
-const SEEDS: u64 = if cfg!(debug_assertions) { 1_000 } else { 50_000 };
+const SEEDS: u64 = if cfg!(debug_assertions) { 500 } else { 50_000 };
 /// Of every so many seeds, each prefix of the logs is interpreted too.
 const PREFIXES: u64 = 10;
 

@@ -41,6 +41,7 @@ pub(super) fn bodies(namespace: &Namespace, payload: u32) -> anyhow::Result<Bodi
                 "deadline": now, "basis": now, "idempotency_key": format!("{run}.t0_0"),
             }),
         )?,
+        assigned: event("task.assigned", &format!("{work}.1"), json!({ "agent": agent, "delivery": 1 }))?,
         outcome: event("task.completed", &work, json!({ "output": input, "agent": agent }))?,
         ended: event(
             "workflow.completed",
