@@ -96,8 +96,8 @@ impl Execution {
         let message = &delivery.stored.message;
         if let Ok(Subject::Task { key, .. }) = Subject::parse(self.common.bus.namespace(), &message.subject) {
             let decoded = Envelope::decode(&message.headers, &message.payload).ok();
-            let envelope = decoded.as_ref().and_then(Decoded::envelope);
-            release::note(&self.context(&key, envelope, None, delivery, None)).await;
+            let said = decoded.as_ref().and_then(Decoded::envelope).map(Said::from).unwrap_or_default();
+            release::note(&self.context(&key, said, None, delivery, None)).await;
         }
         delivery.acker.nak(pause).await;
     }
@@ -113,7 +113,7 @@ impl Execution {
             Err(error) => return self.bury(delivery, DeadEnd::TaskSubject, &error.to_string()).await,
         };
         AGENT_REDELIVERED.add(u64::from(delivery.delivered > 1), [key.capability.as_str()]);
-        let (envelope, task) = match self.read(&key, delivery).await {
+        let (said, task) = match self.read(&key, delivery).await {
             Ok(read) => read,
             Err(Unreadable::OutOfReach(error)) => {
                 warn!(%error, "a task whose input this agent may not read is left to others");
@@ -125,7 +125,7 @@ impl Execution {
                     return Settled::Ack;
                 }
                 let message = format!("the input of the task is lost: {error}");
-                let context = self.context(&key, None, None, delivery, None);
+                let context = self.context(&key, Said::default(), None, delivery, None);
                 let failed = Outcome::Failed(fatal(code::LOST_INPUT, &message));
                 return self.settle(delivery, self.store(&context, failed).await).await;
             }
@@ -135,7 +135,7 @@ impl Execution {
             }
             Err(Unreadable::Malformed(error)) => {
                 let failure = TaskFailure::retryable(code::MALFORMED_TASK, &error);
-                let context = self.context(&key, None, None, delivery, None);
+                let context = self.context(&key, Said::default(), None, delivery, None);
                 // If there is no room for that, the letter says enough.
                 let _ = self.store(&context, Outcome::Failed(failure.0)).await;
                 return self.bury(delivery, DeadEnd::UnreadableTask, &error).await;
@@ -146,7 +146,7 @@ impl Execution {
             return Settled::Ack;
         }
         let deadline = deadline(bus.now(), stored.time, &task);
-        let context = self.context(&key, envelope.as_ref(), Some(&task), delivery, deadline);
+        let context = self.context(&key, said, Some(&task), delivery, deadline);
         if self.is_poison(&key, delivery.delivered).await {
             let message = format!("{MAX_LOST} deliveries ended without an outcome");
             let _ = self.store(&context, Outcome::Failed(fatal(code::POISON, &message))).await;
@@ -170,14 +170,11 @@ impl Execution {
     }
 
     /// The task, with its input wherever that is.
-    async fn read(
-        &self,
-        key: &TaskKey,
-        delivery: &Delivery,
-    ) -> Result<(Option<Envelope>, TaskCreated), Unreadable> {
+    async fn read(&self, key: &TaskKey, delivery: &Delivery) -> Result<(Said, TaskCreated), Unreadable> {
         let message = &delivery.stored.message;
         if let Some((event, task)) = Envelope::decode_with(&message.headers, &message.payload) {
-            return Ok((Some(event), task));
+            let correlation_id = event.correlationid().map(str::to_owned);
+            return Ok((Said { correlation_id, trace: event.trace() }, task));
         }
         let malformed = |error: &dyn std::fmt::Display| Unreadable::Malformed(error.to_string());
         match Envelope::decode(&message.headers, &message.payload).map_err(|error| malformed(&error))? {
@@ -204,11 +201,11 @@ impl Execution {
                     event.put_large(&reference, input.await?).map_err(|error| malformed(&error))?;
                 }
                 let task = event.data().map_err(|error| malformed(&error))?;
-                Ok((Some(event), task))
+                Ok((Said::from(&event), task))
             }
             Decoded::Bare(value) => {
                 let task = serde_json::from_value(value).map_err(|error| malformed(&error))?;
-                Ok((None, task))
+                Ok((Said::default(), task))
             }
         }
     }
@@ -271,7 +268,7 @@ impl Execution {
     fn context(
         &self,
         key: &TaskKey,
-        envelope: Option<&Envelope>,
+        said: Said,
         task: Option<&TaskCreated>,
         delivery: &Delivery,
         deadline: Option<DateTime<Utc>>,
@@ -284,14 +281,12 @@ impl Execution {
             action: task.and_then(|task| task.action.clone()),
             idempotency_key: task
                 .map_or_else(|| format!("{}.{}", key.run, key.task), |task| task.idempotency_key.clone()),
-            correlation_id: envelope
-                .and_then(|event| event.correlationid.clone())
-                .unwrap_or_else(|| key.run.to_string()),
+            correlation_id: said.correlation_id.unwrap_or_else(|| key.run.to_string()),
             created_id: delivery.stored.message.subject.clone(),
             deadline,
             delivery: delivery.delivered,
             cancelled: self.common.abandon.child_token(),
-            trace: envelope.and_then(Envelope::trace).or(header_trace),
+            trace: said.trace.or(header_trace),
             processing: OnceLock::new(),
             asked: Mutex::new(BTreeMap::new()),
             redactor: OnceLock::new(),
@@ -313,6 +308,19 @@ async fn until_answered<T, F: Future<Output = Result<T, BusError>>>(ask: impl Fn
             Err(error) => debug!(%error, "the bus does not answer yet"),
         }
         tokio::time::sleep(LOOK_PAUSE).await;
+    }
+}
+
+/// What the envelope of a task says that its outcome repeats.
+#[derive(Default)]
+struct Said {
+    correlation_id: Option<String>,
+    trace: Option<TraceContext>,
+}
+
+impl From<&Envelope> for Said {
+    fn from(event: &Envelope) -> Self {
+        Self { correlation_id: event.correlationid.clone(), trace: event.trace() }
     }
 }
 

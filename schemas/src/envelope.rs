@@ -19,6 +19,7 @@ use crate::trace::TraceContext;
 
 pub use binary::{percent_decode, percent_encode};
 pub use frame::Frame;
+pub use quick::Attributes;
 
 /// Content type of an event in structured mode.
 pub const STRUCTURED: &str = "application/cloudevents+json";
@@ -155,7 +156,7 @@ impl Envelope {
     /// [`EnvelopeError`] says what is wrong; none of them can be mended by reading again.
     pub fn decode(headers: &Headers, payload: &[u8]) -> Result<Decoded, EnvelopeError> {
         if let Some((event, data)) = quick::read(headers, payload) {
-            return Ok(Decoded::Event(Self { data, ..event }));
+            return Ok(Decoded::Event(event.with(data)));
         }
         if binary::is_binary(headers) {
             return binary::read(headers, payload).map(Decoded::Event);
@@ -189,14 +190,14 @@ impl Envelope {
     }
 
     /// Reads an event in structured mode that carries its data itself, of a type, and of no newer schema than ours, all in one
-    /// go: an envelope without its data, and the data. `None` for everything else, also for what is no event, or has any
+    /// go: its attributes, and the data. `None` for everything else, also for what is no event, or has any
     /// extension: see [`Envelope::decode`].
     #[must_use]
-    pub fn decode_with<T: serde::de::DeserializeOwned>(
+    pub fn decode_with<'a, T: serde::de::DeserializeOwned>(
         headers: &Headers,
-        payload: &[u8],
-    ) -> Option<(Self, T)> {
-        quick::read(headers, payload).filter(|(event, _)| quick::is_plain(event))
+        payload: &'a [u8],
+    ) -> Option<(Attributes<'a>, T)> {
+        quick::read(headers, payload).filter(|(event, _)| event.are_plain())
     }
 
     /// The data as the payload type that belongs to the event's type.
@@ -211,8 +212,7 @@ impl Envelope {
     /// The schema that the data follows, with its major version, if it is one of the mesh.
     #[must_use]
     pub fn mesh_schema(&self) -> Option<(&str, u32)> {
-        let (type_, version) = self.dataschema.as_deref()?.strip_prefix(SCHEMA)?.rsplit_once(':')?;
-        Some((type_, version.parse().ok()?))
+        attributes::mesh_schema(self.dataschema.as_deref()?)
     }
 
     /// The trace that the work began in.

@@ -25,7 +25,8 @@ pub use dataref::{DATAREF, DataRef, LargePart, TAKEN_OVER};
 pub use definition::Definition;
 pub use depth::{MAX_DATA_DEPTH, is_too_deep};
 pub use envelope::{
-    Decoded, Envelope, EnvelopeError, Frame, SCHEMA_VERSION, STRUCTURED, percent_decode, percent_encode,
+    Attributes, Decoded, Envelope, EnvelopeError, Frame, SCHEMA_VERSION, STRUCTURED, percent_decode,
+    percent_encode,
 };
 pub use error_code::ErrorCode;
 pub use id::{Attempt, Digest, RequestId, RunId, Shards};

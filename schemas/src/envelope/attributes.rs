@@ -1,12 +1,14 @@
 //! The rules of CloudEvents for attributes, for reading and for writing.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 
-use super::{Envelope, EnvelopeError, SPEC_VERSION, is_json, json, media_type};
+use super::{Envelope, EnvelopeError, SCHEMA, SPEC_VERSION, is_json, json, media_type};
 
 /// Members of a structured event that are fields of [`Envelope`] or stand for its data, and so no extensions.
 const RESERVED: [&str; 14] = [
@@ -60,10 +62,10 @@ pub(super) fn read(mut members: Map<String, Value>) -> Result<Envelope, Envelope
         causationid: text("causationid")?,
         traceparent: text("traceparent")?,
         tracestate: text("tracestate")?,
-        extensions: std::collections::BTreeMap::new(),
+        extensions: BTreeMap::new(),
         data: Value::Null,
     };
-    check_content_type(&event)?;
+    check_content_type(event.datacontenttype.as_deref())?;
     event.data = take_data(&mut members)?;
     event.extensions = members.into_iter().filter(|(_, value)| !value.is_null()).collect();
     event.extensions.iter().try_for_each(|(name, value)| check_extension(name, value))?;
@@ -72,15 +74,24 @@ pub(super) fn read(mut members: Map<String, Value>) -> Result<Envelope, Envelope
 
 /// Whether an event may be written: what [`read`] refuses is not sent either.
 pub(super) fn check(event: &Envelope) -> Result<(), EnvelopeError> {
-    if event.specversion != SPEC_VERSION {
-        return Err(EnvelopeError::SpecVersion(event.specversion.clone()));
+    let required = [("id", &*event.id), ("source", &*event.source), ("type", &*event.type_)];
+    let texts = required.into_iter().chain(optional(event));
+    check_all(&event.specversion, texts, event.datacontenttype.as_deref(), &event.extensions)
+}
+
+/// Whether the attributes that there are may be those of an event.
+pub(super) fn check_all<'a>(
+    specversion: &str,
+    mut texts: impl Iterator<Item = (&'static str, &'a str)>,
+    content_type: Option<&str>,
+    extensions: &BTreeMap<String, Value>,
+) -> Result<(), EnvelopeError> {
+    if specversion != SPEC_VERSION {
+        return Err(EnvelopeError::SpecVersion(specversion.to_owned()));
     }
-    for (name, value) in [("id", &event.id), ("source", &event.source), ("type", &event.type_)] {
-        check_text(name, value)?;
-    }
-    optional(event).try_for_each(|(name, value)| check_text(name, value))?;
-    check_content_type(event)?;
-    event.extensions.iter().try_for_each(|(name, value)| {
+    texts.try_for_each(|(name, value)| check_text(name, value))?;
+    check_content_type(content_type)?;
+    extensions.iter().try_for_each(|(name, value)| {
         if RESERVED.contains(&name.as_str()) {
             return Err(not_event(format!("{name} is no extension")));
         }
@@ -144,15 +155,21 @@ fn has_control(text: &str) -> bool {
     control || (other && text.chars().any(char::is_control))
 }
 
+/// The schema of the mesh that a `dataschema` names, with its major version.
+pub(super) fn mesh_schema(schema: &str) -> Option<(&str, u32)> {
+    let (type_, version) = schema.strip_prefix(SCHEMA)?.rsplit_once(':')?;
+    Some((type_, version.parse().ok()?))
+}
+
 pub(super) fn time(text: &str) -> Result<DateTime<Utc>, EnvelopeError> {
     DateTime::parse_from_rfc3339(text)
         .map(|time| time.to_utc())
         .map_err(|error| not_event(format!("time {text:?} is not as in RFC 3339: {error}")))
 }
 
-fn check_content_type(event: &Envelope) -> Result<(), EnvelopeError> {
-    match &event.datacontenttype {
-        Some(given) if !is_json(media_type(given)) => Err(EnvelopeError::ContentType(given.clone())),
+fn check_content_type(content_type: Option<&str>) -> Result<(), EnvelopeError> {
+    match content_type {
+        Some(given) if !is_json(media_type(given)) => Err(EnvelopeError::ContentType(given.to_owned())),
         _ => Ok(()),
     }
 }

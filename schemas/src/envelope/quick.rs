@@ -1,10 +1,12 @@
 //! Events as almost all of them are: structured, with every attribute once and data. They are read and written in one go,
 //! without a tree of values in between; whatever is otherwise is read the general way.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
+use chrono::{DateTime, Utc};
 use serde::Deserializer as _;
 use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -12,10 +14,121 @@ use serde_json::Value;
 
 use super::{Envelope, SCHEMA_VERSION, STRUCTURED, attributes};
 use crate::message::{CONTENT_TYPE, Headers};
+use crate::trace::TraceContext;
 
-/// Reads an event and its data, which is null in the envelope that is returned; `None` for whatever is to be read the
-/// general way, and perhaps refused.
-pub(super) fn read<T: DeserializeOwned>(headers: &Headers, payload: &[u8]) -> Option<(Envelope, T)> {
+/// The attributes of an event as they stand in its message.
+#[derive(Debug, Default)]
+pub struct Attributes<'a> {
+    texts: [Option<Cow<'a, str>>; NAMES.len()],
+    time: Option<DateTime<Utc>>,
+    extensions: BTreeMap<String, Value>,
+}
+
+/// Those that are texts.
+#[derive(Debug, Clone, Copy)]
+enum Text {
+    Specversion,
+    Id,
+    Source,
+    Type,
+    Subject,
+    Datacontenttype,
+    Dataschema,
+    Correlationid,
+    Causationid,
+    Traceparent,
+    Tracestate,
+}
+
+/// Their names.
+const NAMES: [&str; 11] = [
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "datacontenttype",
+    "dataschema",
+    "correlationid",
+    "causationid",
+    "traceparent",
+    "tracestate",
+];
+
+impl Attributes<'_> {
+    /// What the requester calls the whole piece of work.
+    #[must_use]
+    pub fn correlationid(&self) -> Option<&str> {
+        self.text(Text::Correlationid)
+    }
+
+    /// The trace that the work began in.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        TraceContext::new(self.text(Text::Traceparent)?, self.text(Text::Tracestate))
+    }
+
+    fn text(&self, text: Text) -> Option<&str> {
+        self.texts[text as usize].as_deref()
+    }
+
+    /// Whether they are those of an event: what is refused when it is written is no event either.
+    fn are_valid(&self) -> bool {
+        let [specversion, others @ ..] = &self.texts;
+        let texts =
+            NAMES[1..].iter().zip(others).filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+        let has_all = [Text::Id, Text::Source, Text::Type].iter().all(|text| self.text(*text).is_some());
+        let content_type = self.text(Text::Datacontenttype);
+        let version = specversion.as_deref().unwrap_or_default();
+        has_all && attributes::check_all(version, texts, content_type, &self.extensions).is_ok()
+    }
+
+    /// Whether an event carries its data itself, and is of no newer schema than ours.
+    pub(super) fn are_plain(&self) -> bool {
+        let schema = self.text(Text::Dataschema).and_then(attributes::mesh_schema);
+        // An extension may say that the data is elsewhere.
+        self.extensions.is_empty() && schema.is_none_or(|(_, version)| version <= SCHEMA_VERSION)
+    }
+
+    /// The event with its data.
+    pub(super) fn with(self, data: Value) -> Envelope {
+        let [
+            specversion,
+            id,
+            source,
+            type_,
+            subject,
+            datacontenttype,
+            dataschema,
+            correlationid,
+            causationid,
+            traceparent,
+            tracestate,
+        ] = self.texts.map(|text| text.map(Cow::into_owned));
+        Envelope {
+            specversion: specversion.unwrap_or_default(),
+            id: id.unwrap_or_default(),
+            source: source.unwrap_or_default(),
+            type_: type_.unwrap_or_default(),
+            subject,
+            time: self.time,
+            datacontenttype,
+            dataschema,
+            correlationid,
+            causationid,
+            traceparent,
+            tracestate,
+            extensions: self.extensions,
+            data,
+        }
+    }
+}
+
+/// Reads the attributes of an event, and its data; `None` for whatever is to be read the general way, and perhaps refused.
+pub(super) fn read<'a, T: DeserializeOwned>(
+    headers: &Headers,
+    payload: &'a [u8],
+) -> Option<(Attributes<'a>, T)> {
     let is_structured = |value: &str| value.eq_ignore_ascii_case(STRUCTURED);
     if !headers.get(CONTENT_TYPE).is_some_and(is_structured) || super::binary::is_binary(headers) {
         return None;
@@ -23,76 +136,33 @@ pub(super) fn read<T: DeserializeOwned>(headers: &Headers, payload: &[u8]) -> Op
     let mut deserializer = serde_json::Deserializer::from_slice(payload);
     let (event, data) = deserializer.deserialize_map(Members(PhantomData)).ok()?;
     deserializer.end().ok()?;
-    attributes::check(&event).ok()?;
-    Some((event, data?))
-}
-
-/// Whether an event carries its data itself, and is of no newer schema than ours.
-pub(super) fn is_plain(event: &Envelope) -> bool {
-    let is_newer = event.mesh_schema().is_some_and(|(_, version)| version > SCHEMA_VERSION);
-    // An extension may say that the data is elsewhere.
-    event.extensions.is_empty() && !is_newer
+    Some((event, data?)).filter(|(event, _)| event.are_valid())
 }
 
 struct Members<T>(PhantomData<T>);
 
 impl<'de, T: DeserializeOwned> Visitor<'de> for Members<T> {
-    type Value = (Envelope, Option<T>);
+    type Value = (Attributes<'de>, Option<T>);
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an event")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-        let mut event = Envelope {
-            specversion: String::new(),
-            id: String::new(),
-            source: String::new(),
-            type_: String::new(),
-            subject: None,
-            time: None,
-            datacontenttype: None,
-            dataschema: None,
-            correlationid: None,
-            causationid: None,
-            traceparent: None,
-            tracestate: None,
-            extensions: BTreeMap::new(),
-            data: Value::Null,
-        };
-        let mut data = None;
-        while let Some(name) = members.next_key_seed(Name)? {
-            let text = match name {
-                Member::Specversion => &mut event.specversion,
-                Member::Id => &mut event.id,
-                Member::Source => &mut event.source,
-                Member::Type => &mut event.type_,
-                Member::Subject => event.subject.get_or_insert_default(),
-                Member::Datacontenttype => event.datacontenttype.get_or_insert_default(),
-                Member::Dataschema => event.dataschema.get_or_insert_default(),
-                Member::Correlationid => event.correlationid.get_or_insert_default(),
-                Member::Causationid => event.causationid.get_or_insert_default(),
-                Member::Traceparent => event.traceparent.get_or_insert_default(),
-                Member::Tracestate => event.tracestate.get_or_insert_default(),
-                Member::Time if event.time.is_none() => {
-                    let text: String = members.next_value()?;
-                    event.time = Some(attributes::time(&text).map_err(A::Error::custom)?);
-                    continue;
+        let (mut event, mut data) = (Attributes::default(), None);
+        while let Some(member) = members.next_key_seed(Name)? {
+            let is_twice = match member {
+                Member::Text(text) => {
+                    event.texts[text as usize].replace(members.next_value_seed(Borrowed)?).is_some()
                 }
-                Member::Data if data.is_none() => {
-                    data = Some(members.next_value()?);
-                    continue;
+                Member::Time => {
+                    let time = attributes::time(&members.next_value_seed(Borrowed)?);
+                    event.time.replace(time.map_err(A::Error::custom)?).is_some()
                 }
-                Member::Time | Member::Data => return Err(A::Error::custom("twice")),
-                Member::Other(name) => {
-                    if event.extensions.insert(name, members.next_value()?).is_some() {
-                        return Err(A::Error::custom("twice"));
-                    }
-                    continue;
-                }
+                Member::Data => data.replace(members.next_value()?).is_some(),
+                Member::Other(name) => event.extensions.insert(name, members.next_value()?).is_some(),
             };
-            // No attribute is empty: what is not was there before.
-            if !std::mem::replace(text, members.next_value()?).is_empty() {
+            if is_twice {
                 return Err(A::Error::custom("twice"));
             }
         }
@@ -100,19 +170,36 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for Members<T> {
     }
 }
 
+/// A text, out of the message itself unless something in it is escaped.
+struct Borrowed;
+
+impl<'de> DeserializeSeed<'de> for Borrowed {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Borrowed {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a text")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
 enum Member {
-    Specversion,
-    Id,
-    Source,
-    Type,
-    Subject,
+    Text(Text),
     Time,
-    Datacontenttype,
-    Dataschema,
-    Correlationid,
-    Causationid,
-    Traceparent,
-    Tracestate,
     Data,
     Other(String),
 }
@@ -136,18 +223,18 @@ impl Visitor<'_> for Name {
 
     fn visit_str<E>(self, name: &str) -> Result<Member, E> {
         Ok(match name {
-            "specversion" => Member::Specversion,
-            "id" => Member::Id,
-            "source" => Member::Source,
-            "type" => Member::Type,
-            "subject" => Member::Subject,
+            "specversion" => Member::Text(Text::Specversion),
+            "id" => Member::Text(Text::Id),
+            "source" => Member::Text(Text::Source),
+            "type" => Member::Text(Text::Type),
+            "subject" => Member::Text(Text::Subject),
             "time" => Member::Time,
-            "datacontenttype" => Member::Datacontenttype,
-            "dataschema" => Member::Dataschema,
-            "correlationid" => Member::Correlationid,
-            "causationid" => Member::Causationid,
-            "traceparent" => Member::Traceparent,
-            "tracestate" => Member::Tracestate,
+            "datacontenttype" => Member::Text(Text::Datacontenttype),
+            "dataschema" => Member::Text(Text::Dataschema),
+            "correlationid" => Member::Text(Text::Correlationid),
+            "causationid" => Member::Text(Text::Causationid),
+            "traceparent" => Member::Text(Text::Traceparent),
+            "tracestate" => Member::Text(Text::Tracestate),
             "data" => Member::Data,
             other => Member::Other(other.to_owned()),
         })
@@ -180,10 +267,12 @@ mod tests {
     use super::*;
     use crate::envelope::SPEC_VERSION;
 
-    fn read_both_ways(event: &Value) -> (Option<(Envelope, Value)>, Option<Envelope>) {
+    fn read_both_ways(event: &Value) -> (Option<Envelope>, Option<Envelope>) {
         let headers = Headers::new().with(CONTENT_TYPE, STRUCTURED);
         let general = event.as_object().and_then(|members| attributes::read(members.clone()).ok());
-        (read(&headers, event.to_string().as_bytes()), general)
+        let text = event.to_string();
+        let quick = read::<Value>(&headers, text.as_bytes());
+        (quick.map(|(attributes, data)| attributes.with(data)), general)
     }
 
     #[test]
@@ -196,14 +285,18 @@ mod tests {
             "dataref": "nats-object:b/o", "data": {"output": [1.5, {"a": null}]},
         });
         let (quick, general) = read_both_ways(&event);
-        let ((quick, data), general) = quick.zip(general).expect("both read it");
-        assert_eq!(Envelope { data, ..quick }, general);
+        let (quick, general) = quick.zip(general).expect("both read it");
+        assert_eq!(quick, general);
         assert_eq!(serde_json::to_value(&general).expect("JSON"), event);
     }
 
     #[test]
     fn what_is_elsewhere_or_newer_is_not_plain() {
         let event = Envelope::new("i", "s", "t", Value::Null);
+        let is_plain = |event: &Envelope| {
+            let (headers, body) = event.encode().expect("an event");
+            Envelope::decode_with::<Value>(&headers, &body).is_some()
+        };
         assert!(is_plain(&event));
         let newer = Envelope { dataschema: Some("urn:mesh:schema:t:2".to_owned()), ..event.clone() };
         let elsewhere = BTreeMap::from([("dataref".to_owned(), json!("nats-object:b/o"))]);
@@ -231,15 +324,11 @@ mod tests {
             assert!(read_both_ways(&event).0.is_none(), "{event}");
         }
         let headers = Headers::new().with(CONTENT_TYPE, STRUCTURED);
-        let read = |text: &str| read::<Value>(&headers, text.as_bytes());
-        assert!(
-            read(r#"{"specversion":"1.0","id":"i","id":"j","source":"s","type":"t","data":1}"#).is_none()
-        );
-        assert!(
-            read(r#"{"specversion":"1.0","id":"i","source":"s","type":"t","data":1,"data":2}"#).is_none()
-        );
-        assert!(read(r#"{"specversion":"1.0","id":"i","source":"s","type":"t"}"#).is_none());
-        assert!(read(r#"{"specversion":"1.0","id":"i","source":"s","type":"t","data":1} 2"#).is_none());
+        let is_left = |text: &str| read::<Value>(&headers, text.as_bytes()).is_none();
+        assert!(is_left(r#"{"specversion":"1.0","id":"i","id":"j","source":"s","type":"t","data":1}"#));
+        assert!(is_left(r#"{"specversion":"1.0","id":"i","source":"s","type":"t","data":1,"data":2}"#));
+        assert!(is_left(r#"{"specversion":"1.0","id":"i","source":"s","type":"t"}"#));
+        assert!(is_left(r#"{"specversion":"1.0","id":"i","source":"s","type":"t","data":1} 2"#));
         assert!(super::read::<Value>(&Headers::new(), least.to_string().as_bytes()).is_none());
     }
 }

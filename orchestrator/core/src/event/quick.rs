@@ -15,7 +15,7 @@ pub(super) fn read(namespace: &Namespace, message: &Message) -> Option<(RunId, F
         }
         Subject::Workflow { verb: WorkflowVerb::Started, workflow: workflow @ Some(_), run } => {
             let (event, data) = Envelope::decode_with(headers, payload)?;
-            let (trace, correlation_id) = (event.trace(), event.correlationid);
+            let (trace, correlation_id) = (event.trace(), event.correlationid().map(str::to_owned));
             let started = Started { workflow, data, lost: None, correlation_id, trace };
             Some((run, Fact::Started(Box::new(started))))
         }
