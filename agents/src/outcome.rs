@@ -79,7 +79,7 @@ async fn publish(context: &Inner, verb: TaskVerb, mut message: Message) -> Resul
     let sending = Sending::begin(context, verb, &mut message);
     let publish = Publish::once(message);
     let begun = Instant::now();
-    let stored = until_stored(|| publish_event(bus, run, publish.clone())).await?;
+    let stored = until_stored(|| publish_event(bus, run, &publish)).await?;
     SENT.add(1, [TEMPLATE]);
     SEND_DURATION.record(begun.elapsed(), [TEMPLATE]);
     if let Some(sending) = sending {

@@ -105,12 +105,12 @@ impl Worker {
                 delivery = deliveries.next() => match delivery {
                     Ok(delivery) => {
                         let in_hand = InHand::new(&self.capability);
-                        let execution = Execution::new(&self.common).run(delivery);
                         // Boxed, as it is large and moved some times while it becomes a task.
-                        running.spawn(Box::pin(async move {
+                        let execution = Box::pin(Execution::new(&self.common).run(delivery));
+                        running.spawn(async move {
                             execution.await;
                             drop(in_hand);
-                        }));
+                        });
                     }
                     Err(error) => {
                         warn!(capability = %self.capability, %error, "lost the source of work: asking anew");

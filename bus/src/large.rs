@@ -33,9 +33,11 @@ pub enum ReferenceError {
 ///
 /// # Errors
 /// As [`Bus::publish`]; [`PublishError::TooLarge`] also if the data is larger than [`MAX_DATA_BYTES`].
-pub async fn publish_event(bus: &dyn Bus, run: &RunId, mut publish: Publish) -> Result<Stored, PublishError> {
+pub async fn publish_event(bus: &dyn Bus, run: &RunId, publish: &Publish) -> Result<Stored, PublishError> {
+    let mut publish = publish.clone();
     if publish.message.payload.len() > bus.max_inline() {
-        publish.message = by_reference(bus, run, publish.message).await?;
+        // Boxed, as it is large and rare.
+        publish.message = Box::pin(by_reference(bus, run, publish.message)).await?;
     }
     bus.publish(publish).await
 }
@@ -173,7 +175,7 @@ mod tests {
             let mut publish = outcome(bytes);
             publish.message.subject = publish.message.subject.replace(".t.1", &format!(".t{objects}.1"));
             let sent = publish.message.clone();
-            publish_event(&*bus, &run(), publish).await.expect("stored");
+            publish_event(&*bus, &run(), &publish).await.expect("stored");
             assert_eq!(bus.objects().await.expect("listed").len(), objects);
             let stored = bus.last(Stream::Events, &sent.subject).await.expect("read").expect("stored");
             assert_eq!(stored.message == sent, objects == 0, "a small event is sent as it is");
@@ -192,12 +194,12 @@ mod tests {
         let bus = MemoryServer::new(Namespace::default()).connect();
         let large = outcome(MAX_DATA_BYTES + 1_000);
         // Without a bucket the event carries its data itself, as far as the server takes it.
-        let refused = publish_event(&*bus, &run(), outcome(100_000)).await;
+        let refused = publish_event(&*bus, &run(), &outcome(100_000)).await;
         assert!(matches!(refused, Err(PublishError::Refused(_))), "no stream: {refused:?}");
         bus.set_up(&Topology::default()).await.expect("set up");
-        let refused = publish_event(&*bus, &run(), large).await;
+        let refused = publish_event(&*bus, &run(), &large).await;
         assert!(matches!(refused, Err(PublishError::TooLarge(_))), "{refused:?}");
-        publish_event(&*bus, &run(), outcome(100_000)).await.expect("stored");
+        publish_event(&*bus, &run(), &outcome(100_000)).await.expect("stored");
         let subject = outcome(1_000).message.subject;
         let stored = bus.last(Stream::Events, &subject).await.expect("read").expect("stored");
         bus.remove_objects(&ObjectOwner::Run(run())).await.expect("removed");

@@ -167,7 +167,7 @@ pub async fn submit(bus: &dyn Bus, request: &Request) -> Result<RunId, SubmitErr
 
 async fn try_submit(bus: &dyn Bus, request: &Request, message: Message) -> Result<RunId, SubmitError> {
     let run = run_id(request, bus.shards().await?);
-    publish_event(bus, &run, Publish::plain(message)).await?;
+    publish_event(bus, &run, &Publish::plain(message)).await?;
     Ok(run)
 }
 

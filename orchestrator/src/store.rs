@@ -137,7 +137,8 @@ async fn one(
         let Some(smaller) = without_content(decision.clone(), &error) else { return Ok(Some(error)) };
         let hop = trace::hop(header, &smaller, processing);
         let publish = encode::decision(bus.namespace(), shards, header, &smaller, hop.as_ref());
-        if let Outcome::TooLarge(error) = store(&smaller, &publish).await? {
+        // Boxed, as it is large and rare.
+        if let Outcome::TooLarge(error) = Box::pin(store(&smaller, &publish)).await? {
             return Ok(Some(error));
         }
     }
@@ -199,7 +200,7 @@ pub(crate) async fn event(
     run: &RunId,
     publish: &Publish,
 ) -> Result<Outcome<Stored>, Lost> {
-    noted(until_stored(lease, || publish_event(bus, run, publish.clone())).await)
+    noted(until_stored(lease, || publish_event(bus, run, publish)).await)
 }
 
 /// What an event refers to, and its length as JSON, however long it takes to be told, as long as the lease is ours.

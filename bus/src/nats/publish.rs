@@ -65,7 +65,7 @@ impl NatsBus {
         let Message { subject, payload, .. } = publish.message;
         let headers = (!headers.is_empty()).then_some(headers);
         let answer = match self.api.request(subject.clone(), headers, payload).await {
-            Err(Failure::NoResponders) => return Err(self.why_nobody_stores(subject).await),
+            Err(Failure::NoResponders) => return Err(Box::pin(self.why_nobody_stores(subject)).await),
             answer => answer.map_err(NotStored::Failed)?,
         };
         match acknowledged(&answer) {

@@ -123,12 +123,16 @@ impl Pull {
             if let Some(ready) = self.ready.pop_front() {
                 return Ok(ready);
             }
-            self.mend().await?;
-            if !self.ready.is_empty() {
-                // The old inbox had them; when they were all that was asked for, nothing else would ever come.
+            // What is rare is boxed: this future is made anew for each message.
+            if self.trouble.is_some() {
+                Box::pin(self.mend()).await?;
+                // The old inbox may have some; when they were all that was asked for, nothing else would ever come.
                 continue;
             }
-            self.ask().await?;
+            let batch = self.window.to_ask();
+            if batch > 0 {
+                Box::pin(self.ask(batch)).await?;
+            }
             let message = match self.subscriber.next().now_or_never() {
                 Some(message) => message,
                 None => {
@@ -242,12 +246,8 @@ impl Pull {
         }
     }
 
-    /// Sends one request for everything that is allowed and was not asked for.
-    async fn ask(&mut self) -> Result<(), BusError> {
-        let batch = self.window.to_ask();
-        if batch == 0 {
-            return Ok(());
-        }
+    /// Sends one request for so many messages.
+    async fn ask(&mut self, batch: usize) -> Result<(), BusError> {
         let ask = Ask {
             batch,
             expires: self.expires.as_nanos(),

@@ -378,7 +378,9 @@ impl Follower {
                 let deadline = deadline::far_off(&mut verdict, &stored);
                 let verdict = match (verdict, deadline) {
                     (Verdict::Store(decided, _), Some(deadline)) => {
-                        return deadline::begin(&shared, lease, &stored, decided, deadline, hop).await;
+                        // Boxed, as it is large and not for every event.
+                        let begun = deadline::begin(&shared, lease, &stored, decided, deadline, hop);
+                        return Box::pin(begun).await;
                     }
                     (verdict, _) => verdict,
                 };

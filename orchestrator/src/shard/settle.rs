@@ -112,7 +112,8 @@ pub(super) async fn settle(
             }
         }
         Verdict::Archived(history) => {
-            archived(bus, lease, stored, &history).await?;
+            // Boxed, as it is large and rare.
+            Box::pin(archived(bus, lease, stored, &history)).await?;
         }
         Verdict::Resend => {
             if let Some(again) = resend(shared, stored) {

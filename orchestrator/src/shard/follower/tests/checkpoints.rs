@@ -131,7 +131,7 @@ async fn a_result_that_was_given_up_as_lost_does_not_count_in_a_checkpoint() {
         .encode()
         .expect("an event");
     let completed = Message { subject, headers, payload: payload.into() };
-    mesh_bus::publish_event(&*desk.bus, &one, Publish::once(completed)).await.expect("stored");
+    mesh_bus::publish_event(&*desk.bus, &one, &Publish::once(completed)).await.expect("stored");
     desk.settle().await;
     assert_eq!(checkpoints(&*desk.bus, one).await, [3]);
     assert_eq!(status_of_a(&desk), "done");
