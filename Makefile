@@ -33,7 +33,7 @@ record: tools build ## Record the demo as the animated SVG beside it
 
 # Most tests wait most of the time, so more of them run at once than there are cores on a small machine.
 test: tools build ## Run every test, on real NATS servers
-	$(WITH_TOOLS) RUST_TEST_THREADS="$${RUST_TEST_THREADS:-8}" $(CARGO) test --workspace
+	$(WITH_TOOLS) RUST_TEST_THREADS="$${RUST_TEST_THREADS:-6}" $(CARGO) test --workspace
 	$(TEST_PYTHON)
 
 test-python: tools ## Run the tests of the Python package

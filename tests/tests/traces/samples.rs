@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use mesh_tests::{Span, beside_tests, mesh_binary};
 
 use crate::place::Place;
-use crate::tree::drawn;
+use crate::tree::{READ_RUN, drawn};
 
 /// An example, and how its agents are started in its folder.
 struct Sample {
@@ -83,8 +83,22 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-async fn traced(name: &str) -> Result<()> {
-    let sample = SAMPLES.iter().find(|sample| sample.name == name).context("no such sample")?;
+/// How often a sample is played until its run goes its usual way. On a busy machine a delivery may be late, and come again.
+const TRIES: usize = 3;
+
+/// The spans of a run of a sample, which the orchestrator begins and does not take up again: then it would read it first.
+async fn played(sample: &Sample) -> Result<Vec<Span>> {
+    for _ in 1..TRIES {
+        let spans = played_once(sample).await?;
+        if !spans.iter().any(|span| span.name == READ_RUN) {
+            return Ok(spans);
+        }
+    }
+    played_once(sample).await
+}
+
+async fn played_once(sample: &Sample) -> Result<Vec<Span>> {
+    let name = sample.name;
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let library = std::env::var("PYTHONPATH").unwrap_or_default();
     let python = format!("{}:{library}", repository().join("agents/python").canonicalize()?.display());
@@ -118,7 +132,12 @@ async fn traced(name: &str) -> Result<()> {
         }
     }
     place.run(name, sample.input).await?;
-    let spans = place.collector.until("the whole trace", is_whole).await?;
+    place.collector.until("the whole trace", is_whole).await
+}
+
+async fn traced(name: &str) -> Result<()> {
+    let sample = SAMPLES.iter().find(|sample| sample.name == name).context("no such sample")?;
+    let spans = played(sample).await?;
     let traces: std::collections::BTreeSet<&str> = spans.iter().map(|span| span.trace.as_str()).collect();
     ensure!(traces.len() == 1, "one run is one trace: {traces:?}");
     for span in spans.iter().filter(|span| span.attributes.contains_key("messaging.system")) {

@@ -8,6 +8,9 @@ use mesh_tests::Span;
 /// Timers of which it depends on the speed of the machine whether they come due before the end of the run.
 const UNCERTAIN: [&str; 3] = ["deadline", "join-", "grace-"];
 
+/// The name of the span for reading a run from the log.
+pub(crate) const READ_RUN: &str = "read run";
+
 /// The spans as a tree, each with what it is linked to, and then which attributes each has that has a name.
 pub(crate) fn drawn(spans: &[Span]) -> String {
     let tree = Tree::new(spans);
@@ -91,7 +94,7 @@ fn is_uncertain(span: &Span, spans: &BTreeMap<&str, &Span>) -> bool {
         above = spans.get(parent.parent.as_str());
     }
     // A run is read from the log whenever it is not in memory.
-    span.name == "read run"
+    span.name == READ_RUN
 }
 
 /// A deadline that is far off is set for a run that goes on for a while, which depends on the speed of the machine, too.
