@@ -112,8 +112,7 @@ pub(super) async fn settle(
             }
         }
         Verdict::Archived(history) => {
-            // Boxed, as it is large and rare.
-            Box::pin(archived(bus, lease, stored, &history)).await?;
+            archived(bus, lease, stored, &history).await?;
         }
         Verdict::Resend => {
             if let Some(again) = resend(shared, stored) {

@@ -10,23 +10,23 @@ use serde_json::{Map, Value};
 
 use super::{Envelope, EnvelopeError, SCHEMA, SPEC_VERSION, is_json, json, media_type};
 
-/// Members of a structured event that are fields of [`Envelope`] or stand for its data, and so no extensions.
-const RESERVED: [&str; 14] = [
+/// Attributes that are texts and fields of [`Envelope`].
+pub(super) const TEXTS: [&str; 11] = [
     "specversion",
     "id",
     "source",
     "type",
     "subject",
-    "time",
     "datacontenttype",
     "dataschema",
     "correlationid",
     "causationid",
     "traceparent",
     "tracestate",
-    "data",
-    "data_base64",
 ];
+
+/// The other members of a structured event that are fields or stand for its data, and so no extensions.
+const OTHERS: [&str; 3] = ["time", "data", "data_base64"];
 
 /// How the value of an extension looks in JSON; null is the same as absent.
 pub(super) struct Extension;
@@ -92,7 +92,7 @@ pub(super) fn check_all<'a>(
     texts.try_for_each(|(name, value)| check_text(name, value))?;
     check_content_type(content_type)?;
     extensions.iter().try_for_each(|(name, value)| {
-        if RESERVED.contains(&name.as_str()) {
+        if TEXTS.iter().chain(&OTHERS).any(|reserved| reserved == name) {
             return Err(not_event(format!("{name} is no extension")));
         }
         check_extension(name, value)

@@ -12,19 +12,20 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, Visito
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
-use super::{Envelope, SCHEMA_VERSION, STRUCTURED, attributes};
+use super::attributes::{self, TEXTS};
+use super::{Envelope, SCHEMA_VERSION, STRUCTURED};
 use crate::message::{CONTENT_TYPE, Headers};
 use crate::trace::TraceContext;
 
 /// The attributes of an event as they stand in its message.
 #[derive(Debug, Default)]
 pub struct Attributes<'a> {
-    texts: [Option<Cow<'a, str>>; NAMES.len()],
+    texts: [Option<Cow<'a, str>>; TEXTS.len()],
     time: Option<DateTime<Utc>>,
     extensions: BTreeMap<String, Value>,
 }
 
-/// Those that are texts.
+/// Those that are texts, in the order of [`attributes::TEXTS`].
 #[derive(Debug, Clone, Copy)]
 enum Text {
     Specversion,
@@ -39,21 +40,6 @@ enum Text {
     Traceparent,
     Tracestate,
 }
-
-/// Their names.
-const NAMES: [&str; 11] = [
-    "specversion",
-    "id",
-    "source",
-    "type",
-    "subject",
-    "datacontenttype",
-    "dataschema",
-    "correlationid",
-    "causationid",
-    "traceparent",
-    "tracestate",
-];
 
 impl Attributes<'_> {
     /// What the requester calls the whole piece of work.
@@ -74,12 +60,10 @@ impl Attributes<'_> {
 
     /// Whether they are those of an event: what is refused when it is written is no event either.
     fn are_valid(&self) -> bool {
-        let [specversion, others @ ..] = &self.texts;
-        let texts =
-            NAMES[1..].iter().zip(others).filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+        let texts = TEXTS.iter().zip(&self.texts).filter_map(|(name, text)| Some((*name, text.as_deref()?)));
         let has_all = [Text::Id, Text::Source, Text::Type].iter().all(|text| self.text(*text).is_some());
         let content_type = self.text(Text::Datacontenttype);
-        let version = specversion.as_deref().unwrap_or_default();
+        let version = self.text(Text::Specversion).unwrap_or_default();
         has_all && attributes::check_all(version, texts, content_type, &self.extensions).is_ok()
     }
 
@@ -92,32 +76,21 @@ impl Attributes<'_> {
 
     /// The event with its data.
     pub(super) fn with(self, data: Value) -> Envelope {
-        let [
-            specversion,
-            id,
-            source,
-            type_,
-            subject,
-            datacontenttype,
-            dataschema,
-            correlationid,
-            causationid,
-            traceparent,
-            tracestate,
-        ] = self.texts.map(|text| text.map(Cow::into_owned));
+        let mut texts = self.texts.map(|text| text.map(Cow::into_owned));
+        let mut take = |text: Text| texts[text as usize].take();
         Envelope {
-            specversion: specversion.unwrap_or_default(),
-            id: id.unwrap_or_default(),
-            source: source.unwrap_or_default(),
-            type_: type_.unwrap_or_default(),
-            subject,
+            specversion: take(Text::Specversion).unwrap_or_default(),
+            id: take(Text::Id).unwrap_or_default(),
+            source: take(Text::Source).unwrap_or_default(),
+            type_: take(Text::Type).unwrap_or_default(),
+            subject: take(Text::Subject),
             time: self.time,
-            datacontenttype,
-            dataschema,
-            correlationid,
-            causationid,
-            traceparent,
-            tracestate,
+            datacontenttype: take(Text::Datacontenttype),
+            dataschema: take(Text::Dataschema),
+            correlationid: take(Text::Correlationid),
+            causationid: take(Text::Causationid),
+            traceparent: take(Text::Traceparent),
+            tracestate: take(Text::Tracestate),
             extensions: self.extensions,
             data,
         }

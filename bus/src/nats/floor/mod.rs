@@ -113,9 +113,8 @@ impl Floor {
     /// Sends an event that nobody waits for.
     async fn send(&self, subject: String, body: &Body) -> Result<(), BusError> {
         let client = &self.bus.api.client;
-        let operation = format!("send {subject}");
         let sent = client.publish_with_headers(subject, body.headers.clone(), body.payload.clone()).await;
-        sent.map_err(|error| failed(&operation, &error))
+        sent.map_err(|error| failed("send an event", &error))
     }
 
     /// Messages of a durable consumer, which is made if it is not there.
